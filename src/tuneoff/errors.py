@@ -1,0 +1,47 @@
+"""What goes wrong, said so that the reader knows what to do next.
+
+TuneoffError
+├── RecipeError            a recipe, an override or a method that cannot be read
+├── DataError              text that cannot be used
+├── ModelError             weights that cannot be loaded, or not safely
+├── RunError               a run directory that cannot be used
+└── UnequalSettingsError   trials that must not be ranked together
+
+Each is also the standard error that a caller would expect. The command line turns all of them into one
+message on standard error and exit code 2.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class TuneoffError(Exception):
+    """The base of everything that tuneoff raises by itself."""
+
+
+class RecipeError(TuneoffError, ValueError):
+    """A recipe, an override or a method that cannot be read."""
+
+
+class DataError(TuneoffError, ValueError):
+    """Text that cannot be used: a missing column, an empty split, a file that is not UTF-8."""
+
+
+class ModelError(TuneoffError, ValueError):
+    """Weights that cannot be loaded, or not safely."""
+
+
+class RunError(TuneoffError, RuntimeError):
+    """A run directory that cannot be used: made by another recipe, or in use by another process."""
+
+
+class UnequalSettingsError(TuneoffError, ValueError):
+    """Trials that differ in more than their method and seed, and so must not be ranked together."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt word: the nearest known one, then all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{hint} There are: {', '.join(known)}."
