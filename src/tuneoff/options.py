@@ -47,7 +47,9 @@ def _fields_at(options: type[BaseModel], path: tuple[int | str, ...]) -> list[st
     """The field names of the model that `path` leads to; a union's tag in the path selects its member."""
     candidates: list[type[BaseModel]] = [options]
     for step in path:
-        inner = [m for c in candidates if step in c.model_fields for m in _models_in(c.model_fields[str(step)].annotation)]
+        inner = [
+            m for c in candidates if step in c.model_fields for m in _models_in(c.model_fields[str(step)].annotation)
+        ]
         tagged = [c for c in candidates if step in _tags(c)]
         candidates = inner or tagged or candidates
     return sorted({name for c in candidates for name in c.model_fields})

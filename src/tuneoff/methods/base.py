@@ -1,0 +1,48 @@
+"""The contract of a method: from a base model to one whose trainable parameters are exactly what it tunes.
+
+The loop, the meter and the report know a method by these verbs alone. A new one is a file beside this one and
+an entry in the table of `tuneoff.methods`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from tuneoff.options import Options
+
+if TYPE_CHECKING:
+    from tuneoff.models.language_model import LanguageModel
+
+
+class Method(Options, ABC):
+    """One way to tune, with its hyper-parameters as fields; their defaults and sources stand in each method."""
+
+    name: ClassVar[str]
+    starts_as_base: ClassVar[bool]  # promises the base model's logits before its first step
+
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+
+    @abstractmethod
+    def apply(self, base: LanguageModel) -> LanguageModel:
+        """The base model made ready to train: what requires a gradient is exactly what this method tunes.
+
+        The base model is used up. Random initialisation draws from torch's default generator, which the
+        caller has seeded.
+        """
+
+    @abstractmethod
+    def save(self, tuned: LanguageModel, folder: Path) -> None:
+        """Write what this method trained into `folder`: PEFT's format for adapters, else transformers'."""
+
+    @abstractmethod
+    def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
+        """What `save` wrote, on a fresh base model, ready for inference."""
+
+    def merged(self, tuned: LanguageModel) -> LanguageModel:
+        """The model as it would be served; with nothing to merge, as it is."""
+        return tuned

@@ -1,0 +1,36 @@
+"""Full fine-tuning: every weight of the model is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, final
+
+from tuneoff.methods.base import Method
+
+if TYPE_CHECKING:
+    from tuneoff.models.language_model import LanguageModel
+
+
+@final
+class Full(Method):
+    """Train the whole model, in float32 whatever the products are computed in.
+
+    Masters in bf16 would lose updates below their resolution (meta-pytorch/torchtune#2254).
+    The rate is the upper end of what tinker-cookbook's formula gives for models of 125 to 400 M parameters;
+    a model of a billion or more wants about 2e-5 (huggingface/trl).
+    """
+
+    name: ClassVar[str] = "full"
+    starts_as_base: ClassVar[bool] = True
+    learning_rate: float = 5e-5
+    weight_decay: float = 0.01
+
+    def apply(self, base: LanguageModel) -> LanguageModel:
+        base.requires_grad_(True)
+        return base
+
+    def save(self, tuned: LanguageModel, folder: Path) -> None:
+        tuned.network.save_pretrained(folder)
+
+    def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
+        return base.with_weights(folder)

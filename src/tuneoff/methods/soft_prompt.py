@@ -1,0 +1,49 @@
+"""Soft prompt: learned vectors before the text. Source: Lester et al. 2021, arXiv:2104.08691, through peft."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
+
+from pydantic import Field
+
+from tuneoff.methods.base import Method
+
+if TYPE_CHECKING:
+    from tuneoff.models.language_model import LanguageModel
+
+
+@final
+class SoftPrompt(Method):
+    """Train the embeddings of `tokens` tokens that nobody typed; the model stays as it is.
+
+    Starting from text or vocabulary beats starting at random, and the rate is the highest of all methods: trl
+    documents 1e-2 to 3e-2, the paper used 0.3 with Adafactor. Below a billion parameters expect a gap to full tuning.
+    """
+
+    name: ClassVar[str] = "soft-prompt"
+    starts_as_base: ClassVar[bool] = False
+    learning_rate: float = 3e-2
+    tokens: int = Field(12, ge=1)
+    init: Literal["text", "vocabulary", "random"] = "text"
+    init_text: str = "Summarize the following text in one short and clear sentence:"  # repeated or cut to `tokens`
+
+    def apply(self, base: LanguageModel) -> LanguageModel:
+        from peft import PromptTuningConfig
+
+        start: dict[str, Any] = {  # Any: arguments of different types
+            "text": {
+                "prompt_tuning_init": "TEXT",
+                "prompt_tuning_init_text": self.init_text,
+                "tokenizer_name_or_path": base.tokenizer.name_or_path,
+            },
+            "vocabulary": {"prompt_tuning_init": "SAMPLE_VOCAB"},
+            "random": {"prompt_tuning_init": "RANDOM"},
+        }[self.init]
+        return base.with_adapter(PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=self.tokens, **start))
+
+    def save(self, tuned: LanguageModel, folder: Path) -> None:
+        tuned.save_adapter(folder)
+
+    def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
+        return base.load_adapter(folder)

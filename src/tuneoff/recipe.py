@@ -1,0 +1,118 @@
+"""The recipe: the whole configuration of a comparison in one typed tree.
+
+A user writes only the difference from the defaults. An unknown key is refused with the nearest known one, and the
+filled-in whole is stored beside the result, where it is a recipe again.
+"""
+
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
+
+from tuneoff.data.options import DataOptions
+from tuneoff.errors import RecipeError, nearest
+from tuneoff.evaluation.options import EvaluationOptions
+from tuneoff.methods import Method, read_method
+from tuneoff.models.options import ModelOptions
+from tuneoff.options import Options
+from tuneoff.training.options import TrainingOptions
+
+
+class Recipe(Options):
+    """What is compared: methods by label, and everything that is equal between them."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")  # also the run directory's
+    note: str = ""  # shown on the page: why these sizes
+    model: ModelOptions
+    data: DataOptions
+    methods: Mapping[str, SerializeAsAny[Method]]
+    training: TrainingOptions = TrainingOptions()
+    evaluation: EvaluationOptions = EvaluationOptions()
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _read_methods(cls, written: Any) -> dict[str, Method]:  # Any: what a user wrote, before it is checked
+        if isinstance(written, list):
+            written = dict.fromkeys(written)
+        if not isinstance(written, Mapping) or not written:
+            raise ValueError("write the methods to compare, as `methods: [base, lora]` or `methods: {lora: {rank: 8}}`")
+        return {label: m if isinstance(m, Method) else read_method(label, m) for label, m in written.items()}
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("the same seed twice would be the same trial: write different seeds")
+        return self
+
+    def written(self) -> dict[str, Any]:
+        """The filled-in whole, as plain values that `Recipe.read` takes back."""
+        whole = self.model_dump(mode="json")
+        whole["methods"] = {
+            label: {"method": method.name, **method.model_dump(mode="json")} for label, method in self.methods.items()
+        }
+        return whole
+
+
+def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe in a YAML file, or the shipped one of that name, with `key.key=value` overrides applied.
+
+    Raises:
+        RecipeError: there is no such recipe, it is not YAML, or a key or value in it does not fit.
+    """
+    return Recipe.read(overridden(_parse(_text_of(recipe), str(recipe)), overrides))
+
+
+def shipped_recipes() -> dict[str, str]:
+    """The recipes that come with the package: YAML text by name."""
+    folder = resources.files("tuneoff") / "recipes"
+    texts = {f.name.removesuffix(".yaml"): f.read_text("utf-8") for f in folder.iterdir() if f.name.endswith(".yaml")}
+    return dict(sorted(texts.items()))
+
+
+def overridden(written: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """`written` with each `a.b=value` put in its place; a value is read as YAML is."""
+    whole = dict(written)
+    for override in overrides:
+        place, equals, value = override.partition("=")
+        if not equals or not place:
+            raise RecipeError(f"{override!r} is no override. Write it as key.key=value, such as training.epochs=3.")
+        whole = _put(whole, place.split("."), _parse(value, override), override)
+    return whole
+
+
+def _put(tree: Mapping[str, Any], path: list[str], value: Any, override: str) -> dict[str, Any]:
+    first, *rest = path
+    if not rest:
+        return {**tree, first: value}
+    branch = tree.get(first)
+    if isinstance(branch, list):  # a list of method names: the mapping that it stands for
+        branch = dict.fromkeys(branch)
+    if branch is not None and not isinstance(branch, Mapping):
+        raise RecipeError(f"{override!r} goes into {first!r}, which is the single value {branch!r}.")
+    return {**tree, first: _put(branch or {}, rest, value, override)}
+
+
+def _text_of(recipe: str | Path) -> str:
+    path = Path(recipe)
+    if path.is_file():
+        try:
+            return path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"The recipe {path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
+    shipped = shipped_recipes()
+    if str(recipe) in shipped:
+        return shipped[str(recipe)]
+    raise RecipeError(
+        f"No recipe {str(recipe)!r}: it is neither a file nor a shipped recipe.{nearest(str(recipe), shipped)}"
+    )
+
+
+def _parse(text: str, where: str) -> Any:  # Any: whatever YAML holds
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{where} is not YAML: {error}") from None

@@ -1,0 +1,179 @@
+"""What a run left on disk, and the one process that may add to it."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from tuneoff.data import DataSummary
+from tuneoff.errors import RunError
+from tuneoff.recipe import Recipe
+from tuneoff.runs.files import write_whole
+from tuneoff.trial import Epoch, Prediction, Record, Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything that a report is made from."""
+
+    recipe: Recipe
+    environment: Mapping[str, Any]  # versions and machine, as `environment.json` has them
+    data: DataSummary
+    records: tuple[Record, ...]
+
+
+class RunDirectory:
+    """A run directory: `path` and what may be done in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def report(self) -> Path:
+        """Where the page, the tables and the figures go."""
+        return self.path / "report"
+
+    def trial(self, trial: Trial) -> Path:
+        """The folder of one trial."""
+        return self.path / "trials" / trial.id
+
+    def adapter(self, trial: Trial) -> Path:
+        """Where a trial's trained weights are kept."""
+        return self.trial(trial) / "adapter"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the directory for this process; the system lets go of it when the process ends, however it ends.
+
+        Raises:
+            RunError: another process holds it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise RunError(
+                    f"{self.path} is in use by process {lock.read().strip() or 'unknown'}. "
+                    "Wait for it, stop it, or give this comparison a directory of its own with --run."
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+    def begin(self, recipe: Recipe, environment: Mapping[str, Any], data: DataSummary) -> None:
+        """Say what is run here. A directory takes one recipe; adding methods or seeds to it is the same recipe grown.
+
+        Raises:
+            RunError: the directory was made by another recipe.
+        """
+        if self._has_begun():
+            _require_same(self.path, _read_recipe(self.path), recipe)
+        write_whole(self.path / "recipe.yaml", yaml.safe_dump(recipe.written(), sort_keys=False, allow_unicode=True))
+        write_whole(self.path / "environment.json", _json(environment))
+        write_whole(self.path / "data.json", _json(data.model_dump(mode="json")))
+
+    def require_fits(self, recipe: Recipe) -> None:
+        """Refuse a recipe other than the directory's own, before anything is loaded for it."""
+        if self._has_begun():
+            _require_same(self.path, _read_recipe(self.path), recipe)
+
+    def record_of(self, trial: Trial) -> Record | None:
+        """The record of `trial`, if it came to an end."""
+        folder = self.trial(trial)
+        return _read_record(folder) if (folder / "record.json").is_file() else None
+
+    def write_record(self, record: Record) -> None:
+        """Keep what became of a trial. The record itself is written last: with it, the trial is over."""
+        folder = self.trial(record.trial)
+        write_whole(folder / "curve.jsonl", _json_lines(record.curve))
+        write_whole(folder / "predictions.jsonl", _json_lines(record.predictions))
+        write_whole(folder / "record.json", _json(record.model_dump(mode="json")))
+
+    def forget(self, trial: Trial) -> None:
+        """Remove what an interrupted or failed trial left."""
+        shutil.rmtree(self.trial(trial), ignore_errors=True)
+
+    def read(self) -> Run:
+        """All records of the recipe's methods and seeds that are there, in the recipe's order.
+
+        Raises:
+            RunError: this is no run directory, or a file in it cannot be read.
+        """
+        if not self._has_begun():
+            raise RunError(
+                f"{self.path} is no run directory: it has no recipe.yaml. Runs are made by `tuneoff compare`."
+            )
+        recipe = _read_recipe(self.path)
+        records = [_read_record(f.parent) for f in sorted(self.path.glob("trials/*/record.json"))]
+        order = list(recipe.methods)
+        wanted = [r for r in records if r.trial.label in order and r.trial.seed in recipe.seeds]
+        return Run(
+            recipe=recipe,
+            environment=_read_json(self.path / "environment.json"),
+            data=DataSummary.model_validate(_read_json(self.path / "data.json")),
+            records=tuple(sorted(wanted, key=lambda r: (order.index(r.trial.label), r.trial.seed))),
+        )
+
+    def _has_begun(self) -> bool:
+        return (self.path / "recipe.yaml").is_file()
+
+
+def _require_same(path: Path, there: Recipe, recipe: Recipe) -> None:
+    grows = {"methods", "seeds", "note"}
+    differing = [f for f in Recipe.model_fields if f not in grows and getattr(there, f) != getattr(recipe, f)]
+    differing += [f"methods.{label}" for label in there.methods.keys() & recipe.methods.keys()
+                  if there.methods[label] != recipe.methods[label]]  # fmt: skip
+    if differing:
+        raise RunError(
+            f"{path} was made by another recipe: {', '.join(sorted(differing))} differ. "
+            "Give this comparison a directory of its own with --run, or remove that one."
+        )
+
+
+def _read_recipe(path: Path) -> Recipe:
+    return Recipe.read(yaml.safe_load((path / "recipe.yaml").read_text("utf-8")))
+
+
+def _read_record(folder: Path) -> Record:
+    try:
+        record = Record.model_validate(_read_json(folder / "record.json"))
+        return record.model_copy(
+            update={
+                "curve": tuple(Epoch.model_validate_json(line) for line in _lines(folder / "curve.jsonl")),
+                "predictions": tuple(
+                    Prediction.model_validate_json(line) for line in _lines(folder / "predictions.jsonl")
+                ),
+            }
+        )
+    except (OSError, ValidationError) as error:
+        raise RunError(f"{folder} cannot be read: {error}. Remove that folder, and the trial is run again.") from error
+
+
+def _read_json(path: Path) -> Any:  # Any: whatever the file holds; validated by the caller
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").split("\n")[:-1]
+
+
+def _json(value: Any) -> str:  # Any: whatever JSON takes
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _json_lines(values: Sequence[Epoch | Prediction]) -> str:
+    return "".join(value.model_dump_json() + "\n" for value in values)

@@ -1,0 +1,24 @@
+"""How every method of a comparison is trained; what differs between methods is in the method."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tuneoff.options import Options
+
+
+class TrainingOptions(Options):
+    """Equal for all methods. AdamW's learning rate and weight decay belong to each method."""
+
+    epochs: int = Field(3, ge=1)
+    batch_size: int = Field(4, ge=1)  # examples in one forward pass
+    accumulation: int = Field(1, ge=1)  # forward passes per step
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps, linear from zero
+    clip_norm: float | None = Field(1.0, gt=0)
+    patience: int | None = Field(None, ge=1)  # epochs without a better validation loss; None trains them all
+
+    @property
+    def effective_batch_size(self) -> int:
+        """Examples per step."""
+        return self.batch_size * self.accumulation
