@@ -30,7 +30,7 @@ class Full(Method):
         return base
 
     def save(self, tuned: LanguageModel, folder: Path) -> None:
-        tuned.network.save_pretrained(folder)
+        tuned.save_whole(folder)
 
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
-        return base.with_weights(folder)
+        return base.load_whole(folder)

@@ -1,0 +1,100 @@
+"""What a phase costs: seconds by one clock, and the most memory held.
+
+Training and evaluation are phases of their own, so that neither's cost is filed under the other.
+"""
+
+import contextlib
+import ctypes
+import gc
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from tuneoff.trial import Memory
+
+
+class Meter:
+    """Seconds and peak memory by phase, summed over and maximised over the times it was entered.
+
+    On a CPU, memory is the process's resident peak as the kernel counts it: libraries and weights are in it. The
+    kernel's high-water mark is restarted at the begin of each phase, after memory that is free but not yet given
+    back was given back.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._seconds: dict[str, float] = {}
+        self._memory: dict[str, Memory] = {}
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Count what the block takes under `name`."""
+        reset = _restart_high_water(self._device)
+        self._synchronize()
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._synchronize()  # a kernel still in the queue is not yet paid for
+            self._seconds[name] = self.seconds(name) + time.perf_counter() - start
+            self._memory[name] = _higher(self._memory.get(name), _high_water(self._device, reset))
+
+    def seconds(self, name: str) -> float:
+        """What the phase took, in all; zero if it never began."""
+        return self._seconds.get(name, 0.0)
+
+    def memory(self, name: str) -> Memory | None:
+        """The most that was held in the phase; None if it never began."""
+        return self._memory.get(name)
+
+    def _synchronize(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+
+def _restart_high_water(device: torch.device) -> bool:
+    """Restart the peak counters; false where the system has no way to."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # reserved memory of an earlier phase is not this one's
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    _give_back_free_memory()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak resident set size
+    except OSError:
+        return False
+    return True
+
+
+def _high_water(device: torch.device, reset: bool) -> Memory:
+    if device.type == "cuda":
+        return Memory(
+            allocated_bytes=torch.cuda.max_memory_allocated(device),
+            reserved_bytes=torch.cuda.max_memory_reserved(device),
+        )
+    return Memory(resident_bytes=_peak_resident_bytes(), reset=reset)
+
+
+def _peak_resident_bytes() -> int:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2) counts bytes on macOS, KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _give_back_free_memory() -> None:
+    """Ask glibc to return what an earlier trial freed; other systems' allocators have no such call."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _higher(a: Memory | None, b: Memory) -> Memory:
+    return b if a is None or (a.peak_bytes or 0) < (b.peak_bytes or 0) else a

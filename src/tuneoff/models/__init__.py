@@ -1,0 +1,1 @@
+"""Models: from a name in a recipe to a language model whose head sees only scored positions."""

@@ -1,0 +1,234 @@
+"""A causal language model whose head sees only the positions that are scored.
+
+A usual forward pass computes logits for every position, and for a small model with a large vocabulary that is most
+of its work and memory. Here the trunk runs over all positions and a hook narrows what enters the output head.
+Everything after the head (soft-capping, scaling) acts on each logit alone, so the model's own code still does it,
+and adapters that change the trunk need no care. Whether this holds for a given model is probed, not assumed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+HEAD_FILE = "head.safetensors"
+
+
+class LanguageModel(nn.Module):
+    """A base model, or one with an adapter, and its tokenizer.
+
+    Args:
+        network: a causal language model of transformers, or a PeftModel around one.
+        tokenizer: its tokenizer, with a pad token.
+        known_as: the base model's name, for saved adapters.
+        split_head: whether the head may be given scored positions alone; see `head_can_be_split`.
+    """
+
+    def __init__(self, network: Any, tokenizer: Any, known_as: str, *, split_head: bool) -> None:
+        super().__init__()
+        self.network = network  # Any: transformers' and peft's models have no common type
+        self.tokenizer = tokenizer
+        self.known_as = known_as
+        self.split_head = split_head
+
+    def forward(self, tokens_BT: Tensor, attention_BT: Tensor, scored_BT: Tensor) -> Tensor:
+        """The logits, (N, V), that predict each of the N scored tokens, row by row.
+
+        Args:
+            tokens_BT: token ids, padded on the right.
+            attention_BT: 1 for a token, 0 for padding.
+            scored_BT: true where a token is to be predicted; the first of a row cannot be.
+        """
+        predicting_BT = scored_BT[:, 1:]  # a token is predicted from the position before it
+
+        def scored(positions_BTX: Tensor) -> Tensor:
+            """Drop a soft prompt's positions, then keep those that predict a scored token."""
+            return positions_BTX[:, -tokens_BT.shape[1] :][:, :-1][predicting_BT]
+
+        with self._head_narrowed_by(scored) if self.split_head else contextlib.nullcontext():
+            logits = self.network(input_ids=tokens_BT, attention_mask=attention_BT, use_cache=False).logits
+        return cast(Tensor, logits if self.split_head else scored(logits))
+
+    @contextlib.contextmanager
+    def _head_narrowed_by(self, select: Any) -> Iterator[None]:
+        hook = self.head.register_forward_pre_hook(lambda _, inputs: (select(inputs[0]), *inputs[1:]))
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    @torch.no_grad()
+    def generate(self, tokens_BT: Tensor, attention_BT: Tensor, **options: Any) -> Tensor:
+        """What the model writes after each prompt, (B, new tokens), padded on the right.
+
+        peft puts a soft prompt before the padding, which shifts the logits of every padded row; so the vectors are
+        placed here, between a row's padding and its text.
+
+        Args:
+            tokens_BT: prompts, padded on the left.
+            attention_BT: 1 for a token, 0 for padding.
+            options: handed to transformers' `generate`.
+        """
+        prompt_PD = self._soft_prompt()
+        if prompt_PD is None:
+            generated = self.base.generate(input_ids=tokens_BT, attention_mask=attention_BT, **options)
+            return cast(Tensor, generated[:, tokens_BT.shape[1] :])
+        embedded_BTD = self.base.get_input_embeddings()(tokens_BT)
+        prompt_PD = prompt_PD.to(embedded_BTD.dtype)
+        padding_B = (attention_BT == 0).sum(dim=1).tolist()
+        ones_P = attention_BT.new_ones(len(prompt_PD))
+        return cast(
+            Tensor,
+            self.base.generate(
+                inputs_embeds=torch.stack(
+                    [torch.cat([row[:k], prompt_PD, row[k:]]) for row, k in zip(embedded_BTD, padding_B, strict=True)]
+                ),
+                attention_mask=torch.stack(
+                    [torch.cat([row[:k], ones_P, row[k:]]) for row, k in zip(attention_BT, padding_B, strict=True)]
+                ),
+                **options,
+            ),
+        )
+
+    def _soft_prompt(self) -> Tensor | None:
+        if not getattr(getattr(self.network, "active_peft_config", None), "is_prompt_learning", False):
+            return None
+        return cast(Tensor, self.network.get_prompt(batch_size=1)[0])
+
+    @property
+    def base(self) -> Any:  # Any: whatever model class transformers has for this architecture
+        """transformers' own model, with whatever adapters act inside it."""
+        return self.network.get_base_model() if hasattr(self.network, "get_base_model") else self.network
+
+    @property
+    def head(self) -> nn.Module:
+        """The module that turns the trunk's output into logits."""
+        return cast(nn.Module, self.base.get_output_embeddings())
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether the head's weight is the input embedding's."""
+        return self.head.weight is self.base.get_input_embeddings().weight
+
+    @property
+    def trains_input_embedding(self) -> bool:
+        """Whether a step changes the input table."""
+        return bool(self.base.get_input_embeddings().weight.requires_grad)
+
+    def untie_head(self) -> None:
+        """Give the head a weight of its own, equal to the one that it shared."""
+        self.head.weight = nn.Parameter(cast(Tensor, self.head.weight).detach().clone())
+        self.base.config.tie_word_embeddings = False
+
+    def attention_linears(self) -> list[str]:
+        """The full names of the linear layers inside attention blocks."""
+        from transformers.pytorch_utils import Conv1D
+
+        return [
+            name
+            for name, module in self.base.named_modules()
+            if isinstance(module, nn.Linear | Conv1D) and "attn" in name.lower().replace("attention", "attn")
+        ]
+
+    # What methods build on: peft's adapters, the head alone, all the weights.
+
+    def with_adapter(self, config: Any) -> LanguageModel:
+        """This model with a fresh adapter of peft's, which alone is trainable."""
+        from peft import get_peft_model
+
+        adapted = get_peft_model(self.network, config)
+        adapted.active_peft_config.base_model_name_or_path = self.known_as
+        return self._with_network(adapted)
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write the adapter in peft's format, as safetensors."""
+        self.network.save_pretrained(folder)
+
+    def load_adapter(self, folder: Path) -> LanguageModel:
+        """This base model with the adapter that `save_adapter` wrote."""
+        from peft import PeftModel
+
+        return self._with_network(PeftModel.from_pretrained(self.network, folder))
+
+    def with_adapter_merged(self) -> LanguageModel:
+        """The base model with the adapter's update added into its weights; the adapter is used up."""
+        return self._with_network(self.network.merge_and_unload())
+
+    def save_head(self, folder: Path) -> None:
+        """Write the head alone, under the names that transformers gives its tensors."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({f"{self._head_name}.{k}": v.contiguous() for k, v in self._head_state()}, folder / HEAD_FILE)
+
+    def load_head(self, folder: Path) -> None:
+        """Take the head that `save_head` wrote; a tied head carries the input embedding with it."""
+        from safetensors.torch import load_file
+
+        state = load_file(folder / HEAD_FILE)
+        with torch.no_grad():
+            for name, tensor in self._head_state():
+                tensor.copy_(state[f"{self._head_name}.{name}"])
+
+    def save_whole(self, folder: Path) -> None:
+        """Write the whole model and its tokenizer, as transformers loads them."""
+        self.base.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def load_whole(self, folder: Path) -> LanguageModel:
+        """The model that `save_whole` wrote, in this one's place."""
+        return self._with_network(type(self.base).from_pretrained(folder, dtype="auto", use_safetensors=True))
+
+    def _head_state(self) -> list[tuple[str, Tensor]]:
+        return [(name, parameter.detach()) for name, parameter in self.head.named_parameters()]
+
+    @property
+    def _head_name(self) -> str:
+        return next(str(name) for name, module in self.base.named_modules() if module is self.head)
+
+    def _with_network(self, network: Any) -> LanguageModel:
+        return LanguageModel(network, self.tokenizer, self.known_as, split_head=self.split_head)
+
+    # Precision.
+
+    def hold_for_training(self, frozen: torch.dtype) -> Self:
+        """Hold trained weights in float32, so that no small update is lost, and frozen ones in `frozen`."""
+        for parameter in self.parameters():
+            if parameter.is_floating_point():
+                parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else frozen)
+        return self
+
+    def hold_for_inference(self, dtype: torch.dtype) -> Self:
+        """Hold every weight in `dtype`, without gradients, as the model would be served."""
+        self.requires_grad_(False)
+        for parameter in self.parameters():
+            if parameter.is_floating_point():
+                parameter.data = parameter.data.to(dtype)
+        return self.eval()
+
+
+@torch.no_grad()
+def head_can_be_split(network: Any) -> bool:
+    """Probe whether a head that sees only some positions gives the logits that the model itself gives there.
+
+    Two short random rows, one of them padded, through both ways. They agree up to the rounding of a matrix product
+    of another shape; a model that does more than a head after its trunk would not.
+    """
+    vocabulary = network.get_input_embeddings().num_embeddings
+    tokens_BT = torch.randint(vocabulary, (2, 9), generator=torch.Generator().manual_seed(0)).to(network.device)
+    attention_BT = torch.ones_like(tokens_BT)
+    attention_BT[1, 6:] = 0
+    scored_BT = attention_BT.bool()
+    scored_BT[:, :3] = False
+    ways = [LanguageModel(network, None, "", split_head=split) for split in (True, False)]
+    try:
+        narrowed, own = (way.eval()(tokens_BT, attention_BT, scored_BT) for way in ways)
+    except (IndexError, RuntimeError, TypeError, AttributeError, ValueError):
+        return False  # the model's code does not take a narrowed head input
+    tolerance = 8 * torch.finfo(own.dtype).eps * float(own.abs().max())
+    return narrowed.shape == own.shape and torch.allclose(narrowed, own, rtol=0, atol=tolerance)

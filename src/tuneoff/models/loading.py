@@ -1,0 +1,73 @@
+"""Load a causal language model and its tokenizer, as safetensors and without remote code."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from tuneoff.errors import ModelError
+from tuneoff.models.language_model import LanguageModel, head_can_be_split
+from tuneoff.models.options import ModelOptions
+from tuneoff.models.sources import Source
+
+
+def load_tokenizer(source: Source, options: ModelOptions) -> Any:  # Any: transformers' tokenizers share no type
+    """The model's tokenizer; one without a pad token pads with EOS, which the attention mask hides.
+
+    Raises:
+        ModelError: there is none, or it cannot end a text.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=options.trust_remote_code)
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"{options.name} has no tokenizer that can be loaded: {error}") from error
+    if tokenizer.eos_token is None:
+        raise ModelError(f"The tokenizer of {options.name} has no EOS token, so that no target could end.")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> LanguageModel:
+    """The base model in its checkpoint's own precision, on the CPU, with its head probed.
+
+    Raises:
+        ModelError: the folder does not hold a causal language model that transformers can build.
+    """
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with quiet():
+            network = AutoModelForCausalLM.from_pretrained(
+                source.folder, dtype="auto", use_safetensors=True, trust_remote_code=options.trust_remote_code
+            )
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+        raise ModelError(f"{options.name} cannot be loaded as a causal language model: {error}") from error
+    network.eval()
+    return LanguageModel(network, tokenizer, source.known_as, split_head=head_can_be_split(network))
+
+
+def outline(source: Source, options: ModelOptions, tokenizer: Any) -> LanguageModel:
+    """The model's shape without its weights, to count what a method trains before anything is loaded."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(source.folder, trust_remote_code=options.trust_remote_code)
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(config, trust_remote_code=options.trust_remote_code)
+    return LanguageModel(network, tokenizer, source.known_as, split_head=True)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and load reports off the terminal that shows our own."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)

@@ -1,0 +1,24 @@
+"""How long work says where it is. Who listens (a terminal, a log, nobody) is decided by the caller."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A moment of one trial."""
+
+    phase: str  # "loading", "training", "validation", "test loss", "predictions", "inference"
+    done: int = 0
+    of: int = 0
+    epoch: int = 0
+    epochs: int = 0
+    loss: float | None = None  # nats per scored token
+    tokens_per_second: float | None = None  # real tokens, in training
+
+
+Tell = Callable[[Progress], None]
+
+
+def tell_nobody(_: Progress) -> None:
+    """For callers that do not watch."""
