@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from tuneoff.options import Options
 
@@ -77,8 +77,9 @@ class TextOptions(Options):
 
     @field_validator("prompt", "chat_instruction")
     @classmethod
-    def _takes_the_source_once(cls, template: str) -> str:
-        if template != CHAT and template.count(PLACE) != 1:
+    def _takes_the_source_once(cls, template: str, info: ValidationInfo) -> str:
+        chat = info.field_name == "prompt" and template == CHAT
+        if not chat and template.count(PLACE) != 1:
             raise ValueError(f"a template needs {PLACE} exactly once: write it where the source text belongs")
         return template
 

@@ -1,0 +1,46 @@
+"""The whole way of the data: rows, splits, tokens, and what there is to say of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tuneoff.data.options import DataOptions
+from tuneoff.data.sources import read_rows
+from tuneoff.data.splits import SPLITS, draw_splits
+from tuneoff.data.summary import DataSummary, fingerprint, summarised
+from tuneoff.data.tokens import tokenised
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextData:
+    """Text ready to train on.
+
+    Each split has the columns source and target (cleaned text), tokens (prompt, target, EOS), prompt_tokens (how
+    many of these are the prompt's), source_cut and target_cut (whether the limits took something away).
+    """
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    summary: DataSummary
+
+
+def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase) -> TextData:
+    """The examples that a recipe describes, in the tokens of one tokenizer; the same arguments give the same examples.
+
+    Raises:
+        DataError: the text cannot be reached, read or used, or the limits leave no room for the template.
+    """
+    splits = draw_splits(read_rows(options), options)
+    tokens = {name: tokenised(splits.by_name[name].pairs, options, tokenizer) for name in SPLITS}
+    summary = DataSummary(
+        fingerprint=fingerprint(tokens),
+        splits={name: summarised(splits.by_name[name], tokens[name]) for name in SPLITS},
+        duplicates=dict(splits.duplicates),
+    )
+    return TextData(train=tokens["train"], validation=tokens["validation"], test=tokens["test"], summary=summary)

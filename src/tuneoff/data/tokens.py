@@ -1,0 +1,83 @@
+"""Each split tokenised once and kept on disk, so that every trial and every process starts from the same file.
+
+The name of the file is a hash of all that the tokens depend on, the cleaned text itself included: a file is never
+stale, and text that a change left alone is not tokenised again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuneoff.data.cleaning import TextPair
+from tuneoff.data.options import CHAT, TextOptions
+from tuneoff.data.prompt import Encoder
+from tuneoff.data.sources import without_progress_bars
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
+SCHEME = 1  # raise it when the same text and options come to give other tokens
+
+
+def tokenised(pairs: Sequence[TextPair], options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+    """The examples with their text and tokens, memory-mapped from the cache.
+
+    Columns: source and target (cleaned text), tokens (prompt, target, EOS), prompt_tokens, source_cut, target_cut.
+
+    Raises:
+        DataError: the template does not fit the limits or the tokenizer.
+    """
+    from datasets import Dataset, Features, List, Value
+
+    encoder = Encoder(options, tokenizer)
+    key = tokens_key(pairs, options, tokenizer)
+    file = tokens_folder() / f"{key}.arrow"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = {"source": [source for source, _ in pairs], "target": [target for _, target in pairs]}
+    columns = {
+        **dict.fromkeys(("source", "target"), Value("string")),
+        "tokens": List(Value("int32")),
+        "prompt_tokens": Value("int32"),
+        **dict.fromkeys(("source_cut", "target_cut"), Value("bool")),
+    }
+    with without_progress_bars():
+        return Dataset.from_dict(text).map(
+            encoder.columns,
+            input_columns=["source", "target"],
+            batched=True,
+            features=Features(columns),
+            cache_file_name=str(file),
+            load_from_cache_file=True,
+            new_fingerprint=key,
+        )
+
+
+def tokens_folder() -> Path:
+    """Where tokens are kept: $TUNEOFF_CACHE/tokens, by default under ~/.cache/tuneoff."""
+    return Path(os.environ.get("TUNEOFF_CACHE", "~/.cache/tuneoff")).expanduser() / "tokens"
+
+
+def tokens_key(pairs: Sequence[TextPair], options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> str:
+    """A hash of all that the tokens depend on, 32 hex digits."""
+    asked = {"prompt", "max_tokens", "max_target_tokens"} | ({"chat_instruction"} if options.prompt == CHAT else set())
+    key = hashlib.sha256(f"{SCHEME} {tokenizer_identity(tokenizer)} {options.model_dump_json(include=asked)}".encode())
+    for pair in pairs:
+        key.update(json.dumps(pair).encode())
+    return key.hexdigest()[:32]
+
+
+def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A hash of what decides how text becomes tokens.
+
+    Padding and truncation are left out: a tokenizer keeps those of its last call, and we never rely on them.
+    """
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    backend.update(padding=None, truncation=None)
+    whole = json.dumps([backend, tokenizer.chat_template, tokenizer.eos_token_id], sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()
