@@ -1,0 +1,110 @@
+import dataclasses
+
+import pytest
+import torch
+from datasets import Dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tuneoff.data import collate, collate_prompts, epoch_batches, evaluation_batches
+
+LENGTHS = st.lists(st.integers(1, 300), max_size=80)
+PAD = 9
+
+
+@pytest.fixture
+def split():
+    return Dataset.from_dict({"tokens": [[1, 2, 3, 0], [4, 0], [5, 6, 7, 8, 0]], "prompt_tokens": [2, 1, 4]})
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 9), st.integers(0, 5), st.integers(0, 5))
+def test_an_epoch_holds_every_example_once(lengths, batch_size, seed, epoch):
+    batches = epoch_batches(lengths, batch_size, seed, epoch)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+
+
+@settings(deadline=None)
+@given(LENGTHS, st.integers(1, 9))
+def test_only_one_batch_of_an_epoch_may_be_smaller(lengths, batch_size):
+    sizes = sorted(map(len, epoch_batches(lengths, batch_size, seed=0, epoch=0)))
+    assert all(size == batch_size for size in sizes[1:])
+
+
+def test_the_same_seed_and_epoch_give_the_same_batches():
+    lengths = [n % 37 + 1 for n in range(100)]
+    assert epoch_batches(lengths, 4, 1, 2) == epoch_batches(lengths, 4, 1, 2)
+
+
+def test_seed_and_epoch_both_decide_the_batches():
+    lengths = [n % 37 + 1 for n in range(100)]
+    orders = {str(epoch_batches(lengths, 4, seed, epoch)) for seed in range(3) for epoch in range(3)}
+    assert len(orders) == 9
+
+
+def test_the_global_generator_is_left_alone():
+    before = torch.get_rng_state()
+    epoch_batches([1, 2, 3], 2, 0, 0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_examples_of_similar_length_share_a_batch():
+    lengths = torch.randint(1, 300, (800,), generator=torch.Generator().manual_seed(0)).tolist()
+    padded = sum(max(lengths[row] for row in batch) * len(batch) for batch in epoch_batches(lengths, 8, 0, 0))
+    assert padded < 1.1 * sum(lengths)
+
+
+@given(LENGTHS, st.integers(1, 9))
+def test_evaluation_goes_from_long_to_short(lengths, batch_size):
+    rows = [row for batch in evaluation_batches(lengths, batch_size) for row in batch]
+    assert [lengths[row] for row in rows] == sorted(lengths, reverse=True)
+
+
+def test_evaluation_keeps_equal_lengths_in_order():
+    assert evaluation_batches([5, 5, 5, 7], 2) == [[3, 0], [1, 2]]
+
+
+def test_a_batch_is_padded_on_the_right_to_its_own_longest(split):
+    batch = collate(split, [1, 0], PAD, "target")
+    assert batch.tokens_BT.tolist() == [[4, 0, PAD, PAD], [1, 2, 3, 0]]
+
+
+def test_padding_is_not_attended_to(split):
+    batch = collate(split, [1, 0], PAD, "target")
+    assert batch.attention_BT.tolist() == [[True, True, False, False], [True] * 4]
+
+
+def test_the_loss_scores_the_target_and_its_eos(split):
+    batch = collate(split, [1, 0], PAD, "target")
+    assert batch.scored_BT.tolist() == [[False, True, False, False], [False, False, True, True]]
+
+
+def test_the_loss_on_all_scores_every_token_but_the_first(split):
+    batch = collate(split, [1, 0], PAD, "all")
+    assert batch.scored_BT.tolist() == [[False, True, False, False], [False, True, True, True]]
+
+
+def test_a_batch_knows_its_rows_and_counts_no_padding(split):
+    batch = collate(split, [2, 1], PAD, "target")
+    assert (batch.rows, batch.real_tokens, batch.target_tokens) == ((2, 1), 7, 2)
+
+
+def test_padding_with_eos_scores_no_padding(split):
+    assert collate(split, [1, 0], 0, "target").target_tokens == 3
+
+
+def test_a_moved_batch_stays_the_same_and_is_counted(split):
+    batch = collate(split, [2, 1], PAD, "target")
+    moved = batch.to("meta")
+    assert (moved.tokens_BT.device.type, moved.rows, moved.real_tokens, moved.target_tokens) == ("meta", (2, 1), 7, 2)
+
+
+def test_a_batch_is_frozen(split):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        collate(split, [0], PAD, "target").rows = ()
+
+
+def test_prompts_are_padded_on_the_left_and_hold_no_target(split):
+    tokens_BT, attention_BT = collate_prompts(split, [2, 1], PAD)
+    assert tokens_BT.tolist() == [[5, 6, 7, 8], [PAD, PAD, PAD, 4]]
+    assert attention_BT.tolist() == [[True] * 4, [False, False, False, True]]

@@ -1,0 +1,112 @@
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tuneoff.data.files import read_pairs
+from tuneoff.data.options import Fields
+from tuneoff.errors import DataError
+
+
+@pytest.fixture
+def read(write):
+    def _read(name, content, **fields):
+        path = Path(write(name, content))
+        return read_pairs(path, path.name.removesuffix(".gz").rsplit(".", 1)[-1], Fields(**fields))
+
+    return _read
+
+
+def test_a_text_that_looks_like_a_number_or_a_null_stays_text(read):
+    assert read("a.csv", "source,target\nNA,007\n") == [("NA", "007")]
+
+
+def test_a_quoted_field_may_hold_separators_quotes_and_line_breaks(read):
+    assert read("a.csv", 'source,target\n"a, ""b""\nc",d\n') == [('a, "b"\nc', "d")]
+
+
+def test_tabs_separate_the_fields_of_tsv(read):
+    assert read("a.tsv", "target\tsource\nb, c\ta\n") == [("a", "b, c")]
+
+
+def test_a_field_may_be_longer_than_the_csv_module_likes(read):
+    long = "x" * 200_000
+    assert read("a.csv", f"source,target\n{long},b\n") == [(long, "b")]
+
+
+def test_other_columns_may_hold_the_text(read):
+    assert read("a.csv", "id,article,summary\n1,a,b\n", source="article", target="summary") == [("a", "b")]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(read):
+    assert read("a.csv", b"\xef\xbb\xbfsource,target\na,b\n") == [("a", "b")]
+
+
+def test_a_gzipped_file_is_unpacked(read):
+    assert read("a.jsonl.gz", gzip.compress(b'{"source": "a", "target": "b"}')) == [("a", "b")]
+
+
+def test_json_lines_keep_a_date_as_the_text_it_is(read):
+    assert read("a.jsonl", '{"source": "a", "target": "2020-01-01"}\n') == [("a", "2020-01-01")]
+
+
+def test_json_lines_keep_a_number_as_the_number_it_is(read):
+    assert read("a.jsonl", '{"source": "a", "target": 5}\n\n{"source": "b"}') == [("a", 5), ("b", None)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[{"source": "a", "target": "b"},\n {"source": "c", "target": "d"}]',
+        '{"source": ["a", "c"],\n "target": ["b", "d"]}',
+        '{"source": "a", "target": "b"}\n{"source": "c", "target": "d"}\n',
+    ],
+    ids=["list of objects", "object of lists", "lines"],
+)
+def test_json_comes_in_three_shapes(read, content):
+    assert read("a.json", content) == [("a", "b"), ("c", "d")]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(st.lists(st.tuples(st.text(), st.text()), min_size=1))
+def test_json_lines_give_back_what_was_written(read, pairs):
+    content = "\n".join(json.dumps({"source": s, "target": t}) for s, t in pairs)
+    assert read("a.jsonl", content) == pairs
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"source,target\na,b\ncaf\xe9,b\n", r"not UTF-8: line 3, byte 21 .* iconv -f latin1"),
+        ("a.csv", "source,target\na,b,c\n", "line 2: 3 fields where the first line names 2"),
+        ("a.csv", 'source,target\na,b\n"a,b\n', r"line 3: unexpected end of data. Put text"),
+        ("a.csv", "", "is empty. The first line must name the columns"),
+        ("a.csv", "source,targets\na,b\n", r"no column 'target'.* Did you mean 'targets'\? There are: source, targets"),
+        ("a.jsonl", '{"source": "a", "target": "b"}\n{"source": \n', "line 2, column .*: not valid JSON"),
+        ("a.jsonl", '["a", "b"]\n', "line 1: a list, not an object"),
+        ("a.jsonl", '{"text": "a"}\n', r"no column 'source'.* There are: text"),
+        ("a.json", '[{"source": "a"\n,]', "line 2, column .*: not valid JSON"),
+        ("a.json", '[{"source": "a", "target": "b"}, 3]', "item 2: a int, not an object"),
+        ("a.json", '{"source": ["a"], "target": []}', "'source' lists 1 values and 'target' 0"),
+        ("a.json", "3", "holds a int, not an object"),
+        ("a.json", '{"data": []}', "no column 'source'"),
+        ("a.csv.gz", b"source,target\n", "cannot be read: Not a gzipped file"),
+        ("a.csv.gz", gzip.compress(b"source,target\na,b\n" * 99)[:-9], "cannot be read: .* Check that it is whole"),
+    ],
+)
+def test_a_fault_is_named_with_its_place_and_cure(read, name, content, message):
+    with pytest.raises(DataError, match=rf"(?s){name}.*{message}"):
+        read(name, content)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"gone\.csv does not exist"):
+        read_pairs(tmp_path / "gone.csv", "csv", Fields())
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(DataError, match="is a folder, not a file"):
+        read_pairs(tmp_path, "csv", Fields())

@@ -1,0 +1,53 @@
+import pytest
+
+from tuneoff.data.options import TextOptions
+from tuneoff.data.tokens import tokenised, tokenizer_identity, tokens_folder, tokens_key
+
+PAIRS = [("the cat sat on the mat", "cat"), ("a dog ran over the hill", "dog")]
+OPTIONS = TextOptions(max_tokens=48, max_target_tokens=16)
+
+
+def test_tokens_are_prompt_then_target_then_eos(tokenizer):
+    example = tokenised(PAIRS, OPTIONS, tokenizer)[0]
+    start = example["prompt_tokens"]
+    assert tokenizer.decode(example["tokens"][:start]) == "the cat sat on the mat\n\nTL;DR: "
+    assert tokenizer.decode(example["tokens"][start:]) == "cat<eos>"
+
+
+def test_an_example_keeps_its_text_beside_its_tokens(tokenizer):
+    assert tokenised(PAIRS, OPTIONS, tokenizer)["target"][:] == ["cat", "dog"]
+
+
+def test_text_is_tokenised_once(tokenizer, monkeypatch):
+    first = tokenised(PAIRS, OPTIONS, tokenizer)[:]
+    monkeypatch.setattr("tuneoff.data.prompt.Encoder.columns", None)  # a second time would fail
+    assert tokenised(PAIRS, OPTIONS, tokenizer)[:] == first
+
+
+def test_the_cache_is_where_the_environment_says(tokenizer, tmp_path):
+    tokenised(PAIRS, OPTIONS, tokenizer)
+    assert [file.parent for file in tmp_path.rglob("*.arrow")] == [tokens_folder()]
+
+
+@pytest.mark.parametrize("change", [{"max_tokens": 40}, {"max_target_tokens": 9}, {"prompt": "{source}: "}])
+def test_other_limits_or_another_template_make_other_tokens(tokenizer, change):
+    assert tokens_key(PAIRS, OPTIONS.model_copy(update=change), tokenizer) != tokens_key(PAIRS, OPTIONS, tokenizer)
+
+
+@pytest.mark.parametrize("change", [{"seed": 3}, {"loss_on": "all"}, {"chat_instruction": "{source}!"}])
+def test_what_does_not_touch_the_tokens_does_not_tokenise_again(tokenizer, change):
+    assert tokens_key(PAIRS, OPTIONS.model_copy(update=change), tokenizer) == tokens_key(PAIRS, OPTIONS, tokenizer)
+
+
+def test_other_text_makes_other_tokens(tokenizer):
+    assert tokens_key(PAIRS[:1], OPTIONS, tokenizer) != tokens_key(PAIRS, OPTIONS, tokenizer)
+
+
+def test_a_chat_template_is_part_of_what_a_tokenizer_is(tokenizer, chat_tokenizer):
+    assert tokenizer_identity(tokenizer) != tokenizer_identity(chat_tokenizer)
+
+
+def test_a_call_with_padding_leaves_a_tokenizer_what_it_is(tokenizer):
+    before = tokenizer_identity(tokenizer)
+    tokenizer(["a", "the cat"], padding=True, truncation=True, max_length=3)
+    assert tokenizer_identity(tokenizer) == before
