@@ -1,0 +1,40 @@
+"""tuneoff finds out which way of fine-tuning a language model is best on your text within your budget.
+
+import tuneoff
+comparison = tuneoff.compare("demo")
+print(comparison.table())
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tuneoff.comparison import Comparison
+    from tuneoff.errors import TuneoffError
+    from tuneoff.methods import METHODS, Method
+    from tuneoff.recipe import Recipe, load_recipe
+    from tuneoff.verbs import compare, planned, report
+
+_HOME = {
+    "METHODS": "tuneoff.methods",
+    "Comparison": "tuneoff.comparison",
+    "Method": "tuneoff.methods",
+    "Recipe": "tuneoff.recipe",
+    "TuneoffError": "tuneoff.errors",
+    "compare": "tuneoff.verbs",
+    "load_recipe": "tuneoff.recipe",
+    "planned": "tuneoff.verbs",
+    "report": "tuneoff.verbs",
+}
+
+__all__ = ["METHODS", "Comparison", "Method", "Recipe", "TuneoffError", "compare", "load_recipe", "planned", "report"]
+
+
+def __getattr__(name: str) -> Any:  # Any: whichever public name is asked for
+    if name in _HOME:  # imported when first used, so that `import tuneoff` costs nothing
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'tuneoff' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

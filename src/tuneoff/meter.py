@@ -41,7 +41,8 @@ class Meter:
         finally:
             self._synchronize()  # a kernel still in the queue is not yet paid for
             self._seconds[name] = self.seconds(name) + time.perf_counter() - start
-            self._memory[name] = _higher(self._memory.get(name), _high_water(self._device, reset))
+            now = _high_water(self._device, reset)
+            self._memory[name] = higher(self.memory(name), now) or now
 
     def seconds(self, name: str) -> float:
         """What the phase took, in all; zero if it never began."""
@@ -96,5 +97,6 @@ def _give_back_free_memory() -> None:
         trim(0)
 
 
-def _higher(a: Memory | None, b: Memory) -> Memory:
-    return b if a is None or (a.peak_bytes or 0) < (b.peak_bytes or 0) else a
+def higher(a: Memory | None, b: Memory | None) -> Memory | None:
+    """The one with the higher peak."""
+    return max((m for m in (a, b) if m), key=lambda memory: memory.peak_bytes or 0, default=None)

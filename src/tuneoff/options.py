@@ -39,6 +39,8 @@ def _problems(options: type[BaseModel], error: ValidationError, where: str) -> I
                 yield f"Unknown key {place!r}.{nearest(str(problem['loc'][-1]), known)}"
             case "missing":
                 yield f"Missing key {place!r}."
+            case "value_error" if isinstance(problem["ctx"]["error"], RecipeError):
+                yield str(problem["ctx"]["error"])  # said in full where it was found
             case _:
                 yield f"{place}: {problem['msg']} (got {problem['input']!r})."
 

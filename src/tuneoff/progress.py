@@ -1,14 +1,17 @@
 """How long work says where it is. Who listens (a terminal, a log, nobody) is decided by the caller."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+from tuneoff.trial import Record, Trial
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
     """A moment of one trial."""
 
-    phase: str  # "loading", "training", "validation", "test loss", "predictions", "inference"
+    phase: str  # "loading", "training", "validation", "evaluation", "predictions", "inference"
     done: int = 0
     of: int = 0
     epoch: int = 0
@@ -20,5 +23,31 @@ class Progress:
 Tell = Callable[[Progress], None]
 
 
-def tell_nobody(_: Progress) -> None:
+class Watch(Protocol):
+    """Whoever follows a comparison."""
+
+    def begin(self, trials: Sequence[Trial], missing: int) -> None:
+        """The comparison's trials, and how many of them have no record yet."""
+
+    def trial(self, trial: Trial) -> Tell:
+        """A trial begins; its moments go to what is returned."""
+
+    def end(self, record: Record) -> None:
+        """A trial came to its end."""
+
+
+class Silence:
     """For callers that do not watch."""
+
+    def begin(self, trials: Sequence[Trial], missing: int) -> None:
+        """Says nothing."""
+
+    def trial(self, trial: Trial) -> Tell:
+        return tell_nobody
+
+    def end(self, record: Record) -> None:
+        """Says nothing."""
+
+
+def tell_nobody(_: Progress) -> None:
+    """A listener that does not listen."""

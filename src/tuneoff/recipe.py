@@ -73,6 +73,21 @@ def shipped_recipes() -> dict[str, str]:
     return dict(sorted(texts.items()))
 
 
+def copy_recipe(name: str, to: Path) -> Path:
+    """Copy the shipped recipe `name` to the file `to`, to be changed.
+
+    Raises:
+        RecipeError: no such recipe is shipped, or the file exists.
+    """
+    shipped = shipped_recipes()
+    if name not in shipped:
+        raise RecipeError(f"No recipe {name!r} is shipped.{nearest(name, shipped)}")
+    if to.exists():
+        raise RecipeError(f"{to} exists already. Name another file, or remove it.")
+    to.write_text(shipped[name], "utf-8")
+    return to
+
+
 def overridden(written: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """`written` with each `a.b=value` put in its place; a value is read as YAML is."""
     whole = dict(written)

@@ -41,13 +41,13 @@ def losses(
     accelerator: Accelerator,
     meter: Meter,
     tell: Tell,
-    phase: str = "validation",
+    phase: str,
 ) -> list[tuple[float, int]]:
-    """Each example's nats and scored tokens, in the order of the split."""
+    """Each example's nats and scored tokens, in the order of the split; its cost is filed under `phase`."""
     found: dict[int, tuple[float, int]] = {}
     model.eval()
     lengths = [len(tokens) for tokens in split["tokens"]]
-    with meter.phase("evaluation"), accelerator.autocast():
+    with meter.phase(phase), accelerator.autocast():
         for rows in evaluation_batches(lengths, batch_size):
             batch = collate(split, rows, model.tokenizer.pad_token_id, loss_on).to(accelerator.device)
             nats_B = example_losses(model, batch).tolist()

@@ -23,6 +23,7 @@ class Method(Options, ABC):
 
     name: ClassVar[str]
     starts_as_base: ClassVar[bool]  # promises the base model's logits before its first step
+    depends_on_seed: ClassVar[bool] = True
 
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(0.0, ge=0)

@@ -17,6 +17,7 @@ class Untouched(Method):
 
     name: ClassVar[str] = "base"
     starts_as_base: ClassVar[bool] = True
+    depends_on_seed: ClassVar[bool] = False
     learning_rate: float = 0.0
 
     def apply(self, base: LanguageModel) -> LanguageModel:

@@ -41,7 +41,7 @@ class LanguageModel(nn.Module):
 
         Args:
             tokens_BT: token ids, padded on the right.
-            attention_BT: 1 for a token, 0 for padding.
+            attention_BT: true for a token, false for padding.
             scored_BT: true where a token is to be predicted; the first of a row cannot be.
         """
         predicting_BT = scored_BT[:, 1:]  # a token is predicted from the position before it
@@ -51,7 +51,7 @@ class LanguageModel(nn.Module):
             return positions_BTX[:, -tokens_BT.shape[1] :][:, :-1][predicting_BT]
 
         with self._head_narrowed_by(scored) if self.split_head else contextlib.nullcontext():
-            logits = self.network(input_ids=tokens_BT, attention_mask=attention_BT, use_cache=False).logits
+            logits = self.network(input_ids=tokens_BT, attention_mask=attention_BT.long(), use_cache=False).logits
         return cast(Tensor, logits if self.split_head else scored(logits))
 
     @contextlib.contextmanager
@@ -71,9 +71,10 @@ class LanguageModel(nn.Module):
 
         Args:
             tokens_BT: prompts, padded on the left.
-            attention_BT: 1 for a token, 0 for padding.
+            attention_BT: true for a token, false for padding.
             options: handed to transformers' `generate`.
         """
+        attention_BT = attention_BT.long()
         prompt_PD = self._soft_prompt()
         if prompt_PD is None:
             generated = self.base.generate(input_ids=tokens_BT, attention_mask=attention_BT, **options)

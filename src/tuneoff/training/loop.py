@@ -77,6 +77,7 @@ def train(
             accelerator=accelerator,
             meter=meter,
             tell=tell,
+            phase="validation",
         )
 
     curve = [_untrained(validate())]
@@ -93,7 +94,7 @@ def train(
     best_loss, best_epoch, best_weights = math.inf, None, list[Tensor]()
     diverged, stopped_early = None, False
     for epoch in range(1, options.epochs + 1):
-        before = meter.seconds("training"), meter.seconds("evaluation")
+        before = meter.seconds("training"), meter.seconds("validation")
         total = _Total()
         with meter.phase("training"):
             model.train()
@@ -103,7 +104,7 @@ def train(
                     collate(text.train, part, pad, loss_on).to(accelerator.device)
                     for part in _parts(rows, options.batch_size)
                 ]
-                total.rate = schedule.get_last_lr()[0]
+                total.rate = float(schedule.get_last_lr()[0])
                 nats = _step(wrapped, batches, trained, optimizer, options.clip_norm, accelerator)
                 total.add(nats, batches)
                 if not math.isfinite(nats):
@@ -123,7 +124,7 @@ def train(
                 validation_loss=validation_loss,
                 learning_rate=total.rate,
                 train_seconds=meter.seconds("training") - before[0],
-                evaluation_seconds=meter.seconds("evaluation") - before[1],
+                evaluation_seconds=meter.seconds("validation") - before[1],
                 real_tokens=total.real_tokens,
                 target_tokens=total.target_tokens,
             )
@@ -187,7 +188,7 @@ def _rehearse(
     fails here and not after an hour.
     """
     longest = sorted(range(len(lengths)), key=lambda row: -lengths[row])[: options.batch_size]
-    with meter.phase("rehearsal"), torch.random.fork_rng(devices=[]):
+    with meter.phase("rehearsal"), torch.random.fork_rng():
         batch = collate(split, longest, pad, loss_on).to(accelerator.device)
         cast(nn.Module, model).train()
         accelerator.backward(token_losses(model, batch).sum())

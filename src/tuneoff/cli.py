@@ -1,0 +1,124 @@
+"""The command line: read, call, print. Whatever it does, Python can do with the same words."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuneoff.errors import TuneoffError
+
+app = typer.Typer(
+    name="tuneoff",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Find out which way of fine-tuning a language model is best on your text within your budget.",
+    epilog="Start with: tuneoff demo",
+)
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+RecipeArgument = Annotated[str, typer.Argument(help="A recipe's file, or a shipped recipe's name.", metavar="RECIPE")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Changes to the recipe, as key.key=value.", metavar="[KEY=VALUE]...")
+]
+RunOption = Annotated[
+    Path | None, typer.Option("--run", help="The run directory.", show_default="runs/NAME of the recipe")
+]
+Retry = Annotated[bool, typer.Option("--retry", help="Run failed trials again.")]
+
+
+@app.command(
+    epilog="Examples: tuneoff compare demo · tuneoff compare mine.yaml training.epochs=3 methods.lora.rank=16 --run r16"
+)
+def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption = None, retry: Retry = False) -> None:
+    """Run what is missing of a comparison, and write its report."""
+    from tuneoff import verbs
+    from tuneoff.recipe import load_recipe
+    from tuneoff.terminal import following, print_outcome
+
+    directory = run or verbs.RUNS / load_recipe(recipe, overrides or ()).name
+    try:
+        with following() as watch:
+            comparison = verbs.compare(recipe, *(overrides or ()), run=directory, watch=watch, retry=retry)
+    except KeyboardInterrupt:
+        again = " ".join(["tuneoff compare", recipe, *(overrides or ()), *(["--run", str(run)] if run else [])])
+        print(f"\nStopped. What was finished is kept in {directory}; to go on: {again}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    print_outcome(comparison, directory)
+    if any(record.status == "failed" for record in comparison.run.records):
+        print("Some trials failed; their reasons are on the page. To try them again: --retry", file=sys.stderr)
+        raise typer.Exit(FAILED)
+
+
+@app.command(epilog="Example: tuneoff demo training.epochs=1 --run runs/quick-demo")
+def demo(overrides: Overrides = None, run: RunOption = None) -> None:
+    """Compare the untouched model and four ways of tuning it, offline, with real weights and real text."""
+    compare("demo", overrides, run)
+
+
+@app.command(epilog="Example: tuneoff plan demo training.epochs=3")
+def plan(recipe: RecipeArgument, overrides: Overrides = None) -> None:
+    """Show the trials of a comparison, what each trains, and its steps and tokens, before anything is trained."""
+    from tuneoff import verbs
+    from tuneoff.terminal import print_plan
+
+    print_plan(verbs.planned(recipe, *(overrides or ())))
+
+
+@app.command(epilog="Example: tuneoff report runs/demo")
+def report(run: Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]) -> None:
+    """Judge a run's records and write its page, tables and figures again."""
+    from tuneoff import verbs
+    from tuneoff.terminal import print_outcome
+
+    print_outcome(verbs.report(run), run)
+
+
+@app.command(epilog="Examples: tuneoff methods · tuneoff methods --model EleutherAI/gpt-neo-125m")
+def methods(
+    model: Annotated[str, typer.Option(help="A hub id, a folder, a GGUF file or a built-in name.")] = (
+        "smollm2-135m-instruct"
+    ),
+    recipe: Annotated[str | None, typer.Option(help="Take the methods and the model of this recipe.")] = None,
+) -> None:
+    """Show which modules each method trains in a model, how many parameters, and what share."""
+    from tuneoff import verbs
+    from tuneoff.recipe import load_recipe
+    from tuneoff.terminal import print_methods
+
+    if recipe is None:
+        print_methods(verbs.methods(model))
+    else:
+        whole = load_recipe(recipe)
+        print_methods(verbs.methods(whole.model, whole.methods))
+
+
+@app.command(epilog="Examples: tuneoff recipes · tuneoff recipes demo mine.yaml")
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="The recipe to copy; all are listed without it.")] = None,
+    to: Annotated[Path | None, typer.Argument(help="The file to copy it to.", show_default="NAME.yaml")] = None,
+) -> None:
+    """List the shipped recipes, or copy one to change it."""
+    from tuneoff.recipe import copy_recipe, shipped_recipes
+    from tuneoff.terminal import print_recipes
+
+    if name is None:
+        print_recipes(shipped_recipes())
+    else:
+        print(f"Written to {copy_recipe(name, to or Path(f'{name}.yaml'))}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0, 1 for failed trials, 2 for bad input, 130 when interrupted."""
+    try:
+        app(arguments)
+    except TuneoffError as error:
+        print(f"tuneoff: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0

@@ -1,0 +1,213 @@
+"""One trial, from a value to a record. It does not know where it runs."""
+
+from __future__ import annotations
+
+import gc
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from tuneoff.evaluation.generation import predictions
+from tuneoff.evaluation.inference import measure_inference
+from tuneoff.evaluation.loss import losses
+from tuneoff.evaluation.rouge import ROUGE_TYPES, rouge_scores
+from tuneoff.meter import Meter, higher
+from tuneoff.methods import Method, method_named
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.parameters import parameter_counts
+from tuneoff.models.precision import dtype_of
+from tuneoff.preparation import Preparation
+from tuneoff.progress import Progress, Tell
+from tuneoff.training.loop import Rates, Training, train
+from tuneoff.trial import Costs, Inference, Prediction, Record, Trial
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+def run_trial(trial: Trial, preparation: Preparation, adapter: Path, tell: Tell) -> Record:
+    """Train, keep what was trained in the folder `adapter`, and score it on the test split.
+
+    Whatever goes wrong becomes a record with its reason, so that the comparison can go on; only an interruption
+    passes through.
+    """
+    try:
+        return _run(trial, preparation, adapter, tell)
+    except Exception as error:
+        return Record(trial=trial, status="failed", reason=f"{type(error).__name__}: {error}")
+    finally:
+        gc.collect()
+
+
+def _run(trial: Trial, preparation: Preparation, adapter: Path, tell: Tell) -> Record:
+    from accelerate.utils import set_seed
+
+    setting, text = trial.setting, preparation.text
+    method = method_named(trial.method).read(trial.hyperparameters)
+    accelerator = accelerator_for(preparation)
+    meter = Meter(accelerator.device)
+
+    tell(Progress(phase="loading"))
+    base = preparation.load_base()
+    set_seed(trial.seed)
+    dtype = dtype_of(setting.precision)
+    tuned = method.apply(base).hold_for_training(dtype).to(accelerator.device)
+    trainable, total = parameter_counts(tuned)
+    facts = {
+        "split_head": tuned.split_head,
+        "tied": tuned.is_tied and tuned.trains_input_embedding and trainable < total,
+    }
+    training = train(
+        tuned,
+        text,
+        Rates(learning_rate=method.learning_rate, weight_decay=method.weight_decay),
+        setting.training,
+        evaluation_batch_size=setting.evaluation.batch_size,
+        loss_on=setting.data.loss_on,
+        seed=trial.seed,
+        accelerator=accelerator,
+        meter=meter,
+        tell=tell,
+    )
+    record = Record(
+        trial=trial,
+        status="diverged" if training.diverged else "done",
+        reason=training.diverged,
+        best_epoch=training.best_epoch,
+        stopped_early=training.stopped_early,
+        costs=_costs(training, meter, trainable, total),
+        facts=facts,
+        curve=training.curve,
+    )
+    if training.diverged:
+        return record
+
+    method.save(tuned, adapter)
+    tuned.hold_for_inference(dtype)
+    answers = _answer(tuned, preparation, accelerator, meter, tell)
+    tell(Progress(phase="inference"))
+    inference = _inference(tuned, method, preparation, accelerator)
+    return record.model_copy(
+        update={
+            "scores": _scores(training, answers),
+            "costs": _costs(training, meter, trainable, total, _bytes_in(adapter), inference),
+            "predictions": answers,
+        }
+    )
+
+
+def accelerator_for(preparation: Preparation) -> Accelerator:
+    """accelerate's view of this device and precision.
+
+    accelerate keeps one state for the whole process and refuses a second with another precision; a notebook that
+    compares twice is no reason to start a new process.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(
+        cpu=preparation.device.type == "cpu",
+        mixed_precision="bf16" if preparation.setting.precision == "bf16" else "no",
+    )
+
+
+def _answer(
+    tuned: LanguageModel, preparation: Preparation, accelerator: Accelerator, meter: Meter, tell: Tell
+) -> tuple[Prediction, ...]:
+    """The test split, opened once: each example's loss, prediction and ROUGE."""
+    test, setting = preparation.text.test, preparation.setting
+    nats = losses(
+        tuned,
+        test,
+        batch_size=setting.evaluation.batch_size,
+        loss_on=setting.data.loss_on,
+        accelerator=accelerator,
+        meter=meter,
+        tell=tell,
+        phase="evaluation",
+    )
+    written = predictions(
+        tuned,
+        test,
+        setting.evaluation.generation,
+        max_new_tokens=setting.data.max_target_tokens,
+        accelerator=accelerator,
+        meter=meter,
+        tell=tell,
+    )
+    references, sources = list(test["target"]), list(test["source"])
+    rouge = rouge_scores(references, written)
+    return tuple(
+        Prediction(
+            row=row,
+            source=sources[row],
+            reference=references[row],
+            prediction=written[row],
+            loss=nats[row][0],
+            target_tokens=nats[row][1],
+            rouge=rouge[row],
+        )
+        for row in range(len(test))
+    )
+
+
+def _inference(
+    tuned: LanguageModel, method: Method, preparation: Preparation, accelerator: Accelerator
+) -> Inference | None:
+    """What serving costs; None where the untouched model does not fit into memory beside the tuned one."""
+    dtype = dtype_of(preparation.setting.precision)
+    try:
+        served = method.merged(tuned)
+        base = preparation.load_base().hold_for_inference(dtype).to(accelerator.device)
+        return measure_inference(served, base, preparation.text.test, accelerator=accelerator)
+    except torch.OutOfMemoryError:
+        return None
+
+
+def _scores(training: Training, answers: tuple[Prediction, ...]) -> dict[str, float]:
+    """Split means, by "split/metric"; perplexity is the exponential of the mean nats."""
+    kept = next(row for row in training.curve if row.epoch == (training.best_epoch or 0))
+    test_loss = sum(a.loss for a in answers) / sum(a.target_tokens for a in answers)
+    scores = {f"test/{name}": sum(a.rouge[name] for a in answers) / len(answers) for name in ROUGE_TYPES}
+    for split, loss in (("validation", kept.validation_loss), ("test", test_loss)):
+        if loss is not None:
+            scores |= {f"{split}/loss": loss, f"{split}/perplexity": _exp(loss)}
+    return scores
+
+
+def _exp(nats: float) -> float:
+    return math.exp(nats) if nats < 700 else math.inf
+
+
+def _costs(
+    training: Training,
+    meter: Meter,
+    trainable: int,
+    total: int,
+    adapter_bytes: int | None = None,
+    inference: Inference | None = None,
+) -> Costs:
+    epochs = [row for row in training.curve if row.steps]
+    seconds = sum(row.train_seconds for row in epochs)
+    return Costs(
+        trainable_parameters=trainable,
+        total_parameters=total,
+        train_seconds=seconds,
+        mean_epoch_seconds=seconds / len(epochs) if epochs else None,
+        slowest_epoch_seconds=max((row.train_seconds for row in epochs), default=None),
+        evaluation_seconds=meter.seconds("validation") + meter.seconds("evaluation"),
+        generation_seconds=meter.seconds("generation"),
+        real_tokens_per_second=sum(row.real_tokens for row in epochs) / seconds if epochs else None,
+        target_tokens_per_second=sum(row.target_tokens for row in epochs) / seconds if epochs else None,
+        training_memory=meter.memory("training"),
+        evaluation_memory=higher(meter.memory("evaluation"), meter.memory("generation")),
+        adapter_bytes=adapter_bytes,
+        inference=inference,
+    )
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*.safetensors"))

@@ -1,0 +1,39 @@
+"""Which of a model's parameters are trained, and how many; a shared tensor counts once."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tuneoff.models.language_model import LanguageModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A group of trainable tensors that differ in their layer's number only."""
+
+    name: str  # with `*` for the number
+    tensors: int
+    parameters: int
+
+
+def trained_groups(model: LanguageModel) -> tuple[Trained, ...]:
+    """What of a model requires a gradient, in the model's order; a shared tensor counts once."""
+    groups: dict[str, list[int]] = {}
+    for name, parameter in model.network.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(_without_numbers(name), []).append(parameter.numel())
+    return tuple(Trained(name=n, tensors=len(sizes), parameters=sum(sizes)) for n, sizes in groups.items())
+
+
+def parameter_counts(model: LanguageModel) -> tuple[int, int]:
+    """Trainable and all parameters; a shared tensor counts once."""
+    parameters = list(model.parameters())
+    return sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters)
+
+
+def _without_numbers(name: str) -> str:
+    def parts() -> Iterator[str]:
+        for part in name.split("."):
+            if part not in {"base_model", "default"}:  # peft's wrapping says nothing about the module
+                yield "*" if part.isdigit() else part
+
+    return ".".join(parts())

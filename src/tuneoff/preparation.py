@@ -1,0 +1,103 @@
+"""What all trials of a comparison share: the model's files, the tokenised text, and the setting they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tuneoff.data import TextData, load_text
+from tuneoff.environment import processor
+from tuneoff.errors import RecipeError
+from tuneoff.models.loading import load_model, load_tokenizer, outline
+from tuneoff.models.options import ModelOptions
+from tuneoff.models.precision import resolve_precision
+from tuneoff.models.sources import Source, find_source
+from tuneoff.recipe import Recipe
+from tuneoff.trial import Setting
+
+if TYPE_CHECKING:
+    import torch
+
+    from tuneoff.methods import Method
+    from tuneoff.models.language_model import LanguageModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """The shared part of a comparison, ready to run trials on."""
+
+    recipe: Recipe
+    source: Source
+    tokenizer: Any  # transformers' tokenizers share no type
+    text: TextData
+    setting: Setting
+    device: torch.device
+
+    def load_base(self) -> LanguageModel:
+        """A fresh base model on the CPU, in its checkpoint's precision."""
+        return load_model(self.source, self.recipe.model, self.tokenizer)
+
+
+def prepare(recipe: Recipe) -> Preparation:
+    """Find the model, read and tokenise the text, and try every method on the model's outline.
+
+    All that a user may have got wrong shows here, before a run directory is made or a weight is loaded.
+
+    Raises:
+        DataError, ModelError, RecipeError: what was wrong, and its cure.
+    """
+    source = find_source(recipe.model)
+    tokenizer = load_tokenizer(source, recipe.model)
+    for _ in outlines(recipe.methods, recipe.model, source, tokenizer):
+        pass
+    text = load_text(recipe.data, tokenizer)
+    device = _device(recipe)
+    setting = Setting(
+        model=recipe.model,
+        model_fingerprint=source.fingerprint,
+        data=recipe.data,
+        data_fingerprint=text.summary.fingerprint,
+        training=recipe.training,
+        evaluation=recipe.evaluation,
+        precision=resolve_precision(recipe.model.precision, device),
+        device=_device_name(device),
+    )
+    return Preparation(recipe=recipe, source=source, tokenizer=tokenizer, text=text, setting=setting, device=device)
+
+
+def outlines(
+    methods: Mapping[str, Method], options: ModelOptions, source: Source, tokenizer: Any
+) -> Iterator[tuple[str, LanguageModel]]:
+    """Each method by its label, applied to the model's shape without its weights.
+
+    Raises:
+        RecipeError: a method does not fit this model.
+    """
+    for label, method in methods.items():
+        shape = outline(source, options, tokenizer)
+        try:
+            tuned = method.apply(shape)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise RecipeError(f"methods.{label} does not fit {options.name}: {error}") from error
+        yield label, tuned
+
+
+def _device(recipe: Recipe) -> torch.device:
+    import torch
+
+    wanted = recipe.model.device
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[wanted]:
+        raise RecipeError(f"model.device is {wanted!r}, which this machine does not have. Write auto or cpu.")
+    return torch.device(wanted)
+
+
+def _device_name(device: torch.device) -> str:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{processor()}, {torch.get_num_threads()} threads"

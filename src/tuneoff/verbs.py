@@ -1,0 +1,137 @@
+"""What the command line can do, in Python with the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuneoff.comparison import Comparison, judge
+from tuneoff.methods import METHODS, Method
+from tuneoff.models.options import ModelOptions
+from tuneoff.plan import Workload, plan, workload
+from tuneoff.progress import Silence, Watch
+from tuneoff.recipe import Recipe, load_recipe, overridden
+from tuneoff.runs import RunDirectory
+from tuneoff.trial import Trial
+
+if TYPE_CHECKING:
+    from tuneoff.models.parameters import Trained
+
+RUNS = Path("runs")
+
+
+def compare(
+    recipe: Recipe | Mapping[str, Any] | str | Path,
+    *overrides: str,
+    run: str | Path | None = None,
+    watch: Watch | None = None,
+    retry: bool = False,
+) -> Comparison:
+    """Run what is missing of a comparison, judge it, and write its report.
+
+    Args:
+        recipe: a recipe, the mapping that one is written as, a file's path, or a shipped one's name.
+        overrides: `key.key=value`, applied to what `recipe` says.
+        run: the run directory; `runs/NAME` of the recipe unless given. Its records are kept and not made again.
+        watch: whoever follows; nobody unless given.
+        retry: run failed trials again.
+
+    Raises:
+        TuneoffError: something in the recipe, the data, the model or the run directory needs the user's hand.
+        KeyboardInterrupt: handed on; what was recorded stays, and the same call goes on from there.
+    """
+    from tuneoff.engines.here import run_missing
+    from tuneoff.environment import environment
+    from tuneoff.preparation import prepare
+
+    whole = _recipe(recipe, overrides)
+    directory = RunDirectory(Path(run) if run else RUNS / whole.name)
+    directory.require_fits(whole)
+    preparation = prepare(whole)
+    with directory.held():
+        directory.begin(whole, environment(), preparation.text.summary)
+        run_missing(plan(whole, preparation.setting), preparation, directory, watch or Silence(), retry=retry)
+        return report(directory.path)
+
+
+def report(run: str | Path) -> Comparison:
+    """Judge a run directory's records and write its report again, from the records alone."""
+    from tuneoff.report.page import write_report
+
+    directory = RunDirectory(Path(run))
+    comparison = judge(directory.read())
+    write_report(comparison, directory.report)
+    return comparison
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTrial:
+    """A trial before it is run: what it trains and goes through."""
+
+    trial: Trial
+    trainable: int
+    total: int
+    workload: Workload | None  # None: nothing to train
+
+
+def planned(recipe: Recipe | Mapping[str, Any] | str | Path, *overrides: str) -> tuple[PlannedTrial, ...]:
+    """The trials of a comparison with what each trains; reads the data, but no weights."""
+    from tuneoff.models.parameters import parameter_counts
+    from tuneoff.preparation import outlines, prepare
+
+    whole = _recipe(recipe, overrides)
+    shared = prepare(whole)
+    shapes = outlines(whole.methods, whole.model, shared.source, shared.tokenizer)
+    counts = {label: parameter_counts(tuned) for label, tuned in shapes}
+    work = workload(whole.training, shared.text.summary)
+    return tuple(
+        PlannedTrial(
+            trial=trial,
+            trainable=counts[trial.label][0],
+            total=counts[trial.label][1],
+            workload=work if counts[trial.label][0] else None,
+        )
+        for trial in plan(whole, shared.setting)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trains:
+    """What a method trains in a model, module by module."""
+
+    label: str
+    method: Method
+    groups: tuple[Trained, ...]
+    trainable: int
+    total: int
+
+
+def methods(model: str | ModelOptions, which: Mapping[str, Method] | None = None) -> tuple[Trains, ...]:
+    """What each method trains in `model`, from its shape alone: every method with its defaults unless given."""
+    from tuneoff.models.loading import load_tokenizer
+    from tuneoff.models.parameters import parameter_counts, trained_groups
+    from tuneoff.models.sources import find_source
+    from tuneoff.preparation import outlines
+
+    options = ModelOptions(name=model) if isinstance(model, str) else model
+    which = which or {name: method() for name, method in METHODS.items()}
+    source = find_source(options)
+    found = []
+    for label, tuned in outlines(which, options, source, load_tokenizer(source, options)):
+        trainable, total = parameter_counts(tuned)
+        found.append(
+            Trains(label=label, method=which[label], groups=trained_groups(tuned), trainable=trainable, total=total)
+        )
+    return tuple(found)
+
+
+def _recipe(recipe: Recipe | Mapping[str, Any] | str | Path, overrides: Iterable[str]) -> Recipe:
+    match recipe:
+        case str() | Path():
+            return load_recipe(recipe, overrides)
+        case Recipe():
+            return Recipe.read(overridden(recipe.written(), overrides))
+        case _:
+            return Recipe.read(overridden(recipe, overrides))
