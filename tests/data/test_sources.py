@@ -58,6 +58,11 @@ def test_a_split_that_the_data_lacks_can_be_had_out_of_train(hub_folder, options
         read_rows(options(source="hub", path=str(hub_folder)))
 
 
+def test_a_path_to_nowhere_is_not_looked_for_on_the_hub(options):
+    with pytest.raises(DataError, match=r"\./nowhere is not a folder"):
+        read_rows(options(source="hub", path="./nowhere"))
+
+
 def test_a_hub_out_of_reach_is_answered_with_three_ways_out(options, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)

@@ -1,10 +1,20 @@
 import pytest
 
+from tuneoff.data import tokens
 from tuneoff.data.options import TextOptions
-from tuneoff.data.tokens import tokenised, tokenizer_identity, tokens_folder, tokens_key
+from tuneoff.data.prompt import Encoder
+from tuneoff.data.tokens import encoding_key, tokenizer_identity, tokens_folder, tokens_key
 
 PAIRS = [("the cat sat on the mat", "cat"), ("a dog ran over the hill", "dog")]
 OPTIONS = TextOptions(max_tokens=48, max_target_tokens=16)
+
+
+def tokenised(pairs, options, tokenizer):
+    return tokens.tokenised(pairs, Encoder(options, tokenizer), encoding_key(options, tokenizer))
+
+
+def key(tokenizer, pairs=PAIRS, **change):
+    return tokens_key(pairs, encoding_key(OPTIONS.model_copy(update=change), tokenizer))
 
 
 def test_tokens_are_prompt_then_target_then_eos(tokenizer):
@@ -31,16 +41,16 @@ def test_the_cache_is_where_the_environment_says(tokenizer, tmp_path):
 
 @pytest.mark.parametrize("change", [{"max_tokens": 40}, {"max_target_tokens": 9}, {"prompt": "{source}: "}])
 def test_other_limits_or_another_template_make_other_tokens(tokenizer, change):
-    assert tokens_key(PAIRS, OPTIONS.model_copy(update=change), tokenizer) != tokens_key(PAIRS, OPTIONS, tokenizer)
+    assert key(tokenizer, **change) != key(tokenizer)
 
 
 @pytest.mark.parametrize("change", [{"seed": 3}, {"loss_on": "all"}, {"chat_instruction": "{source}!"}])
 def test_what_does_not_touch_the_tokens_does_not_tokenise_again(tokenizer, change):
-    assert tokens_key(PAIRS, OPTIONS.model_copy(update=change), tokenizer) == tokens_key(PAIRS, OPTIONS, tokenizer)
+    assert key(tokenizer, **change) == key(tokenizer)
 
 
 def test_other_text_makes_other_tokens(tokenizer):
-    assert tokens_key(PAIRS[:1], OPTIONS, tokenizer) != tokens_key(PAIRS, OPTIONS, tokenizer)
+    assert key(tokenizer, PAIRS[:1]) != key(tokenizer)
 
 
 def test_a_chat_template_is_part_of_what_a_tokenizer_is(tokenizer, chat_tokenizer):

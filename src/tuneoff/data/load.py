@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tuneoff.data.options import DataOptions
+from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import read_rows
 from tuneoff.data.splits import SPLITS, draw_splits
 from tuneoff.data.summary import DataSummary, fingerprint, summarised
-from tuneoff.data.tokens import tokenised
+from tuneoff.data.tokens import encoding_key, tokenised
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -36,8 +37,9 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase) -> TextD
     Raises:
         DataError: the text cannot be reached, read or used, or the limits leave no room for the template.
     """
+    encoder, encoding = Encoder(options, tokenizer), encoding_key(options, tokenizer)
     splits = draw_splits(read_rows(options), options)
-    tokens = {name: tokenised(splits.by_name[name].pairs, options, tokenizer) for name in SPLITS}
+    tokens = {name: tokenised(splits.by_name[name].pairs, encoder, encoding) for name in SPLITS}
     summary = DataSummary(
         fingerprint=fingerprint(tokens),
         splits={name: summarised(splits.by_name[name], tokens[name]) for name in SPLITS},

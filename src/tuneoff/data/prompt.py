@@ -16,6 +16,8 @@ from tuneoff.errors import DataError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+SEAM_TOKENS = 8  # a source that is so little too long is tried whole: at the seam tokens may merge and make room
+
 Encoded = tuple[list[list[int]], list[bool]]  # the tokens of each text, and whether any were cut
 
 
@@ -55,21 +57,22 @@ class Encoder:
     def prompts(self, sources: Sequence[str]) -> Encoded:
         """The prompt of each source, never longer than `max_prompt_tokens`.
 
-        A source is cut between two of its tokens, and the whole prompt is tokenised again: at the seam with the
-        template other tokens may arise, so a prompt that is still too long loses some more.
+        A source is cut between two of its tokens and the whole prompt tokenised after it: at the seam with the template
+        other tokens may arise, so a prompt that is still too long loses some more. A long source is read only once.
         """
-        limit = self.max_prompt_tokens
-        kept, tokens = list(sources), self._prompt_ids(sources)
-        long = [i for i, ids in enumerate(tokens) if len(ids) > limit]
-        ends = dict(zip(long, self._token_ends([sources[i] for i in long]), strict=True))
-        room = {i: min(limit - self._template_tokens, len(ends[i])) for i in long}
-        while long:
-            for i in long:
-                kept[i] = sources[i][: ends[i][room[i] - 1]] if room[i] > 0 else ""
-            for i, ids in zip(long, self._prompt_ids([kept[i] for i in long]), strict=True):
+        fits = self.max_prompt_tokens - self._template_tokens
+        ends = self._token_ends(sources)
+        room = [len(end) if len(end) <= fits + SEAM_TOKENS else fits for end in ends]
+        kept = list(sources)
+        tokens: list[list[int]] = [[]] * len(sources)
+        pending = list(range(len(sources)))
+        while pending:
+            for i in pending:
+                kept[i] = _beginning(sources[i], ends[i], room[i])
+            for i, ids in zip(pending, self._prompt_ids([kept[i] for i in pending]), strict=True):
                 tokens[i] = ids
-                room[i] -= max(1, len(ids) - limit)
-            long = [i for i in long if len(tokens[i]) > limit]
+                room[i] -= max(1, len(ids) - self.max_prompt_tokens)
+            pending = [i for i in pending if len(tokens[i]) > self.max_prompt_tokens]
         if not all(tokens):
             raise DataError("A prompt has no tokens at all. Raise max_tokens, or add words to the template.")
         return tokens, [short != source for short, source in zip(kept, sources, strict=True)]
@@ -105,17 +108,19 @@ class Encoder:
         return prompt
 
     def _ids(self, texts: Sequence[str], **how: bool) -> list[list[int]]:
-        if not texts:
-            return []
         ids: list[list[int]] = self._tokenizer(list(texts), verbose=False, **how)["input_ids"]
         return ids
 
     def _token_ends(self, texts: Sequence[str]) -> list[list[int]]:
         """For each text, the character at which each of its tokens ends."""
-        if not texts:
-            return []
         encoded = self._tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return [[end for _, end in offsets] for offsets in encoded["offset_mapping"]]
+
+
+def _beginning(text: str, ends: Sequence[int], tokens: int) -> str:
+    if tokens >= len(ends):
+        return text
+    return text[: ends[tokens - 1]] if tokens > 0 else ""
 
 
 def _require(tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> None:

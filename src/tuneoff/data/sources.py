@@ -41,8 +41,11 @@ def read_rows(options: DataOptions) -> dict[str, Rows]:
 def _from_hub(options: HubText) -> DatasetDict:
     import datasets
 
+    path = str(Path(options.path).expanduser()) if options.path.startswith("~") else options.path
+    if path.startswith(("/", ".")) and not Path(path).is_dir():
+        raise DataError(f"{options.path} is not a folder. Relative paths are looked up from {Path.cwd()}.")
     with _readable(f"The data set {options.path!r}"), without_progress_bars():
-        return datasets.load_dataset(options.path, options.config, revision=options.revision)
+        return datasets.load_dataset(path, options.config, revision=options.revision)
 
 
 def _saved(options: SavedText) -> dict[str, Rows]:

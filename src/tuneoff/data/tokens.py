@@ -25,18 +25,17 @@ if TYPE_CHECKING:
 SCHEME = 1  # raise it when the same text and options come to give other tokens
 
 
-def tokenised(pairs: Sequence[TextPair], options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+def tokenised(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Dataset:
     """The examples with their text and tokens, memory-mapped from the cache.
 
     Columns: source and target (cleaned text), tokens (prompt, target, EOS), prompt_tokens, source_cut, target_cut.
 
-    Raises:
-        DataError: the template does not fit the limits or the tokenizer.
+    Args:
+        encoding: the `encoding_key` of the encoder, made once for all splits because it reads the whole vocabulary.
     """
     from datasets import Dataset, Features, List, Value
 
-    encoder = Encoder(options, tokenizer)
-    key = tokens_key(pairs, options, tokenizer)
+    key = tokens_key(pairs, encoding)
     file = tokens_folder() / f"{key}.arrow"
     file.parent.mkdir(parents=True, exist_ok=True)
     text = {"source": [source for source, _ in pairs], "target": [target for _, target in pairs]}
@@ -63,10 +62,15 @@ def tokens_folder() -> Path:
     return Path(os.environ.get("TUNEOFF_CACHE", "~/.cache/tuneoff")).expanduser() / "tokens"
 
 
-def tokens_key(pairs: Sequence[TextPair], options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> str:
-    """A hash of all that the tokens depend on, 32 hex digits."""
+def encoding_key(options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> str:
+    """What decides how a pair of texts becomes tokens."""
     asked = {"prompt", "max_tokens", "max_target_tokens"} | ({"chat_instruction"} if options.prompt == CHAT else set())
-    key = hashlib.sha256(f"{SCHEME} {tokenizer_identity(tokenizer)} {options.model_dump_json(include=asked)}".encode())
+    return f"{SCHEME} {tokenizer_identity(tokenizer)} {options.model_dump_json(include=asked)}"
+
+
+def tokens_key(pairs: Sequence[TextPair], encoding: str) -> str:
+    """A hash of all that the tokens of these pairs depend on, 32 hex digits."""
+    key = hashlib.sha256(encoding.encode())
     for pair in pairs:
         key.update(json.dumps(pair).encode())
     return key.hexdigest()[:32]
