@@ -10,6 +10,7 @@ from statistics import fmean
 
 from tuneoff.errors import UnequalSettingsError
 from tuneoff.evaluation.statistics import Estimate, ratio_of_sums
+from tuneoff.runs import Run
 from tuneoff.trial import Costs, Memory, Prediction, Record, Setting
 
 
@@ -124,8 +125,9 @@ class Lead:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The trials of one setting, ranked by test ROUGE-L, best first; rows without a score come last."""
+    """The trials of one run, ranked by test ROUGE-L, best first; rows without a score come last."""
 
+    run: Run
     setting: Setting
     rows: tuple[Row, ...]
 
@@ -152,19 +154,26 @@ class Comparison:
         """The untouched model's row: the one that trained nothing."""
         return next((row for row in self.rows if row.costs.get("trainable") == 0), None)
 
+    def table(self) -> str:
+        """The leaderboard in Markdown."""
+        from tuneoff.report.tables import markdown_table
 
-def judge(records: Sequence[Record]) -> Comparison:
-    """Rank the methods whose trials are in `records`.
+        return markdown_table(self)
+
+
+def judge(run: Run) -> Comparison:
+    """Rank the methods whose trials have a record in `run`.
 
     Raises:
         UnequalSettingsError: two trials differ in base model, data, training, precision or device.
     """
+    records = run.records
     setting = _the_setting(records)
     labels = dict.fromkeys(record.trial.label for record in records)
     rows = [_row(label, [r for r in records if r.trial.label == label]) for label in labels]
     first = METRICS[0]
     rows.sort(key=lambda row: row.scores[first.name].mean if row.scores else float("-inf"), reverse=True)
-    return Comparison(setting=setting, rows=tuple(rows))
+    return Comparison(run=run, setting=setting, rows=tuple(rows))
 
 
 def _the_setting(records: Sequence[Record]) -> Setting:
