@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-# ruff: noqa: N815 (tensors wear their dimensions, fields too)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """Some examples, padded on the right to the longest among them."""

@@ -9,6 +9,7 @@ and adapters that change the trunk need no care. Whether this holds for a given 
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self, cast
@@ -142,7 +143,8 @@ class LanguageModel(nn.Module):
         """This model with a fresh adapter of peft's, which alone is trainable."""
         from peft import get_peft_model
 
-        adapted = get_peft_model(self.network, config)
+        with _peft_at_work():
+            adapted = get_peft_model(self.network, config)
         adapted.active_peft_config.base_model_name_or_path = self.known_as
         return self._with_network(adapted)
 
@@ -154,7 +156,8 @@ class LanguageModel(nn.Module):
         """This base model with the adapter that `save_adapter` wrote."""
         from peft import PeftModel
 
-        return self._with_network(PeftModel.from_pretrained(self.network, folder))
+        with _peft_at_work():
+            return self._with_network(PeftModel.from_pretrained(self.network, folder))
 
     def with_adapter_merged(self) -> LanguageModel:
         """The base model with the adapter's update added into its weights; the adapter is used up."""
@@ -198,10 +201,15 @@ class LanguageModel(nn.Module):
     # Precision.
 
     def hold_for_training(self, frozen: torch.dtype) -> Self:
-        """Hold trained weights in float32, so that no small update is lost, and frozen ones in `frozen`."""
+        """Hold trained weights in float32, so that no small update is lost, and frozen matrices in `frozen`.
+
+        Frozen vectors stay in float32 too: they weigh nothing, and a LayerNorm on a CPU refuses parameters that
+        are coarser than its input.
+        """
         for parameter in self.parameters():
             if parameter.is_floating_point():
-                parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else frozen)
+                keep = parameter.requires_grad or parameter.ndim < 2
+                parameter.data = parameter.data.to(torch.float32 if keep else frozen)
         return self
 
     def hold_for_inference(self, dtype: torch.dtype) -> Self:
@@ -211,6 +219,15 @@ class LanguageModel(nn.Module):
             if parameter.is_floating_point():
                 parameter.data = parameter.data.to(dtype)
         return self.eval()
+
+
+@contextlib.contextmanager
+def _peft_at_work() -> Iterator[None]:
+    """Keep what peft says of its own doings from the user, who can do nothing about it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # an old name, still asked for
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to", UserWarning)  # corrected by peft as it says so
+        yield
 
 
 @torch.no_grad()

@@ -1,0 +1,142 @@
+"""Tiny models with random weights, one for each shape that is supported by name, and a tokenizer of their own."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tuneoff.models.language_model import LanguageModel
+
+torch.set_num_threads(1)
+
+SENTENCES = [
+    "The committee met on Monday and agreed on a plan for the river.",
+    "A storm closed the harbour for two days; ships waited outside.",
+    "Researchers found that the small model learns the task from few examples.",
+    "The old bridge will be rebuilt next year, the mayor said.",
+    "Farmers asked for rain, and in the night it came.",
+    "The team lost its third match in a row and dismissed the coach.",
+]
+ARCHITECTURES = ("gpt_neo", "gpt2", "llama", "qwen2", "gemma2")
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator(SENTENCES, vocab_size=320, special_tokens=["<eos>", "<pad>"], show_progress=False)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=trained._tokenizer, eos_token="<eos>", pad_token="<pad>", model_max_length=512
+    )
+    folder = tmp_path_factory.mktemp("tokenizer")
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tiny_config(architecture: str, vocabulary: int = 320) -> Any:
+    """A two-layer, 32-wide shape, with what is peculiar to the architecture switched on."""
+    from transformers import AutoConfig
+
+    common: dict[str, Any] = {"vocab_size": vocabulary, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1}
+    modern = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 256,
+    }
+    special: dict[str, dict[str, Any]] = {
+        "gpt_neo": {
+            "hidden_size": 32,
+            "num_layers": 2,
+            "num_heads": 4,
+            "attention_types": [[["global", "local"], 1]],
+            "window_size": 8,
+            "max_position_embeddings": 256,
+            "resid_dropout": 0.0,
+            "embed_dropout": 0.0,
+            "attention_dropout": 0.0,
+        },
+        "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256,
+                 "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
+        "llama": {**modern, "tie_word_embeddings": False},
+        "qwen2": {**modern, "tie_word_embeddings": True},
+        "gemma2": {**modern, "head_dim": 8, "final_logit_softcapping": 3.0, "sliding_window": 8,
+                   "attn_implementation": "eager"},
+    }  # fmt: skip
+    return AutoConfig.for_model(architecture, **common, **special[architecture])
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path) -> Callable[[str], Path]:
+    """A saved tiny model of an architecture, with its tokenizer beside it."""
+    import shutil
+
+    from transformers import AutoModelForCausalLM
+
+    root = tmp_path_factory.mktemp("models")
+
+    def saved(architecture: str) -> Path:
+        folder = root / architecture
+        if not folder.exists():
+            torch.manual_seed(0)
+            AutoModelForCausalLM.from_config(tiny_config(architecture)).save_pretrained(folder)
+            for file in tokenizer_folder.iterdir():
+                shutil.copy(file, folder)
+        return folder
+
+    return saved
+
+
+@pytest.fixture(scope="session")
+def load_tiny(model_folder: Callable[[str], Path]) -> Callable[[str], LanguageModel]:
+    """A fresh tiny model, loaded the way that a trial loads it."""
+    from tuneoff.models.loading import load_model, load_tokenizer
+    from tuneoff.models.options import ModelOptions
+    from tuneoff.models.sources import find_source
+
+    def load(architecture: str) -> LanguageModel:
+        options = ModelOptions(name=str(model_folder(architecture)))
+        source = find_source(options)
+        return load_model(source, options, load_tokenizer(source, options))
+
+    return load
+
+
+@pytest.fixture
+def text_file(tmp_path: Path) -> Path:
+    """Twelve rows of real words, as JSON lines."""
+    path = tmp_path / "text.jsonl"
+    rows = [{"source": f"{a} {b}", "target": a.split(",")[0]} for a in SENTENCES for b in SENTENCES[:2]]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def recipe(text_file: Path, model_folder: Callable[[str], Path]) -> dict[str, Any]:
+    """A whole comparison that takes seconds: a tiny Llama on the text file."""
+    return {
+        "name": "tiny",
+        "model": {"name": str(model_folder("llama")), "precision": "float32", "device": "cpu"},
+        "data": {
+            "source": "jsonl",
+            "files": str(text_file),
+            "sizes": {"validation": 2, "test": 3},
+            "max_tokens": 64,
+            "max_target_tokens": 24,
+        },
+        "methods": ["base", "lora", "soft-prompt"],
+        "training": {"epochs": 2, "batch_size": 4},
+        "evaluation": {"generation": {"max_new_tokens": 4}},
+    }
