@@ -1,0 +1,67 @@
+"""Evaluation loss: summed over the split, then divided once."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from datasets import Dataset
+
+from tuneoff.evaluation.loss import losses, mean_loss
+from tuneoff.meter import Meter
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.progress import tell_nobody
+
+Load = Callable[[str], LanguageModel]
+
+
+@pytest.fixture
+def how() -> dict[str, object]:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return {
+        "loss_on": "target",
+        "accelerator": Accelerator(cpu=True),
+        "meter": Meter(torch.device("cpu")),
+        "tell": tell_nobody,
+        "phase": "evaluation",
+    }
+
+
+@pytest.fixture
+def split() -> Dataset:
+    """One example with a target of one token, one with seven: a mean of means would weigh them alike."""
+    return Dataset.from_dict({"tokens": [[5, 6, 7, 0], [9, 10, 11, 12, 13, 14, 15, 16, 0]], "prompt_tokens": [3, 2]})
+
+
+def by_transformers(model: LanguageModel, split: Dataset) -> tuple[float, int]:
+    """The same sum by transformers' own loss, one example at a time."""
+    nats, scored = 0.0, 0
+    for example in split:
+        tokens = torch.tensor([example["tokens"]])
+        labels = tokens.clone()
+        labels[:, : example["prompt_tokens"]] = -100
+        count = int((labels != -100).sum())
+        with torch.no_grad():
+            nats += model.network(input_ids=tokens, labels=labels).loss.item() * count
+        scored += count
+    return nats, scored
+
+
+def test_the_mean_loss_is_the_sum_of_nats_over_all_scored_tokens(
+    load_tiny: Load, split: Dataset, how: dict[str, object]
+) -> None:
+    model = load_tiny("gpt2")
+    nats, scored = by_transformers(model, split)
+    assert mean_loss(model, split, batch_size=2, **how) == pytest.approx(nats / scored, rel=1e-5)
+
+
+def test_the_batch_size_does_not_matter(load_tiny: Load, split: Dataset, how: dict[str, object]) -> None:
+    model = load_tiny("llama")
+    one, two = (mean_loss(model, split, batch_size=size, **how) for size in (1, 2))
+    assert one == pytest.approx(two, rel=1e-5)
+
+
+def test_losses_come_in_the_order_of_the_split(load_tiny: Load, split: Dataset, how: dict[str, object]) -> None:
+    found = losses(load_tiny("llama"), split, batch_size=1, **how)  # type: ignore[arg-type]
+    assert [scored for _, scored in found] == [1, 7]

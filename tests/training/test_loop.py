@@ -1,0 +1,186 @@
+"""The one loop: what it weighs, when it stops, what it keeps, and that it repeats itself to the last bit."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from tuneoff.data import TextData, load_text
+from tuneoff.data.options import FileText
+from tuneoff.meter import Meter
+from tuneoff.methods import METHODS, Method
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.progress import Progress, tell_nobody
+from tuneoff.training import loop
+from tuneoff.training.loop import Rates, Training, train
+from tuneoff.training.options import TrainingOptions
+
+Run = Callable[..., tuple[LanguageModel, Training]]
+
+
+@pytest.fixture
+def accelerator() -> Accelerator:
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(cpu=True)
+
+
+@pytest.fixture
+def text(text_file: Path, load_tiny: Callable[[str], LanguageModel]) -> TextData:
+    options = FileText.read(
+        {
+            "source": "jsonl",
+            "files": str(text_file),
+            "sizes": {"validation": 2, "test": 2},
+            "max_tokens": 64,
+            "max_target_tokens": 24,
+        }
+    )
+    return load_text(options, load_tiny("llama").tokenizer)
+
+
+@pytest.fixture
+def run(text: TextData, accelerator: Accelerator, load_tiny: Callable[[str], LanguageModel]) -> Run:
+    def go(method: Method | None = None, *, seed: int = 0, tell: Any = tell_nobody, **options: Any) -> Any:
+        method = method or METHODS["full"].read({"learning_rate": 1e-3})
+        torch.manual_seed(seed)
+        model = method.apply(load_tiny("llama")).hold_for_training(torch.float32)
+        training = train(
+            model,
+            text,
+            Rates(learning_rate=method.learning_rate, weight_decay=method.weight_decay),
+            TrainingOptions(**{"epochs": 2, "batch_size": 4, **options}),
+            evaluation_batch_size=2,
+            loss_on="target",
+            seed=seed,
+            accelerator=accelerator,
+            meter=Meter(torch.device("cpu")),
+            tell=tell,
+        )
+        return model, training
+
+    return go
+
+
+def losses(training: Training) -> list[tuple[float | None, float | None]]:
+    return [(row.train_loss, row.validation_loss) for row in training.curve]
+
+
+def test_the_first_losses_are_those_of_a_model_that_guesses(run: Run) -> None:
+    _, training = run(epochs=1, batch_size=8)
+    assert training.curve[0].validation_loss == pytest.approx(math.log(320), abs=0.05)
+
+
+def test_the_same_seed_gives_the_same_losses_to_the_last_bit(run: Run) -> None:
+    dropout = METHODS["lora"].read({"dropout": 0.5})
+    assert losses(run(dropout)[1]) == losses(run(dropout)[1])
+
+
+def test_another_seed_gives_another_order_and_other_losses(run: Run) -> None:
+    assert losses(run(seed=0)[1]) != losses(run(seed=1)[1])
+
+
+def test_a_batch_of_eight_equals_four_accumulated_twos(run: Run) -> None:
+    whole, _ = run(batch_size=8, epochs=1)
+    parts, _ = run(batch_size=2, accumulation=4, epochs=1)
+    for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_training_lowers_the_validation_loss(run: Run) -> None:
+    _, training = run(METHODS["full"].read({"learning_rate": 1e-2}), epochs=4)
+    assert training.curve[-1].validation_loss < training.curve[0].validation_loss - 0.3
+
+
+def test_the_untouched_model_is_only_validated(run: Run) -> None:
+    _, training = run(METHODS["base"]())
+    assert [row.epoch for row in training.curve] == [0]
+
+
+def validation_losses(monkeypatch: pytest.MonkeyPatch, values: Sequence[float]) -> None:
+    """Let validation come out as `values`, beginning with the untrained model's."""
+    given = iter(values)
+    monkeypatch.setattr(loop, "mean_loss", lambda *_, **__: next(given))
+
+
+def test_training_stops_after_patience_epochs_without_a_better_loss(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    validation_losses(monkeypatch, [5.0, 4.0, 3.0, 3.1, 3.2, 1.0])
+    _, training = run(epochs=5, patience=2)
+    assert (len(training.curve) - 1, training.best_epoch, training.stopped_early) == (4, 2, True)
+
+
+def test_without_patience_every_epoch_is_trained(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    validation_losses(monkeypatch, [5.0, 1.0, 2.0, 3.0])
+    _, training = run(epochs=3)
+    assert (len(training.curve) - 1, training.stopped_early) == (3, False)
+
+
+def test_the_weights_of_the_best_epoch_are_restored(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    constant: dict[str, Any] = {"schedule": "constant", "warmup": 0.0}
+    validation_losses(monkeypatch, [5.0, 1.0])
+    best, _ = run(epochs=1, **constant)
+    validation_losses(monkeypatch, [5.0, 1.0, 2.0])
+    longer, _ = run(epochs=2, **constant)
+    assert all(torch.equal(a, b) for a, b in zip(best.parameters(), longer.parameters(), strict=True))
+
+
+def test_an_epoch_worse_than_the_untrained_model_is_still_the_methods_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validation_losses(monkeypatch, [1.0, 2.0])
+    assert run(epochs=1)[1].best_epoch == 1
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_as_diverged(run: Run) -> None:
+    _, training = run(METHODS["full"].read({"learning_rate": 1e30}), epochs=3, clip_norm=None)
+    assert training.diverged is not None
+    assert "not finite" not in training.diverged
+    assert "loss was" in training.diverged
+
+
+def test_a_diverged_training_keeps_its_curve(run: Run) -> None:
+    _, training = run(METHODS["full"].read({"learning_rate": 1e30}), epochs=3, clip_norm=None)
+    assert training.curve[-1].steps > 0
+
+
+def test_a_validation_loss_that_is_not_finite_is_a_divergence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    validation_losses(monkeypatch, [5.0, math.nan])
+    assert "validation loss" in (run()[1].diverged or "")
+
+
+def test_the_curve_counts_real_and_target_tokens_of_every_epoch(run: Run, text: TextData) -> None:
+    _, training = run(epochs=1)
+    assert training.curve[1].real_tokens == text.summary.splits["train"].tokens
+    assert training.curve[1].target_tokens == text.summary.splits["train"].target_tokens
+
+
+def test_the_rate_falls_linearly_to_zero_after_the_warm_up(run: Run) -> None:
+    _, training = run(epochs=2, batch_size=8, warmup=0.0)
+    assert [row.learning_rate for row in training.curve] == pytest.approx([0.0, 0.001, 0.0005])
+
+
+def test_every_step_is_told(run: Run) -> None:
+    heard: list[Progress] = []
+    run(epochs=2, tell=heard.append)
+    assert [(p.epoch, p.done, p.of) for p in heard if p.phase == "training"] == [
+        (1, 1, 2),
+        (1, 2, 2),
+        (2, 1, 2),
+        (2, 2, 2),
+    ]
+
+
+def test_a_small_gradient_norm_limit_makes_another_training(run: Run) -> None:
+    assert losses(run(clip_norm=1e-6, epochs=1)[1]) != losses(run(clip_norm=None, epochs=1)[1])
+
+
+def test_one_seeded_training_has_the_losses_it_always_had(run: Run) -> None:
+    _, training = run(METHODS["full"].read({"learning_rate": 1e-3}), epochs=2)
+    assert [row.validation_loss for row in training.curve] == pytest.approx(PINNED, abs=2e-3)
+
+
+PINNED = [5.7812, 5.7506, 5.7149]  # nats; torch 2.13 on a CPU, float32
