@@ -63,7 +63,12 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
         RecipeError: there is no such recipe, it is not YAML, or a key or value in it does not fit.
     """
-    return Recipe.read(overridden(_parse(_text_of(recipe), str(recipe)), overrides))
+    written = _parse(_text_of(recipe), str(recipe))
+    if not isinstance(written, Mapping):
+        raise RecipeError(
+            f"{recipe} is no mapping of keys to values. `tuneoff recipes demo mine.yaml` makes one to start from."
+        )
+    return Recipe.read(overridden(written, overrides))
 
 
 def shipped_recipes() -> dict[str, str]:

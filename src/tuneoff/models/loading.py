@@ -35,6 +35,7 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
     Raises:
         ModelError: the folder does not hold a causal language model that transformers can build.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
@@ -42,7 +43,7 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
             network = AutoModelForCausalLM.from_pretrained(
                 source.folder, dtype="auto", use_safetensors=True, trust_remote_code=options.trust_remote_code
             )
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{options.name} cannot be loaded as a causal language model: {error}") from error
     network.eval()
     return LanguageModel(network, tokenizer, source.known_as, split_head=head_can_be_split(network))

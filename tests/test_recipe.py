@@ -1,0 +1,130 @@
+"""Recipes: what is written, what is filled in, and what is refused with the nearest right word."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tuneoff.errors import RecipeError
+from tuneoff.recipe import Recipe, copy_recipe, load_recipe, overridden, shipped_recipes
+
+
+@pytest.fixture
+def written() -> dict[str, Any]:
+    return {
+        "name": "mine",
+        "model": {"name": "m"},
+        "data": {"source": "aclsum"},
+        "methods": {"base": None, "lora": None},
+    }
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_is_valid(name: str) -> None:
+    assert load_recipe(name).name == name
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_filled_in_recipe_is_the_same_recipe_again(name: str) -> None:
+    recipe = load_recipe(name)
+    assert Recipe.read(yaml.safe_load(yaml.safe_dump(recipe.written()))) == recipe
+
+
+def test_a_method_is_known_by_its_label(written: dict[str, Any]) -> None:
+    assert Recipe.read(written).methods["lora"].name == "lora"
+
+
+def test_one_method_may_be_compared_with_itself_under_two_labels(written: dict[str, Any]) -> None:
+    written["methods"]["wide"] = {"method": "lora", "rank": 64}
+    assert Recipe.read(written).methods["wide"].model_dump()["rank"] == 64
+
+
+def test_methods_may_be_a_list_of_names(written: dict[str, Any]) -> None:
+    assert list(Recipe.read(written | {"methods": ["base", "full"]}).methods) == ["base", "full"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.epoch=3", r"Unknown key 'training.epoch'. Did you mean 'epochs'\?"),
+        ("trainings.epochs=3", r"Unknown key 'trainings'. Did you mean 'training'\?"),
+        ("methods.lora.rnk=3", r"Unknown key 'methods.lora.rnk'. Did you mean 'rank'\?"),
+        ("methods.lorra={}", r"No method 'lorra'. Did you mean 'lora'\?"),
+        ("data.aspec=outcome", r"Unknown key .*aspec'. Did you mean 'aspect'\?"),
+        ("data.source=hubb", r"data: .*hubb"),
+        ("methods.lora.rank=0", r"methods.lora.rank: .*greater than or equal to 1 .got 0"),
+        ("training.epochs=many", r"training.epochs: .*integer.*got 'many'"),
+        ("seeds=[1,1]", "same seed twice"),
+        ("methods=[]", "write the methods to compare"),
+        ("epochs", "is no override"),
+        ("name.x=1", "single value 'mine'"),
+        ("training.epochs=[", "is not YAML"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_cure(written: dict[str, Any], override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        Recipe.read(overridden(written, [override]))
+
+
+def test_an_override_is_typed(written: dict[str, Any]) -> None:
+    recipe = Recipe.read(overridden(written, ["training.epochs=7", "methods.lora.modules=[q_proj]", "seeds=[1, 2]"]))
+    assert (recipe.training.epochs, recipe.methods["lora"].model_dump()["modules"], recipe.seeds) == (
+        7,
+        ("q_proj",),
+        (1, 2),
+    )
+
+
+def test_an_override_reaches_a_method_in_a_list_of_names(written: dict[str, Any]) -> None:
+    recipe = Recipe.read(overridden(written | {"methods": ["base", "lora"]}, ["methods.lora.rank=2"]))
+    assert recipe.methods["lora"].model_dump()["rank"] == 2
+
+
+def test_a_recipe_that_is_nowhere_is_refused_with_the_nearest_shipped_one() -> None:
+    with pytest.raises(RecipeError, match=r"neither a file nor a shipped recipe. Did you mean 'demo'\?"):
+        load_recipe("demmo")
+
+
+def test_a_recipe_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_bytes(b"name: caf\xe9")
+    with pytest.raises(RecipeError, match="is not UTF-8"):
+        load_recipe(tmp_path / "r.yaml")
+
+
+def test_a_recipe_that_is_not_yaml_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("a: [")
+    with pytest.raises(RecipeError, match="is not YAML"):
+        load_recipe(tmp_path / "r.yaml")
+
+
+def test_a_recipe_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("- a\n- b\n")
+    with pytest.raises(RecipeError, match="mapping"):
+        load_recipe(tmp_path / "r.yaml", ["training.epochs=1"])
+
+
+def test_yaml_that_would_build_objects_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("!!python/object/apply:os.system ['true']")
+    with pytest.raises(RecipeError, match="is not YAML"):
+        load_recipe(tmp_path / "r.yaml")
+
+
+def test_a_shipped_recipe_is_copied_but_never_over_a_file(tmp_path: Path) -> None:
+    copy_recipe("demo", tmp_path / "mine.yaml")
+    with pytest.raises(RecipeError, match="exists already"):
+        copy_recipe("demo", tmp_path / "mine.yaml")
+
+
+def test_the_reports_recipe_has_its_one_rate_for_all() -> None:
+    methods = load_recipe("gpt-neo-cnn-dailymail-shared-rate").methods
+    assert {m.learning_rate for label, m in methods.items() if label != "base"} == {5e-3}
+
+
+def test_the_fairer_recipe_differs_from_the_reports_in_nothing_but_the_rates() -> None:
+    shared, own = (load_recipe(f"gpt-neo-cnn-dailymail{end}").written() for end in ("-shared-rate", ""))
+    for written in (shared, own):
+        for method in written["methods"].values():
+            del method["learning_rate"]
+        del written["name"], written["note"]
+    assert shared == own
