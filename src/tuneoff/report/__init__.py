@@ -1,0 +1,1 @@
+"""From a comparison to documents: one page, tables in three formats, and figures as files."""

@@ -1,0 +1,57 @@
+"""The figures: a comparison's numbers as altair charts, one colour for each method in all of them.
+
+A chart holds its data as rows of plain values, so that what is drawn can also be written as CSV. Bars start at
+zero, on a logarithmic axis at one; what would hide its differences that way is drawn as points with intervals.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tuneoff.report.charts.canvas import colours, memory_kind
+from tuneoff.report.charts.curves import loss_by_epoch
+from tuneoff.report.charts.five import evaluation_loss, peak_memory, rouge, slowest_epoch, trainable_parameters
+from tuneoff.report.charts.trade_offs import quality_against
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from tuneoff.comparison import Comparison
+
+FIGURES = {
+    "trainable-parameters": "Trainable parameters",
+    "slowest-epoch": "Slowest epoch",
+    "peak-memory": "Peak memory of training",
+    "evaluation-loss": "Evaluation loss",
+    "rouge": "ROUGE",
+}
+CURVES = {"validation-loss": "Validation loss", "train-loss": "Train loss"}
+TRADE_OFFS = {
+    "quality-time": "Quality against training time",
+    "quality-memory": "Quality against peak memory",
+    "quality-parameters": "Quality against trainable parameters",
+}
+TITLES = {**FIGURES, **CURVES, **TRADE_OFFS}
+
+
+def draw(comparison: Comparison) -> dict[str, alt.LayerChart]:
+    """Every figure that the comparison has numbers for, by name."""
+    memory = f"GB {memory_kind(comparison)}"
+    charts = {
+        "trainable-parameters": trainable_parameters(comparison),
+        "slowest-epoch": slowest_epoch(comparison),
+        "peak-memory": peak_memory(comparison),
+        "evaluation-loss": evaluation_loss(comparison),
+        "rouge": rouge(comparison),
+        "validation-loss": loss_by_epoch(comparison, "validation_loss", "nats per target token, validation split"),
+        "train-loss": loss_by_epoch(comparison, "train_loss", "nats per scored token, while training"),
+        "quality-time": quality_against(comparison, "train_seconds", "seconds of training"),
+        "quality-memory": quality_against(comparison, "training_memory", f"peak of training, {memory}", scale=1e-9),
+        "quality-parameters": quality_against(comparison, "trainable", "trainable parameters, logarithmic", log=True),
+    }
+    return {
+        name: chart.properties(description=TITLES[name]) for name, chart in charts.items() if chart is not None
+    }  # fmt: skip
+
+
+__all__ = ["CURVES", "FIGURES", "TITLES", "TRADE_OFFS", "colours", "draw"]

@@ -1,0 +1,91 @@
+"""Charts made ready for where they are shown: a page that may be light or dark, or a file of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuneoff.report.charts import TITLES
+from tuneoff.report.tables import rows_as_csv
+from tuneoff.runs import write_whole
+
+if TYPE_CHECKING:
+    import altair as alt
+
+Specification = dict[str, Any]  # Any: Vega-Lite's JSON
+
+FILE_WIDTH = 620  # pixels of plot; a page's charts are as wide as their card instead
+PNG_SCALE = 2
+SYSTEM_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
+FILE_FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
+
+
+def specification_for_page(chart: alt.LayerChart) -> Specification:
+    """The chart in the colours of the text around it, so that it follows a page from light to dark, and to paper."""
+    return _specification(chart, _config(ink="currentColor", font=SYSTEM_FONT, faint=0.14, soft=0.72))
+
+
+def write_figures(charts: Mapping[str, alt.LayerChart], folder: Path) -> dict[str, str]:
+    """Write each chart as SVG, PNG and PDF, and what it draws as CSV.
+
+    Returns:
+        The SVG texts by name.
+    """
+    import vl_convert
+
+    drawn = {}
+    for name, chart in charts.items():
+        specification = specification_for_file(name, chart)
+        svg = vl_convert.vegalite_to_svg(json.dumps(specification), vl_version=vega_lite_version())
+        drawn[name] = svg
+        write_whole(folder / f"{name}.svg", svg)
+        write_whole(folder / f"{name}.png", vl_convert.svg_to_png(svg, scale=PNG_SCALE))
+        write_whole(folder / f"{name}.pdf", vl_convert.svg_to_pdf(svg))
+        write_whole(folder / f"{name}.csv", rows_as_csv(specification["data"]["values"]))
+    return drawn
+
+
+def specification_for_file(name: str, chart: alt.LayerChart) -> Specification:
+    """The chart with its title, dark on white, at a width of its own."""
+    specification = _specification(chart, _config(ink="#1f2328", font=FILE_FONT, faint=0.12, soft=0.8))
+    specification["config"]["background"] = "white"
+    return {**specification, "width": FILE_WIDTH, "title": TITLES[name], "padding": 12}
+
+
+def vega_lite_version() -> str:
+    """The version of Vega-Lite that altair writes, as vl-convert wants it: `6.4`."""
+    import altair as alt
+
+    return ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+
+
+def _specification(chart: alt.LayerChart, config: Specification) -> Specification:
+    whole: Specification = chart.to_dict()
+    (rows,) = whole.pop("datasets").values()
+    del whole["$schema"]  # an address, and no address belongs into a page that loads nothing
+    return {**whole, "data": {"values": rows}, "config": config}
+
+
+def _config(*, ink: str, font: str, faint: float, soft: float) -> Specification:
+    axis = {
+        "labelColor": ink, "titleColor": ink, "gridColor": ink, "domainColor": ink, "tickColor": ink,
+        "labelOpacity": 0.9, "titleOpacity": soft, "gridOpacity": faint, "tickOpacity": faint, "domainOpacity": 0.25,
+        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 10,
+        "labelPadding": 6, "tickSize": 4,
+    }  # fmt: skip
+    return {
+        "background": None,
+        "font": font,
+        "view": {"stroke": None},
+        "axis": axis,
+        "axisYBand": {"ticks": False, "domain": False, "grid": False},
+        "axisXQuantitative": {"tickCount": 6},
+        "text": {"fill": ink, "fontSize": 12},
+        "rule": {"stroke": ink},
+        "legend": {
+            "labelColor": ink, "labelFontSize": 12, "symbolSize": 90, "rowPadding": 6, "columnPadding": 18,
+        },
+        "title": {"color": ink, "fontSize": 15, "fontWeight": 600, "anchor": "start", "offset": 14},
+    }  # fmt: skip

@@ -1,0 +1,158 @@
+"""The leaderboard as values: which columns there are, what each means, and each row's cells.
+
+The page, Markdown, LaTeX and the terminal show these same cells, so that no number is said twice differently.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tuneoff.comparison import COSTS, METRICS, Comparison, Cost, Metric, Row
+from tuneoff.report.visible import visible
+from tuneoff.report.words import cost_in_words, interval_in_words, score_in_words
+
+NOTHING = "–"
+BRIEF = ("rougeL", "rouge1", "rouge2", "loss", "trainable", "train_seconds", "training_memory", "adapter_bytes")
+INTERVAL_IN_BRIEF = ("rougeL", "loss")
+
+MEANINGS = {
+    "rougeL": "Longest common subsequence of words shared with the reference: F1 × 100, mean over test examples.",
+    "rouge1": "Single words shared with the reference: F1 × 100, mean over test examples.",
+    "rouge2": "Pairs of neighbouring words shared with the reference: F1 × 100, mean over test examples.",
+    "rougeLsum": "ROUGE-L taken line by line, for summaries of several lines: F1 × 100, mean over test examples.",
+    "loss": "Cross-entropy on the test split in nats per target token; lower is better.",
+    "trainable": "Numbers that training changes; a shared tensor counts once.",
+    "share": "Trainable parameters as a share of all parameters.",
+    "train_seconds": "Training steps alone: no loading, evaluation or saving.",
+    "slowest_epoch": "Training steps of the slowest epoch.",
+    "target_rate": "Tokens that the loss scores, per second of training; padding is not counted.",
+    "training_memory": "The most bytes held while training: allocated on a GPU; on a CPU the resident whole process.",
+    "evaluation_memory": "The most bytes held while evaluating and generating, counted in the same way.",
+    "adapter_bytes": "What has to be kept to use the result beside the base model.",
+    "prefill_ms": "Time to read one prompt, as the method would be served.",
+    "token_ms": "Time of each generated token after the first, as the method would be served.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One number as it is shown; `best` in its column among the rows that compete, `tied` with the best."""
+
+    text: str
+    interval: str = ""
+    best: bool = False
+    tied: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One heading and its cells, in the order of the comparison's rows."""
+
+    name: str
+    title: str
+    unit: str
+    meaning: str
+    higher_is_better: bool
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """The comparison's rows as columns of cells, and what each row is called."""
+
+    labels: tuple[str, ...]
+    names: tuple[str, ...]  # the label, and the status where it is not simply done
+    reasons: tuple[str, ...]  # why trials of the row have no score; empty where all have
+    columns: tuple[Column, ...]
+
+    def only(self, names: Sequence[str]) -> tuple[Column, ...]:
+        """Some of the columns, in the order asked for."""
+        named = {column.name: column for column in self.columns}
+        return tuple(named[name] for name in names)
+
+
+def leaderboard_of(comparison: Comparison) -> Leaderboard:
+    """The cells of a comparison."""
+    columns = [*(_score_column(comparison, m) for m in METRICS), *(_cost_column(comparison, c) for c in COSTS)]
+    return Leaderboard(
+        labels=tuple(visible(row.label) for row in comparison.rows),
+        names=tuple(map(_name, comparison.rows)),
+        reasons=tuple(map(_reasons, comparison.rows)),
+        columns=tuple(columns),
+    )
+
+
+def _score_column(comparison: Comparison, metric: Metric) -> Column:
+    ranked = comparison.ranked(metric)
+    best = ranked[0] if len(ranked) > 1 else None
+
+    def cell(row: Row) -> Cell:
+        if metric.name not in row.scores:
+            return Cell(text=NOTHING)
+        estimate = row.scores[metric.name]
+        lead = comparison.lead(metric, row) if best else None
+        return Cell(
+            text=score_in_words(metric, estimate.mean),
+            interval=interval_in_words(metric, estimate),
+            best=row is best,
+            tied=lead is not None and not lead.beyond_noise,
+        )
+
+    return Column(
+        name=metric.name,
+        title=metric.title,
+        unit=metric.unit,
+        meaning=MEANINGS[metric.name],
+        higher_is_better=metric.higher_is_better,
+        cells=tuple(map(cell, comparison.rows)),
+    )
+
+
+def _cost_column(comparison: Comparison, cost: Cost) -> Column:
+    competing = [row for row in comparison.rows if _competes(comparison, row) and cost.name in row.costs]
+    choose: Callable[..., float] = max if cost.higher_is_better else min
+    best = choose(row.costs[cost.name] for row in competing) if len(competing) > 1 else None
+
+    def cell(row: Row) -> Cell:
+        if not _spent(comparison, row, cost):
+            return Cell(text=NOTHING)
+        value = row.costs[cost.name]
+        return Cell(text=cost_in_words(cost, value), best=row in competing and value == best)
+
+    return Column(
+        name=cost.name,
+        title=cost.title,
+        unit=cost.unit,
+        meaning=MEANINGS[cost.name],
+        higher_is_better=cost.higher_is_better,
+        cells=tuple(map(cell, comparison.rows)),
+    )
+
+
+def _competes(comparison: Comparison, row: Row) -> bool:
+    """The untouched model is cheapest by doing nothing, and a diverged training saved nothing worth its price."""
+    return bool(row.finished) and row is not comparison.base
+
+
+def _spent(comparison: Comparison, row: Row, cost: Cost) -> bool:
+    """Whether the row has the cost; seconds and bytes of a training that never was are nothing, and not zero."""
+    if cost.name not in row.costs:
+        return False
+    return row is not comparison.base or cost.name in {"trainable", "share"} or row.costs[cost.name] > 0
+
+
+def _name(row: Row) -> str:
+    statuses = [record.status for record in row.records]
+    if not row.finished:
+        return f"{visible(row.label)} ({' and '.join(dict.fromkeys(statuses))})"
+    if len(row.finished) < len(row.records):
+        return f"{visible(row.label)} ({len(row.finished)} of {len(row.records)} seeds)"
+    return visible(row.label)
+
+
+def _reasons(row: Row) -> str:
+    broken = [record for record in row.records if record.status != "done"]
+    seed = len(row.records) > 1
+    return " ".join(
+        f"{'Seed ' + str(r.trial.seed) + ' ' if seed else ''}{r.status}: {visible(r.reason or 'no reason recorded')}"
+        for r in broken
+    )

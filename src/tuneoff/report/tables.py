@@ -1,0 +1,152 @@
+"""The leaderboard in Markdown and LaTeX, and every trial as a line of CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tuneoff.comparison import COSTS, METRICS, Comparison, judge
+from tuneoff.report.leaderboard import BRIEF, INTERVAL_IN_BRIEF, Cell, Column, Leaderboard, leaderboard_of
+from tuneoff.report.visible import visible
+from tuneoff.trial import Record
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet would run or lose
+TIED = "≈"  # behind a score that cannot be told apart from the best
+CSV_UNITS = {"": "parameters", "%": "percent", "s": "seconds", "1/s": "per_second"}
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "−": "$-$", "×": r"$\times$", "≈": r"$\approx$",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
+}  # fmt: skip
+
+
+def leaderboard(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
+    """A header and a row of strings for each method, best first: what fits a terminal."""
+    board = leaderboard_of(comparison)
+    columns = board.only(BRIEF)
+    header = ("Method", *(column.title for column in columns))
+    body = zip(*([_brief(column, cell) for cell in column.cells] for column in columns), strict=True)
+    return (header, *((name, *cells) for name, cells in zip(board.names, body, strict=True)))
+
+
+def markdown_table(comparison: Comparison) -> str:
+    """The leaderboard in Markdown; what is best in its column is bold."""
+    board = leaderboard_of(comparison)
+    columns = board.only(BRIEF)
+    lines = [_pipes("Method", *(f"{c.title}{_unit(c)}" for c in columns)), _pipes("---", *("---:" for _ in columns))]
+    for i, name in enumerate(board.names):
+        cells = [_marked(_markdown(_brief(c, c.cells[i])), c.cells[i], "**{}**") for c in columns]
+        lines.append(_pipes(_markdown(name), *cells))
+    lines.append("")
+    reasons = [f"{label}: {reason}" for label, reason in zip(board.labels, board.reasons, strict=True) if reason]
+    lines.extend(f"{_markdown(line)}  " for line in [*_remarks(comparison, board), *reasons])
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def latex_table(comparison: Comparison) -> str:
+    """The leaderboard as a `table` that needs the package booktabs; what is best in its column is bold."""
+    board = leaderboard_of(comparison)
+    columns = board.only(BRIEF)
+    rows = [
+        [_latex(name), *(_marked(_latex(_brief(c, c.cells[i])), c.cells[i], r"\textbf{{{}}}") for c in columns)]
+        for i, name in enumerate(board.names)
+    ]
+    body = "\n".join(f"    {' & '.join(row)} \\\\" for row in rows)
+    caption = " ".join(_remarks(comparison, board))
+    return rf"""% \usepackage{{booktabs}}
+\begin{{table}}
+  \centering
+  \caption{{{_latex(caption)}}}
+  \begin{{tabular}}{{l{"r" * len(columns)}}}
+    \toprule
+    {" & ".join(["Method", *(_latex(c.title) for c in columns)])} \\
+    \midrule
+{body}
+    \bottomrule
+  \end{{tabular}}
+\end{{table}}
+"""
+
+
+def results_csv(comparison: Comparison) -> str:
+    """One line for each trial, in full precision; ROUGE is F1 × 100, intervals are the bootstrap's 95 %."""
+    return rows_as_csv([dict(_result(comparison, record)) for record in comparison.run.records])
+
+
+def rows_as_csv(rows: list[dict[str, Any]]) -> str:
+    """Rows with named cells as CSV; a text that a spreadsheet would take for a formula is quoted away."""
+    header = list(dict.fromkeys(key for row in rows for key in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, header, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _inert(value) for key, value in row.items()} for row in rows)
+    return out.getvalue()
+
+
+def _result(comparison: Comparison, record: Record) -> Iterator[tuple[str, Any]]:
+    trial, costs = record.trial, record.costs
+    yield from {"trial": trial.id, "label": trial.label, "method": trial.method, "seed": trial.seed}.items()
+    yield from {"status": record.status, "reason": record.reason, "best_epoch": record.best_epoch}.items()
+    yield from {
+        "stopped_early": record.stopped_early,
+        "epochs": max((e.epoch for e in record.curve), default=0),
+    }.items()
+    yield "hyperparameters", json.dumps(dict(trial.hyperparameters), sort_keys=True)
+    alone = judge(replace(comparison.run, records=(record,))).rows[0].scores
+    for metric in METRICS:
+        estimate = alone.get(metric.name)
+        name = f"test_{metric.name}_{'x100' if metric.name.startswith('rouge') else 'nats_per_target_token'}"
+        yield name, estimate and estimate.mean
+        yield f"{name}_low", estimate and estimate.low
+        yield f"{name}_high", estimate and estimate.high
+    yield "validation_loss_nats_per_target_token", record.scores.get("validation/loss")
+    for cost in COSTS:
+        unit = CSV_UNITS.get(cost.unit, cost.unit)
+        yield cost.name if cost.name.endswith(unit) else f"{cost.name}_{unit}", costs and cost.of(costs)
+    yield "total_parameters", costs and costs.total_parameters
+    yield "evaluation_seconds", costs and costs.evaluation_seconds
+    yield "generation_seconds", costs and costs.generation_seconds
+
+
+def _remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:
+    examples = max((e.examples for row in comparison.rows for e in row.scores.values()), default=0)
+    if examples:
+        yield f"Scores on {examples:,} test examples with 95 % bootstrap intervals over examples; ROUGE is F1 × 100."
+    if any(cell.tied for column in board.only(BRIEF) for cell in column.cells):
+        yield f"{TIED} cannot be told apart from the best of its column."
+
+
+def _brief(column: Column, cell: Cell) -> str:
+    interval = f" [{cell.interval}]" if cell.interval and column.name in INTERVAL_IN_BRIEF else ""
+    return f"{cell.text}{interval}{' ' + TIED if cell.tied else ''}"
+
+
+def _unit(column: Column) -> str:
+    return f" ({column.unit})" if column.name == "loss" else ""
+
+
+def _marked(text: str, cell: Cell, mark: str) -> str:
+    return mark.format(text) if cell.best else text
+
+
+def _pipes(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown(text: str) -> str:
+    """Text that Markdown takes for nothing else: no cell, tag, link or emphasis begins in it."""
+    escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#&" else c for c in text)
+    return " ".join(escaped.split())
+
+
+def _latex(text: str) -> str:
+    return "".join(LATEX.get(c, c) for c in " ".join(text.split()))
+
+
+def _inert(value: Mapping[str, Any] | str | float | None) -> object:
+    if not isinstance(value, str):
+        return value
+    shown = visible(value)
+    return f"'{shown}" if shown.lstrip(" ").startswith(FORMULA_STARTS) else shown

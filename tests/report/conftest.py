@@ -1,0 +1,15 @@
+import pytest
+
+from tests.report.synthetic import synthetic_run
+from tuneoff.comparison import Comparison, judge
+from tuneoff.runs import Run
+
+
+@pytest.fixture(scope="session")
+def run() -> Run:
+    return synthetic_run()
+
+
+@pytest.fixture(scope="session")
+def comparison(run: Run) -> Comparison:
+    return judge(run)

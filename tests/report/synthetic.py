@@ -1,0 +1,219 @@
+"""A run made by code: every status that a trial can have, and text that would do harm if it were not escaped."""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tuneoff.comparison import Comparison, judge
+from tuneoff.data import DataSummary, SplitSummary
+from tuneoff.recipe import Recipe
+from tuneoff.runs import Run
+from tuneoff.trial import Costs, Epoch, Inference, Memory, Prediction, Record, Setting, Trial
+
+HOSTILE = '</script><script>alert("owned")</script><!-- \x1b[31m\u202egnp.exe\u2028'
+EXAMPLES = 40
+TOTAL = 134_515_008
+METHODS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "last-layer": {},
+    "lora": {},
+    "lora-hot": {"method": "lora", "learning_rate": 0.05},
+    "lora-r256": {"method": "lora", "rank": 256},
+    "soft-prompt": {},
+    "full": {},
+}
+# ROUGE-L, loss, trainable parameters, seconds, bytes of memory, bytes of files
+OUTCOMES = {
+    "base": (0.131, 3.42, 0, 0.0, None, None),
+    "last-layer": (0.172, 3.11, 28_311_552, 14.2, 1_320_000_000, 113_246_300),
+    "lora": (0.238, 2.71, 4_884_480, 187.4, 2_140_000_000, 19_562_008),
+    "soft-prompt": (0.181, 3.02, 6_912, 201.9, 2_020_000_000, 27_744),
+    "full": (0.241, 2.68, TOTAL, 262.8, 3_870_000_000, 538_090_408),
+}
+WORDS = (
+    *("existing", "parsers", "rely", "on", "large", "annotated", "corpora", "that", "are", "scarce", "while", "neural"),
+    *("models", "need", "careful", "tuning", "and", "the", "evaluation", "of", "long", "documents", "remains", "open"),
+)
+
+
+def synthetic_recipe(**changes: Any) -> Recipe:
+    return Recipe.read(
+        {
+            "name": "synthetic",
+            "note": "Made by code, so the sizes mean nothing.",
+            "model": {"name": "smollm2-135m-instruct"},
+            "data": {"source": "aclsum", "max_tokens": 176, "max_target_tokens": 48},
+            "methods": METHODS,
+            "training": {"epochs": 4, "patience": 1},
+            **changes,
+        }
+    )
+
+
+def synthetic_run(**changes: Any) -> Run:
+    """One seed of each method; `changes` are the recipe's. One diverged, one failed, the rest is done."""
+    recipe = synthetic_recipe(**changes)
+    records = [_record(recipe, label, seed) for label in recipe.methods for seed in _seeds(recipe, label)]
+    return Run(recipe=recipe, environment=ENVIRONMENT, data=synthetic_data(), records=tuple(records))
+
+
+def synthetic_comparison(**changes: Any) -> Comparison:
+    return judge(synthetic_run(**changes))
+
+
+def with_records(run: Run, records: Sequence[Record]) -> Comparison:
+    return judge(replace(run, records=tuple(records)))
+
+
+def altered(run: Run, label: str, **update: Any) -> Comparison:
+    """The run's comparison with something else in the records of one label."""
+    return with_records(run, [r.model_copy(update=update) if r.trial.label == label else r for r in run.records])
+
+
+def synthetic_data(**train: Any) -> DataSummary:
+    return DataSummary(
+        fingerprint="0123456789abcdef",
+        splits={"train": _split(100, **train), "validation": _split(20), "test": _split(EXAMPLES)},
+        duplicates={},
+    )
+
+
+def _split(examples: int, **changes: Any) -> SplitSummary:
+    plain = {
+        "examples": examples,
+        "left_out": 0,
+        "left_out_examples": [],
+        "duplicates_removed": 0,
+        "source_cut_share": 0.0,
+        "target_cut_share": 0.0,
+        "tokens": 150 * examples,
+        "target_tokens": 24 * examples,
+        "longest_tokens": 176,
+        "median_tokens": 151.5,
+    }
+    return SplitSummary.model_validate({**plain, **changes})
+
+
+ENVIRONMENT = {
+    "python": "3.11.13",
+    "system": "Linux x86_64",
+    "processor": "A Processor",
+    "cores": 2,
+    "memory_bytes": 25_000_000_000,
+    "accelerators": [],
+    "versions": {"tuneoff": "0.1.0", "torch": "2.13.0"},
+}
+
+
+def _seeds(recipe: Recipe, label: str) -> tuple[int, ...]:
+    return recipe.seeds[:1] if label == "base" else recipe.seeds
+
+
+def _record(recipe: Recipe, label: str, seed: int) -> Record:
+    method = recipe.methods[label]
+    setting = Setting(
+        model=recipe.model,
+        model_fingerprint="f" * 16,
+        data=recipe.data,
+        data_fingerprint="0123456789abcdef",
+        training=recipe.training,
+        evaluation=recipe.evaluation,
+        precision="bf16",
+        device="A Processor",
+    )
+    trial = Trial(
+        label=label, method=method.name, hyperparameters=method.model_dump(mode="json"), setting=setting, seed=seed
+    )
+    if label == "lora-hot":
+        curve = _curve([3.42, 9.1], [3.5, 11.7])
+        return Record(
+            trial=trial,
+            status="diverged",
+            reason="the train loss is not finite in step 31",
+            costs=_costs(4_884_480, 60.1, 2_140_000_000, None),
+            curve=curve,
+            facts={"split_head": True, "tied": False},
+        )
+    if label == "lora-r256":
+        return Record(trial=trial, status="failed", reason="OutOfMemoryError: wanted <2 GiB> more")
+    rouge, loss, trainable, seconds, memory, files = OUTCOMES[label]
+    losses = [3.42, loss + 0.2, loss + 0.05, loss, loss + 0.02] if trainable else [3.42]
+    answers = _predictions(label, seed, rouge, loss)
+    return Record(
+        trial=trial,
+        status="done",
+        best_epoch=3 if trainable else None,
+        scores=_scores(answers, losses),
+        costs=_costs(trainable, seconds, memory, files),
+        facts={"split_head": True, "tied": False},
+        curve=_curve(losses, [value + 0.1 for value in losses]),
+        predictions=answers,
+    )
+
+
+def _curve(validation: Sequence[float], train: Sequence[float]) -> tuple[Epoch, ...]:
+    return tuple(
+        Epoch(
+            epoch=epoch,
+            steps=25 if epoch else 0,
+            train_loss=train[epoch] if epoch else None,
+            validation_loss=validation[epoch],
+            learning_rate=1e-4,
+            train_seconds=20.5,
+            evaluation_seconds=2.0,
+            real_tokens=15_000,
+            target_tokens=2_400,
+        )
+        for epoch in range(len(validation))
+    )
+
+
+def _costs(trainable: int, seconds: float, memory: int | None, files: int | None) -> Costs:
+    return Costs(
+        trainable_parameters=trainable,
+        total_parameters=TOTAL + (trainable if trainable < TOTAL else 0),
+        train_seconds=seconds,
+        mean_epoch_seconds=seconds / 4 if seconds else None,
+        slowest_epoch_seconds=seconds / 3.8 if seconds else None,
+        evaluation_seconds=8.25,
+        generation_seconds=31.5,
+        real_tokens_per_second=60_000 / seconds if seconds else None,
+        target_tokens_per_second=9_600 / seconds if seconds else None,
+        training_memory=Memory(resident_bytes=memory) if memory else None,
+        evaluation_memory=Memory(resident_bytes=1_210_000_000),
+        adapter_bytes=files,
+        inference=Inference(prompt_tokens=128, prefill_ms=84.1, token_ms=31.4, base_prefill_ms=83.0, base_token_ms=31),
+    )
+
+
+def _predictions(label: str, seed: int, rouge: float, loss: float) -> tuple[Prediction, ...]:
+    shared, own = random.Random(7), random.Random(f"{label} {seed}")
+    answers = []
+    for row in range(EXAMPLES):
+        difficulty = shared.gauss(0, 0.06)
+        score = min(max(rouge + difficulty + own.gauss(0, 0.03), 0.0), 1.0)
+        reference = _sentence(shared, 16)
+        answers.append(
+            Prediction(
+                row=row,
+                source=" ".join(_sentence(shared, 22) for _ in range(7)),
+                reference=reference,
+                prediction=HOSTILE if row == 0 else _sentence(own, own.randint(9, 24)),
+                loss=24 * (loss - 4 * difficulty + own.gauss(0, 0.05)),
+                target_tokens=24,
+                rouge={"rouge1": 1.25 * score, "rouge2": 0.4 * score, "rougeL": score, "rougeLsum": score},
+            )
+        )
+    return tuple(answers)
+
+
+def _sentence(words: random.Random, length: int) -> str:
+    return " ".join(words.choice(WORDS) for _ in range(length)).capitalize() + "."
+
+
+def _scores(answers: Sequence[Prediction], losses: Sequence[float]) -> dict[str, float]:
+    loss = sum(a.loss for a in answers) / sum(a.target_tokens for a in answers)
+    rouge = {f"test/{name}": sum(a.rouge[name] for a in answers) / len(answers) for name in answers[0].rouge}
+    return {**rouge, "test/loss": loss, "test/perplexity": math.exp(loss), "validation/loss": min(losses)}
