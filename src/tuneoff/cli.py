@@ -23,7 +23,7 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe's file, or a shipped recipe's name.", metavar="RECIPE")]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Changes to the recipe, as key.key=value.", metavar="[KEY=VALUE]...")
+    list[str] | None, typer.Argument(help="Changes to the recipe, as key.key=value.", metavar="KEY=VALUE")
 ]
 RunOption = Annotated[
     Path | None, typer.Option("--run", help="The run directory.", show_default="runs/NAME of the recipe")
@@ -70,7 +70,7 @@ def plan(recipe: RecipeArgument, overrides: Overrides = None) -> None:
 
 
 @app.command(epilog="Example: tuneoff report runs/demo")
-def report(run: Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]) -> None:
+def report(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
     """Judge a run's records and write its page, tables and figures again."""
     from tuneoff import verbs
     from tuneoff.terminal import print_outcome

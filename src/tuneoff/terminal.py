@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -20,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuneoff.progress import Progress, Tell, Watch
-from tuneoff.report.words import bytes_in_words, count_in_words, seconds_in_words, verdict
+from tuneoff.report.words import bytes_in_words, count_in_words, seconds_in_words, share_in_words, verdict
 from tuneoff.trial import Record, Trial
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def print_outcome(comparison: Comparison, directory: Path) -> None:
 
     console = Console()
     header, *rows = leaderboard(comparison)
-    table = Table(*header, title=comparison.run.recipe.name, title_justify="left")
+    table = _table(*header)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
@@ -144,16 +145,16 @@ def print_outcome(comparison: Comparison, directory: Path) -> None:
 
 def print_plan(trials: Sequence[PlannedTrial]) -> None:
     """The trials and their work, one line each."""
-    table = Table("trial", "id", "seed", "learning rate", "trains", "share", "steps", "tokens", "scored")
+    table = _table("trial", "id", "seed", "rate", "trains", "share", "steps", "tokens", "scored")
     for planned in trials:
         work = planned.workload
         table.add_row(
-            planned.trial.label,
+            Text(planned.trial.label),
             planned.trial.id,
             str(planned.trial.seed),
             f"{planned.trial.hyperparameters['learning_rate']:g}" if work else "",
             count_in_words(planned.trainable),
-            f"{100 * planned.trainable / planned.total:.3g} %",
+            share_in_words(planned.trainable / planned.total),
             *([f"{work.steps:,}", f"{work.trained_tokens:,}", f"{work.scored_tokens:,}"] if work else ["", "", ""]),
         )
     Console().print(table)
@@ -162,24 +163,29 @@ def print_plan(trials: Sequence[PlannedTrial]) -> None:
 
 def print_methods(trains: Sequence[Trains]) -> None:
     """What each method trains, module by module; `*` stands for a layer's number."""
-    console = Console()
+    console = Console(highlight=False)
     for method in trains:
-        share = 100 * method.trainable / method.total
-        console.print(
-            f"{method.label}: {count_in_words(method.trainable)} of {count_in_words(method.total)} ({share:.3g} %)",
-            style="bold",
-            highlight=False,
-        )
+        share = share_in_words(method.trainable / method.total)
+        console.print(f"{method.label}: {count_in_words(method.trainable)} of {count_in_words(method.total)} ({share})",
+                      style="bold", markup=False)  # fmt: skip
         knobs = ", ".join(f"{name}={value}" for name, value in method.method.model_dump(mode="json").items())
-        console.print(
-            f"  {knobs if method.trainable else 'trains nothing'}", style="dim", highlight=False, markup=False
-        )
+        console.print(f"  {knobs if method.trainable else 'trains nothing'}", style="dim", markup=False, soft_wrap=True)
         grid = Table.grid(padding=(0, 2))
+        for justify in ("left", "left", "right", "right"):
+            grid.add_column(justify=justify)
         for group in method.groups:
             grid.add_row(
                 "", Text(group.name), f"{group.tensors} ×" if group.tensors > 1 else "", f"{group.parameters:,}"
             )
         console.print(grid)
+
+
+def _table(first: str, *numbers: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column(first, no_wrap=True)
+    for number in numbers:
+        table.add_column(number, justify="right", no_wrap=True)
+    return table
 
 
 def print_recipes(recipes: Mapping[str, str]) -> None:

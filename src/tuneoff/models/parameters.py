@@ -1,6 +1,5 @@
 """Which of a model's parameters are trained, and how many; a shared tensor counts once."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tuneoff.models.language_model import LanguageModel
@@ -31,9 +30,5 @@ def parameter_counts(model: LanguageModel) -> tuple[int, int]:
 
 
 def _without_numbers(name: str) -> str:
-    def parts() -> Iterator[str]:
-        for part in name.split("."):
-            if part not in {"base_model", "default"}:  # peft's wrapping says nothing about the module
-                yield "*" if part.isdigit() else part
-
-    return ".".join(parts())
+    own = name.removeprefix("base_model.model.").replace(".default", "")  # peft's wrapping says nothing of the module
+    return ".".join("*" if part.isdigit() else part for part in own.split("."))
