@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from tuneoff.comparison import Comparison
     from tuneoff.errors import TuneoffError
     from tuneoff.methods import METHODS, Method
-    from tuneoff.recipe import Recipe, load_recipe
-    from tuneoff.verbs import compare, planned, report
+    from tuneoff.recipe import Recipe, copy_recipe, load_recipe, shipped_recipes
+    from tuneoff.verbs import compare, load_comparison, planned, trained
 
 _HOME = {
     "METHODS": "tuneoff.methods",
@@ -22,12 +22,28 @@ _HOME = {
     "Recipe": "tuneoff.recipe",
     "TuneoffError": "tuneoff.errors",
     "compare": "tuneoff.verbs",
+    "copy_recipe": "tuneoff.recipe",
+    "load_comparison": "tuneoff.verbs",
     "load_recipe": "tuneoff.recipe",
     "planned": "tuneoff.verbs",
-    "report": "tuneoff.verbs",
+    "shipped_recipes": "tuneoff.recipe",
+    "trained": "tuneoff.verbs",
 }
 
-__all__ = ["METHODS", "Comparison", "Method", "Recipe", "TuneoffError", "compare", "load_recipe", "planned", "report"]
+__all__ = [
+    "METHODS",
+    "Comparison",
+    "Method",
+    "Recipe",
+    "TuneoffError",
+    "compare",
+    "copy_recipe",
+    "load_comparison",
+    "load_recipe",
+    "planned",
+    "shipped_recipes",
+    "trained",
+]
 
 
 def __getattr__(name: str) -> Any:  # Any: whichever public name is asked for

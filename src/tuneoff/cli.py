@@ -91,10 +91,10 @@ def methods(
     from tuneoff.terminal import print_methods
 
     if recipe is None:
-        print_methods(verbs.methods(model))
+        print_methods(verbs.trained(model))
     else:
         whole = load_recipe(recipe)
-        print_methods(verbs.methods(whole.model, whole.methods))
+        print_methods(verbs.trained(whole.model, whole.methods))
 
 
 @app.command(epilog="Examples: tuneoff recipes · tuneoff recipes demo mine.yaml")

@@ -6,6 +6,7 @@ time, also from half a run.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 from tuneoff.errors import UnequalSettingsError
@@ -159,6 +160,15 @@ class Comparison:
         from tuneoff.report.tables import markdown_table
 
         return markdown_table(self)
+
+    def report(self, folder: str | Path) -> Path:
+        """Write the page, the tables and the figures into `folder`; the page's path."""
+        from tuneoff.report.page import write_report
+
+        return write_report(self, Path(folder))
+
+    def _repr_markdown_(self) -> str:
+        return self.table()  # what a notebook shows
 
 
 def judge(run: Run) -> Comparison:

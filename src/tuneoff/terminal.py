@@ -181,7 +181,7 @@ def print_methods(trains: Sequence[Trains]) -> None:
 
 
 def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=box.SIMPLE_HEAD, padding=0)
     table.add_column(first, no_wrap=True)
     for number in numbers:
         table.add_column(number, justify="right", no_wrap=True)

@@ -56,13 +56,19 @@ def compare(
         return report(directory.path)
 
 
-def report(run: str | Path) -> Comparison:
-    """Judge a run directory's records and write its report again, from the records alone."""
-    from tuneoff.report.page import write_report
+def load_comparison(run: str | Path) -> Comparison:
+    """The comparison that a run directory's records make, also half a run's.
 
-    directory = RunDirectory(Path(run))
-    comparison = judge(directory.read())
-    write_report(comparison, directory.report)
+    Raises:
+        RunError: it is no run directory, or a file in it cannot be read.
+    """
+    return judge(RunDirectory(Path(run)).read())
+
+
+def report(run: str | Path) -> Comparison:
+    """Write a run directory's report again, from its records alone."""
+    comparison = load_comparison(run)
+    comparison.report(RunDirectory(Path(run)).report)
     return comparison
 
 
@@ -108,7 +114,7 @@ class Trains:
     total: int
 
 
-def methods(model: str | ModelOptions, which: Mapping[str, Method] | None = None) -> tuple[Trains, ...]:
+def trained(model: str | ModelOptions, which: Mapping[str, Method] | None = None) -> tuple[Trains, ...]:
     """What each method trains in `model`, from its shape alone: every method with its defaults unless given."""
     from tuneoff.models.loading import load_tokenizer
     from tuneoff.models.parameters import parameter_counts, trained_groups

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tuneoff.comparison import Comparison
@@ -17,7 +19,10 @@ HEIGHT = 280
 def quality_against(
     comparison: Comparison, name: str, title: str, *, scale: float = 1, log: bool = False
 ) -> alt.LayerChart | None:
-    """Test ROUGE-L with its interval over a cost; the untouched model, which cost nothing, is a line across."""
+    """Test ROUGE-L with its interval over a cost; the untouched model, which cost nothing, is a line across.
+
+    A point in the outer part of the axis has its name on the left, where there is room for it.
+    """
     import altair as alt
 
     cost = cost_named(name)
@@ -25,10 +30,12 @@ def quality_against(
     trained = [row for row in scored if row is not comparison.base and row.costs.get(name)]
     if not trained:
         return None
+    costs = [row.costs[name] * scale for row in trained]
     rows = [
         {
             **score_row(row, ROUGE_L),
             "untouched": row is comparison.base,
+            "outer": row is not comparison.base and _place(row.costs[name] * scale, _domain(costs, log), log) > 0.6,
             "cost": row.costs.get(name, 0) * scale,
             "price": cost_in_words(cost, row.costs.get(name, 0)),
         }
@@ -38,32 +45,40 @@ def quality_against(
     drawing = canvas(comparison, rows)
     low, high = drawing.ends("low", "high")
     margin = 0.08 * (high - low) or 1
-    costs = [row.costs[name] * scale for row in trained]
     x = alt.X(
         "cost:Q",
         title=title,
-        scale=alt.Scale(
-            type="log" if log else "linear",
-            domain=[min(costs) / 4, max(costs) * 40] if log else [0, max(costs) * 1.3],
-            nice=False,
-        ),
-        axis=alt.Axis(tickCount=5, format="~s" if log else "~g", grid=False),
+        scale=alt.Scale(type="log" if log else "linear", domain=_domain(costs, log), nice=False),
+        axis=alt.Axis(tickCount=5, format="~s" if log else ",", grid=False),
     )
-    y = alt.Y("low:Q", title="test ROUGE-L, F1 × 100", scale=alt.Scale(domain=[low - margin, high + margin]))
+    level = alt.Scale(domain=[low - margin, high + margin], nice=False)
+    score = alt.Y("value:Q", scale=level, title="test ROUGE-L, F1 × 100")
     tuned = drawing.chart.transform_filter("!datum.untouched")
     untouched = drawing.chart.transform_filter("datum.untouched")
+    inner, outer = tuned.transform_filter("!datum.outer"), tuned.transform_filter("datum.outer")
     colour, said = drawing.colour(), tooltip("method", "exact", "interval", "price")
     return drawing.layered(
         untouched.mark_rule(strokeDash=[5, 4], strokeWidth=1.5).encode(
-            y="value:Q", color=colour, tooltip=tooltip("method", "exact", "interval")
+            y=score, color=colour, tooltip=tooltip("method", "exact", "interval")
         ),
         untouched.mark_text(align="left", baseline="bottom", dx=4, dy=-4, fontSize=11).encode(
-            x=alt.value(0), y="value:Q", text="method:N", color=colour
+            x=alt.value(0), y=score, text="method:N", color=colour
         ),
         tuned.mark_rule(strokeWidth=2, opacity=0.55, strokeCap="round").encode(
-            x=x, y=y, y2="high:Q", color=colour, tooltip=said
+            x=x, y=alt.Y("low:Q", scale=level), y2="high:Q", color=colour, tooltip=said
         ),
-        tuned.mark_point(size=130, filled=True, opacity=1).encode(x=x, y="value:Q", color=colour, tooltip=said),
-        tuned.mark_text(align="left", dx=10).encode(x=x, y="value:Q", text="method:N"),
+        tuned.mark_point(size=130, filled=True, opacity=1).encode(x=x, y=score, color=colour, tooltip=said),
+        inner.mark_text(align="left", dx=11).encode(x=x, y=score, text="method:N"),
+        outer.mark_text(align="right", dx=-11).encode(x=x, y=score, text="method:N"),
         height=HEIGHT,
     )
+
+
+def _domain(costs: Sequence[float], log: bool) -> list[float]:
+    return [min(costs) / 4, max(costs) * 4] if log else [0, max(costs) * 1.08]
+
+
+def _place(cost: float, domain: Sequence[float], log: bool) -> float:
+    """Where on the axis a cost lies, from 0 to 1."""
+    low, high, here = map(math.log, [*domain, cost]) if log else [*domain, cost]
+    return (here - low) / (high - low)
