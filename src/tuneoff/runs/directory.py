@@ -19,6 +19,8 @@ from tuneoff.recipe import Recipe
 from tuneoff.runs.files import write_whole
 from tuneoff.trial import Epoch, Prediction, Record, Trial
 
+LOCK = ".lock"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -57,7 +59,7 @@ class RunDirectory:
             RunError: another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("a+") as lock:
+        with (self.path / LOCK).open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -75,18 +77,25 @@ class RunDirectory:
         """Say what is run here. A directory takes one recipe; adding methods or seeds to it is the same recipe grown.
 
         Raises:
-            RunError: the directory was made by another recipe.
+            RunError: the directory was made by another recipe, or not by us.
         """
-        if self._has_begun():
-            _require_same(self.path, _read_recipe(self.path), recipe)
+        self.require_fits(recipe)
         write_whole(self.path / "recipe.yaml", yaml.safe_dump(recipe.written(), sort_keys=False, allow_unicode=True))
         write_whole(self.path / "environment.json", _json(environment))
         write_whole(self.path / "data.json", _json(data.model_dump(mode="json")))
 
     def require_fits(self, recipe: Recipe) -> None:
-        """Refuse a recipe other than the directory's own, before anything is loaded for it."""
+        """Refuse a recipe other than the directory's own, before anything is loaded for it.
+
+        Raises:
+            RunError: the directory was made by another recipe, or not by us.
+        """
         if self._has_begun():
             _require_same(self.path, _read_recipe(self.path), recipe)
+        elif self.path.exists() and any(entry.name != LOCK for entry in self.path.iterdir()):
+            raise RunError(
+                f"{self.path} holds other files and is no run directory. Name a new or empty one with --run."
+            )
 
     def record_of(self, trial: Trial) -> Record | None:
         """The record of `trial`, if it came to an end."""

@@ -1,0 +1,158 @@
+"""The run directory: whole files, one holder, and nothing lost or mixed up."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuneoff.data import DataSummary
+from tuneoff.errors import RunError
+from tuneoff.evaluation.options import EvaluationOptions
+from tuneoff.models.options import ModelOptions
+from tuneoff.recipe import Recipe
+from tuneoff.runs import RunDirectory, write_whole
+from tuneoff.training.options import TrainingOptions
+from tuneoff.trial import Epoch, Prediction, Record, Setting, Trial
+
+
+@pytest.fixture
+def whole() -> Recipe:
+    return Recipe.read(
+        {
+            "name": "r",
+            "model": {"name": "m"},
+            "data": {"source": "aclsum"},
+            "methods": ["base", "lora"],
+            "seeds": [0, 1],
+        }
+    )
+
+
+@pytest.fixture
+def setting(whole: Recipe) -> Setting:
+    return Setting(
+        model=ModelOptions(name="m"),
+        model_fingerprint="a",
+        data=whole.data,
+        data_fingerprint="b",
+        training=TrainingOptions(),
+        evaluation=EvaluationOptions(),
+        precision="float32",
+        device="a processor",
+    )
+
+
+@pytest.fixture
+def directory(tmp_path: Path, whole: Recipe) -> RunDirectory:
+    made = RunDirectory(tmp_path / "run")
+    made.begin(whole, {"python": "3.11"}, DataSummary(fingerprint="b", splits={}, duplicates={}))
+    return made
+
+
+def trial(setting: Setting, **changes: Any) -> Trial:
+    return Trial(
+        **{"label": "lora", "method": "lora", "hyperparameters": {"rank": 8}, "setting": setting, "seed": 0, **changes}
+    )
+
+
+def test_the_id_of_a_trial_is_the_same_in_every_process(setting: Setting) -> None:
+    assert trial(setting).id == Trial.model_validate_json(trial(setting).model_dump_json()).id
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"hyperparameters": {"rank": 4}}, {"label": "other"}])
+def test_another_trial_has_another_id(setting: Setting, change: dict[str, Any]) -> None:
+    assert trial(setting).id != trial(setting, **change).id
+
+
+def test_another_setting_makes_another_trial(setting: Setting) -> None:
+    assert trial(setting).id != trial(setting.model_copy(update={"device": "another"})).id
+
+
+def test_a_record_is_read_as_it_was_written(directory: RunDirectory, setting: Setting) -> None:
+    record = Record(
+        trial=trial(setting),
+        status="done",
+        scores={"test/loss": 1.25},
+        curve=(
+            Epoch(
+                epoch=1, steps=2, train_loss=0.1, validation_loss=None, learning_rate=1e-3, train_seconds=1.5,
+                evaluation_seconds=0.5, real_tokens=7, target_tokens=3,
+            ),
+        ),
+        predictions=(
+            Prediction(
+                row=0, source="a\u2028b\nc\x00", reference="\ud7ff é", prediction="<b>", loss=0.1, target_tokens=2,
+                rouge={"rouge1": 1 / 3},
+            ),
+        ),
+    )  # fmt: skip
+    directory.write_record(record)
+    assert directory.record_of(record.trial) == record
+
+
+def test_a_run_is_read_in_the_recipes_order(directory: RunDirectory, setting: Setting) -> None:
+    for label, seed in (("lora", 1), ("base", 0), ("lora", 0)):
+        directory.write_record(Record(trial=trial(setting, label=label, seed=seed), status="failed", reason="x"))
+    assert [(r.trial.label, r.trial.seed) for r in directory.read().records] == [("base", 0), ("lora", 0), ("lora", 1)]
+
+
+def test_records_of_methods_that_the_recipe_no_longer_has_are_left_out(
+    directory: RunDirectory, setting: Setting
+) -> None:
+    directory.write_record(Record(trial=trial(setting, label="gone"), status="failed", reason="x"))
+    assert directory.read().records == ()
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no run directory: it has no recipe\.yaml"):
+        RunDirectory(tmp_path).read()
+
+
+def test_a_folder_with_something_else_in_it_is_not_made_a_run(tmp_path: Path, whole: Recipe) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(RunError, match="holds other files"):
+        RunDirectory(tmp_path).require_fits(whole)
+
+
+def test_a_damaged_record_is_named_with_the_cure(directory: RunDirectory, setting: Setting) -> None:
+    directory.write_record(Record(trial=trial(setting), status="failed", reason="x"))
+    (directory.trial(trial(setting)) / "record.json").write_text('{"trial": ')
+    with pytest.raises(RunError, match=r"record\.json cannot be read"):
+        directory.read()
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_whole(tmp_path / "file", "old")
+
+    def full(_: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_whole(tmp_path / "file", "new")
+    assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [("file", "old")]
+
+
+def test_a_directory_is_held_by_one_process_and_let_go_when_it_dies(tmp_path: Path) -> None:
+    hold = (
+        "import sys, time; from pathlib import Path; from tuneoff.runs import RunDirectory\n"
+        "with RunDirectory(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold, tmp_path / "run"], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(RunError, match=f"in use by process {other.pid}"), RunDirectory(tmp_path / "run").held():
+            pass
+        other.kill()
+    with RunDirectory(tmp_path / "run").held():
+        pass
+
+
+def test_no_secret_of_the_environment_is_in_the_environments_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tuneoff.environment import environment
+
+    monkeypatch.setenv("HF_TOKEN", "hf_secret_secret")
+    assert "hf_secret_secret" not in json.dumps(environment())
