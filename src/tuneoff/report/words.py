@@ -46,6 +46,14 @@ def seconds_in_words(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def rate_in_words(rate: float) -> str:
+    """A learning rate as people write it: `5e-4`, `0.05`."""
+    if not rate or rate >= 0.01:
+        return f"{rate:g}"
+    mantissa, exponent = f"{rate:e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
 def share_in_words(share: float) -> str:
     """A share of one as a percentage; what is not nothing never looks like nothing."""
     percent = 100 * share

@@ -43,7 +43,7 @@ def loss_by_epoch(
     chosen = alt.selection_point(name=f"chosen_{field}", fields=["method"], bind="legend")
     opacity = alt.when(chosen).then(alt.value(1)).otherwise(alt.value(0.12))
     colour, each = drawing.colour(legend=True), alt.Detail("seed:N")
-    size = alt.Size("kept:N", scale=alt.Scale(domain=["no", "yes"], range=[36, 150]), legend=None)
+    size = alt.Size("kept:O", scale=alt.Scale(domain=["no", "yes"], range=[36, 150]), legend=None)
     return drawing.layered(
         drawing.chart.mark_line(strokeWidth=2.2, clip=True).encode(
             x=x, y=y, detail=each, color=colour, opacity=opacity

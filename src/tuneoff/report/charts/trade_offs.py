@@ -49,7 +49,7 @@ def quality_against(
         "cost:Q",
         title=title,
         scale=alt.Scale(type="log" if log else "linear", domain=_domain(costs, log), nice=False),
-        axis=alt.Axis(tickCount=5, format="~s" if log else ",", grid=False),
+        axis=alt.Axis(tickCount=5, format="~s" if log else ",~f", grid=False),
     )
     level = alt.Scale(domain=[low - margin, high + margin], nice=False)
     score = alt.Y("value:Q", scale=level, title="test ROUGE-L, F1 × 100")
