@@ -69,8 +69,8 @@ def _shared_rate(comparison: Comparison) -> Iterator[Diagnosis]:
                 kind="shared learning rate",
                 text=f"{listed([row.label for row in rows])} share the learning rate {rate_in_words(rate)}. "
                 "Good rates differ up to a thousandfold between methods (in the T-Few experiments 3e-4 for full "
-                "tuning and 0.3 for prompt tuning), so one rate for all ranks how well it suits each. Give each method its own: "
-                "methods.LABEL.learning_rate; without the key, each has its own default.",
+                "tuning and 0.3 for prompt tuning), so one rate for all ranks how well it suits each. "
+                "Give each method its own: methods.LABEL.learning_rate; without the key, each has its own default.",
             )
 
 

@@ -12,6 +12,7 @@ from tuneoff.report.leaderboard import BRIEF, INTERVAL_IN_BRIEF, Cell, Column, L
 from tuneoff.report.visible import visible
 from tuneoff.trial import Record
 
+IN_A_TERMINAL = ("rougeL", "loss", "trainable", "train_seconds", "training_memory")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet would run or lose
 TIED = "≈"  # behind a score that cannot be told apart from the best
 CSV_UNITS = {"": "parameters", "%": "percent", "s": "seconds", "1/s": "per_second"}
@@ -23,12 +24,16 @@ LATEX = {
 
 
 def leaderboard(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
-    """A header and a row of strings for each method, best first: what fits a terminal."""
+    """A header and a row of strings for each method, best first: what fits into eighty columns."""
     board = leaderboard_of(comparison)
-    columns = board.only(BRIEF)
-    header = ("Method", *(column.title for column in columns))
-    body = zip(*([_brief(column, cell) for cell in column.cells] for column in columns), strict=True)
-    return (header, *((name, *cells) for name, cells in zip(board.names, body, strict=True)))
+    rouge, loss, *costs = board.only(IN_A_TERMINAL)
+    columns = [
+        board.names,
+        [f"{cell.text}{' ' + TIED if cell.tied else ''}" for cell in rouge.cells],
+        [cell.interval for cell in rouge.cells],
+        *([cell.text for cell in column.cells] for column in (loss, *costs)),
+    ]
+    return (("Method", rouge.title, "95 %", "Loss", "Trainable", "Training", "Memory"), *zip(*columns, strict=True))
 
 
 def markdown_table(comparison: Comparison) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 BAND = 32  # pixels of height for each method
-ROOM_FOR_A_VALUE = 1.24  # how far an axis goes beyond its longest bar, for the value written behind it
+ROOM_FOR_A_VALUE = 1.42  # how far an axis goes beyond its longest bar, for the value written behind it
 
 
 def trainable_parameters(comparison: Comparison) -> alt.LayerChart | None:
@@ -32,7 +32,7 @@ def trainable_parameters(comparison: Comparison) -> alt.LayerChart | None:
     drawing = canvas(comparison, rows)
     if not rows or drawing.ends()[1] <= 1:
         return None
-    end = drawing.ends()[1] ** ROOM_FOR_A_VALUE
+    end = drawing.ends()[1] ** 1.3  # room for the value, as below
     powers = range(0, math.ceil(math.log10(end)), 2)
     x = alt.X(
         "drawn:Q",
