@@ -195,6 +195,7 @@ def test_a_saved_adapter_loads_in_plain_peft_with_the_logits_of_the_trial(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    recipe["data"] |= {"max_tokens": 200, "max_target_tokens": 90}  # nothing is cut
     tuneoff.compare(recipe, f"methods=[{label}]", run=tmp_path / "run")
     directory = RunDirectory(tmp_path / "run")
     record = records(tmp_path / "run")[label]
