@@ -1,0 +1,149 @@
+"""The command line, as a user meets it: what it prints, and the code it ends with."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tuneoff.cli import main
+from tuneoff.runs import RunDirectory
+
+
+@pytest.fixture
+def recipe_file(recipe: dict[str, Any], tmp_path: Path) -> str:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False))
+    return str(path)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+def test_a_comparison_ends_with_the_leaderboard_and_the_pages_path(
+    recipe_file: str, run: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", recipe_file, "methods=[base, lora]", "--run", str(run)]) == 0
+    out, err = capfd.readouterr()
+    assert "ROUGE-L" in out
+    assert str(run / "report" / "index.html") in out.replace("\n", "")
+    assert "lora, seed 0: epoch 2 of 2" in err
+    files = {str(f.relative_to(run)) for f in run.rglob("*") if f.is_file()}
+    assert {"recipe.yaml", "environment.json", "data.json", "report/index.html", "report/table.md", "report/table.tex",
+            "report/results.csv"} <= files  # fmt: skip
+
+
+def test_the_report_is_made_again_from_the_records_alone(
+    recipe_file: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["compare", recipe_file, "methods=[base, lora]", "--run", str(run)])
+    page = run / "report" / "index.html"
+    first = page.read_text()
+    page.unlink()
+    for weights in run.rglob("*.safetensors"):
+        weights.unlink()
+    assert main(["report", str(run)]) == 0
+    assert page.read_text() == first
+
+
+def test_a_failed_trial_ends_the_command_with_one(
+    recipe_file: str, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneoff.methods.lora.LoRA.save", lambda *_: 1 / 0)
+    assert main(["compare", recipe_file, "methods=[base, lora]", "--run", str(run)]) == 1
+    out, err = capsys.readouterr()
+    assert "ZeroDivisionError" in err + out
+    assert "--retry" in err
+
+
+BAD: dict[str, tuple[list[str], str]] = {
+    "unknown key": (["training.epoch=1"], "Unknown key 'training.epoch'. Did you mean 'epochs'?"),
+    "unknown method": (["methods=[base, lorra]"], "No method 'lorra'. Did you mean 'lora'?"),
+    "missing column": (["data.fields.source=article"], "article"),
+    "empty split": (["data.sizes.test=900"], "test"),
+    "max length too small": (["data.max_tokens=12", "data.max_target_tokens=8"], "max_tokens"),
+    "no such file": (["data.files=./none.jsonl"], "none.jsonl"),
+    "no such model": (["model.name=./none"], "no model folder"),
+    "modules that are not there": (["methods.lora.modules=[no_such_module]"], "methods.lora does not fit"),
+    "a device that is not there": (["model.device=mps"], "model.device"),
+}
+
+
+@pytest.mark.parametrize(("overrides", "message"), BAD.values(), ids=BAD)
+def test_bad_input_gets_a_clear_error_exit_code_two_and_no_run_directory(
+    overrides: list[str], message: str, recipe_file: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", recipe_file, *overrides, "--run", str(run)]) == 2
+    assert message in capsys.readouterr().err
+    assert not run.exists()
+
+
+def test_a_data_file_that_is_not_utf8_is_named(
+    recipe_file: str, run: Path, text_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text_file.write_bytes(text_file.read_bytes() + b'{"source": "caf\xe9", "target": "x"}\n')
+    assert main(["compare", recipe_file, "--run", str(run)]) == 2
+    err = capsys.readouterr().err
+    assert text_file.name in err
+    assert "UTF-8" in err
+
+
+def test_an_unknown_command_ends_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["comparre"]) == 2
+
+
+def test_the_plan_shows_every_trial_with_its_steps(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", recipe_file, "seeds=[0, 1]"]) == 0
+    rows = [
+        line.split() for line in capsys.readouterr().out.splitlines() if line.startswith((" base", " lora", " soft"))
+    ]
+    assert [row[0] for row in rows] == ["base", "lora", "lora", "soft-prompt", "soft-prompt"]
+    assert rows[1][-3] == "4"  # 7 examples in batches of 4, twice
+
+
+def test_methods_shows_what_each_trains_in_a_model(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods", "--recipe", recipe_file]) == 0
+    out = capsys.readouterr().out
+    assert "base: 0 of" in out
+    assert "model.layers.*.self_attn.q_proj.lora_A.weight" in out
+    assert "prompt_encoder.embedding.weight" in out
+
+
+def test_a_shipped_recipe_is_listed_and_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes"]) == 0
+    assert "gpt-neo-cnn-dailymail" in capsys.readouterr().out
+    assert main(["recipes", "demo", str(tmp_path / "mine.yaml")]) == 0
+    assert yaml.safe_load((tmp_path / "mine.yaml").read_text())["name"] == "demo"
+
+
+def test_an_interrupted_comparison_says_how_to_go_on_and_does(recipe_file: str, run: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; from tuneoff.cli import main; sys.exit(main())",
+               "compare", recipe_file, "training.epochs=400", "--run", str(run)]  # fmt: skip
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    ) as going:
+        assert going.stderr is not None
+        for line in going.stderr:
+            if "lora, seed 0: epoch" in line:
+                break
+        going.send_signal(signal.SIGINT)
+        said = going.stderr.read()
+        assert going.wait(timeout=60) == 130
+    assert f"to go on: tuneoff compare {recipe_file} training.epochs=400 --run {run}" in said
+    assert [r.trial.label for r in RunDirectory(run).read().records] == ["base"]
+    assert not list(run.rglob(".*.json*"))
+
+
+def test_records_are_plain_json(recipe_file: str, run: Path) -> None:
+    main(["compare", recipe_file, "methods=[base]", "--run", str(run)])
+    (record,) = run.glob("trials/*/record.json")
+    assert json.loads(record.read_text())["trial"]["method"] == "base"
+    assert time.time() - record.stat().st_mtime < 600
