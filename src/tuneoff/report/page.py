@@ -22,7 +22,7 @@ from tuneoff.report.charts import CURVES, FIGURES, TITLES, TRADE_OFFS, colours, 
 from tuneoff.report.examples import examples_of
 from tuneoff.report.facts import environment_facts, headline_facts, setting_facts
 from tuneoff.report.figures import specification_for_page, vega_lite_version, write_figures
-from tuneoff.report.leaderboard import leaderboard_of
+from tuneoff.report.leaderboard import BRIEF, leaderboard_of
 from tuneoff.report.tables import latex_table, markdown_table, results_csv
 from tuneoff.report.visible import visible
 from tuneoff.report.words import count_in_words, rate_in_words, share_in_words, verdict
@@ -68,6 +68,7 @@ def page(comparison: Comparison, specifications: Mapping[str, Any], drawn: Mappi
         verdict=verdict(comparison),
         headline=list(headline_facts(comparison)),
         board=leaderboard_of(comparison),
+        brief=BRIEF,  # the columns that fit on paper
         rows=[(row, _hyperparameters(row.records[0].trial.hyperparameters)) for row in comparison.rows],
         colours=colours(comparison),
         sections=[
