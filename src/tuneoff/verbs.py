@@ -122,7 +122,7 @@ def trained(model: str | ModelOptions, which: Mapping[str, Method] | None = None
     from tuneoff.preparation import outlines
 
     options = ModelOptions(name=model) if isinstance(model, str) else model
-    which = which or {name: method() for name, method in METHODS.items()}
+    which = which or {name: method.read({}) for name, method in METHODS.items()}
     source = find_source(options)
     found = []
     for label, tuned in outlines(which, options, source, load_tokenizer(source, options)):

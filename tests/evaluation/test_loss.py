@@ -4,28 +4,20 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from datasets import Dataset
 
 from tuneoff.evaluation.loss import losses, mean_loss
-from tuneoff.meter import Meter
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.progress import tell_nobody
+from tuneoff.workbench import Workbench, set_up
 
 Load = Callable[[str], LanguageModel]
+HOW = {"loss_on": "target", "phase": "evaluation"}
 
 
 @pytest.fixture
-def how() -> dict[str, object]:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    return {
-        "loss_on": "target",
-        "accelerator": Accelerator(cpu=True),
-        "meter": Meter(torch.device("cpu")),
-        "tell": tell_nobody,
-        "phase": "evaluation",
-    }
+def bench() -> Workbench:
+    return set_up(torch.device("cpu"), "float32", tell_nobody)
 
 
 @pytest.fixture
@@ -49,19 +41,19 @@ def by_transformers(model: LanguageModel, split: Dataset) -> tuple[float, int]:
 
 
 def test_the_mean_loss_is_the_sum_of_nats_over_all_scored_tokens(
-    load_tiny: Load, split: Dataset, how: dict[str, object]
+    load_tiny: Load, split: Dataset, bench: Workbench
 ) -> None:
     model = load_tiny("gpt2")
     nats, scored = by_transformers(model, split)
-    assert mean_loss(model, split, batch_size=2, **how) == pytest.approx(nats / scored, rel=1e-5)
+    assert mean_loss(model, split, bench, batch_size=2, **HOW) == pytest.approx(nats / scored, rel=1e-5)
 
 
-def test_the_batch_size_does_not_matter(load_tiny: Load, split: Dataset, how: dict[str, object]) -> None:
+def test_the_batch_size_does_not_matter(load_tiny: Load, split: Dataset, bench: Workbench) -> None:
     model = load_tiny("llama")
-    one, two = (mean_loss(model, split, batch_size=size, **how) for size in (1, 2))
+    one, two = (mean_loss(model, split, bench, batch_size=size, **HOW) for size in (1, 2))
     assert one == pytest.approx(two, rel=1e-5)
 
 
-def test_losses_come_in_the_order_of_the_split(load_tiny: Load, split: Dataset, how: dict[str, object]) -> None:
-    found = losses(load_tiny("llama"), split, batch_size=1, **how)  # type: ignore[arg-type]
+def test_losses_come_in_the_order_of_the_split(load_tiny: Load, split: Dataset, bench: Workbench) -> None:
+    found = losses(load_tiny("llama"), split, bench, batch_size=1, **HOW)
     assert [scored for _, scored in found] == [1, 7]

@@ -7,26 +7,18 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 
 from tuneoff.data import TextData, load_text
 from tuneoff.data.options import FileText
-from tuneoff.meter import Meter
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.progress import Progress, tell_nobody
+from tuneoff.progress import Progress, Tell, tell_nobody
 from tuneoff.training import loop
-from tuneoff.training.loop import Rates, Training, train
+from tuneoff.training.loop import Job, Training, train
 from tuneoff.training.options import TrainingOptions
+from tuneoff.workbench import set_up
 
 Run = Callable[..., tuple[LanguageModel, Training]]
-
-
-@pytest.fixture
-def accelerator() -> Accelerator:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(cpu=True)
 
 
 @pytest.fixture
@@ -44,24 +36,21 @@ def text(text_file: Path, load_tiny: Callable[[str], LanguageModel]) -> TextData
 
 
 @pytest.fixture
-def run(text: TextData, accelerator: Accelerator, load_tiny: Callable[[str], LanguageModel]) -> Run:
-    def go(method: Method | None = None, *, seed: int = 0, tell: Any = tell_nobody, **options: Any) -> Any:
+def run(text: TextData, load_tiny: Callable[[str], LanguageModel]) -> Run:
+    def go(method: Method | None = None, *, seed: int = 0, tell: Tell = tell_nobody, **options: Any) -> Any:
         method = method or METHODS["full"].read({"learning_rate": 1e-3})
         torch.manual_seed(seed)
         model = method.apply(load_tiny("llama")).hold_for_training(torch.float32)
-        training = train(
-            model,
-            text,
-            Rates(learning_rate=method.learning_rate, weight_decay=method.weight_decay),
-            TrainingOptions(**{"epochs": 2, "batch_size": 4, **options}),
-            evaluation_batch_size=2,
+        job = Job(
+            text=text,
+            options=TrainingOptions(**{"epochs": 2, "batch_size": 4, **options}),
+            learning_rate=method.learning_rate,
+            weight_decay=method.weight_decay,
             loss_on="target",
+            evaluation_batch_size=2,
             seed=seed,
-            accelerator=accelerator,
-            meter=Meter(torch.device("cpu")),
-            tell=tell,
         )
-        return model, training
+        return model, train(model, job, set_up(torch.device("cpu"), "float32", tell))
 
     return go
 

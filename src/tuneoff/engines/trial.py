@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -20,11 +19,9 @@ from tuneoff.models.parameters import parameter_counts
 from tuneoff.models.precision import dtype_of
 from tuneoff.preparation import Preparation
 from tuneoff.progress import Progress, Tell
-from tuneoff.training.loop import Rates, Training, train
+from tuneoff.training.loop import Job, Training, train
 from tuneoff.trial import Costs, Inference, Prediction, Record, Trial
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
+from tuneoff.workbench import Workbench, set_up
 
 
 def run_trial(trial: Trial, preparation: Preparation, adapter: Path, tell: Tell) -> Record:
@@ -44,40 +41,37 @@ def run_trial(trial: Trial, preparation: Preparation, adapter: Path, tell: Tell)
 def _run(trial: Trial, preparation: Preparation, adapter: Path, tell: Tell) -> Record:
     from accelerate.utils import set_seed
 
-    setting, text = trial.setting, preparation.text
+    setting = trial.setting
     method = method_named(trial.method).read(trial.hyperparameters)
-    accelerator = accelerator_for(preparation)
-    meter = Meter(accelerator.device)
+    bench = set_up(preparation.device, setting.precision, tell)
+    dtype = dtype_of(setting.precision)
 
     tell(Progress(phase="loading"))
     base = preparation.load_base()
     set_seed(trial.seed)
-    dtype = dtype_of(setting.precision)
-    tuned = method.apply(base).hold_for_training(dtype).to(accelerator.device)
+    tuned = method.apply(base).hold_for_training(dtype).to(bench.device)
     trainable, total = parameter_counts(tuned)
     facts = {
         "split_head": tuned.split_head,
         "tied": tuned.is_tied and tuned.trains_input_embedding and trainable < total,
     }
-    training = train(
-        tuned,
-        text,
-        Rates(learning_rate=method.learning_rate, weight_decay=method.weight_decay),
-        setting.training,
-        evaluation_batch_size=setting.evaluation.batch_size,
+    job = Job(
+        text=preparation.text,
+        options=setting.training,
+        learning_rate=method.learning_rate,
+        weight_decay=method.weight_decay,
         loss_on=setting.data.loss_on,
+        evaluation_batch_size=setting.evaluation.batch_size,
         seed=trial.seed,
-        accelerator=accelerator,
-        meter=meter,
-        tell=tell,
     )
+    training = train(tuned, job, bench)
     record = Record(
         trial=trial,
         status="diverged" if training.diverged else "done",
         reason=training.diverged,
         best_epoch=training.best_epoch,
         stopped_early=training.stopped_early,
-        costs=_costs(training, meter, trainable, total),
+        costs=_costs(training, bench.meter, trainable, total),
         facts=facts,
         curve=training.curve,
     )
@@ -86,58 +80,23 @@ def _run(trial: Trial, preparation: Preparation, adapter: Path, tell: Tell) -> R
 
     method.save(tuned, adapter)
     tuned.hold_for_inference(dtype)
-    answers = _answer(tuned, preparation, accelerator, meter, tell)
+    answers = _answer(tuned, preparation, bench)
     tell(Progress(phase="inference"))
-    inference = _inference(tuned, method, preparation, accelerator)
+    inference = _inference(tuned, method, preparation, bench)
     return record.model_copy(
         update={
             "scores": _scores(training, answers),
-            "costs": _costs(training, meter, trainable, total, _bytes_in(adapter), inference),
+            "costs": _costs(training, bench.meter, trainable, total, _bytes_in(adapter), inference),
             "predictions": answers,
         }
     )
 
 
-def accelerator_for(preparation: Preparation) -> Accelerator:
-    """accelerate's view of this device and precision.
-
-    accelerate keeps one state for the whole process and refuses a second with another precision; a notebook that
-    compares twice is no reason to start a new process.
-    """
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(
-        cpu=preparation.device.type == "cpu",
-        mixed_precision="bf16" if preparation.setting.precision == "bf16" else "no",
-    )
-
-
-def _answer(
-    tuned: LanguageModel, preparation: Preparation, accelerator: Accelerator, meter: Meter, tell: Tell
-) -> tuple[Prediction, ...]:
+def _answer(tuned: LanguageModel, preparation: Preparation, bench: Workbench) -> tuple[Prediction, ...]:
     """The test split, opened once: each example's loss, prediction and ROUGE."""
-    test, setting = preparation.text.test, preparation.setting
-    nats = losses(
-        tuned,
-        test,
-        batch_size=setting.evaluation.batch_size,
-        loss_on=setting.data.loss_on,
-        accelerator=accelerator,
-        meter=meter,
-        tell=tell,
-        phase="evaluation",
-    )
-    written = predictions(
-        tuned,
-        test,
-        setting.evaluation.generation,
-        max_new_tokens=setting.data.max_target_tokens,
-        accelerator=accelerator,
-        meter=meter,
-        tell=tell,
-    )
+    test, evaluation, data = preparation.text.test, preparation.setting.evaluation, preparation.setting.data
+    nats = losses(tuned, test, bench, batch_size=evaluation.batch_size, loss_on=data.loss_on, phase="evaluation")
+    written = predictions(tuned, test, evaluation.generation, bench, max_new_tokens=data.max_target_tokens)
     references, sources = list(test["target"]), list(test["source"])
     rouge = rouge_scores(references, written)
     return tuple(
@@ -154,15 +113,13 @@ def _answer(
     )
 
 
-def _inference(
-    tuned: LanguageModel, method: Method, preparation: Preparation, accelerator: Accelerator
-) -> Inference | None:
+def _inference(tuned: LanguageModel, method: Method, preparation: Preparation, bench: Workbench) -> Inference | None:
     """What serving costs; None where the untouched model does not fit into memory beside the tuned one."""
     dtype = dtype_of(preparation.setting.precision)
     try:
         served = method.merged(tuned)
-        base = preparation.load_base().hold_for_inference(dtype).to(accelerator.device)
-        return measure_inference(served, base, preparation.text.test, accelerator=accelerator)
+        base = preparation.load_base().hold_for_inference(dtype).to(bench.device)
+        return measure_inference(served, base, preparation.text.test, bench)
     except torch.OutOfMemoryError:
         return None
 

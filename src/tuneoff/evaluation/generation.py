@@ -8,36 +8,28 @@ import torch
 
 from tuneoff.data.batches import collate_prompts, evaluation_batches
 from tuneoff.evaluation.options import GenerationOptions
-from tuneoff.meter import Meter
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.progress import Progress, Tell
+from tuneoff.progress import Progress
+from tuneoff.workbench import Workbench
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
     from datasets import Dataset
 
 
 @torch.no_grad()
 def predictions(
-    model: LanguageModel,
-    split: Dataset,
-    options: GenerationOptions,
-    *,
-    max_new_tokens: int,
-    accelerator: Accelerator,
-    meter: Meter,
-    tell: Tell,
+    model: LanguageModel, split: Dataset, options: GenerationOptions, bench: Workbench, *, max_new_tokens: int
 ) -> list[str]:
     """The text generated for each example, in the order of the split, generated in batches of similar length."""
     model.eval()
     pad = model.tokenizer.pad_token_id
     written: dict[int, str] = {}
-    with meter.phase("generation"), accelerator.autocast():
+    with bench.meter.phase("generation"), bench.accelerator.autocast():
         for rows in evaluation_batches(split["prompt_tokens"], options.batch_size):
             tokens_BT, attention_BT = collate_prompts(split, rows, pad)
             generated_BT = model.generate(
-                tokens_BT.to(accelerator.device),
-                attention_BT.to(accelerator.device),
+                tokens_BT.to(bench.device),
+                attention_BT.to(bench.device),
                 max_new_tokens=options.max_new_tokens or max_new_tokens,
                 min_new_tokens=options.min_new_tokens,
                 num_beams=options.beams,
@@ -47,5 +39,5 @@ def predictions(
             )
             texts = model.tokenizer.batch_decode(generated_BT, skip_special_tokens=True)
             written.update(zip(rows, (text.strip() for text in texts), strict=True))
-            tell(Progress(phase="predictions", done=len(written), of=len(split)))
+            bench.tell(Progress(phase="predictions", done=len(written), of=len(split)))
     return [written[row] for row in range(len(split))]

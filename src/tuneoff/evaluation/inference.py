@@ -11,18 +11,16 @@ import torch
 from tuneoff.data.batches import collate_prompts
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.trial import Inference
+from tuneoff.workbench import Workbench
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
     from datasets import Dataset
 
 REPEATS = 5
 NEW_TOKENS = 16
 
 
-def measure_inference(
-    served: LanguageModel, base: LanguageModel, split: Dataset, *, accelerator: Accelerator
-) -> Inference:
+def measure_inference(served: LanguageModel, base: LanguageModel, split: Dataset, bench: Workbench) -> Inference:
     """Milliseconds of the split's prompt of median length, batch size one, greedy.
 
     Prefill is a generation of one token; a token costs what `NEW_TOKENS` more take, divided by their number. The
@@ -32,11 +30,8 @@ def measure_inference(
     lengths = split["prompt_tokens"]
     row = sorted(range(len(lengths)), key=lengths.__getitem__)[len(lengths) // 2]
     tokens_BT, attention_BT = collate_prompts(split, [row], served.tokenizer.pad_token_id)
-    prompt = tokens_BT.to(accelerator.device), attention_BT.to(accelerator.device)
-    turns = [
-        [_prefill_and_token_ms(model, *prompt, accelerator=accelerator) for model in (served, base)]
-        for _ in range(REPEATS + 1)
-    ][1:]
+    prompt = tokens_BT.to(bench.device), attention_BT.to(bench.device)
+    turns = [[_prefill_and_token_ms(model, *prompt, bench) for model in (served, base)] for _ in range(REPEATS + 1)][1:]
     return Inference(
         prompt_tokens=lengths[row],
         prefill_ms=median(turn[0][0] for turn in turns),
@@ -47,10 +42,10 @@ def measure_inference(
 
 
 def _prefill_and_token_ms(
-    model: LanguageModel, tokens_BT: torch.Tensor, attention_BT: torch.Tensor, *, accelerator: Accelerator
+    model: LanguageModel, tokens_BT: torch.Tensor, attention_BT: torch.Tensor, bench: Workbench
 ) -> tuple[float, float]:
     def generate_ms(tokens: int) -> float:
-        _synchronize(accelerator.device)
+        _synchronize(bench.device)
         start = time.perf_counter()
         model.generate(
             tokens_BT,
@@ -62,10 +57,10 @@ def _prefill_and_token_ms(
             pad_token_id=model.tokenizer.pad_token_id,
             eos_token_id=model.tokenizer.eos_token_id,
         )
-        _synchronize(accelerator.device)
+        _synchronize(bench.device)
         return 1000 * (time.perf_counter() - start)
 
-    with accelerator.autocast():
+    with bench.accelerator.autocast():
         prefill = generate_ms(1)
         return prefill, (generate_ms(1 + NEW_TOKENS) - prefill) / NEW_TOKENS
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from tuneoff.data import token_counts
 from tuneoff.data.batches import Batch, collate, evaluation_batches
-from tuneoff.meter import Meter
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.progress import Progress, Tell
+from tuneoff.progress import Progress
+from tuneoff.workbench import Workbench
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
     from datasets import Dataset
 
 
@@ -33,31 +33,24 @@ def example_losses(model: LanguageModel, batch: Batch) -> Tensor:
 
 @torch.no_grad()
 def losses(
-    model: LanguageModel,
-    split: Dataset,
-    *,
-    batch_size: int,
-    loss_on: str,
-    accelerator: Accelerator,
-    meter: Meter,
-    tell: Tell,
-    phase: str,
+    model: LanguageModel, split: Dataset, bench: Workbench, *, batch_size: int, loss_on: str, phase: str
 ) -> list[tuple[float, int]]:
     """Each example's nats and scored tokens, in the order of the split; its cost is filed under `phase`."""
     found: dict[int, tuple[float, int]] = {}
     model.eval()
-    lengths = [len(tokens) for tokens in split["tokens"]]
-    with meter.phase(phase), accelerator.autocast():
-        for rows in evaluation_batches(lengths, batch_size):
-            batch = collate(split, rows, model.tokenizer.pad_token_id, loss_on).to(accelerator.device)
+    with bench.meter.phase(phase), bench.accelerator.autocast():
+        for rows in evaluation_batches(token_counts(split), batch_size):
+            batch = collate(split, rows, model.tokenizer.pad_token_id, loss_on, bench.device)
             nats_B = example_losses(model, batch).tolist()
             scored_B = batch.scored_BT.sum(dim=1).tolist()
-            found.update(zip(batch.rows, zip(nats_B, scored_B, strict=True), strict=True))
-            tell(Progress(phase=phase, done=len(found), of=len(split)))
+            found.update(zip(rows, zip(nats_B, scored_B, strict=True), strict=True))
+            bench.tell(Progress(phase=phase, done=len(found), of=len(split)))
     return [found[row] for row in range(len(split))]
 
 
-def mean_loss(model: LanguageModel, split: Dataset, **how: object) -> float:
-    """Nats per scored token of the split; `how` is that of `losses`."""
-    pairs = losses(model, split, **how)  # type: ignore[arg-type]  # handed through unread
+def mean_loss(
+    model: LanguageModel, split: Dataset, bench: Workbench, *, batch_size: int, loss_on: str, phase: str
+) -> float:
+    """Nats per scored token of the split: one sum, divided once."""
+    pairs = losses(model, split, bench, batch_size=batch_size, loss_on=loss_on, phase=phase)
     return sum(nats for nats, _ in pairs) / sum(scored for _, scored in pairs)
