@@ -138,7 +138,7 @@ def _record(recipe: Recipe, label: str, seed: int) -> Record:
         )
     if label == "lora-r256":
         return Record(trial=trial, status="failed", reason="OutOfMemoryError: wanted <2 GiB> more")
-    rouge, loss, trainable, seconds, memory, files = OUTCOMES[label]
+    rouge, loss, trainable, seconds, memory, files = OUTCOMES[method.name]
     losses = [3.42, loss + 0.2, loss + 0.05, loss, loss + 0.02] if trainable else [3.42]
     answers = _predictions(label, seed, rouge, loss)
     return Record(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 Specification = dict[str, Any]  # Any: Vega-Lite's JSON
 
+KINDS = ("svg", "png", "pdf", "csv")
 FILE_WIDTH = 620  # pixels of plot; a page's charts are as wide as their card instead
 PNG_SCALE = 2
 SYSTEM_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
@@ -28,7 +31,7 @@ def specification_for_page(chart: alt.LayerChart) -> Specification:
 
 
 def write_figures(charts: Mapping[str, alt.LayerChart], folder: Path) -> dict[str, str]:
-    """Write each chart as SVG, PNG and PDF, and what it draws as CSV.
+    """Write each chart as SVG, PNG and PDF, and what it draws as CSV; an older report's others are removed.
 
     Returns:
         The SVG texts by name.
@@ -36,9 +39,11 @@ def write_figures(charts: Mapping[str, alt.LayerChart], folder: Path) -> dict[st
     import vl_convert
 
     drawn = {}
+    for name, kind in itertools.product(TITLES.keys() - charts.keys(), KINDS):
+        (folder / f"{name}.{kind}").unlink(missing_ok=True)
     for name, chart in charts.items():
         specification = specification_for_file(name, chart)
-        svg = vl_convert.vegalite_to_svg(json.dumps(specification), vl_version=vega_lite_version())
+        svg = _renumbered(vl_convert.vegalite_to_svg(json.dumps(specification), vl_version=vega_lite_version()))
         drawn[name] = svg
         write_whole(folder / f"{name}.svg", svg)
         write_whole(folder / f"{name}.png", vl_convert.svg_to_png(svg, scale=PNG_SCALE))
@@ -89,3 +94,10 @@ def _config(*, ink: str, font: str, faint: float, soft: float) -> Specification:
         },
         "title": {"color": ink, "fontSize": 15, "fontWeight": 600, "anchor": "start", "offset": 14},
     }  # fmt: skip
+
+
+def _renumbered(svg: str) -> str:
+    """Vega counts its clip paths on from figure to figure; counted anew, a figure made again is the same file."""
+    there = dict.fromkeys(re.findall(r'id="clip(\d+)"', svg))
+    anew = {number: str(i) for i, number in enumerate(there)}
+    return re.sub(r'(id="clip|url\(#clip)(\d+)', lambda found: found[1] + anew[found[2]], svg)

@@ -1,0 +1,151 @@
+import base64
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.report.synthetic import HOSTILE, altered, synthetic_comparison, with_records
+from tuneoff.comparison import Comparison
+from tuneoff.diagnoses import diagnose
+from tuneoff.report.page import json_in_html, write_report
+from tuneoff.report.words import verdict
+from tuneoff.runs import Run
+
+
+class Elements(HTMLParser):
+    """Every element's attributes, the text outside scripts, and each script's own."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.scripts: list[str] = []
+        self._inside = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif self._inside != "style":
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def folder(comparison: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(comparison, tmp_path_factory.mktemp("report")).parent
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> str:
+    return (folder / "index.html").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def elements(page: str) -> Elements:
+    return Elements(page)
+
+
+def written(comparison: Comparison, folder: Path) -> Elements:
+    return Elements(write_report(comparison, folder).read_text("utf-8"))
+
+
+def test_a_report_is_a_page_tables_and_figures(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == {"index.html", "table.md", "table.tex", "results.csv", "figures"}
+
+
+def test_hostile_text_is_shown_and_never_markup(page: str, elements: Elements) -> None:
+    assert HOSTILE not in page
+    assert '<script>alert("owned")' not in page
+    assert '</script><script>alert("owned")</script><!-- ␛[31m⟨U+202E⟩gnp.exe⟨U+2028⟩' in elements.text
+
+
+def test_no_character_of_the_page_turns_it_round_or_controls_it(page: str) -> None:
+    shown = page.partition('<script type="application/json"')[0]
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", shown)
+
+
+def test_the_page_loads_nothing(elements: Elements) -> None:
+    loaded = [
+        value for _, attributes in elements.attributes for name in ("src", "href") if (value := attributes.get(name))
+    ]
+    assert all(value.startswith("data:image/svg+xml;base64,") for value in loaded)
+
+
+def test_the_policy_forbids_all_addresses_and_lets_only_the_pages_own_scripts_run(elements: Elements) -> None:
+    (policy,) = [a["content"] for tag, a in elements.attributes if a.get("http-equiv") == "Content-Security-Policy"]
+    code = [
+        script
+        for script, (_, attributes) in zip(
+            elements.scripts, [e for e in elements.attributes if e[0] == "script"], strict=True
+        )
+        if attributes.get("type") != "application/json"
+    ]
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in code]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; script-src " + " ".join(f"'sha256-{digest}'" for digest in digests))
+
+
+def test_the_drawing_library_is_inlined_once(elements: Elements) -> None:
+    assert sum(len(script) > 500_000 for script in elements.scripts) == 1
+
+
+def test_json_cannot_end_its_script() -> None:
+    hostile = {"label": HOSTILE}
+    text = json_in_html(hostile)
+    assert not re.search("[<>&\u2028\u2029]", text)
+    assert json.loads(text) == hostile
+
+
+def test_every_chart_of_the_page_has_its_specification(elements: Elements) -> None:
+    places = [a["data-chart"] for _, a in elements.attributes if "data-chart" in a]
+    assert places == list(json.loads(elements.scripts[0]))
+
+
+def test_the_page_says_the_verdict_the_note_and_every_diagnosis(comparison: Comparison, elements: Elements) -> None:
+    text = elements.text.replace("\u2011", "-")
+    sentences = [*verdict(comparison), comparison.run.recipe.note, *(d.text for d in diagnose(comparison))]
+    assert [sentence for sentence in sentences if sentence not in text] == []
+
+
+def test_the_page_says_why_a_method_has_no_score(elements: Elements) -> None:
+    assert "OutOfMemoryError: wanted <2 GiB> more" in elements.text
+
+
+def test_a_hostile_label_and_reason_are_escaped(run: Run, tmp_path: Path) -> None:
+    trial = next(r.trial for r in run.records if r.trial.label == "lora")
+    renamed = trial.model_copy(update={"label": '"><img src=x onerror=alert(1)>'})
+    hostile = altered(run, "lora", trial=renamed)
+    failed = altered(hostile.run, "full", status="failed", reason="<img src=x onerror=alert(2)>")
+    images = [attributes for tag, attributes in written(failed, tmp_path).attributes if tag == "img"]
+    assert all("onerror" not in attributes for attributes in images)
+
+
+def test_a_page_without_a_finished_trial_is_a_page(run: Run, tmp_path: Path) -> None:
+    broken = with_records(run, [r for r in run.records if r.status != "done"])
+    assert "No trial came to a score" in written(broken, tmp_path).text
+
+
+def test_a_page_of_the_untouched_model_alone_is_a_page(run: Run, tmp_path: Path) -> None:
+    alone = with_records(run, [r for r in run.records if r.trial.label == "base"])
+    assert "not run yet" in written(alone, tmp_path).text
+
+
+def test_a_page_of_two_seeds_says_so(tmp_path: Path) -> None:
+    text = written(synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]), tmp_path).text
+    assert "Scores are means over 2 seeds." in text
+
+
+def test_the_same_records_give_the_same_page(page: str, comparison: Comparison, tmp_path: Path) -> None:
+    assert write_report(comparison, tmp_path).read_text("utf-8") == page

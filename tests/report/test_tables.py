@@ -1,0 +1,132 @@
+import csv
+import io
+import json
+
+import pytest
+
+from tests.report.synthetic import OUTCOMES, altered, with_records
+from tuneoff.comparison import METRICS, Comparison
+from tuneoff.report.leaderboard import Cell, leaderboard_of
+from tuneoff.report.tables import latex_table, leaderboard, markdown_table, results_csv, rows_as_csv
+from tuneoff.report.words import bytes_in_words, count_in_words, score_in_words, seconds_in_words
+from tuneoff.runs import Run
+
+
+def lines_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def cells_of(comparison: Comparison, column: str) -> dict[str, Cell]:
+    board = leaderboard_of(comparison)
+    return dict(zip(board.labels, board.only([column])[0].cells, strict=True))
+
+
+def relabelled(run: Run, label: str) -> Comparison:
+    trial = next(r.trial for r in run.records if r.trial.label == "lora")
+    return altered(run, "lora", trial=trial.model_copy(update={"label": label}))
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_every_score_on_the_leaderboard_is_the_record_s(comparison: Comparison, metric: object) -> None:
+    (metric,) = [m for m in METRICS if m is metric]
+    factor = 100 if metric.name.startswith("rouge") else 1
+    cells = cells_of(comparison, metric.name)
+    for record in comparison.run.records:
+        if record.status == "done":
+            score = factor * record.scores[f"test/{metric.name}"]
+            assert cells[record.trial.label].text == score_in_words(metric, score)
+
+
+def test_every_cost_on_the_leaderboard_is_the_record_s(comparison: Comparison) -> None:
+    trainable, seconds = cells_of(comparison, "trainable"), cells_of(comparison, "train_seconds")
+    memory, files = cells_of(comparison, "training_memory"), cells_of(comparison, "adapter_bytes")
+    for label, (_, _, parameters, spent, held, kept) in OUTCOMES.items():
+        assert trainable[label].text == count_in_words(parameters)
+        assert seconds[label].text == (seconds_in_words(spent) if spent else "–")
+        assert memory[label].text == (bytes_in_words(held) if held else "–")
+        assert files[label].text == (bytes_in_words(kept) if kept else "–")
+
+
+def test_the_best_of_a_column_is_one_of_those_that_finished(comparison: Comparison) -> None:
+    best = [label for label, cell in cells_of(comparison, "trainable").items() if cell.best]
+    assert best == ["soft-prompt"]
+
+
+def test_a_score_within_the_noise_of_the_best_is_tied(comparison: Comparison) -> None:
+    tied = [label for label, cell in cells_of(comparison, "rougeL").items() if cell.tied]
+    assert tied == [comparison.rows[1].label]
+
+
+def test_the_terminal_has_a_row_for_every_method(comparison: Comparison) -> None:
+    header, *rows = leaderboard(comparison)
+    assert [row[0].split()[0] for row in rows] == [row.label for row in comparison.rows]
+    assert {len(row) for row in rows} == {len(header)}
+
+
+def test_a_row_without_a_score_says_why_in_markdown(comparison: Comparison) -> None:
+    table = markdown_table(comparison)
+    assert "| lora-hot (diverged) | – |" in table
+    assert "lora-hot: diverged: the train loss is not finite in step 31" in table
+
+
+def test_markdown_makes_the_best_bold(comparison: Comparison) -> None:
+    best = comparison.rows[0].scores["rougeL"]
+    assert f"| **{best.mean:.1f} " in markdown_table(comparison)
+
+
+def test_a_label_cannot_break_out_of_markdown(run: Run) -> None:
+    assert r"| a\|b \<b\> \[c\](d)" in markdown_table(relabelled(run, "a|b <b> [c](d)"))
+
+
+def test_a_label_cannot_break_out_of_latex(run: Run) -> None:
+    assert r"50\% \& \textbackslash{}input\{x\}\_\$" in latex_table(relabelled(run, "50% & \\input{x}_$"))
+
+
+def test_latex_uses_booktabs_and_a_column_for_each_cell(comparison: Comparison) -> None:
+    table = latex_table(comparison)
+    rows = [line for line in table.splitlines() if line.endswith(r"\\")]
+    assert all(rule in table for rule in (r"\toprule", r"\midrule", r"\bottomrule", "{lrrrrrrrr}"))
+    assert {row.replace(r"\&", "").count("&") for row in rows} == {8}
+
+
+def test_csv_has_a_line_for_every_trial(comparison: Comparison) -> None:
+    assert [line["trial"] for line in lines_of(results_csv(comparison))] == [r.trial.id for r in comparison.run.records]
+
+
+def test_csv_is_in_full_precision(comparison: Comparison) -> None:
+    for line, record in zip(lines_of(results_csv(comparison)), comparison.run.records, strict=True):
+        if record.status == "done" and record.costs:
+            assert float(line["test_loss_nats_per_target_token"]) == pytest.approx(
+                record.scores["test/loss"], rel=1e-12
+            )
+            assert float(line["train_seconds"]) == record.costs.train_seconds
+            assert int(line["trainable_parameters"]) == record.costs.trainable_parameters
+
+
+def test_csv_intervals_are_those_of_the_leaderboard(comparison: Comparison) -> None:
+    (line,) = [line for line in lines_of(results_csv(comparison)) if line["label"] == "lora"]
+    (row,) = [row for row in comparison.rows if row.label == "lora"]
+    assert float(line["test_rougeL_x100_low"]) == row.scores["rougeL"].low
+    assert float(line["test_rougeL_x100_high"]) == row.scores["rougeL"].high
+
+
+def test_csv_holds_the_hyperparameters(comparison: Comparison) -> None:
+    (line,) = [line for line in lines_of(results_csv(comparison)) if line["label"] == "lora"]
+    assert json.loads(line["hyperparameters"])["rank"] == 8
+
+
+@pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "  =1"])
+def test_csv_text_is_never_a_formula(text: str) -> None:
+    (line,) = lines_of(rows_as_csv([{"text": text}]))
+    assert line["text"].startswith("'")
+
+
+def test_a_negative_number_stays_a_number_in_csv() -> None:
+    assert lines_of(rows_as_csv([{"difference": -1.5}]))[0]["difference"] == "-1.5"
+
+
+def test_tables_of_nothing_finished_can_be_written(run: Run) -> None:
+    broken = with_records(run, [r for r in run.records if r.status != "done"])
+    assert "lora-r256 (failed)" in markdown_table(broken)
+    assert "lora-r256 (failed)" in latex_table(broken)
+    assert len(lines_of(results_csv(broken))) == 2
