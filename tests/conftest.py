@@ -28,6 +28,12 @@ SENTENCES = [
 ARCHITECTURES = ("gpt_neo", "gpt2", "llama", "qwen2", "gemma2")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing that a test converts or tokenises lands in the user's cache."""
+    os.environ["TUNEOFF_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import ByteLevelBPETokenizer

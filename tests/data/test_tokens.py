@@ -1,9 +1,10 @@
 import pytest
 
+from tuneoff.cache import cache_folder
 from tuneoff.data import tokens
 from tuneoff.data.options import TextOptions
 from tuneoff.data.prompt import Encoder
-from tuneoff.data.tokens import encoding_key, tokenizer_identity, tokens_folder, tokens_key
+from tuneoff.data.tokens import encoding_key, tokenizer_identity, tokens_key
 
 PAIRS = [("the cat sat on the mat", "cat"), ("a dog ran over the hill", "dog")]
 OPTIONS = TextOptions(max_tokens=48, max_target_tokens=16)
@@ -36,7 +37,7 @@ def test_text_is_tokenised_once(tokenizer, monkeypatch):
 
 def test_the_cache_is_where_the_environment_says(tokenizer, tmp_path):
     tokenised(PAIRS, OPTIONS, tokenizer)
-    assert [file.parent for file in tmp_path.rglob("*.arrow")] == [tokens_folder()]
+    assert [file.parent for file in tmp_path.rglob("*.arrow")] == [cache_folder() / "tokens"]
 
 
 @pytest.mark.parametrize("change", [{"max_tokens": 40}, {"max_target_tokens": 9}, {"prompt": "{source}: "}])

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuneoff.cache import cache_folder
 from tuneoff.data.cleaning import TextPair
 from tuneoff.data.options import CHAT, TextOptions
 from tuneoff.data.prompt import Encoder
@@ -36,7 +35,7 @@ def tokenised(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Dat
     from datasets import Dataset, Features, List, Value
 
     key = tokens_key(pairs, encoding)
-    file = tokens_folder() / f"{key}.arrow"
+    file = cache_folder() / "tokens" / f"{key}.arrow"
     file.parent.mkdir(parents=True, exist_ok=True)
     text = {"source": [source for source, _ in pairs], "target": [target for _, target in pairs]}
     columns = {
@@ -55,11 +54,6 @@ def tokenised(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Dat
             load_from_cache_file=True,
             new_fingerprint=key,
         )
-
-
-def tokens_folder() -> Path:
-    """Where tokens are kept: $TUNEOFF_CACHE/tokens, by default under ~/.cache/tuneoff."""
-    return Path(os.environ.get("TUNEOFF_CACHE", "~/.cache/tuneoff")).expanduser() / "tokens"
 
 
 def encoding_key(options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> str:

@@ -1,12 +1,12 @@
 """From the name in a recipe to a local folder with safe weights: hub, folder, GGUF file or built-in."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tuneoff.cache import cache_folder
 from tuneoff.errors import ModelError
 from tuneoff.models.options import ModelOptions
 
@@ -29,12 +29,6 @@ class Source:
     folder: Path
     known_as: str  # what a saved adapter should name as its base model
     fingerprint: str
-
-
-def cache_folder() -> Path:
-    """Where converted weights are kept: `TUNEOFF_CACHE`, or `tuneoff` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("TUNEOFF_CACHE") or Path(base) / "tuneoff")
 
 
 def find_source(options: ModelOptions) -> Source:
