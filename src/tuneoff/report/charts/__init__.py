@@ -27,9 +27,9 @@ FIGURES = {
 }
 CURVES = {"validation-loss": "Validation loss", "train-loss": "Train loss"}
 TRADE_OFFS = {
-    "quality-time": "Quality against training time",
-    "quality-memory": "Quality against peak memory",
-    "quality-parameters": "Quality against trainable parameters",
+    "quality-time": "ROUGE-L against training time",
+    "quality-memory": "ROUGE-L against peak memory",
+    "quality-parameters": "ROUGE-L against parameters",
 }
 TITLES = {**FIGURES, **CURVES, **TRADE_OFFS}
 

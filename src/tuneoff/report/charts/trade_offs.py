@@ -49,7 +49,9 @@ def quality_against(
         "cost:Q",
         title=title,
         scale=alt.Scale(type="log" if log else "linear", domain=_domain(costs, log), nice=False),
-        axis=alt.Axis(tickCount=5, format="~s" if log else ",~f", grid=False),
+        axis=alt.Axis(values=_powers_of_ten(costs), format="~s", grid=False)
+        if log
+        else alt.Axis(tickCount=5, format=",~f", grid=False),
     )
     level = alt.Scale(domain=[low - margin, high + margin], nice=False)
     score = alt.Y("value:Q", scale=level, title="test ROUGE-L, F1 × 100")
@@ -76,6 +78,11 @@ def quality_against(
 
 def _domain(costs: Sequence[float], log: bool) -> list[float]:
     return [min(costs) / 4, max(costs) * 4] if log else [0, max(costs) * 1.08]
+
+
+def _powers_of_ten(costs: Sequence[float]) -> list[float]:
+    low, high = map(math.log10, _domain(costs, log=True))
+    return [10**power for power in range(math.ceil(low), math.floor(high) + 1)]
 
 
 def _place(cost: float, domain: Sequence[float], log: bool) -> float:
