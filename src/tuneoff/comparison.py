@@ -203,7 +203,8 @@ def _the_setting(records: Sequence[Record]) -> Setting:
 def _row(label: str, records: list[Record]) -> Row:
     finished = [r for r in records if r.status == "done"]
     scores = {metric.name: _estimate(finished, metric) for metric in METRICS} if finished else {}
-    spent = {cost.name: [v for r in records if r.costs and (v := cost.of(r.costs)) is not None] for cost in COSTS}
+    paid = finished or records  # a training that diverged at once would make its method look cheap
+    spent = {cost.name: [v for r in paid if r.costs and (v := cost.of(r.costs)) is not None] for cost in COSTS}
     return Row(
         label=label,
         method=records[0].trial.method,

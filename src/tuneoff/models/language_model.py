@@ -248,5 +248,7 @@ def head_can_be_split(network: Any) -> bool:
         narrowed, own = (way.eval()(tokens_BT, attention_BT, scored_BT) for way in ways)
     except (IndexError, RuntimeError, TypeError, AttributeError, ValueError):
         return False  # the model's code does not take a narrowed head input
-    tolerance = 8 * torch.finfo(own.dtype).eps * float(own.abs().max())
+    # The kernel for another shape sums in another order: seen are 1e-5 of the largest logit in float32, and in bf16
+    # a rounding to the neighbour. A head that also did something else would be off by far more.
+    tolerance = max(2 * torch.finfo(own.dtype).eps, 1e-4) * float(own.abs().max())
     return narrowed.shape == own.shape and torch.allclose(narrowed, own, rtol=0, atol=tolerance)
