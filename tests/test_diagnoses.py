@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.synthetic import altered, synthetic_data, synthetic_run, with_records
+from tests.report.synthetic import altered, made_up_curve, synthetic_data, synthetic_run, with_records
 from tuneoff.comparison import Comparison, judge
 from tuneoff.data import DataSummary
 from tuneoff.diagnoses import Diagnosis, diagnose
@@ -60,7 +60,7 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
     "failed": lambda run: altered(run, "lora", status="failed", reason="OutOfMemoryError: wanted more"),
     "stopped early": lambda run: altered(run, "lora", stopped_early=True),
     "still improving": lambda run: altered(run, "lora", best_epoch=4),
-    "never improved": lambda run: altered(run, "lora", best_epoch=0),
+    "never improved": lambda run: altered(run, "lora", curve=made_up_curve([3.0, 3.9, 3.8, 3.1, 3.6], [3.0] * 5)),
     "without effect": lambda run: echoing_the_base(run, "lora"),
     "tied embedding": lambda run: altered(run, "last-layer", facts={"tied": True}),
 }  # fmt: skip

@@ -38,12 +38,11 @@ def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption 
     """Run what is missing of a comparison, and write its report."""
     from tuneoff import verbs
     from tuneoff.recipe import load_recipe
-    from tuneoff.terminal import following, print_outcome
+    from tuneoff.terminal import print_outcome
 
     directory = run or verbs.RUNS / load_recipe(recipe, overrides or ()).name
     try:
-        with following() as watch:
-            comparison = verbs.compare(recipe, *(overrides or ()), run=directory, watch=watch, retry=retry)
+        comparison = verbs.compare(recipe, *(overrides or ()), run=directory, retry=retry)
     except KeyboardInterrupt:
         again = " ".join(["tuneoff compare", recipe, *(overrides or ()), *(["--run", str(run)] if run else [])])
         print(f"\nStopped. What was finished is kept in {directory}; to go on: {again}", file=sys.stderr)

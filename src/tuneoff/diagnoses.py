@@ -195,12 +195,13 @@ def _still_improving(_: Comparison, row: Row) -> Iterator[Diagnosis]:
 
 def _never_improved(_: Comparison, row: Row) -> Iterator[Diagnosis]:
     for record in row.finished:
-        if record.best_epoch == 0 and _last(record) > 0:
+        start, *trained = _validation(record) or [math.inf]
+        if trained and min(trained) >= start:
             yield Diagnosis(
                 label=row.label,
                 kind="never improved",
-                text=f"{_of_seed(row, record)}No epoch had a lower validation loss than the start, so the weights from "
-                f"before the first step are kept. Lower its learning rate, now {_said_rate(record)}.",
+                text=f"{_of_seed(row, record)}No epoch had a lower validation loss than the model before its first step "
+                f"({min(trained):.3f} at best, {start:.3f} before). Lower its learning rate, now {_said_rate(record)}.",
             )
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def following() -> Iterator[Watch]:
     """Progress that redraws itself on a terminal, and plain lines elsewhere."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not (console.is_terminal or console.is_jupyter):
         yield _Lines()
         return
     screen = _Screen(console)

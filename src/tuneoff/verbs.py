@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from tuneoff.comparison import Comparison, judge
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.options import ModelOptions
 from tuneoff.plan import Workload, plan, workload
-from tuneoff.progress import Silence, Watch
+from tuneoff.progress import Watch
 from tuneoff.recipe import Recipe, load_recipe, overridden
 from tuneoff.runs import RunDirectory
 from tuneoff.trial import Trial
@@ -35,7 +36,7 @@ def compare(
         recipe: a recipe, the mapping that one is written as, a file's path, or a shipped one's name.
         overrides: `key.key=value`, applied to what `recipe` says.
         run: the run directory; `runs/NAME` of the recipe unless given. Its records are kept and not made again.
-        watch: whoever follows; nobody unless given.
+        watch: whoever follows; the terminal or the notebook unless given. `Silence()` is nobody.
         retry: run failed trials again.
 
     Raises:
@@ -45,15 +46,17 @@ def compare(
     from tuneoff.engines.here import run_missing
     from tuneoff.environment import environment
     from tuneoff.preparation import prepare
+    from tuneoff.terminal import following
 
     whole = _recipe(recipe, overrides)
     directory = RunDirectory(Path(run) if run else RUNS / whole.name)
     directory.require_fits(whole)
-    preparation = prepare(whole)
-    with directory.held():
-        directory.begin(whole, environment(), preparation.text.summary)
-        run_missing(plan(whole, preparation.setting), preparation, directory, watch or Silence(), retry=retry)
-        return report(directory.path)
+    with contextlib.nullcontext(watch) if watch else following() as follower:
+        preparation = prepare(whole)
+        with directory.held():
+            directory.begin(whole, environment(), preparation.text.summary)
+            run_missing(plan(whole, preparation.setting), preparation, directory, follower, retry=retry)
+            return report(directory.path)
 
 
 def load_comparison(run: str | Path) -> Comparison:

@@ -127,7 +127,7 @@ def _record(recipe: Recipe, label: str, seed: int) -> Record:
         label=label, method=method.name, hyperparameters=method.model_dump(mode="json"), setting=setting, seed=seed
     )
     if label == "lora-hot":
-        curve = _curve([3.42, 9.1], [3.5, 11.7])
+        curve = made_up_curve([3.42, 9.1], [3.5, 11.7])
         return Record(
             trial=trial,
             status="diverged",
@@ -148,12 +148,12 @@ def _record(recipe: Recipe, label: str, seed: int) -> Record:
         scores=_scores(answers, losses),
         costs=_costs(trainable, seconds, memory, files),
         facts={"split_head": True, "tied": False},
-        curve=_curve(losses, [value + 0.1 for value in losses]),
+        curve=made_up_curve(losses, [value + 0.1 for value in losses]),
         predictions=answers,
     )
 
 
-def _curve(validation: Sequence[float], train: Sequence[float]) -> tuple[Epoch, ...]:
+def made_up_curve(validation: Sequence[float], train: Sequence[float]) -> tuple[Epoch, ...]:
     return tuple(
         Epoch(
             epoch=epoch,
