@@ -149,8 +149,11 @@ class LanguageModel(nn.Module):
         return self._with_network(adapted)
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the adapter in peft's format, as safetensors."""
-        self.network.save_pretrained(folder)
+        """Write the adapter in peft's format, as safetensors.
+
+        Left to itself, peft would ask the hub for the base model's config, to see whether its vocabulary has grown.
+        """
+        self.network.save_pretrained(folder, save_embedding_layers=False)
 
     def load_adapter(self, folder: Path) -> LanguageModel:
         """This base model with the adapter that `save_adapter` wrote."""
