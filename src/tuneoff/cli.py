@@ -1,5 +1,6 @@
 """The command line: read, call, print. Whatever it does, Python can do with the same words."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,8 @@ def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption 
     try:
         comparison = verbs.compare(recipe, *(overrides or ()), run=directory, retry=retry)
     except KeyboardInterrupt:
-        again = " ".join(["tuneoff compare", recipe, *(overrides or ()), *(["--run", str(run)] if run else [])])
+        options = [*(["--run", str(run)] if run else []), *(["--retry"] if retry else [])]
+        again = shlex.join(["tuneoff", "compare", recipe, *(overrides or ()), *options])
         print(f"\nStopped. What was finished is kept in {directory}; to go on: {again}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     print_outcome(comparison, directory)
@@ -54,9 +56,9 @@ def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption 
 
 
 @app.command(epilog="Example: tuneoff demo training.epochs=1 --run runs/quick-demo")
-def demo(overrides: Overrides = None, run: RunOption = None) -> None:
+def demo(overrides: Overrides = None, run: RunOption = None, retry: Retry = False) -> None:
     """Compare the untouched model and four ways of tuning it, offline, with real weights and real text."""
-    compare("demo", overrides, run)
+    compare("demo", overrides, run, retry)
 
 
 @app.command(epilog="Example: tuneoff plan demo training.epochs=3")
@@ -117,6 +119,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         app(arguments)
     except TuneoffError as error:
         print(f"tuneoff: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        print(
+            f"tuneoff: {error}. Check that the path exists, and that there is room and leave to write.", file=sys.stderr
+        )
         return BAD_INPUT
     except SystemExit as end:
         return int(end.code or 0)

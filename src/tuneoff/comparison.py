@@ -90,6 +90,18 @@ COSTS = (
     Cost(
         name="token_ms", title="Each new token", unit="ms", of=lambda c: c.inference.token_ms if c.inference else None
     ),
+    Cost(
+        name="prefill_ratio",
+        title="Prefill, times the base's",
+        unit="×",
+        of=lambda c: c.inference.prefill_ms / c.inference.base_prefill_ms if c.inference else None,
+    ),
+    Cost(
+        name="token_ratio",
+        title="New token, times the base's",
+        unit="×",
+        of=lambda c: c.inference.token_ms / c.inference.base_token_ms if c.inference else None,
+    ),
 )
 
 

@@ -200,8 +200,9 @@ def _never_improved(_: Comparison, row: Row) -> Iterator[Diagnosis]:
             yield Diagnosis(
                 label=row.label,
                 kind="never improved",
-                text=f"{_of_seed(row, record)}No epoch had a lower validation loss than the model before its first step "
-                f"({min(trained):.3f} at best, {start:.3f} before). Lower its learning rate, now {_said_rate(record)}.",
+                text=f"{_of_seed(row, record)}No epoch had a lower validation loss than the model before its first "
+                f"step ({min(trained):.3f} at best, {start:.3f} before). "
+                f"Lower its learning rate, now {_said_rate(record)}.",
             )
 
 

@@ -26,6 +26,11 @@ def environment() -> dict[str, Any]:
     }
 
 
+def numeric_versions() -> dict[str, str | None]:
+    """The versions of the libraries that decide a trial's numbers."""
+    return {name: _version(name) for name in ("tuneoff", "torch", "transformers", "peft", "accelerate")}
+
+
 def processor() -> str:
     """The processor's own name, as the kernel gives it."""
     try:

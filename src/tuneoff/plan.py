@@ -20,7 +20,7 @@ def plan(recipe: Recipe, setting: Setting) -> tuple[Trial, ...]:
             seed=seed,
         )
         for label, method in recipe.methods.items()
-        for seed in (recipe.seeds if method.depends_on_seed else recipe.seeds[:1])
+        for seed in recipe.seeds_of(label)
     )
 
 
@@ -33,11 +33,12 @@ class Workload:
     scored_tokens: int  # of those, the ones that the loss scores
 
 
-def workload(options: TrainingOptions, data: DataSummary) -> Workload:
+def workload(options: TrainingOptions, data: DataSummary, loss_on: str) -> Workload:
     """The steps and tokens of one training, from the data's counts."""
     train = data.splits["train"]
+    scored = train.target_tokens if loss_on == "target" else train.tokens - train.examples  # nothing predicts the first
     return Workload(
         steps=options.epochs * math.ceil(train.examples / options.effective_batch_size),
         trained_tokens=options.epochs * train.tokens,
-        scored_tokens=options.epochs * train.target_tokens,
+        scored_tokens=options.epochs * scored,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.data import TextData, load_text
-from tuneoff.environment import processor
+from tuneoff.environment import numeric_versions, processor
 from tuneoff.errors import RecipeError
 from tuneoff.models.loading import load_model, load_tokenizer, outline
 from tuneoff.models.options import ModelOptions
@@ -51,6 +51,7 @@ def prepare(recipe: Recipe) -> Preparation:
     tokenizer = load_tokenizer(source, recipe.model)
     for _ in outlines(recipe.methods, recipe.model, source, tokenizer):
         pass
+    _require_room(recipe, source)
     text = load_text(recipe.data, tokenizer)
     device = _device(recipe)
     setting = Setting(
@@ -62,6 +63,7 @@ def prepare(recipe: Recipe) -> Preparation:
         evaluation=recipe.evaluation,
         precision=resolve_precision(recipe.model.precision, device),
         device=_device_name(device),
+        versions=numeric_versions(),
     )
     return Preparation(recipe=recipe, source=source, tokenizer=tokenizer, text=text, setting=setting, device=device)
 
@@ -78,9 +80,24 @@ def outlines(
         shape = outline(source, options, tokenizer)
         try:
             tuned = method.apply(shape)
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError, AttributeError, ZeroDivisionError) as error:
             raise RecipeError(f"methods.{label} does not fit {options.name}: {error}") from error
         yield label, tuned
+
+
+def _require_room(recipe: Recipe, source: Source) -> None:
+    """Refuse lengths that the model has no positions for; a GPU would only say so by breaking down."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.model.trust_remote_code)
+    positions = getattr(config, "max_position_embeddings", None)
+    written = recipe.evaluation.generation.max_new_tokens or recipe.data.max_target_tokens
+    needed = recipe.data.max_tokens + max(0, written - recipe.data.max_target_tokens)
+    if positions is not None and needed > positions:
+        raise RecipeError(
+            f"data.max_tokens asks for {needed} positions with what is generated; {recipe.model.name} has {positions}. "
+            "Lower data.max_tokens or evaluation.generation.max_new_tokens."
+        )
 
 
 def _device(recipe: Recipe) -> torch.device:
@@ -89,8 +106,7 @@ def _device(recipe: Recipe) -> torch.device:
     wanted = recipe.model.device
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there[wanted]:
+    if wanted == "cuda" and not torch.cuda.is_available():
         raise RecipeError(f"model.device is {wanted!r}, which this machine does not have. Write auto or cpu.")
     return torch.device(wanted)
 

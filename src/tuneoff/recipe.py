@@ -7,7 +7,7 @@ filled-in whole is stored beside the result, where it is a recipe again.
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
@@ -31,14 +31,14 @@ class Recipe(Options):
     methods: Mapping[str, SerializeAsAny[Method]]
     training: TrainingOptions = TrainingOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field((0,), min_length=1)
 
     @field_validator("methods", mode="before")
     @classmethod
     def _read_methods(cls, written: Any) -> dict[str, Method]:  # Any: what a user wrote, before it is checked
-        if isinstance(written, list):
+        if isinstance(written, list) and all(isinstance(label, str) for label in written):
             written = dict.fromkeys(written)
-        if not isinstance(written, Mapping) or not written:
+        if not isinstance(written, Mapping) or not written or not all(isinstance(label, str) for label in written):
             raise ValueError("write the methods to compare, as `methods: [base, lora]` or `methods: {lora: {rank: 8}}`")
         return {label: m if isinstance(m, Method) else read_method(label, m) for label, m in written.items()}
 
@@ -47,6 +47,10 @@ class Recipe(Options):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("the same seed twice would be the same trial: write different seeds")
         return self
+
+    def seeds_of(self, label: str) -> tuple[int, ...]:
+        """The seeds that a method is tried with: one fixed seed where none matters to it."""
+        return self.seeds if self.methods[label].depends_on_seed else (0,)
 
     def written(self) -> dict[str, Any]:
         """The filled-in whole, as plain values that `Recipe.read` takes back."""

@@ -30,6 +30,7 @@ class Setting(Options):
     evaluation: EvaluationOptions
     precision: Literal["bf16", "float32"]  # of the matrix products
     device: str  # the processor's or card's own name: times of two kinds are not comparable
+    versions: Mapping[str, str | None]  # of the libraries that decide numbers
 
 
 class Trial(Options):

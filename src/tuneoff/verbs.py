@@ -53,6 +53,7 @@ def compare(
     directory.require_fits(whole)
     with contextlib.nullcontext(watch) if watch else following() as follower:
         preparation = prepare(whole)
+        directory.require_same_setting(preparation.setting)
         with directory.held():
             directory.begin(whole, environment(), preparation.text.summary)
             run_missing(plan(whole, preparation.setting), preparation, directory, follower, retry=retry)
@@ -94,7 +95,7 @@ def planned(recipe: Recipe | Mapping[str, Any] | str | Path, *overrides: str) ->
     shared = prepare(whole)
     shapes = outlines(whole.methods, whole.model, shared.source, shared.tokenizer)
     counts = {label: parameter_counts(tuned) for label, tuned in shapes}
-    work = workload(whole.training, shared.text.summary)
+    work = workload(whole.training, shared.text.summary, whole.data.loss_on)
     return tuple(
         PlannedTrial(
             trial=trial,

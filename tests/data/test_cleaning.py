@@ -7,7 +7,7 @@ from tuneoff.data.options import Clean
 
 
 def test_white_space_is_collapsed_by_default():
-    assert cleaned(" a\n\n b\t\u00a0c ", Clean()) == "a b c"
+    assert cleaned(" a\n\n b\t\u00a0c ", Clean()) == "a\nb c"
 
 
 def test_white_space_can_be_kept():

@@ -12,7 +12,7 @@ from tuneoff.progress import tell_nobody
 from tuneoff.workbench import Workbench, set_up
 
 Load = Callable[[str], LanguageModel]
-HOW = {"loss_on": "target", "phase": "evaluation"}
+HOW = {"phase": "evaluation"}
 
 
 @pytest.fixture

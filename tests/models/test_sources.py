@@ -106,6 +106,35 @@ def test_weights_that_only_call_themselves_safetensors_are_refused(folder: Path)
         load_model(source, options, load_tokenizer(source, options))
 
 
+def test_weights_that_lack_a_tensor_are_refused_and_not_filled_with_random_numbers(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.0.mlp.up_proj.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    options = ModelOptions(name=str(folder))
+    source = find_source(options)
+    with pytest.raises(ModelError, match=r"lacks 1 of its tensors, such as model.layers.0.mlp.up_proj.weight"):
+        load_model(source, options, load_tokenizer(source, options))
+
+
+def test_a_penalty_that_a_model_ships_is_left_aside_and_its_end_tokens_are_kept(folder: Path) -> None:
+    (folder / "generation_config.json").write_text(
+        '{"repetition_penalty": 5.0, "do_sample": true, "eos_token_id": [7]}'
+    )
+    options = ModelOptions(name=str(folder))
+    source = find_source(options)
+    generation = load_model(source, options, load_tokenizer(source, options)).base.generation_config
+    assert (generation.repetition_penalty, generation.do_sample, generation.eos_token_id) == (None, None, [0, 7])
+
+
+def test_a_folder_that_is_no_causal_language_model_is_refused(folder: Path) -> None:
+    (folder / "config.json").write_text('{"model_type": "t5"}')
+    options = ModelOptions(name=str(folder))
+    with pytest.raises(ModelError, match="no causal language model"):
+        outline(find_source(options), options, None)
+
+
 def test_a_model_that_wants_remote_code_is_refused_unless_the_recipe_allows_it(folder: Path) -> None:
     config = folder / "config.json"
     config.write_text(

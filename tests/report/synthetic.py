@@ -122,6 +122,7 @@ def _record(recipe: Recipe, label: str, seed: int) -> Record:
         evaluation=recipe.evaluation,
         precision="bf16",
         device="A Processor",
+        versions={"torch": "2.13.0"},
     )
     trial = Trial(
         label=label, method=method.name, hyperparameters=method.model_dump(mode="json"), setting=setting, seed=seed

@@ -11,6 +11,7 @@ import pytest
 from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
 from tuneoff.evaluation.options import EvaluationOptions
+from tuneoff.methods import METHODS
 from tuneoff.models.options import ModelOptions
 from tuneoff.recipe import Recipe
 from tuneoff.runs import RunDirectory, write_whole
@@ -42,6 +43,7 @@ def setting(whole: Recipe) -> Setting:
         evaluation=EvaluationOptions(),
         precision="float32",
         device="a processor",
+        versions={"torch": "2.13.0"},
     )
 
 
@@ -52,10 +54,34 @@ def directory(tmp_path: Path, whole: Recipe) -> RunDirectory:
     return made
 
 
+LORA = METHODS["lora"].read({}).model_dump(mode="json")
+
+
 def trial(setting: Setting, **changes: Any) -> Trial:
     return Trial(
-        **{"label": "lora", "method": "lora", "hyperparameters": {"rank": 8}, "setting": setting, "seed": 0, **changes}
+        **{"label": "lora", "method": "lora", "hyperparameters": LORA, "setting": setting, "seed": 0, **changes}
     )
+
+
+def planned(setting: Setting, label: str, seed: int) -> Trial:
+    method = METHODS[label].read({})
+    return trial(setting, label=label, method=label, hyperparameters=method.model_dump(mode="json"), seed=seed)
+
+
+def test_records_of_a_method_that_the_recipe_has_otherwise_now_are_left_out(
+    directory: RunDirectory, setting: Setting
+) -> None:
+    """Or a rank 8 and a rank 16 would be averaged as two seeds of one method."""
+    other = trial(setting, hyperparameters=LORA | {"rank": 16})
+    directory.write_record(Record(trial=other, status="failed", reason="x"))
+    assert directory.read().records == ()
+
+
+def test_records_of_another_setting_are_not_added_to(directory: RunDirectory, setting: Setting) -> None:
+    directory.write_record(Record(trial=trial(setting), status="failed", reason="x"))
+    newer = setting.model_copy(update={"versions": {"torch": "9"}, "data_fingerprint": "c"})
+    with pytest.raises(RunError, match=r"another setting \(data_fingerprint, versions differ\)"):
+        directory.require_same_setting(newer)
 
 
 def test_the_id_of_a_trial_is_the_same_in_every_process(setting: Setting) -> None:
@@ -95,7 +121,7 @@ def test_a_record_is_read_as_it_was_written(directory: RunDirectory, setting: Se
 
 def test_a_run_is_read_in_the_recipes_order(directory: RunDirectory, setting: Setting) -> None:
     for label, seed in (("lora", 1), ("base", 0), ("lora", 0)):
-        directory.write_record(Record(trial=trial(setting, label=label, seed=seed), status="failed", reason="x"))
+        directory.write_record(Record(trial=planned(setting, label, seed), status="failed", reason="x"))
     assert [(r.trial.label, r.trial.seed) for r in directory.read().records] == [("base", 0), ("lora", 0), ("lora", 1)]
 
 

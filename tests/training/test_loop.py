@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from tuneoff.data import TextData, load_text
 from tuneoff.data.options import FileText
@@ -74,10 +75,36 @@ def test_another_seed_gives_another_order_and_other_losses(run: Run) -> None:
 
 
 def test_a_batch_of_eight_equals_four_accumulated_twos(run: Run) -> None:
-    whole, _ = run(batch_size=8, epochs=1)
-    parts, _ = run(batch_size=2, accumulation=4, epochs=1)
+    how = {"epochs": 4, "schedule": "constant"}
+    whole, training = run(batch_size=8, **how)
+    parts, _ = run(batch_size=2, accumulation=4, **how)
+    assert training.curve[-1].train_loss < training.curve[1].train_loss
     for a, b in zip(whole.parameters(), parts.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-5)
+
+
+def test_a_step_weighs_every_token_alike_whatever_its_micro_batch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the gradients themselves: AdamW hides a wrong scale of all of them."""
+    seen: list[torch.Tensor] = []
+
+    def look(_: Accelerator, parameters: list[torch.nn.Parameter], __: float) -> None:
+        seen.append(torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]))
+
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", look)
+    run(batch_size=9, epochs=1)
+    run(batch_size=3, accumulation=3, epochs=1)
+    whole, parts = seen
+    torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-7)
+
+
+def test_the_first_step_of_a_warm_up_is_a_step(run: Run) -> None:
+    _, training = run(epochs=4, batch_size=8, warmup=0.5, schedule="linear")
+    assert [row.learning_rate for row in training.curve] == pytest.approx([0.0, 0.0005, 0.001, 0.001, 0.0005])
+
+
+def test_a_model_that_is_broken_before_its_first_step_is_diverged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    validation_losses(monkeypatch, [math.inf])
+    assert "before the first step" in (run()[1].diverged or "")
 
 
 def test_training_lowers_the_validation_loss(run: Run) -> None:
@@ -169,7 +196,7 @@ def test_a_small_gradient_norm_limit_makes_another_training(run: Run) -> None:
 
 def test_one_seeded_training_has_the_losses_it_always_had(run: Run) -> None:
     _, training = run(METHODS["full"].read({"learning_rate": 1e-3}), epochs=2)
-    assert [row.validation_loss for row in training.curve] == pytest.approx(PINNED, abs=2e-3)
+    assert [row.validation_loss for row in training.curve] == pytest.approx(PINNED, abs=2e-4)
 
 
-PINNED = [5.7812, 5.7506, 5.7149]  # nats; torch 2.13 on a CPU, float32
+PINNED = [5.7812, 5.7237, 5.6863]  # nats; torch 2.13 on a CPU, float32

@@ -24,16 +24,17 @@ def cleaned_pair(pair: Pair, clean: Clean) -> TextPair:
 
 
 def cleaned(text: str, clean: Clean) -> str:
-    """The text in lower case, without punctuation, its white space collapsed: each where `clean` says so.
+    """The text in lower case, without punctuation, the white space of its lines collapsed: each where `clean` says so.
 
-    White space comes last, as removing punctuation leaves gaps.
+    White space comes last, as removing punctuation leaves gaps. Lines stay lines: in a summary they are its sentences,
+    and ROUGE-Lsum reads them so.
     """
     if clean.lower:
         text = text.lower()
     if clean.punctuation:
         text = text.translate(_PUNCTUATION)
     if clean.whitespace:
-        text = " ".join(text.split())
+        text = "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
     return text
 
 

@@ -59,7 +59,7 @@ class Clean(Options):
 
     lower: bool = False
     punctuation: bool = False  # True removes every character that Unicode calls punctuation
-    whitespace: bool = True  # runs of white space become one space, none is left at the ends
+    whitespace: bool = True  # runs of white space become one space, empty lines go, none is left at the ends
 
 
 class TextOptions(Options):

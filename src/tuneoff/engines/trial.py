@@ -81,6 +81,8 @@ def _run(trial: Trial, preparation: Preparation, adapter: Path, tell: Tell) -> R
     method.save(tuned, adapter)
     tuned.hold_for_inference(dtype)
     answers = _answer(tuned, preparation, bench)
+    if not all(math.isfinite(answer.loss) for answer in answers):
+        return record.model_copy(update={"status": "diverged", "reason": "the loss over the test split was not finite"})
     tell(Progress(phase="inference"))
     inference = _inference(tuned, method, preparation, bench)
     return record.model_copy(
@@ -95,7 +97,7 @@ def _run(trial: Trial, preparation: Preparation, adapter: Path, tell: Tell) -> R
 def _answer(tuned: LanguageModel, preparation: Preparation, bench: Workbench) -> tuple[Prediction, ...]:
     """The test split, opened once: each example's loss, prediction and ROUGE."""
     test, evaluation, data = preparation.text.test, preparation.setting.evaluation, preparation.setting.data
-    nats = losses(tuned, test, bench, batch_size=evaluation.batch_size, loss_on=data.loss_on, phase="evaluation")
+    nats = losses(tuned, test, bench, batch_size=evaluation.batch_size, phase="evaluation")
     written = predictions(tuned, test, evaluation.generation, bench, max_new_tokens=data.max_target_tokens)
     references, sources = list(test["target"]), list(test["source"])
     rouge = rouge_scores(references, written)

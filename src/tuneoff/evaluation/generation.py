@@ -34,8 +34,6 @@ def predictions(
                 min_new_tokens=options.min_new_tokens,
                 num_beams=options.beams,
                 do_sample=False,
-                pad_token_id=pad,
-                eos_token_id=model.tokenizer.eos_token_id,
             )
             texts = model.tokenizer.batch_decode(generated_BT, skip_special_tokens=True)
             written.update(zip(rows, (text.strip() for text in texts), strict=True))

@@ -54,8 +54,6 @@ def _prefill_and_token_ms(
             min_new_tokens=tokens,
             do_sample=False,
             num_beams=1,
-            pad_token_id=model.tokenizer.pad_token_id,
-            eos_token_id=model.tokenizer.eos_token_id,
         )
         _synchronize(bench.device)
         return 1000 * (time.perf_counter() - start)

@@ -33,14 +33,17 @@ def example_losses(model: LanguageModel, batch: Batch) -> Tensor:
 
 @torch.no_grad()
 def losses(
-    model: LanguageModel, split: Dataset, bench: Workbench, *, batch_size: int, loss_on: str, phase: str
+    model: LanguageModel, split: Dataset, bench: Workbench, *, batch_size: int, phase: str
 ) -> list[tuple[float, int]]:
-    """Each example's nats and scored tokens, in the order of the split; its cost is filed under `phase`."""
+    """Each example's nats and target tokens, in the order of the split; its cost is filed under `phase`.
+
+    Targets alone are scored, also where a training scored its prompts: what is compared is the answer.
+    """
     found: dict[int, tuple[float, int]] = {}
     model.eval()
     with bench.meter.phase(phase), bench.accelerator.autocast():
         for rows in evaluation_batches(token_counts(split), batch_size):
-            batch = collate(split, rows, model.tokenizer.pad_token_id, loss_on, bench.device)
+            batch = collate(split, rows, model.tokenizer.pad_token_id, "target", bench.device)
             nats_B = example_losses(model, batch).tolist()
             scored_B = batch.scored_BT.sum(dim=1).tolist()
             found.update(zip(rows, zip(nats_B, scored_B, strict=True), strict=True))
@@ -48,9 +51,7 @@ def losses(
     return [found[row] for row in range(len(split))]
 
 
-def mean_loss(
-    model: LanguageModel, split: Dataset, bench: Workbench, *, batch_size: int, loss_on: str, phase: str
-) -> float:
-    """Nats per scored token of the split: one sum, divided once."""
-    pairs = losses(model, split, bench, batch_size=batch_size, loss_on=loss_on, phase=phase)
+def mean_loss(model: LanguageModel, split: Dataset, bench: Workbench, *, batch_size: int, phase: str) -> float:
+    """Nats per target token of the split: one sum, divided once."""
+    pairs = losses(model, split, bench, batch_size=batch_size, phase=phase)
     return sum(nats for nats, _ in pairs) / sum(scored for _, scored in pairs)

@@ -1,5 +1,6 @@
 """The table of methods. A new method is one file and one entry here."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tuneoff.errors import RecipeError, nearest
@@ -20,10 +21,12 @@ def method_named(name: str) -> type[Method]:
     raise RecipeError(f"No method {name!r}.{nearest(name, METHODS)}")
 
 
-def read_method(label: str, written: dict[str, Any] | None) -> Method:
+def read_method(label: str, written: Any) -> Method:  # Any: what a user wrote, before it is checked
     """The method that a recipe writes under `label`: named by its `method` key, or by the label itself."""
+    if not isinstance(written, Mapping | None):
+        raise RecipeError(f"methods.{label} is {written!r}. Write its hyper-parameters, as {{rank: 8}}, or nothing.")
     hyperparameters = dict(written or {})
-    name = hyperparameters.pop("method", label)
+    name = str(hyperparameters.pop("method", label))
     return method_named(name).read(hyperparameters, where=f"methods.{label}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
 
 
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Decay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Method(Options, ABC):
     """One way to tune, with its hyper-parameters as fields; their defaults and sources stand in each method."""
 
@@ -25,8 +29,8 @@ class Method(Options, ABC):
     starts_as_base: ClassVar[bool]  # promises the base model's logits before its first step
     depends_on_seed: ClassVar[bool] = True
 
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    learning_rate: Rate
+    weight_decay: Decay = 0.0
 
     @abstractmethod
     def apply(self, base: LanguageModel) -> LanguageModel:

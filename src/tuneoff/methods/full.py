@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, final
 
-from tuneoff.methods.base import Method
+from tuneoff.methods.base import Decay, Method, Rate
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -22,8 +22,8 @@ class Full(Method):
 
     name: ClassVar[str] = "full"
     starts_as_base: ClassVar[bool] = True
-    learning_rate: float = 5e-5
-    weight_decay: float = 0.01
+    learning_rate: Rate = 5e-5
+    weight_decay: Decay = 0.01
 
     def apply(self, base: LanguageModel) -> LanguageModel:
         base.requires_grad_(True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, final
 
-from tuneoff.methods.base import Method
+from tuneoff.methods.base import Decay, Method, Rate
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -22,8 +22,8 @@ class LastLayer(Method):
 
     name: ClassVar[str] = "last-layer"
     starts_as_base: ClassVar[bool] = True
-    learning_rate: float = 2e-4
-    weight_decay: float = 0.0
+    learning_rate: Rate = 2e-4
+    weight_decay: Decay = 0.0
     tied: bool = False  # True: where the model ties its head to the input embedding, train both as one
 
     def apply(self, base: LanguageModel) -> LanguageModel:

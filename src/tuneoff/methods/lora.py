@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from pydantic import Field
 
-from tuneoff.methods.base import Method
+from tuneoff.methods.base import Method, Rate
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -23,7 +23,7 @@ class LoRA(Method):
 
     name: ClassVar[str] = "lora"
     starts_as_base: ClassVar[bool] = True
-    learning_rate: float = 5e-4
+    learning_rate: Rate = 5e-4
     rank: int = Field(8, ge=1)
     alpha: float = Field(32.0, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)

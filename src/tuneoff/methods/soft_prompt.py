@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from pydantic import Field
 
-from tuneoff.methods.base import Method
+from tuneoff.methods.base import Method, Rate
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -23,10 +23,12 @@ class SoftPrompt(Method):
 
     name: ClassVar[str] = "soft-prompt"
     starts_as_base: ClassVar[bool] = False
-    learning_rate: float = 3e-2
+    learning_rate: Rate = 3e-2
     tokens: int = Field(12, ge=1)
     init: Literal["text", "vocabulary", "random"] = "text"
-    init_text: str = "Summarize the following text in one short and clear sentence:"  # repeated or cut to `tokens`
+    init_text: str = Field(
+        "Summarize the following text in one short and clear sentence:", min_length=1
+    )  # repeated or cut to `tokens`
 
     def apply(self, base: LanguageModel) -> LanguageModel:
         from peft import PromptTuningConfig

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 from tuneoff.methods.base import Method
 
@@ -18,7 +18,8 @@ class Untouched(Method):
     name: ClassVar[str] = "base"
     starts_as_base: ClassVar[bool] = True
     depends_on_seed: ClassVar[bool] = False
-    learning_rate: float = 0.0
+    learning_rate: Literal[0] = 0  # nothing is trained, so there is nothing to set
+    weight_decay: Literal[0] = 0
 
     def apply(self, base: LanguageModel) -> LanguageModel:
         base.requires_grad_(False)

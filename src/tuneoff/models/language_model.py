@@ -145,7 +145,10 @@ class LanguageModel(nn.Module):
 
         with _peft_at_work():
             adapted = get_peft_model(self.network, config)
-        adapted.active_peft_config.base_model_name_or_path = self.known_as
+        config = adapted.active_peft_config  # saved with the adapter, so without paths of this machine's cache
+        config.base_model_name_or_path = self.known_as
+        if hasattr(config, "tokenizer_name_or_path"):
+            config.tokenizer_name_or_path = self.known_as
         return self._with_network(adapted)
 
     def save_adapter(self, folder: Path) -> None:

@@ -40,13 +40,35 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
 
     try:
         with quiet():
-            network = AutoModelForCausalLM.from_pretrained(
-                source.folder, dtype="auto", use_safetensors=True, trust_remote_code=options.trust_remote_code
+            network, found = AutoModelForCausalLM.from_pretrained(
+                source.folder,
+                dtype="auto",
+                use_safetensors=True,
+                trust_remote_code=options.trust_remote_code,
+                output_loading_info=True,
             )
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{options.name} cannot be loaded as a causal language model: {error}") from error
+    missing = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]]))
+    if missing:  # transformers would fill them with random numbers
+        raise ModelError(
+            f"{options.name} lacks {len(missing)} of its tensors, such as {missing[0]}. Fetch the whole model again."
+        )
     network.eval()
+    network.generation_config = _plain_generation(network.generation_config, tokenizer)
     return LanguageModel(network, tokenizer, source.known_as, split_head=head_can_be_split(network))
+
+
+def _plain_generation(shipped: Any, tokenizer: Any) -> Any:  # Any: transformers' own types
+    """Generation that does only what the recipe says: what a model ships (a penalty, sampling) is left aside.
+
+    Only its end tokens are kept, beside the tokenizer's: a chat model may end its turn with another than its text.
+    """
+    from transformers import GenerationConfig
+
+    ends = shipped.eos_token_id if isinstance(shipped.eos_token_id, list) else [shipped.eos_token_id]
+    own = {tokenizer.eos_token_id, *(end for end in ends if end is not None)}
+    return GenerationConfig(eos_token_id=sorted(own), pad_token_id=tokenizer.pad_token_id)
 
 
 def outline(source: Source, options: ModelOptions, tokenizer: Any) -> LanguageModel:
@@ -54,9 +76,15 @@ def outline(source: Source, options: ModelOptions, tokenizer: Any) -> LanguageMo
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(source.folder, trust_remote_code=options.trust_remote_code)
-    with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(config, trust_remote_code=options.trust_remote_code)
+    try:
+        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=options.trust_remote_code)
+        with torch.device("meta"):
+            network = AutoModelForCausalLM.from_config(config, trust_remote_code=options.trust_remote_code)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise ModelError(
+            f"{options.name} is no causal language model that can be built here: {error} "
+            "(In a recipe, remote code is allowed by model.trust_remote_code: true.)"
+        ) from error
     return LanguageModel(network, tokenizer, source.known_as, split_head=True)
 
 

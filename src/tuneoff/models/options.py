@@ -12,4 +12,4 @@ class ModelOptions(Options):
     revision: str | None = None
     trust_remote_code: bool = False
     precision: Literal["auto", "bf16", "float32"] = "auto"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -1,5 +1,6 @@
 """From the name in a recipe to a local folder with safe weights: hub, folder, GGUF file or built-in."""
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -74,8 +75,12 @@ def _converted(gguf: Path, known_as: str) -> Source:
     if not (folder / "config.json").is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent) as temporary:
-            _convert(gguf, Path(temporary) / "model")
-            (Path(temporary) / "model").replace(folder)
+            try:
+                _convert(gguf, Path(temporary) / "model")
+            except (ValueError, KeyError, OSError, RuntimeError) as error:
+                raise ModelError(f"{gguf} cannot be converted: {error}. Fetch it again, or name another.") from error
+            with contextlib.suppress(OSError):  # another process was first
+                (Path(temporary) / "model").replace(folder)
     return Source(folder=folder, known_as=known_as, fingerprint=fingerprint)
 
 

@@ -22,13 +22,16 @@ MEANINGS = {
     "loss": "Cross-entropy on the test split in nats per target token; lower is better.",
     "trainable": "Numbers that training changes; a shared tensor counts once.",
     "share": "Trainable parameters as a share of all parameters.",
-    "train_seconds": "Training steps alone: no loading, evaluation or saving.",
+    "train_seconds": "Training steps, with the making of their batches: no loading, evaluation or saving.",
     "slowest_epoch": "Training steps of the slowest epoch.",
     "target_rate": "Tokens that the loss scores, per second of training; padding is not counted.",
-    "training_memory": "The most bytes held while training: allocated on a GPU; on a CPU the resident whole process.",
+    "training_memory": "The most bytes held while training: allocated on a GPU; on a CPU the resident whole process, "
+    "the copy of the best weights in it.",
     "evaluation_memory": "The most bytes held while evaluating and generating, counted in the same way.",
     "adapter_bytes": "What has to be kept to use the result beside the base model.",
     "prefill_ms": "Time to read one prompt, as the method would be served.",
+    "prefill_ratio": "Prefill as a multiple of the untouched model's, timed by turns in the same process.",
+    "token_ratio": "A new token as a multiple of the untouched model's, timed by turns in the same process.",
     "token_ms": "Time of each generated token after the first, as the method would be served.",
 }
 

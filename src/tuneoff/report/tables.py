@@ -15,7 +15,7 @@ from tuneoff.trial import Record
 IN_A_TERMINAL = ("rougeL", "loss", "trainable", "train_seconds", "training_memory")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet would run or lose
 TIED = "≈"  # behind a score that cannot be told apart from the best
-CSV_UNITS = {"": "parameters", "%": "percent", "s": "seconds", "1/s": "per_second"}
+CSV_UNITS = {"": "parameters", "%": "percent", "s": "seconds", "1/s": "per_second", "×": "ratio"}
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "−": "$-$", "×": r"$\times$", "≈": r"$\approx$",

@@ -83,6 +83,8 @@ def cost_in_words(cost: Cost, value: float) -> str:
             return share_in_words(value / 100)
         case "ms":
             return f"{value:.1f} ms"
+        case "×":
+            return f"{value:.2f} ×"
         case "1/s":
             return f"{value:,.0f} /s"
         case _:

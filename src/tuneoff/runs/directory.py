@@ -17,7 +17,7 @@ from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
 from tuneoff.recipe import Recipe
 from tuneoff.runs.files import write_whole
-from tuneoff.trial import Epoch, Prediction, Record, Trial
+from tuneoff.trial import Epoch, Prediction, Record, Setting, Trial
 
 LOCK = ".lock"
 
@@ -92,10 +92,27 @@ class RunDirectory:
         """
         if self._has_begun():
             _require_same(self.path, _read_recipe(self.path), recipe)
+        elif self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path} is a file. Name a new or empty directory with --run.")
         elif self.path.exists() and any(entry.name != LOCK for entry in self.path.iterdir()):
             raise RunError(
                 f"{self.path} holds other files and is no run directory. Name a new or empty one with --run."
             )
+
+    def require_same_setting(self, setting: Setting) -> None:
+        """Refuse to add records that could not be ranked with those that are there.
+
+        Raises:
+            RunError: what differs, such as the data's content, the processor or a library's version.
+        """
+        for file in self.path.glob("trials/*/record.json"):
+            there = _read_record(file.parent).trial.setting
+            differing = [name for name in Setting.model_fields if getattr(there, name) != getattr(setting, name)]
+            if differing:
+                raise RunError(
+                    f"{self.path} has records of another setting ({', '.join(differing)} differ), never ranked with "
+                    "new ones. Give this comparison a directory of its own with --run, or remove that one."
+                )
 
     def record_of(self, trial: Trial) -> Record | None:
         """The record of `trial`, if it came to an end."""
@@ -126,11 +143,11 @@ class RunDirectory:
         recipe = _read_recipe(self.path)
         records = [_read_record(f.parent) for f in sorted(self.path.glob("trials/*/record.json"))]
         order = list(recipe.methods)
-        wanted = [r for r in records if r.trial.label in order and r.trial.seed in recipe.seeds]
+        wanted = [r for r in records if _is_planned(r.trial, recipe)]
         return Run(
             recipe=recipe,
             environment=_read_json(self.path / "environment.json"),
-            data=DataSummary.model_validate(_read_json(self.path / "data.json")),
+            data=_validated(DataSummary, self.path / "data.json"),
             records=tuple(sorted(wanted, key=lambda r: (order.index(r.trial.label), r.trial.seed))),
         )
 
@@ -150,8 +167,28 @@ def _require_same(path: Path, there: Recipe, recipe: Recipe) -> None:
         )
 
 
+def _is_planned(trial: Trial, recipe: Recipe) -> bool:
+    """Whether a trial is one of the recipe's; a run may hold others, of a recipe that it had before."""
+    method = recipe.methods.get(trial.label)
+    return (
+        method is not None
+        and (trial.method, trial.hyperparameters) == (method.name, method.model_dump(mode="json"))
+        and trial.seed in recipe.seeds_of(trial.label)
+    )
+
+
 def _read_recipe(path: Path) -> Recipe:
-    return Recipe.read(yaml.safe_load((path / "recipe.yaml").read_text("utf-8")))
+    try:
+        return Recipe.read(yaml.safe_load((path / "recipe.yaml").read_text("utf-8")))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise RunError(f"{path / 'recipe.yaml'} cannot be read: {error}") from error
+
+
+def _validated(kind: type[DataSummary], path: Path) -> DataSummary:
+    try:
+        return kind.model_validate(_read_json(path))
+    except ValidationError as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
 
 
 def _read_record(folder: Path) -> Record:

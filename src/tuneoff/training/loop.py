@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,11 @@ def train(model: LanguageModel, job: Job, bench: Workbench) -> Training:
     Stops after `patience` epochs without a better validation loss, and at once when a loss is not finite.
     A model without anything to train is only validated.
     """
-    curve = [_Sums().as_epoch(0, _validate(model, job, bench), bench.meter.seconds("validation"))]
+    start = _validate(model, job, bench)
+    if not math.isfinite(start):
+        reason = f"the validation loss was {start} before the first step"
+        return Training(curve=(), best_epoch=None, stopped_early=False, diverged=reason)
+    curve = [_Sums().as_epoch(0, start, bench.meter.seconds("validation"))]
     trained = [p for p in model.parameters() if p.requires_grad]
     if not trained:
         return Training(curve=tuple(curve), best_epoch=None, stopped_early=False, diverged=None)
@@ -97,8 +101,8 @@ class _Trainer:
     def rehearse(self) -> None:
         """Run the longest micro-batch forward and backward, and forget it.
 
-        What is built once (kernels, buffers) is not counted as training, and a batch that does not fit into memory
-        fails here and not after an hour.
+        What is built once (kernels, buffers) is not counted as training, and activations that do not fit into memory
+        fail here and not after an hour. The optimizer's state is not there yet.
         """
         longest = sorted(range(len(self._lengths)), key=lambda row: -self._lengths[row])
         with self._bench.meter.phase("rehearsal"), torch.random.fork_rng():
@@ -220,14 +224,7 @@ class _Best:
 
 
 def _validate(model: LanguageModel, job: Job, bench: Workbench) -> float:
-    return mean_loss(
-        model,
-        job.text.validation,
-        bench,
-        batch_size=job.evaluation_batch_size,
-        loss_on=job.loss_on,
-        phase="validation",
-    )
+    return mean_loss(model, job.text.validation, bench, batch_size=job.evaluation_batch_size, phase="validation")
 
 
 def _adamw(trained: Sequence[nn.Parameter], job: Job) -> torch.optim.Optimizer:
@@ -242,8 +239,11 @@ def _schedule(optimizer: Any, options: TrainingOptions, steps: int) -> torch.opt
 
     total = steps * options.epochs
     name = "constant_with_warmup" if options.schedule == "constant" else options.schedule
-    made = get_scheduler(name, optimizer, num_warmup_steps=math.ceil(options.warmup * total), num_training_steps=total)
-    return cast(torch.optim.lr_scheduler.LRScheduler, made)
+    warmup = math.ceil(options.warmup * total)
+    made = get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=total)
+    share = made.lr_lambdas[0]
+    # transformers warms up from a rate of zero, which makes the first step none; ours begins at the first notch
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share(step + 1 if step < warmup else step))
 
 
 def _parts(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
