@@ -70,7 +70,10 @@ def test_the_summary_survives_being_stored(load, rows):
 
 
 def test_a_column_of_numbers_is_no_text(load):
-    with pytest.raises(DataError, match=r"a\.jsonl has no usable row for test: 9 left out \(row \d: target is not"):
+    with pytest.raises(
+        DataError,
+        match=r"a\.jsonl has no usable row for test: 9 left out \(row \d: target is not.*the columns are",
+    ):
         load([{"source": "a", "target": i} for i in range(9)])
 
 

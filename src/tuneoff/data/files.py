@@ -37,6 +37,18 @@ def read_pairs(path: Path, kind: str, fields: Fields) -> list[Pair]:
             return _pairs_of_objects(path, _json_objects(path, fields), fields)
 
 
+def column_names(path: Path, kind: str, fields: Fields) -> list[str]:
+    """The columns of a file that `read_pairs` can read."""
+    match kind:
+        case "csv" | "tsv":
+            return next(csv.reader(text_lines(path), delimiter="," if kind == "csv" else "\t"))
+        case "jsonl":
+            objects = [value for _, value in json_lines(path)]
+        case _:
+            objects = _json_objects(path, fields)
+    return list({key: None for row in objects for key in row})
+
+
 def require_file(path: Path) -> None:
     """
     Raises:

@@ -25,16 +25,20 @@ class Rows:
     place: str
     count: int
     take: Callable[[Sequence[int]], list[Pair]]
+    columns: Callable[[], str]  # which were looked for and which there are, in words for a message
 
 
-def rows_of_pairs(place: str, pairs: Sequence[Pair]) -> Rows:
+def rows_of_pairs(place: str, pairs: Sequence[Pair], columns: Callable[[], str] = str) -> Rows:
     """Rows that are already in memory.
+
+    Args:
+        columns: as in `Rows`; asked only for an error, and nothing where the user names no columns.
 
     Raises:
         DataError: there is none.
     """
     _require_rows(place, len(pairs))
-    return Rows(place=place, count=len(pairs), take=lambda indices: [pairs[i] for i in indices])
+    return Rows(place=place, count=len(pairs), take=lambda indices: [pairs[i] for i in indices], columns=columns)
 
 
 def rows_of_dataset(place: str, dataset: Dataset, fields: Fields) -> Rows:
@@ -51,7 +55,14 @@ def rows_of_dataset(place: str, dataset: Dataset, fields: Fields) -> Rows:
         block = columns[list(indices)]
         return list(zip(block[fields.source], block[fields.target], strict=True))
 
-    return Rows(place=place, count=len(dataset), take=take)
+    return Rows(
+        place=place, count=len(dataset), take=take, columns=lambda: columns_in_words(fields, dataset.column_names)
+    )
+
+
+def columns_in_words(fields: Fields, present: Sequence[str]) -> str:
+    """Which columns were looked for, and which there are."""
+    return f"Looked for {fields.source!r} and {fields.target!r}; the columns are {', '.join(map(repr, present))}. "
 
 
 def require_columns(place: str, present: Sequence[str], fields: Fields) -> None:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.data.files import json_lines, read_pairs, require_file
+from tuneoff.data.files import column_names, json_lines, read_pairs, require_file
 from tuneoff.data.options import AclsumText, DataOptions, Fields, FileText, HubText, SavedText, SplitNames
-from tuneoff.data.rows import Rows, rows_of_dataset, rows_of_pairs
+from tuneoff.data.rows import Rows, columns_in_words, rows_of_dataset, rows_of_pairs
 from tuneoff.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -61,7 +61,11 @@ def _saved(options: SavedText) -> dict[str, Rows]:
 def _file(path: Path, kind: str, fields: Fields) -> Rows:
     if kind == "parquet":
         return rows_of_dataset(str(path), _parquet(path), fields)
-    return rows_of_pairs(str(path), read_pairs(path, kind, fields))
+    return rows_of_pairs(
+        str(path),
+        read_pairs(path, kind, fields),
+        lambda: columns_in_words(fields, column_names(path, kind, fields)),
+    )
 
 
 def _parquet(path: Path) -> Dataset:

@@ -118,7 +118,8 @@ class _Pool:
             reasons = "; ".join(found.left_out_examples)
             return (
                 f"{self._rows.place} has no usable row for {split}: {found.left_out} left out ({reasons}). "
-                "Check `fields`, and that both columns hold text; numbers must be written as text, in quotes."
+                f"{self._rows.columns()}Check `fields`, and that both columns hold text; "
+                "numbers must be written as text, in quotes."
             )
         if found.duplicates_removed:
             return (

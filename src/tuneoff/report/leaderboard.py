@@ -3,6 +3,7 @@
 The page, Markdown, LaTeX and the terminal show these same cells, so that no number is said twice differently.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ MEANINGS = {
     "rouge2": "Pairs of neighbouring words shared with the reference: F1 × 100, mean over test examples.",
     "rougeLsum": "ROUGE-L taken line by line, for summaries of several lines: F1 × 100, mean over test examples.",
     "loss": "Cross-entropy on the test split in nats per target token; lower is better.",
+    "perplexity": "The exponential of the evaluation loss: how many tokens the model hesitates between.",
     "trainable": "Numbers that training changes; a shared tensor counts once.",
     "share": "Trainable parameters as a share of all parameters.",
     "train_seconds": "Training steps, with the making of their batches: no loading, evaluation or saving.",
@@ -54,7 +56,6 @@ class Column:
     title: str
     unit: str
     meaning: str
-    higher_is_better: bool
     cells: tuple[Cell, ...]
 
 
@@ -75,7 +76,11 @@ class Leaderboard:
 
 def leaderboard_of(comparison: Comparison) -> Leaderboard:
     """The cells of a comparison."""
-    columns = [*(_score_column(comparison, m) for m in METRICS), *(_cost_column(comparison, c) for c in COSTS)]
+    columns = [
+        *(_score_column(comparison, m) for m in METRICS),
+        _perplexity_column(comparison),
+        *(_cost_column(comparison, c) for c in COSTS),
+    ]
     return Leaderboard(
         labels=tuple(visible(row.label) for row in comparison.rows),
         names=tuple(map(_name, comparison.rows)),
@@ -105,9 +110,31 @@ def _score_column(comparison: Comparison, metric: Metric) -> Column:
         title=metric.title,
         unit=metric.unit,
         meaning=MEANINGS[metric.name],
-        higher_is_better=metric.higher_is_better,
         cells=tuple(map(cell, comparison.rows)),
     )
+
+
+def _perplexity_column(comparison: Comparison) -> Column:
+    """The loss once more, as the number of tokens that the model hesitates between; so it is marked nowhere."""
+
+    def cell(row: Row) -> Cell:
+        loss = row.scores.get("loss")
+        if loss is None:
+            return Cell(text=NOTHING)
+        low, mean, high = (f"{_exp(nats):,.1f}" for nats in (loss.low, loss.mean, loss.high))
+        return Cell(text=mean, interval=f"{low} to {high}")
+
+    return Column(
+        name="perplexity",
+        title="Perplexity",
+        unit="",
+        meaning=MEANINGS["perplexity"],
+        cells=tuple(map(cell, comparison.rows)),
+    )
+
+
+def _exp(nats: float) -> float:
+    return math.exp(nats) if nats < 700 else math.inf
 
 
 def _cost_column(comparison: Comparison, cost: Cost) -> Column:
@@ -126,7 +153,6 @@ def _cost_column(comparison: Comparison, cost: Cost) -> Column:
         title=cost.title,
         unit=cost.unit,
         meaning=MEANINGS[cost.name],
-        higher_is_better=cost.higher_is_better,
         cells=tuple(map(cell, comparison.rows)),
     )
 

@@ -107,6 +107,7 @@ def _result(comparison: Comparison, record: Record) -> Iterator[tuple[str, Any]]
         yield f"{name}_low", estimate and estimate.low
         yield f"{name}_high", estimate and estimate.high
     yield "validation_loss_nats_per_target_token", record.scores.get("validation/loss")
+    yield from ((f"{split}_perplexity", record.scores.get(f"{split}/perplexity")) for split in ("validation", "test"))
     for cost in COSTS:
         unit = CSV_UNITS.get(cost.unit, cost.unit)
         yield cost.name if cost.name.endswith(unit) else f"{cost.name}_{unit}", costs and cost.of(costs)
