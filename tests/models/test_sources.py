@@ -100,10 +100,15 @@ def test_a_file_that_only_calls_itself_gguf_is_refused(tmp_path: Path) -> None:
 
 def test_weights_that_only_call_themselves_safetensors_are_refused(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\x80\x04\x95pickle in disguise")
-    options = ModelOptions(name=str(folder))
-    source = find_source(options)
-    with pytest.raises(ModelError, match="cannot be loaded"):
-        load_model(source, options, load_tokenizer(source, options))
+    with pytest.raises(ModelError, match="no whole safetensors file"):
+        find_source(ModelOptions(name=str(folder)))
+
+
+def test_weights_that_were_cut_off_are_refused_before_a_trial_begins(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ModelError, match="no whole safetensors file"):
+        find_source(ModelOptions(name=str(folder)))
 
 
 def test_weights_that_lack_a_tensor_are_refused_and_not_filled_with_random_numbers(folder: Path) -> None:

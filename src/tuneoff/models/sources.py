@@ -123,7 +123,9 @@ def _fetched(options: ModelOptions) -> Source:
 def _require_safe_weights(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} holds no model: it has no config.json.")
-    if any(folder.glob("*.safetensors")):
+    weights = sorted(folder.glob("*.safetensors"))
+    if weights:
+        _require_whole(weights)
         return
     pickled = sorted(f.name for f in folder.iterdir() if f.suffix in PICKLED)
     if pickled:
@@ -132,6 +134,18 @@ def _require_safe_weights(folder: Path) -> None:
             "Convert them once where you trust them: load with transformers and `save_pretrained` writes safetensors."
         )
     raise ModelError(f"{folder} has no weights: no .safetensors file is in it.")
+
+
+def _require_whole(weights: list[Path]) -> None:
+    """Open each file: its header says how long it must be, so that a cut one shows before a trial is begun."""
+    from safetensors import SafetensorError, safe_open
+
+    for file in weights:
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{file} is no whole safetensors file: {error}. Fetch it again.") from error
 
 
 def _content(folder: Path) -> list[Path]:
