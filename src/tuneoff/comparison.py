@@ -228,7 +228,7 @@ def _row(label: str, records: list[Record]) -> Row:
 
 def _estimate(records: Sequence[Record], metric: Metric) -> Estimate:
     numerators, denominators = _sums(records, metric)
-    return ratio_of_sums(numerators, denominators, seeds=len(records))
+    return ratio_of_sums(numerators, denominators)
 
 
 def _difference(best: Row, other: Row, metric: Metric) -> Estimate:
@@ -238,7 +238,6 @@ def _difference(best: Row, other: Row, metric: Metric) -> Estimate:
     return ratio_of_sums(
         [sign * (a - b) for a, b in zip(ours, theirs, strict=True)],
         counts,
-        seeds=min(len(best.finished), len(other.finished)),
     )
 
 

@@ -34,12 +34,12 @@ class Meter:
     def phase(self, name: str) -> Iterator[None]:
         """Count what the block takes under `name`."""
         reset = _restart_high_water(self._device)
-        self._synchronize()
+        synchronize(self._device)
         start = time.perf_counter()
         try:
             yield
         finally:
-            self._synchronize()  # a kernel still in the queue is not yet paid for
+            synchronize(self._device)  # a kernel still in the queue is not yet paid for
             self._seconds[name] = self.seconds(name) + time.perf_counter() - start
             now = _high_water(self._device, reset)
             self._memory[name] = higher(self.memory(name), now) or now
@@ -52,9 +52,11 @@ class Meter:
         """The most that was held in the phase; None if it never began."""
         return self._memory.get(name)
 
-    def _synchronize(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was given; a CPU has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _restart_high_water(device: torch.device) -> bool:

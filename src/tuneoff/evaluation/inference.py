@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tuneoff.data.batches import collate_prompts
+from tuneoff.meter import synchronize
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.trial import Inference
 from tuneoff.workbench import Workbench
@@ -45,7 +46,7 @@ def _prefill_and_token_ms(
     model: LanguageModel, tokens_BT: torch.Tensor, attention_BT: torch.Tensor, bench: Workbench
 ) -> tuple[float, float]:
     def generate_ms(tokens: int) -> float:
-        _synchronize(bench.device)
+        synchronize(bench.device)
         start = time.perf_counter()
         model.generate(
             tokens_BT,
@@ -55,14 +56,9 @@ def _prefill_and_token_ms(
             do_sample=False,
             num_beams=1,
         )
-        _synchronize(bench.device)
+        synchronize(bench.device)
         return 1000 * (time.perf_counter() - start)
 
     with bench.accelerator.autocast():
         prefill = generate_ms(1)
         return prefill, (generate_ms(1 + NEW_TOKENS) - prefill) / NEW_TOKENS
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

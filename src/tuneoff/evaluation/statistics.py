@@ -10,16 +10,15 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A mean with its 95 % bootstrap interval over examples; `seeds` says how many trainings it rests on."""
+    """A mean with its 95 % bootstrap interval over examples."""
 
     mean: float
     low: float
     high: float
     examples: int
-    seeds: int = 1
 
 
-def ratio_of_sums(numerators: Sequence[float], denominators: Sequence[float], *, seeds: int = 1) -> Estimate:
+def ratio_of_sums(numerators: Sequence[float], denominators: Sequence[float]) -> Estimate:
     """Sum over examples, then one division, with an interval that resamples whole examples.
 
     A plain mean is the ratio whose denominators are all one. The resampling is seeded, so that a report made
@@ -28,7 +27,6 @@ def ratio_of_sums(numerators: Sequence[float], denominators: Sequence[float], *,
     Args:
         numerators: one number per example, such as its summed loss.
         denominators: one number per example, such as its target tokens.
-        seeds: how many trainings the numbers rest on, handed through.
 
     Source: Efron's percentile bootstrap, as scipy.stats.bootstrap has it.
     """
@@ -37,7 +35,7 @@ def ratio_of_sums(numerators: Sequence[float], denominators: Sequence[float], *,
     top, bottom = np.asarray(numerators, dtype=float), np.asarray(denominators, dtype=float)
     mean = float(top.sum() / bottom.sum())
     if len(top) < 2:  # one example says nothing about the spread of examples
-        return Estimate(mean=mean, low=mean, high=mean, examples=len(top), seeds=seeds)
+        return Estimate(mean=mean, low=mean, high=mean, examples=len(top))
     interval = bootstrap(
         (top, bottom),
         lambda t, b, axis: t.sum(axis=axis) / b.sum(axis=axis),
@@ -47,4 +45,4 @@ def ratio_of_sums(numerators: Sequence[float], denominators: Sequence[float], *,
         batch=100,  # all at once would hold 2,000 copies of the split
         rng=np.random.default_rng(0),
     ).confidence_interval
-    return Estimate(mean=mean, low=float(interval.low), high=float(interval.high), examples=len(top), seeds=seeds)
+    return Estimate(mean=mean, low=float(interval.low), high=float(interval.high), examples=len(top))
