@@ -15,10 +15,21 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from tuneoff.data.options import DataOptions
 from tuneoff.errors import RecipeError, nearest
 from tuneoff.evaluation.options import EvaluationOptions
+from tuneoff.judging.options import VerdictOptions
 from tuneoff.methods import Method, read_method
+from tuneoff.methods.space import Range, Space
 from tuneoff.models.options import ModelOptions
 from tuneoff.options import Options
+from tuneoff.search.options import SearchOptions
 from tuneoff.training.options import TrainingOptions
+from tuneoff.vary import VaryOptions
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+ONE_SEED, FRESH_SEEDS = (0,), (1, 2, 3)
+
+
+def _default_seeds(written: Mapping[str, Any]) -> tuple[int, ...]:  # Any: the fields read so far
+    return FRESH_SEEDS if written.get("search") else ONE_SEED
 
 
 class Recipe(Options):
@@ -31,7 +42,10 @@ class Recipe(Options):
     methods: Mapping[str, SerializeAsAny[Method]]
     training: TrainingOptions = TrainingOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
-    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field((0,), min_length=1)
+    search: SearchOptions | None = None  # None: each method is trained as it is written
+    seeds: tuple[Seed, ...] = Field(default_factory=_default_seeds, min_length=1)  # three fresh ones after a search
+    verdict: VerdictOptions = VerdictOptions()
+    vary: VaryOptions | None = None
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -46,7 +60,42 @@ class Recipe(Options):
     def _seeds_differ(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("the same seed twice would be the same trial: write different seeds")
+        if self.search and self.search.seed in self.seeds:
+            raise ValueError(
+                f"the search has seed {self.search.seed}, and what it chose is to be confirmed on fresh ones: "
+                "take that seed out of seeds, or write another search.seed"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _spaces_fit(self) -> Self:
+        for label in self.search.spaces if self.search else ():
+            if label not in self.methods:
+                raise RecipeError(
+                    f"search.spaces has {label!r}, which is no method here.{nearest(label, self.methods)}"
+                )
+            self._try_ends_of(label)
+        return self
+
+    def _try_ends_of(self, label: str) -> None:
+        """Every choice of a knob and both ends of its range must be a value that the method takes."""
+        for knob, values in self.space_of(label).items():
+            for value in (values.low, values.high) if isinstance(values, Range) else values:
+                type(self.methods[label]).read({knob: value}, where=f"search.spaces.{label}")
+
+    def space_of(self, label: str) -> Space:
+        """What the search varies of a method: the knobs that it declares and the recipe does not fix, and the
+        recipe's own. Nothing without a search."""
+        if self.search is None:
+            return {}
+        method = self.methods[label]
+        declared = {knob: values for knob, values in method.space.items() if knob not in method.model_fields_set}
+        return {**declared, **self.search.spaces.get(label, {})}
+
+    def configured(self, label: str, values: Mapping[str, Any]) -> Method:
+        """The method of that label with some knobs set."""
+        method = self.methods[label]
+        return type(method).read({**method.model_dump(), **values}, where=f"methods.{label}")
 
     def seeds_of(self, label: str) -> tuple[int, ...]:
         """The seeds that a method is tried with: one fixed seed where none matters to it."""
@@ -58,6 +107,9 @@ class Recipe(Options):
         whole["methods"] = {
             label: {"method": method.name, **method.model_dump(mode="json")} for label, method in self.methods.items()
         }
+        if self.search:  # written out, since a method that is written out fixes all its knobs
+            spaces = {label: self.space_of(label) for label in self.methods}
+            whole["search"] = self.search.model_copy(update={"spaces": spaces}).model_dump(mode="json")
         return whole
 
 

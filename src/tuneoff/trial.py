@@ -17,6 +17,7 @@ from tuneoff.options import Options
 from tuneoff.training.options import TrainingOptions
 
 Status = Literal["done", "diverged", "failed"]
+Stage = Literal["search", "confirm"]  # a search sees the validation split alone; confirming opens the test split
 
 
 class Setting(Options):
@@ -34,13 +35,15 @@ class Setting(Options):
 
 
 class Trial(Options):
-    """One method with its hyper-parameters, one setting, one seed."""
+    """One method with its hyper-parameters, one setting, one seed, and how far it goes."""
 
     label: str  # what the recipe calls it: the method's name, unless one method is tried in several ways
     method: str
     hyperparameters: Mapping[str, Any]
     setting: Setting
     seed: int
+    stage: Stage = "confirm"
+    rungs: tuple[float, ...] = (1.0,)  # shares of the full training to stop at for a validation; it ends at the last
 
     @property
     def id(self) -> str:
@@ -50,16 +53,16 @@ class Trial(Options):
 
 
 class Epoch(Options):
-    """One row of a trial's curve; row 0 is the model before its first step."""
+    """One row of a trial's curve, a validation and the steps since the one before; row 0 has none yet."""
 
-    epoch: int
-    steps: int  # of the epoch
+    epoch: float  # whole, but where a rung ends within one
+    steps: int
     train_loss: float | None  # nats per scored token, as it was while training; None in row 0
     validation_loss: float | None  # None where the epoch broke off
-    learning_rate: float  # of the epoch's last step
+    learning_rate: float  # of the last step
     train_seconds: float  # training steps alone
     evaluation_seconds: float
-    real_tokens: int  # of the epoch, no padding
+    real_tokens: int  # no padding
     target_tokens: int
 
 
@@ -104,6 +107,7 @@ class Costs(Options):
     target_tokens_per_second: float | None
     training_memory: Memory | None
     evaluation_memory: Memory | None
+    context_tokens: int = 0  # positions that the method takes away from the text
     adapter_bytes: int | None
     inference: Inference | None
 
@@ -126,9 +130,10 @@ class Record(Options):
     trial: Trial
     status: Status
     reason: str | None = None  # of a failure or a divergence, in words
-    best_epoch: int | None = None  # whose weights were kept: the lowest validation loss
+    best_epoch: float | None = None  # whose weights were kept: the lowest validation loss
     stopped_early: bool = False
-    scores: Mapping[str, float] = Field(default_factory=dict)  # by "split/metric", as "test/loss"
+    # by "split/metric", as "test/loss"; the splits are train (a part of it), validation, test, and unrelated text
+    scores: Mapping[str, float] = Field(default_factory=dict)
     costs: Costs | None = None
     facts: Mapping[str, Any] = Field(default_factory=dict)  # what diagnoses read: "tied", "split_head", ...
     curve: tuple[Epoch, ...] = Field(default=(), exclude=True)

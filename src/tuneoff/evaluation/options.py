@@ -15,7 +15,8 @@ class GenerationOptions(Options):
 
 
 class EvaluationOptions(Options):
-    """Loss over validation and test, predictions over test."""
+    """Loss over validation and test, predictions over test, and what became of unrelated text."""
 
     batch_size: int = Field(8, ge=1)
     generation: GenerationOptions = GenerationOptions()
+    unrelated_passages: int = Field(16, ge=0)  # of text that has nothing to do with the data; 0: none

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
+from tuneoff.methods.space import Space
 from tuneoff.options import Options
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from tuneoff.models.language_model import LanguageModel
 
 
@@ -28,6 +31,7 @@ class Method(Options, ABC):
     name: ClassVar[str]
     starts_as_base: ClassVar[bool]  # promises the base model's logits before its first step
     depends_on_seed: ClassVar[bool] = True
+    space: ClassVar[Space]  # what a search varies unless the recipe says otherwise; empty: nothing
 
     learning_rate: Rate
     weight_decay: Decay = 0.0
@@ -47,6 +51,15 @@ class Method(Options, ABC):
     @abstractmethod
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
         """What `save` wrote, on a fresh base model, ready for inference."""
+
+    def rates(self, tuned: LanguageModel) -> list[tuple[float, list[nn.Parameter]]]:
+        """The trained parameters in groups, each with the multiple of the learning rate that it is trained with."""
+        return [(1.0, [p for p in tuned.parameters() if p.requires_grad])]
+
+    @property
+    def context_tokens(self) -> int:
+        """How many positions of the model's context the method takes away from the text."""
+        return 0
 
     def merged(self, tuned: LanguageModel) -> LanguageModel:
         """The model as it would be served; with nothing to merge, as it is."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, final
 
 from tuneoff.methods.base import Decay, Method, Rate
+from tuneoff.methods.space import Range, Space
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -22,6 +23,7 @@ class Full(Method):
 
     name: ClassVar[str] = "full"
     starts_as_base: ClassVar[bool] = True
+    space: ClassVar[Space] = {"learning_rate": Range(low=1e-6, high=3e-4), "weight_decay": (0.0, 0.01, 0.1)}
     learning_rate: Rate = 5e-5
     weight_decay: Decay = 0.01
 

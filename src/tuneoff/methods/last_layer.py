@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, final
 
 from tuneoff.methods.base import Decay, Method, Rate
+from tuneoff.methods.space import Range, Space
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -22,6 +23,7 @@ class LastLayer(Method):
 
     name: ClassVar[str] = "last-layer"
     starts_as_base: ClassVar[bool] = True
+    space: ClassVar[Space] = {"learning_rate": Range(low=1e-5, high=3e-3)}
     learning_rate: Rate = 2e-4
     weight_decay: Decay = 0.0
     tied: bool = False  # True: where the model ties its head to the input embedding, train both as one

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 from pydantic import Field
 
 from tuneoff.methods.base import Method, Rate
+from tuneoff.methods.space import Range, Space
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -23,6 +24,13 @@ class LoRA(Method):
 
     name: ClassVar[str] = "lora"
     starts_as_base: ClassVar[bool] = True
+    space: ClassVar[Space] = {
+        "learning_rate": Range(low=2e-5, high=3e-3),
+        "rank": (4, 8, 16, 32),
+        "alpha": (16.0, 32.0, 64.0),
+        "dropout": (0.0, 0.05, 0.1),
+        "modules": ("attention", "all-linear"),
+    }
     learning_rate: Rate = 5e-4
     rank: int = Field(8, ge=1)
     alpha: float = Field(32.0, gt=0)

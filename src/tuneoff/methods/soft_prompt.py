@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 from pydantic import Field
 
 from tuneoff.methods.base import Method, Rate
+from tuneoff.methods.space import Range, Space
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -23,6 +24,11 @@ class SoftPrompt(Method):
 
     name: ClassVar[str] = "soft-prompt"
     starts_as_base: ClassVar[bool] = False
+    space: ClassVar[Space] = {
+        "learning_rate": Range(low=1e-3, high=3e-1),
+        "tokens": (5, 12, 20, 50),
+        "init": ("text", "vocabulary"),
+    }
     learning_rate: Rate = 3e-2
     tokens: int = Field(12, ge=1)
     init: Literal["text", "vocabulary", "random"] = "text"

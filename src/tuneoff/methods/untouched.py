@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 from tuneoff.methods.base import Method
+from tuneoff.methods.space import Space
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -18,6 +19,7 @@ class Untouched(Method):
     name: ClassVar[str] = "base"
     starts_as_base: ClassVar[bool] = True
     depends_on_seed: ClassVar[bool] = False
+    space: ClassVar[Space] = {}
     learning_rate: Literal[0] = 0  # nothing is trained, so there is nothing to set
     weight_decay: Literal[0] = 0
 
