@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.data import TextData, load_text
+from tuneoff.data.unrelated import unrelated_text
 from tuneoff.environment import numeric_versions, processor
 from tuneoff.errors import RecipeError
 from tuneoff.models.loading import load_model, load_tokenizer, outline
@@ -18,6 +20,7 @@ from tuneoff.trial import Setting
 
 if TYPE_CHECKING:
     import torch
+    from datasets import Dataset
 
     from tuneoff.methods import Method
     from tuneoff.models.language_model import LanguageModel
@@ -33,6 +36,11 @@ class Preparation:
     text: TextData
     setting: Setting
     device: torch.device
+
+    @cached_property
+    def unrelated(self) -> Dataset:
+        """Passages of text that has nothing to do with the data."""
+        return unrelated_text(self.tokenizer, self.setting.evaluation.unrelated_passages, self.setting.data.max_tokens)
 
     def load_base(self) -> LanguageModel:
         """A fresh base model on the CPU, in its checkpoint's precision."""

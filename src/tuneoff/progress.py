@@ -1,6 +1,6 @@
 """How long work says where it is. Who listens (a terminal, a log, nobody) is decided by the caller."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,29 +23,40 @@ class Progress:
 Tell = Callable[[Progress], None]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """How much of a stage is done."""
+
+    done: int
+    of: int
+
+
+Tallies = Mapping[str, Tally]  # by stage: "search", "confirm" (trainings), "test" (the test split opened)
+
+
 class Watch(Protocol):
     """Whoever follows a comparison."""
 
-    def begin(self, trials: Sequence[Trial], missing: int) -> None:
-        """The comparison's trials, and how many of them have no record yet."""
+    def begin(self, tallies: Tallies) -> None:
+        """The comparison begins, or goes on."""
 
     def trial(self, trial: Trial) -> Tell:
         """A trial begins; its moments go to what is returned."""
 
-    def end(self, record: Record) -> None:
+    def end(self, record: Record, tallies: Tallies) -> None:
         """A trial came to its end."""
 
 
 class Silence:
     """For callers that do not watch."""
 
-    def begin(self, trials: Sequence[Trial], missing: int) -> None:
+    def begin(self, tallies: Tallies) -> None:
         """Says nothing."""
 
     def trial(self, trial: Trial) -> Tell:
         return tell_nobody
 
-    def end(self, record: Record) -> None:
+    def end(self, record: Record, tallies: Tallies) -> None:
         """Says nothing."""
 
 

@@ -20,13 +20,21 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuneoff.progress import Progress, Tell, Watch
-from tuneoff.report.words import bytes_in_words, count_in_words, seconds_in_words, share_in_words, verdict
+from tuneoff.progress import Progress, Tallies, Tell, Watch
+from tuneoff.report.words import (
+    bytes_in_words,
+    count_in_words,
+    rate_in_words,
+    seconds_in_words,
+    share_in_words,
+    verdict,
+)
 from tuneoff.trial import Record, Trial
 
 if TYPE_CHECKING:
     from tuneoff.comparison import Comparison
-    from tuneoff.verbs import PlannedTrial, Trains
+    from tuneoff.plan import Stage
+    from tuneoff.verbs import Planned, Trains
 
 
 @contextlib.contextmanager
@@ -44,8 +52,8 @@ def following() -> Iterator[Watch]:
 class _Lines:
     """One line for each thing that ended, on standard error: what a log wants."""
 
-    def begin(self, trials: Sequence[Trial], missing: int) -> None:
-        _say(_begin(trials, missing))
+    def begin(self, tallies: Tallies) -> None:
+        _say(_counted(tallies))
 
     def trial(self, trial: Trial) -> Tell:
         name = _named(trial)
@@ -61,32 +69,31 @@ class _Lines:
 
         return tell
 
-    def end(self, record: Record) -> None:
-        _say(_ended(record))
+    def end(self, record: Record, tallies: Tallies) -> None:
+        _say(f"{_ended(record)} ({_counted(tallies)})")
 
 
 class _Screen:
-    """Trials done, the running one's place, loss, speed and memory, and the time left."""
+    """How far each stage is, the running trial's place, loss, speed and memory, and the time left."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._trials = self._missing = self._done = 0
+        self._tallies: Tallies = {}
+        self._before = 0.0  # work that was done before this process began
         self._running: Trial | None = None
         self._moment = Progress(phase="loading")
-        self._start = self._trial_start = time.monotonic()
-
-    def begin(self, trials: Sequence[Trial], missing: int) -> None:
-        self._trials, self._missing = len(trials), missing
         self._start = time.monotonic()
-        self._console.print(_begin(trials, missing), markup=False, highlight=False)
+
+    def begin(self, tallies: Tallies) -> None:
+        self._tallies, self._before = tallies, _work(tallies)[0]
+        self._start = time.monotonic()
 
     def trial(self, trial: Trial) -> Tell:
-        self._running, self._trial_start = trial, time.monotonic()
+        self._running = trial
         return self._hear
 
-    def end(self, record: Record) -> None:
-        self._done += 1
-        self._running = None
+    def end(self, record: Record, tallies: Tallies) -> None:
+        self._running, self._tallies = None, tallies
         self._console.print(_ended(record), markup=False, highlight=False)
 
     def _hear(self, progress: Progress) -> None:
@@ -95,20 +102,22 @@ class _Screen:
     def render(self) -> Group | Text:
         """What stands on the screen now."""
         if self._running is None:
-            return Text("reading the text and the model's shape ..." if not self._trials else "writing the report ...")
+            return Text("reading the text and the model's shape ..." if not self._tallies else "writing the report ...")
         moment = self._moment
         grid = Table.grid(padding=(0, 1))
-        grid.add_row(
-            Text(f"trial {self._done + 1} of {self._missing}"),
-            ProgressBar(total=max(self._missing, 1), completed=self._done + self._share(), width=30),
-            Text(f"{seconds_in_words(time.monotonic() - self._start)}{self._left()}"),
-        )
+        for stage, tally in self._tallies.items():
+            grid.add_row(
+                Text(stage),
+                ProgressBar(total=tally.of, completed=tally.done, width=30),
+                Text(f"{tally.done} of {tally.of}"),
+            )
         grid.add_row(
             Text(_named(self._running), style="bold"),
             ProgressBar(total=max(moment.of, 1), completed=moment.done, width=30),
             Text(f"{_moment(moment)} · {bytes_in_words(_resident_bytes())} resident"),
         )
-        return Group(grid)
+        spent = seconds_in_words(time.monotonic() - self._start)
+        return Group(grid, Text(f"{spent}{self._left()}", style="dim"))
 
     def _share(self) -> float:
         """How much of the running trial is done; its training is taken for four fifths of it."""
@@ -121,11 +130,19 @@ class _Screen:
         return 0.8 * (moment.epoch - 1 + within) / moment.epochs
 
     def _left(self) -> str:
-        done = self._done + self._share()
+        done, whole = _work(self._tallies)
+        done += self._share()
         spent = time.monotonic() - self._start
-        if done < 0.5 or spent < 20:
+        if done - self._before < 0.5 or spent < 20:
             return ""
-        return f" · about {seconds_in_words(spent / done * (self._missing - done))} left"
+        return f" · about {seconds_in_words(spent / (done - self._before) * (whole - done))} left"
+
+
+def _work(tallies: Tallies) -> tuple[float, float]:
+    """Trials done and in all; of a confirmed trial training is one part and its test the other."""
+    weights = {"search": 1.0, "confirm": 0.5, "test": 0.5}
+    counts = [(weights[stage] * tally.done, weights[stage] * tally.of) for stage, tally in tallies.items()]
+    return sum(done for done, _ in counts), sum(of for _, of in counts)
 
 
 def print_outcome(comparison: Comparison, directory: Path) -> None:
@@ -143,22 +160,38 @@ def print_outcome(comparison: Comparison, directory: Path) -> None:
     console.print(f"\nPage: {(directory / 'report' / 'index.html').resolve()}", markup=False, soft_wrap=True)
 
 
-def print_plan(trials: Sequence[PlannedTrial]) -> None:
-    """The trials and their work, one line each."""
-    table = _table("trial", "id", "seed", "rate", "trains", "share", "steps", "tokens", "scored")
-    for planned in trials:
-        work = planned.workload
-        table.add_row(
-            Text(planned.trial.label),
-            planned.trial.id,
-            str(planned.trial.seed),
-            f"{planned.trial.hyperparameters['learning_rate']:g}" if work else "",
-            count_in_words(planned.trainable),
-            share_in_words(planned.trainable / planned.total),
-            *([f"{work.steps:,}", f"{work.trained_tokens:,}", f"{work.scored_tokens:,}"] if work else ["", "", ""]),
+def print_plan(planned: Planned) -> None:
+    """Each method with what it trains, and below it its stages with their work."""
+    console = Console(highlight=False)
+    table = _table("", "trainings", "steps", "tokens", "scored")
+    for label, (trainable, total) in planned.parameters.items():
+        share = (
+            f"{count_in_words(trainable)} trained ({share_in_words(trainable / total)})" if trainable else "as it came"
         )
-    Console().print(table)
-    Console().print("Steps and tokens are those of a training that no patience ends early.", style="dim")
+        table.add_row(Text.assemble((label, "bold"), f"  {share}"))
+        of_label = [stage for stage in planned.stages if stage.label == label]
+        for stage in of_label:
+            table.add_row(f"  {_stage(planned, stage)}", str(stage.trainings), *_worked(stage))
+        if len(of_label) > 1:
+            table.add_row("  in all", str(sum(s.trainings for s in of_label)), *_worked(*of_label))
+    console.print(table)
+    console.print(
+        "Trainings above the first rung go on from where they stopped. Steps and tokens are those of trainings that "
+        "neither diverge nor are stopped early.",
+        style="dim",
+    )
+
+
+def _stage(planned: Planned, stage: Stage) -> str:
+    if stage.name == "search":
+        return f"search, to {share_in_words(stage.rung)} of the training"
+    seeds = ", ".join(map(str, planned.recipe.seeds_of(stage.label)))
+    return f"confirm and test, seed{'s' * (',' in seeds)} {seeds}" if stage.steps else "test"
+
+
+def _worked(*stages: Stage) -> list[str]:
+    sums = [sum(getattr(s, field) for s in stages) for field in ("steps", "trained_tokens", "scored_tokens")]
+    return [f"{number:,}" if number else "" for number in sums]
 
 
 def print_methods(trains: Sequence[Trains]) -> None:
@@ -202,13 +235,14 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _begin(trials: Sequence[Trial], missing: int) -> str:
-    kept = len(trials) - missing
-    return f"{len(trials)} trials" + (f", {kept} of them with a record already" if kept else "")
+def _counted(tallies: Tallies) -> str:
+    return ", ".join(f"{stage} {tally.done} of {tally.of}" for stage, tally in tallies.items())
 
 
 def _named(trial: Trial) -> str:
-    return f"{trial.label}, seed {trial.seed}"
+    if trial.stage == "confirm":
+        return f"{trial.label}, seed {trial.seed}"
+    return f"{trial.label}, rate {rate_in_words(trial.hyperparameters['learning_rate'])}, to {trial.rungs[-1]:.0%}"
 
 
 def _moment(progress: Progress) -> str:
@@ -228,6 +262,11 @@ def _ended(record: Record) -> str:
     name, scores = _named(record.trial), record.scores
     if record.status != "done":
         return f"✗ {name}: {record.status}, {_printable(record.reason or '')}"
+    if record.trial.stage == "search":
+        metric = record.trial.choose_by
+        score = record.scores[f"validation/{metric}"]
+        said = f"loss {score:.3f}" if metric == "loss" else f"{metric} {100 * score:.1f}"
+        return f"✓ {name}: validation {said}"
     trained = f", {seconds_in_words(record.costs.train_seconds)} of training" if record.costs else ""
     return f"✓ {name}: ROUGE-L {100 * scores['test/rougeL']:.1f}, loss {scores['test/loss']:.3f}{trained}"
 

@@ -6,7 +6,7 @@ A trial's id is a hash of the value, so that running a comparison means making t
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -44,6 +44,12 @@ class Trial(Options):
     seed: int
     stage: Stage = "confirm"
     rungs: tuple[float, ...] = (1.0,)  # shares of the full training to stop at for a validation; it ends at the last
+    choose_by: str = "loss"  # the metric that a search compares on validation
+
+    @property
+    def before(self) -> Self | None:
+        """The same trial one rung lower, whose checkpoint this one goes on from; None on the first rung."""
+        return self.model_copy(update={"rungs": self.rungs[:-1]}) if len(self.rungs) > 1 else None
 
     @property
     def id(self) -> str:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.comparison import Comparison, judge
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.options import ModelOptions
-from tuneoff.plan import Workload, plan, workload
+from tuneoff.plan import Stage, stages, wanted
 from tuneoff.progress import Watch
 from tuneoff.recipe import Recipe, load_recipe, overridden
 from tuneoff.runs import RunDirectory
-from tuneoff.trial import Trial
 
 if TYPE_CHECKING:
     from tuneoff.models.parameters import Trained
@@ -56,7 +55,7 @@ def compare(
         directory.require_same_setting(preparation.setting)
         with directory.held():
             directory.begin(whole, environment(), preparation.text.summary)
-            run_missing(plan(whole, preparation.setting), preparation, directory, follower, retry=retry)
+            run_missing(whole, preparation, directory, follower, retry=retry)
             return report(directory.path)
 
 
@@ -66,7 +65,8 @@ def load_comparison(run: str | Path) -> Comparison:
     Raises:
         RunError: it is no run directory, or a file in it cannot be read.
     """
-    return judge(RunDirectory(Path(run)).read())
+    whole = RunDirectory(Path(run)).read()
+    return judge(replace(whole, records=wanted(whole.recipe, whole.records)))
 
 
 def report(run: str | Path) -> Comparison:
@@ -77,17 +77,16 @@ def report(run: str | Path) -> Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannedTrial:
-    """A trial before it is run: what it trains and goes through."""
+class Planned:
+    """A comparison before it is run: what each method trains, and what it goes through stage by stage."""
 
-    trial: Trial
-    trainable: int
-    total: int
-    workload: Workload | None  # None: nothing to train
+    recipe: Recipe
+    parameters: Mapping[str, tuple[int, int]]  # trainable and all, by label
+    stages: tuple[Stage, ...]
 
 
-def planned(recipe: Recipe | Mapping[str, Any] | str | Path, *overrides: str) -> tuple[PlannedTrial, ...]:
-    """The trials of a comparison with what each trains; reads the data, but no weights."""
+def planned(recipe: Recipe | Mapping[str, Any] | str | Path, *overrides: str) -> Planned:
+    """The tree of a comparison's trials; reads the data, but no weights."""
     from tuneoff.models.parameters import parameter_counts
     from tuneoff.preparation import outlines, prepare
 
@@ -95,16 +94,8 @@ def planned(recipe: Recipe | Mapping[str, Any] | str | Path, *overrides: str) ->
     shared = prepare(whole)
     shapes = outlines(whole.methods, whole.model, shared.source, shared.tokenizer)
     counts = {label: parameter_counts(tuned) for label, tuned in shapes}
-    work = workload(whole.training, shared.text.summary, whole.data.loss_on)
-    return tuple(
-        PlannedTrial(
-            trial=trial,
-            trainable=counts[trial.label][0],
-            total=counts[trial.label][1],
-            workload=work if counts[trial.label][0] else None,
-        )
-        for trial in plan(whole, shared.setting)
-    )
+    trains = [label for label, (trainable, _) in counts.items() if trainable]
+    return Planned(recipe=whole, parameters=counts, stages=stages(whole, shared.text.summary, trains))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import torch
 import tuneoff
 from tuneoff.engines import trial as trial_module
 from tuneoff.errors import RunError
-from tuneoff.progress import Silence
+from tuneoff.progress import Silence, Tallies
 from tuneoff.runs import RunDirectory
 from tuneoff.trial import Record, Trial
 
@@ -27,14 +27,14 @@ class Diary(Silence):
         self.began.append(trial.label)
         return super().trial(trial)
 
-    def end(self, record: Record) -> None:
+    def end(self, record: Record, tallies: Tallies) -> None:
         self.ended.append(record)
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the figures, which take longer than the trials, and with one turn of the inference clock."""
-    monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_: None)
+    monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
     monkeypatch.setattr("tuneoff.evaluation.inference.REPEATS", 1)
     monkeypatch.setattr("tuneoff.evaluation.inference.NEW_TOKENS", 2)
 

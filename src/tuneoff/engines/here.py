@@ -1,31 +1,42 @@
-"""Run trials one after the other in this process."""
+"""Run what is missing of a comparison in this process, one trial after the other."""
 
-from collections.abc import Sequence
-
-from tuneoff.engines.trial import run_trial
+from tuneoff.engines.trial import Places, run_trial
+from tuneoff.plan import outlook, plan, resumable
 from tuneoff.preparation import Preparation
 from tuneoff.progress import Watch
+from tuneoff.recipe import Recipe
 from tuneoff.runs import RunDirectory
 from tuneoff.trial import Trial
 
 
 def run_missing(
-    trials: Sequence[Trial], preparation: Preparation, directory: RunDirectory, watch: Watch, *, retry: bool = False
+    recipe: Recipe, preparation: Preparation, directory: RunDirectory, watch: Watch, *, retry: bool = False
 ) -> None:
-    """Make the records that are missing, and nothing else.
+    """Make the records that are missing, and nothing else; which they are is planned anew after each.
 
     Args:
-        trials: in the order to run them.
-        preparation: what they share.
+        recipe: what is compared.
+        preparation: what the trials share.
         directory: held by the caller.
         watch: told of every trial's begin, moments and end.
         retry: whether a record of a failed trial counts as missing.
     """
-    there = {trial.id: directory.record_of(trial) for trial in trials}
-    missing = [t for t in trials if (r := there[t.id]) is None or (retry and r.status == "failed")]
-    watch.begin(trials, len(missing))
-    for trial in missing:
+    known = {r.trial.id: r for r in directory.records() if not (retry and r.status == "failed")}
+    setting = preparation.setting
+    watch.begin(outlook(recipe, setting, known))
+    while missing := [trial for trial in plan(recipe, setting, known) if trial.id not in known]:
+        trial = missing[0]
         directory.forget(trial)
-        record = run_trial(trial, preparation, directory.adapter(trial), watch.trial(trial))
+        record = run_trial(trial, preparation, _places(trial, directory), watch.trial(trial))
         directory.write_record(record)
-        watch.end(record)
+        known[trial.id] = record.model_copy(update={"predictions": ()})  # on the disk, and of no use to a plan
+        directory.keep_checkpoints(resumable(recipe, setting, known))
+        watch.end(record, outlook(recipe, setting, known))
+
+
+def _places(trial: Trial, directory: RunDirectory) -> Places:
+    return Places(
+        adapter=directory.adapter(trial),
+        checkpoint=directory.checkpoint(trial),
+        checkpoint_before=directory.checkpoint(trial.before) if trial.before else None,
+    )

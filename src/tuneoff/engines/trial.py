@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from tuneoff.evaluation.generation import predictions
 from tuneoff.evaluation.inference import measure_inference
-from tuneoff.evaluation.loss import losses
+from tuneoff.evaluation.loss import losses, mean_loss
 from tuneoff.evaluation.rouge import ROUGE_TYPES, rouge_scores
 from tuneoff.meter import Meter, higher
 from tuneoff.methods import Method, method_named
@@ -19,26 +22,39 @@ from tuneoff.models.parameters import parameter_counts
 from tuneoff.models.precision import dtype_of
 from tuneoff.preparation import Preparation
 from tuneoff.progress import Progress, Tell
+from tuneoff.training.checkpoint import read_checkpoint
 from tuneoff.training.loop import Job, Training, train
-from tuneoff.trial import Costs, Inference, Prediction, Record, Trial
+from tuneoff.trial import Costs, Epoch, Inference, Prediction, Record, Trial
 from tuneoff.workbench import Workbench, set_up
 
+if TYPE_CHECKING:
+    from datasets import Dataset
 
-def run_trial(trial: Trial, preparation: Preparation, adapter: Path, tell: Tell) -> Record:
-    """Train, keep what was trained in the folder `adapter`, and score it on the test split.
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a trial finds what an earlier rung left, and leaves what it trained."""
+
+    adapter: Path
+    checkpoint: Path
+    checkpoint_before: Path | None  # None: on the first rung
+
+
+def run_trial(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> Record:
+    """Train, and score: in a search on the validation split; to confirm, keep what was trained and open the test split.
 
     Whatever goes wrong becomes a record with its reason, so that the comparison can go on; only an interruption
     passes through.
     """
     try:
-        return _run(trial, preparation, adapter, tell)
+        return _run(trial, preparation, places, tell)
     except Exception as error:
         return Record(trial=trial, status="failed", reason=f"{type(error).__name__}: {error}")
     finally:
         gc.collect()
 
 
-def _run(trial: Trial, preparation: Preparation, adapter: Path, tell: Tell) -> Record:
+def _run(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> Record:
     from accelerate.utils import set_seed
 
     setting = trial.setting
@@ -55,7 +71,54 @@ def _run(trial: Trial, preparation: Preparation, adapter: Path, tell: Tell) -> R
         "split_head": tuned.split_head,
         "tied": tuned.is_tied and tuned.trains_input_embedding and trainable < total,
     }
-    job = Job(
+    training = train(
+        tuned,
+        _job(trial, method, preparation),
+        bench,
+        rates=method.rates(tuned),
+        go_on_from=read_checkpoint(places.checkpoint_before) if places.checkpoint_before else None,
+        keep_in=places.checkpoint if trial.stage == "search" and trial.rungs[-1] < 1 else None,
+    )
+
+    def costs(inference: Inference | None = None) -> Costs:
+        return _costs(training, bench.meter, (trainable, total), method.context_tokens, places.adapter, inference)
+
+    record = Record(
+        trial=trial,
+        status="diverged" if training.diverged else "done",
+        reason=training.diverged,
+        best_epoch=training.best_epoch,
+        stopped_early=training.stopped_early,
+        scores={} if training.diverged else _validation_scores(training),
+        costs=costs(),
+        facts=facts,
+        curve=training.curve,
+    )
+    if training.diverged:
+        return record
+    if trial.stage == "search":
+        more = _chosen_by(trial.choose_by, tuned, preparation, bench)
+        return record.model_copy(update={"scores": {**record.scores, **more}, "costs": costs()})
+
+    method.save(tuned, places.adapter)
+    tuned.hold_for_inference(dtype)
+    answers = _answer(tuned, preparation.text.test, preparation, bench)
+    if not all(math.isfinite(answer.loss) for answer in answers):
+        return record.model_copy(update={"status": "diverged", "reason": "the loss over the test split was not finite"})
+    scores = {
+        **record.scores,
+        **_seen_and_unrelated(tuned, preparation, bench),
+        **_means("test", answers),
+        **_loss("test", sum(a.loss for a in answers) / sum(a.target_tokens for a in answers)),
+    }
+    tell(Progress(phase="inference"))
+    inference = _inference(tuned, method, preparation, bench)
+    return record.model_copy(update={"scores": scores, "costs": costs(inference), "predictions": answers})
+
+
+def _job(trial: Trial, method: Method, preparation: Preparation) -> Job:
+    setting = trial.setting
+    return Job(
         text=preparation.text,
         options=setting.training,
         learning_rate=method.learning_rate,
@@ -63,43 +126,37 @@ def _run(trial: Trial, preparation: Preparation, adapter: Path, tell: Tell) -> R
         loss_on=setting.data.loss_on,
         evaluation_batch_size=setting.evaluation.batch_size,
         seed=trial.seed,
-    )
-    training = train(tuned, job, bench)
-    record = Record(
-        trial=trial,
-        status="diverged" if training.diverged else "done",
-        reason=training.diverged,
-        best_epoch=training.best_epoch,
-        stopped_early=training.stopped_early,
-        costs=_costs(training, bench.meter, trainable, total),
-        facts=facts,
-        curve=training.curve,
-    )
-    if training.diverged:
-        return record
-
-    method.save(tuned, adapter)
-    tuned.hold_for_inference(dtype)
-    answers = _answer(tuned, preparation, bench)
-    if not all(math.isfinite(answer.loss) for answer in answers):
-        return record.model_copy(update={"status": "diverged", "reason": "the loss over the test split was not finite"})
-    tell(Progress(phase="inference"))
-    inference = _inference(tuned, method, preparation, bench)
-    return record.model_copy(
-        update={
-            "scores": _scores(training, answers),
-            "costs": _costs(training, bench.meter, trainable, total, _bytes_in(adapter), inference),
-            "predictions": answers,
-        }
+        rungs=trial.rungs,
     )
 
 
-def _answer(tuned: LanguageModel, preparation: Preparation, bench: Workbench) -> tuple[Prediction, ...]:
-    """The test split, opened once: each example's loss, prediction and ROUGE."""
-    test, evaluation, data = preparation.text.test, preparation.setting.evaluation, preparation.setting.data
-    nats = losses(tuned, test, bench, batch_size=evaluation.batch_size, phase="evaluation")
-    written = predictions(tuned, test, evaluation.generation, bench, max_new_tokens=data.max_target_tokens)
-    references, sources = list(test["target"]), list(test["source"])
+def _chosen_by(metric: str, tuned: LanguageModel, preparation: Preparation, bench: Workbench) -> dict[str, float]:
+    """The scores that a search compares besides the loss: predictions are dear, so only where they are asked for."""
+    if metric == "loss":
+        return {}
+    tuned.hold_for_inference(dtype_of(preparation.setting.precision))
+    return _means("validation", _answer(tuned, preparation.text.validation, preparation, bench))
+
+
+def _seen_and_unrelated(tuned: LanguageModel, preparation: Preparation, bench: Workbench) -> dict[str, float]:
+    """The loss on examples that were trained on, as many as validation has, and on text unrelated to the data."""
+    evaluation, text = preparation.setting.evaluation, preparation.text
+
+    def loss_over(split: Dataset) -> float:
+        return mean_loss(tuned, split, bench, batch_size=evaluation.batch_size, phase="evaluation")
+
+    scores = _loss("train", loss_over(text.train.select(range(min(len(text.train), len(text.validation))))))
+    if evaluation.unrelated_passages:
+        scores |= _loss("unrelated", loss_over(preparation.unrelated))
+    return scores
+
+
+def _answer(tuned: LanguageModel, split: Dataset, preparation: Preparation, bench: Workbench) -> tuple[Prediction, ...]:
+    """Each example's loss, prediction and ROUGE. The test split is opened here, once for each confirmed trial."""
+    evaluation, data = preparation.setting.evaluation, preparation.setting.data
+    nats = losses(tuned, split, bench, batch_size=evaluation.batch_size, phase="evaluation")
+    written = predictions(tuned, split, evaluation.generation, bench, max_new_tokens=data.max_target_tokens)
+    references, sources = list(split["target"]), list(split["source"])
     rouge = rouge_scores(references, written)
     return tuple(
         Prediction(
@@ -111,7 +168,7 @@ def _answer(tuned: LanguageModel, preparation: Preparation, bench: Workbench) ->
             target_tokens=nats[row][1],
             rouge=rouge[row],
         )
-        for row in range(len(test))
+        for row in range(len(split))
     )
 
 
@@ -126,15 +183,19 @@ def _inference(tuned: LanguageModel, method: Method, preparation: Preparation, b
         return None
 
 
-def _scores(training: Training, answers: tuple[Prediction, ...]) -> dict[str, float]:
-    """Split means, by "split/metric"; perplexity is the exponential of the mean nats."""
+def _validation_scores(training: Training) -> dict[str, float]:
+    """Of the weights that were kept."""
     kept = next(row for row in training.curve if row.epoch == (training.best_epoch or 0))
-    test_loss = sum(a.loss for a in answers) / sum(a.target_tokens for a in answers)
-    scores = {f"test/{name}": sum(a.rouge[name] for a in answers) / len(answers) for name in ROUGE_TYPES}
-    for split, loss in (("validation", kept.validation_loss), ("test", test_loss)):
-        if loss is not None:
-            scores |= {f"{split}/loss": loss, f"{split}/perplexity": _exp(loss)}
-    return scores
+    return {} if kept.validation_loss is None else _loss("validation", kept.validation_loss)
+
+
+def _loss(split: str, nats: float) -> dict[str, float]:
+    """Nats per token, and perplexity, their exponential."""
+    return {f"{split}/loss": nats, f"{split}/perplexity": _exp(nats)}
+
+
+def _means(split: str, answers: Sequence[Prediction]) -> dict[str, float]:
+    return {f"{split}/{name}": sum(a.rouge[name] for a in answers) / len(answers) for name in ROUGE_TYPES}
 
 
 def _exp(nats: float) -> float:
@@ -144,28 +205,40 @@ def _exp(nats: float) -> float:
 def _costs(
     training: Training,
     meter: Meter,
-    trainable: int,
-    total: int,
-    adapter_bytes: int | None = None,
-    inference: Inference | None = None,
+    parameters: tuple[int, int],
+    context_tokens: int,
+    adapter: Path,
+    inference: Inference | None,
 ) -> Costs:
-    epochs = [row for row in training.curve if row.steps]
-    seconds = sum(row.train_seconds for row in epochs)
+    rows = [row for row in training.curve if row.steps]
+    seconds = sum(row.train_seconds for row in rows)
+    epochs = _seconds_of_epochs(rows)
+    trainable, total = parameters
     return Costs(
         trainable_parameters=trainable,
         total_parameters=total,
         train_seconds=seconds,
-        mean_epoch_seconds=seconds / len(epochs) if epochs else None,
-        slowest_epoch_seconds=max((row.train_seconds for row in epochs), default=None),
-        evaluation_seconds=meter.seconds("validation") + meter.seconds("evaluation"),
+        mean_epoch_seconds=sum(epochs) / len(epochs) if epochs else None,
+        slowest_epoch_seconds=max(epochs, default=None),
+        evaluation_seconds=sum(row.evaluation_seconds for row in training.curve) + meter.seconds("evaluation"),
         generation_seconds=meter.seconds("generation"),
-        real_tokens_per_second=sum(row.real_tokens for row in epochs) / seconds if epochs else None,
-        target_tokens_per_second=sum(row.target_tokens for row in epochs) / seconds if epochs else None,
+        real_tokens_per_second=sum(row.real_tokens for row in rows) / seconds if rows else None,
+        target_tokens_per_second=sum(row.target_tokens for row in rows) / seconds if rows else None,
         training_memory=meter.memory("training"),
         evaluation_memory=higher(meter.memory("evaluation"), meter.memory("generation")),
-        adapter_bytes=adapter_bytes,
+        context_tokens=context_tokens,
+        adapter_bytes=_bytes_in(adapter) if adapter.exists() else None,
         inference=inference,
     )
+
+
+def _seconds_of_epochs(rows: Sequence[Epoch]) -> list[float]:
+    """Each epoch's training, the one that a rung or a divergence broke off included."""
+    seconds: dict[int, float] = {}
+    for row in rows:
+        epoch = math.ceil(row.epoch)
+        seconds[epoch] = seconds.get(epoch, 0.0) + row.train_seconds
+    return list(seconds.values())
 
 
 def _bytes_in(folder: Path) -> int:

@@ -27,10 +27,12 @@ class Range(Options):
 
     def at(self, share: float) -> int | float:
         """The value at a share of the way from `low` to `high`, from 0 to 1."""
-        value = math.exp(math.log(self.low) + share * math.log(self.high / self.low))
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return round(value)
-        return float(f"{value:.{DIGITS}g}")
+        return self.rounded(math.exp(math.log(self.low) + share * math.log(self.high / self.low)))
+
+    def rounded(self, value: float) -> int | float:
+        """The value as it is written and used: a whole number, or one of few digits."""
+        whole = isinstance(self.low, int) and isinstance(self.high, int)
+        return round(value) if whole else float(f"{value:.{DIGITS}g}")
 
 
 Choices = Annotated[tuple[Any, ...], Field(min_length=1)]  # Any: a method's field says what each may be

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,16 @@ class RunDirectory:
     def adapter(self, trial: Trial) -> Path:
         """Where a trial's trained weights are kept."""
         return self.trial(trial) / "adapter"
+
+    def checkpoint(self, trial: Trial) -> Path:
+        """Where a trial of a search leaves what a higher rung goes on from."""
+        return self.trial(trial) / "checkpoint"
+
+    def keep_checkpoints(self, ids: Collection[str]) -> None:
+        """Remove the checkpoints of all trials but these: one holds a model and twice that for its optimizer."""
+        for folder in self.path.glob("trials/*/checkpoint*"):
+            if folder.parent.name not in ids:
+                shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -114,10 +124,9 @@ class RunDirectory:
                     "new ones. Give this comparison a directory of its own with --run, or remove that one."
                 )
 
-    def record_of(self, trial: Trial) -> Record | None:
-        """The record of `trial`, if it came to an end."""
-        folder = self.trial(trial)
-        return _read_record(folder) if (folder / "record.json").is_file() else None
+    def records(self) -> tuple[Record, ...]:
+        """Every record that is there, with its curve and predictions."""
+        return tuple(_read_record(file.parent) for file in sorted(self.path.glob("trials/*/record.json")))
 
     def write_record(self, record: Record) -> None:
         """Keep what became of a trial. The record itself is written last: with it, the trial is over."""
@@ -131,7 +140,7 @@ class RunDirectory:
         shutil.rmtree(self.trial(trial), ignore_errors=True)
 
     def read(self) -> Run:
-        """All records of the recipe's methods and seeds that are there, in the recipe's order.
+        """What the directory holds; its recipe may want only some of the records.
 
         Raises:
             RunError: this is no run directory, or a file in it cannot be read.
@@ -140,15 +149,11 @@ class RunDirectory:
             raise RunError(
                 f"{self.path} is no run directory: it has no recipe.yaml. Runs are made by `tuneoff compare`."
             )
-        recipe = _read_recipe(self.path)
-        records = [_read_record(f.parent) for f in sorted(self.path.glob("trials/*/record.json"))]
-        order = list(recipe.methods)
-        wanted = [r for r in records if _is_planned(r.trial, recipe)]
         return Run(
-            recipe=recipe,
+            recipe=_read_recipe(self.path),
             environment=_read_json(self.path / "environment.json"),
             data=_validated(DataSummary, self.path / "data.json"),
-            records=tuple(sorted(wanted, key=lambda r: (order.index(r.trial.label), r.trial.seed))),
+            records=self.records(),
         )
 
     def _has_begun(self) -> bool:
@@ -156,25 +161,22 @@ class RunDirectory:
 
 
 def _require_same(path: Path, there: Recipe, recipe: Recipe) -> None:
-    grows = {"methods", "seeds", "note"}
-    differing = [f for f in Recipe.model_fields if f not in grows and getattr(there, f) != getattr(recipe, f)]
-    differing += [f"methods.{label}" for label in there.methods.keys() & recipe.methods.keys()
-                  if there.methods[label] != recipe.methods[label]]  # fmt: skip
+    """Methods and seeds may be added; note and verdict may change. What the search does with the others may not."""
+    ours, theirs = recipe.written(), there.written()
+    for whole in (ours, theirs):
+        for name in ("note", "seeds", "verdict"):
+            whole.pop(name)
+        whole["spaces"] = (whole["search"] or {}).pop("spaces", {})
+    differing = [name for name in ours if name not in {"methods", "spaces"} and ours[name] != theirs[name]]
+    for part in ("methods", "spaces"):
+        for label in there.methods.keys() & recipe.methods.keys():
+            if ours[part].get(label) != theirs[part].get(label):
+                differing.append(f"{'search.' if part == 'spaces' else ''}{part}.{label}")
     if differing:
         raise RunError(
             f"{path} was made by another recipe: {', '.join(sorted(differing))} differ. "
             "Give this comparison a directory of its own with --run, or remove that one."
         )
-
-
-def _is_planned(trial: Trial, recipe: Recipe) -> bool:
-    """Whether a trial is one of the recipe's; a run may hold others, of a recipe that it had before."""
-    method = recipe.methods.get(trial.label)
-    return (
-        method is not None
-        and (trial.method, trial.hyperparameters) == (method.name, method.model_dump(mode="json"))
-        and trial.seed in recipe.seeds_of(trial.label)
-    )
 
 
 def _read_recipe(path: Path) -> Recipe:

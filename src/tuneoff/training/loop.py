@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,9 +21,13 @@ from tuneoff.data.batches import Batch, collate, epoch_batches
 from tuneoff.evaluation.loss import mean_loss, token_losses
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.progress import Progress
+from tuneoff.training.checkpoint import Checkpoint
 from tuneoff.training.options import TrainingOptions
 from tuneoff.trial import Epoch
 from tuneoff.workbench import Workbench
+
+
+Rates = Sequence[tuple[float, list[nn.Parameter]]]  # multiples of the learning rate, and who is trained with each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,7 @@ class Training:
     """What a training came to. The model holds the weights of `best_epoch` afterwards."""
 
     curve: tuple[Epoch, ...]
-    best_epoch: int | None  # by validation loss, never the untrained epoch 0; None if none was completed
+    best_epoch: float | None  # by validation loss, never the untrained epoch 0; None if none was validated
     stopped_early: bool
     diverged: str | None  # where the loss stopped being finite, in words
 
@@ -46,57 +51,103 @@ class Job:
     loss_on: str
     evaluation_batch_size: int
     seed: int
+    rungs: tuple[float, ...] = (1.0,)  # shares of the full training to validate at as well; it ends at the last
 
 
-def train(model: LanguageModel, job: Job, bench: Workbench) -> Training:
+def train(
+    model: LanguageModel,
+    job: Job,
+    bench: Workbench,
+    *,
+    rates: Rates | None = None,
+    go_on_from: Checkpoint | None = None,
+    keep_in: Path | None = None,
+) -> Training:
     """Train what requires a gradient in `model`, and leave it with the weights of its best epoch.
 
     Stops after `patience` epochs without a better validation loss, and at once when a loss is not finite.
     A model without anything to train is only validated.
+
+    Args:
+        rates: the trained parameters in groups of unlike learning rates; all at the job's own rate unless given.
+        go_on_from: where the same job stood at an earlier rung. It goes on as if it had not stopped there.
+        keep_in: where to leave a checkpoint of the last step, unless the training diverged.
     """
-    start = _validate(model, job, bench)
-    if not math.isfinite(start):
-        reason = f"the validation loss was {start} before the first step"
-        return Training(curve=(), best_epoch=None, stopped_early=False, diverged=reason)
-    curve = [_Sums().as_epoch(0, start, bench.meter.seconds("validation"))]
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if not trained:
+    if go_on_from is None:
+        start = _validate(model, job, bench)
+        if not math.isfinite(start):
+            reason = f"the validation loss was {start} before the first step"
+            return Training(curve=(), best_epoch=None, stopped_early=False, diverged=reason)
+        curve = [_Sums().as_epoch(0, start, bench.meter.seconds("validation"))]
+    else:
+        curve = list(go_on_from.curve)
+    rates = rates or [(1.0, [p for p in model.parameters() if p.requires_grad])]
+    if not any(parameters for _, parameters in rates):
         return Training(curve=tuple(curve), best_epoch=None, stopped_early=False, diverged=None)
-    trainer = _Trainer(model, trained, job, bench)
+    trainer, best, diverged = _Trainer(model, rates, job, bench), _Best(), None
+    if go_on_from is not None:
+        trainer.go_on_from(go_on_from)
+        best = _Best.of(go_on_from)
     trainer.rehearse()
-    best, diverged, patience = _Best(), None, job.options.patience
-    for epoch in range(1, job.options.epochs + 1):
-        sums, diverged = trainer.train_epoch(epoch)
+    for stop in trainer.stops:
+        if _patience_is_over(curve[-1].epoch, best, job.options):
+            break
+        sums, diverged = trainer.train_until(stop)
         before = bench.meter.seconds("validation")
         loss = None if diverged else _validate(model, job, bench)
+        epoch = trainer.epoch
         if loss is not None and not math.isfinite(loss):
-            diverged, loss = f"the validation loss was {loss} after epoch {epoch}", None
+            diverged, loss = f"the validation loss was {loss} after epoch {epoch:g}", None
         curve.append(sums.as_epoch(epoch, loss, bench.meter.seconds("validation") - before))
         if loss is None:
             break
-        best.see(epoch, loss, trained)
-        if patience is not None and epoch - best.epoch >= patience:
-            break
-    best.restore(trained)
+        best.see(epoch, loss, trainer.trained)
+    if keep_in is not None and diverged is None:
+        trainer.checkpoint(curve, best).write(keep_in)
+    best.restore(trainer.trained)
     trainer.release()
     return Training(
         curve=tuple(curve),
         best_epoch=best.epoch or None,
-        stopped_early=diverged is None and curve[-1].epoch < job.options.epochs,
+        stopped_early=diverged is None and trainer.is_unfinished,
         diverged=diverged,
     )
 
 
-class _Trainer:
-    """The model made ready by accelerate, its optimizer and its schedule."""
+def _patience_is_over(epoch: float, best: _Best, options: TrainingOptions) -> bool:
+    return options.patience is not None and best.epoch > 0 and epoch - best.epoch >= options.patience
 
-    def __init__(self, model: LanguageModel, trained: Sequence[nn.Parameter], job: Job, bench: Workbench) -> None:
-        self._job, self._bench, self._trained = job, bench, trained
+
+class _Trainer:
+    """The model made ready by accelerate, its optimizer, its schedule, and how many steps are done."""
+
+    def __init__(self, model: LanguageModel, rates: Rates, job: Job, bench: Workbench) -> None:
+        self._job, self._bench = job, bench
+        self.trained = [p for _, parameters in rates for p in parameters]
         self._lengths = token_counts(job.text.train)
-        self._steps = math.ceil(len(self._lengths) / job.options.effective_batch_size)
+        self._steps = math.ceil(len(self._lengths) / job.options.effective_batch_size)  # of an epoch
         self._pad = model.tokenizer.pad_token_id
-        self._model, self._optimizer = bench.accelerator.prepare(model, _adamw(trained, job))
+        self._model, self._optimizer = bench.accelerator.prepare(model, _adamw(rates, job))
         self._schedule = _schedule(self._optimizer, job.options, self._steps)
+        self._done = 0
+
+    @property
+    def epoch(self) -> float:
+        """How many epochs are done, as a number that need not be whole."""
+        return self._done / self._steps
+
+    @property
+    def stops(self) -> list[int]:
+        """The steps after which to validate that are still to come: the ends of epochs, and the rungs."""
+        total = self._steps * self._job.options.epochs
+        rungs = {math.ceil(share * total) for share in self._job.rungs}
+        epochs = set(range(self._steps, total + 1, self._steps))
+        return [stop for stop in sorted(rungs | epochs) if self._done < stop <= max(rungs)]
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether there were more stops to come."""
+        return bool(self.stops)
 
     def rehearse(self) -> None:
         """Run the longest micro-batch forward and backward, and forget it.
@@ -111,24 +162,67 @@ class _Trainer:
             self._bench.accelerator.backward(loss)
             self._optimizer.zero_grad()
 
-    def train_epoch(self, epoch: int) -> tuple[_Sums, str | None]:
-        """One pass over the train split; where its loss stopped being finite, in words."""
+    def train_until(self, stop: int) -> tuple[_Sums, str | None]:
+        """The steps up to `stop`, all of one epoch; where its loss stopped being finite, in words."""
         options, sums, seconds = self._job.options, _Sums(), self._bench.meter.seconds("training")
+        epoch, within = divmod(self._done, self._steps)
         diverged = None
         with self._bench.meter.phase("training"):
             self._model.train()
-            for rows in epoch_batches(self._lengths, options.effective_batch_size, self._job.seed, epoch):
+            effective = epoch_batches(self._lengths, options.effective_batch_size, self._job.seed, epoch + 1)
+            for rows in effective[within : within + stop - self._done]:
                 batches = [self._batch(part) for part in _parts(rows, options.batch_size)]
                 sums.learning_rate = float(self._schedule.get_last_lr()[0])
                 nats = self._step(batches)
                 sums.add(nats, batches)
+                self._done += 1
                 if not math.isfinite(nats):
-                    diverged = f"the training loss was {nats} in step {sums.steps} of epoch {epoch}"
+                    diverged = f"the training loss was {nats} in step {within + sums.steps} of epoch {epoch + 1}"
                     break
                 self._schedule.step()
-                self._bench.tell(sums.progress(epoch, options.epochs, self._steps))
+                self._bench.tell(sums.progress(epoch + 1, options.epochs, within + sums.steps, self._steps))
         sums.train_seconds = self._bench.meter.seconds("training") - seconds
         return sums, diverged
+
+    def checkpoint(self, curve: Sequence[Epoch], best: _Best) -> Checkpoint:
+        """All that the next step depends on, and what is known of the steps so far."""
+        state = self._optimizer.state_dict()
+        tensors = {f"trained/{i}": p.detach() for i, p in enumerate(self.trained)}
+        tensors |= {f"optimizer/{i}/{n}": t for i, kept in state["state"].items() for n, t in kept.items()}
+        if best.epoch != self.epoch:  # else they are the trained ones
+            tensors |= {f"best/{i}": weight for i, weight in enumerate(best.weights)}
+        tensors["random/cpu"] = torch.get_rng_state()
+        if self._bench.device.type == "cuda":
+            tensors["random/cuda"] = torch.cuda.get_rng_state(self._bench.device)
+        return Checkpoint(
+            steps=self._done,
+            curve=tuple(curve),
+            best_epoch=best.epoch,
+            best_loss=best.loss if best.epoch else None,
+            schedule={k: v for k, v in self._schedule.state_dict().items() if k != "lr_lambdas"},
+            groups=[{k: v for k, v in group.items() if k != "params"} for group in state["param_groups"]],
+            tensors={name: tensor.cpu() for name, tensor in tensors.items()},
+        )
+
+    @torch.no_grad()
+    def go_on_from(self, there: Checkpoint) -> None:
+        """Stand where the checkpoint stood, to the last bit."""
+        self._done = there.steps
+        for i, weight in there.part("trained").items():
+            self.trained[int(i)].copy_(weight)
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in there.part("optimizer").items():
+            i, _, kind = name.partition("/")
+            state.setdefault(int(i), {})[kind] = tensor
+        groups = [
+            {**kept, "params": group["params"]}
+            for kept, group in zip(there.groups, self._optimizer.state_dict()["param_groups"], strict=True)
+        ]
+        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self._schedule.load_state_dict({**there.schedule, "lr_lambdas": [None] * len(groups)})
+        torch.set_rng_state(there.tensors["random/cpu"])
+        if self._bench.device.type == "cuda":
+            torch.cuda.set_rng_state(there.tensors["random/cuda"], self._bench.device)
 
     def release(self) -> None:
         """Give back the gradients and the optimizer's state, and the model as it was before accelerate had it."""
@@ -151,7 +245,7 @@ class _Trainer:
                 return total
             self._bench.accelerator.backward(nats / scored)
         if self._job.options.clip_norm is not None:
-            self._bench.accelerator.clip_grad_norm_(self._trained, self._job.options.clip_norm)
+            self._bench.accelerator.clip_grad_norm_(self.trained, self._job.options.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad()
         return total
@@ -162,7 +256,7 @@ class _Trainer:
 
 @dataclass
 class _Sums:
-    """The sums of one epoch's training."""
+    """The sums of the training between two validations."""
 
     steps: int = 0
     nats: float = 0.0
@@ -183,14 +277,14 @@ class _Sums:
         """Nats per scored token so far; None before the first, and where it is not finite."""
         return self.nats / self.target_tokens if self.steps and math.isfinite(self.nats) else None
 
-    def progress(self, epoch: int, epochs: int, steps: int) -> Progress:
+    def progress(self, epoch: int, epochs: int, done: int, steps: int) -> Progress:
         speed = self.real_tokens / (time.perf_counter() - self._start)
         return Progress(
-            phase="training", done=self.steps, of=steps, epoch=epoch, epochs=epochs, loss=self.loss,
+            phase="training", done=done, of=steps, epoch=epoch, epochs=epochs, loss=self.loss,
             tokens_per_second=speed,
         )  # fmt: skip
 
-    def as_epoch(self, epoch: int, validation_loss: float | None, evaluation_seconds: float) -> Epoch:
+    def as_epoch(self, epoch: float, validation_loss: float | None, evaluation_seconds: float) -> Epoch:
         return Epoch(
             epoch=epoch,
             steps=self.steps,
@@ -208,11 +302,19 @@ class _Sums:
 class _Best:
     """The weights of the epoch with the lowest validation loss, kept on the CPU; epoch 0 means none yet."""
 
-    epoch: int = 0
+    epoch: float = 0
     loss: float = math.inf
     weights: list[Tensor] = field(default_factory=list)
 
-    def see(self, epoch: int, loss: float, trained: Sequence[nn.Parameter]) -> None:
+    @classmethod
+    def of(cls, there: Checkpoint) -> _Best:
+        """What was best at a checkpoint; its own weights, unless it has others."""
+        if there.best_loss is None:
+            return cls()
+        weights = there.part("best") or there.part("trained")
+        return cls(there.best_epoch, there.best_loss, [weights[str(i)] for i in range(len(weights))])
+
+    def see(self, epoch: float, loss: float, trained: Sequence[nn.Parameter]) -> None:
         if loss < self.loss:
             self.epoch, self.loss = epoch, loss
             self.weights = [p.detach().to("cpu", copy=True) for p in trained]
@@ -227,10 +329,11 @@ def _validate(model: LanguageModel, job: Job, bench: Workbench) -> float:
     return mean_loss(model, job.text.validation, bench, batch_size=job.evaluation_batch_size, phase="validation")
 
 
-def _adamw(trained: Sequence[nn.Parameter], job: Job) -> torch.optim.Optimizer:
+def _adamw(rates: Rates, job: Job) -> torch.optim.Optimizer:
+    groups = [{"params": parameters, "lr": job.learning_rate * multiple} for multiple, parameters in rates]
     # fused: one pass over memory for each step; it exists for these two kinds of device
-    fused = all(p.device.type in {"cpu", "cuda"} for p in trained)
-    return torch.optim.AdamW(trained, lr=job.learning_rate, weight_decay=job.weight_decay, fused=fused)
+    fused = all(p.device.type in {"cpu", "cuda"} for _, parameters in rates for p in parameters)
+    return torch.optim.AdamW(groups, lr=job.learning_rate, weight_decay=job.weight_decay, fused=fused)
 
 
 def _schedule(optimizer: Any, options: TrainingOptions, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
