@@ -29,28 +29,36 @@ Overrides = Annotated[
 RunOption = Annotated[
     Path | None, typer.Option("--run", help="The run directory.", show_default="runs/NAME of the recipe")
 ]
+RunArgument = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
 Retry = Annotated[bool, typer.Option("--retry", help="Run failed trials again.")]
 
 
 @app.command(
     epilog="Examples: tuneoff compare demo · tuneoff compare mine.yaml training.epochs=3 methods.lora.rank=16 --run r16"
+    " · tuneoff compare rank"
 )
 def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption = None, retry: Retry = False) -> None:
-    """Run what is missing of a comparison, and write its report."""
+    """Run what is missing of a comparison or a study, and write its report."""
     from tuneoff import verbs
     from tuneoff.recipe import load_recipe
-    from tuneoff.terminal import print_outcome
+    from tuneoff.terminal import print_outcome, print_study
 
-    directory = run or verbs.RUNS / load_recipe(recipe, overrides or ()).name
+    whole = load_recipe(recipe, overrides or ())
+    directory = run or verbs.RUNS / whole.name
     try:
-        comparison = verbs.compare(recipe, *(overrides or ()), run=directory, retry=retry)
+        if whole.vary:
+            study = verbs.studied(whole, run=directory, retry=retry)
+            print_study(study, directory)
+            comparisons = list(study.comparisons.values())
+        else:
+            comparisons = [verbs.compare(whole, run=directory, retry=retry)]
+            print_outcome(comparisons[0], directory)
     except KeyboardInterrupt:
         options = [*(["--run", str(run)] if run else []), *(["--retry"] if retry else [])]
         again = shlex.join(["tuneoff", "compare", recipe, *(overrides or ()), *options])
         print(f"\nStopped. What was finished is kept in {directory}; to go on: {again}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    print_outcome(comparison, directory)
-    if any(record.status == "failed" for record in comparison.run.records):
+    if any(record.status == "failed" for comparison in comparisons for record in comparison.run.records):
         print("Some trials failed; their reasons are on the page. To try them again: --retry", file=sys.stderr)
         raise typer.Exit(FAILED)
 
@@ -61,22 +69,43 @@ def demo(overrides: Overrides = None, run: RunOption = None, retry: Retry = Fals
     compare("demo", overrides, run, retry)
 
 
-@app.command(epilog="Example: tuneoff plan demo training.epochs=3")
+@app.command(epilog="Examples: tuneoff plan demo training.epochs=3 · tuneoff plan gpt-neo-cnn-dailymail")
 def plan(recipe: RecipeArgument, overrides: Overrides = None) -> None:
-    """Show the trials of a comparison, what each trains, and its steps and tokens, before anything is trained."""
+    """Show what each method trains and goes through, stage by stage in trainings, steps and tokens, before any of it."""
     from tuneoff import verbs
     from tuneoff.terminal import print_plan
 
-    print_plan(verbs.planned(recipe, *(overrides or ())))
+    for name, part in verbs.parts(recipe, *(overrides or ())).items():
+        print_plan(verbs.planned(part), name)
 
 
-@app.command(epilog="Example: tuneoff report runs/demo")
-def report(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
+@app.command(epilog="Examples: tuneoff report runs/demo · tuneoff report runs/fair --against runs/shared-rate")
+def report(
+    run: RunArgument,
+    against: Annotated[
+        Path | None, typer.Option(help="Another run, whose conclusions are set beside this one's.", metavar="RUN")
+    ] = None,
+) -> None:
     """Judge a run's records and write its page, tables and figures again."""
     from tuneoff import verbs
-    from tuneoff.terminal import print_outcome
+    from tuneoff.terminal import print_outcome, print_study
 
-    print_outcome(verbs.report(run), run)
+    if verbs.is_study(run):
+        print_study(verbs.report_study(run), run)
+    else:
+        print_outcome(verbs.report(run, against), run)
+
+
+@app.command(epilog="Example: tuneoff show runs/demo")
+def show(run: RunArgument) -> None:
+    """Print a run's verdict and leaderboard, from its records as they are now."""
+    from tuneoff import verbs
+    from tuneoff.terminal import print_outcome, print_study
+
+    if verbs.is_study(run):
+        print_study(verbs.load_study(run), run)
+    else:
+        print_outcome(verbs.load_comparison(run), run)
 
 
 @app.command(epilog="Examples: tuneoff methods · tuneoff methods --model EleutherAI/gpt-neo-125m")

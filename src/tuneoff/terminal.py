@@ -34,6 +34,7 @@ from tuneoff.trial import Record, Trial
 if TYPE_CHECKING:
     from tuneoff.comparison import Comparison
     from tuneoff.plan import Stage
+    from tuneoff.study import Study
     from tuneoff.verbs import Planned, Trains
 
 
@@ -160,9 +161,30 @@ def print_outcome(comparison: Comparison, directory: Path) -> None:
     console.print(f"\nPage: {(directory / 'report' / 'index.html').resolve()}", markup=False, soft_wrap=True)
 
 
-def print_plan(planned: Planned) -> None:
+def print_study(study: Study, directory: Path) -> None:
+    """Each method along the knob, with what it scored and cost, and where the page is."""
+    from tuneoff.comparison import COSTS, METRICS
+    from tuneoff.report.words import cost_in_words, interval_in_words, score_in_words
+
+    assert study.recipe.vary is not None, "a study varies something"
+    console = Console(highlight=False)
+    shown = [c for c in COSTS if c.name in ("trainable", "train_seconds", "training_memory")]
+    table = _table(study.recipe.vary.knob, "method", METRICS[0].title, "95 %", *(cost.title for cost in shown))
+    for label, line in study.lines.items():
+        for point in line:
+            score = point.row.scores[METRICS[0].name]
+            costs = [cost_in_words(c, point.row.costs[c.name]) if c.name in point.row.costs else "" for c in shown]
+            cells = (str(point.value), label, score_in_words(METRICS[0], score.mean),
+                     interval_in_words(METRICS[0], score), *costs)  # fmt: skip
+            table.add_row(*map(Text, cells))
+    console.print(table)
+    console.print(f"Page: {(directory / 'report' / 'index.html').resolve()}", markup=False, soft_wrap=True)
+
+
+def print_plan(planned: Planned, title: str) -> None:
     """Each method with what it trains, and below it its stages with their work."""
     console = Console(highlight=False)
+    console.print(title, style="bold", markup=False)
     table = _table("", "trainings", "steps", "tokens", "scored")
     for label, (trainable, total) in planned.parameters.items():
         share = (

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from tuneoff.comparison import Comparison, judge
+from tuneoff.errors import RecipeError, RunError
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.options import ModelOptions
 from tuneoff.plan import Stage, stages, wanted
 from tuneoff.progress import Watch
 from tuneoff.recipe import Recipe, load_recipe, overridden
-from tuneoff.runs import RunDirectory
+from tuneoff.runs import RunDirectory, write_whole
+from tuneoff.study import Study, study_of
+from tuneoff.variants import variants
 
 if TYPE_CHECKING:
     from tuneoff.models.parameters import Trained
 
 RUNS = Path("runs")
+STUDY, VALUES = "study.yaml", "values"
 
 
 def compare(
@@ -42,21 +48,66 @@ def compare(
         TuneoffError: something in the recipe, the data, the model or the run directory needs the user's hand.
         KeyboardInterrupt: handed on; what was recorded stays, and the same call goes on from there.
     """
+    whole = _recipe(recipe, overrides)
+    if whole.vary:
+        raise RecipeError(f"{whole.name} varies {whole.vary.knob}, and is not one comparison: use tuneoff.studied.")
+    directory = RunDirectory(Path(run) if run else RUNS / whole.name)
+    with _followed_by(watch) as follower:
+        return _compare(whole, directory, follower, retry=retry)
+
+
+def studied(
+    recipe: Recipe | Mapping[str, Any] | str | Path,
+    *overrides: str,
+    run: str | Path | None = None,
+    watch: Watch | None = None,
+    retry: bool = False,
+) -> Study:
+    """Run what is missing of a study, a recipe with `vary`, and write its report; see `compare` for the arguments.
+
+    Its comparisons are run directories of their own, in the folder `values` of the study's.
+    """
+    whole = _recipe(recipe, overrides)
+    parts = variants(whole)
+    root = Path(run) if run else RUNS / whole.name
+    if (root / "recipe.yaml").exists():
+        raise RunError(f"{root} is the run of one comparison. Give this study a directory of its own with --run.")
+    for name, part in parts.items():
+        RunDirectory(root / VALUES / name).require_fits(part)
+    write_whole(root / STUDY, yaml.safe_dump(whole.written(), sort_keys=False, allow_unicode=True))
+    with _followed_by(watch) as follower:
+        for name, part in parts.items():
+            _compare(part, RunDirectory(root / VALUES / name), follower, retry=retry)
+            study = report_study(root)
+    return study
+
+
+def parts(recipe: Recipe | Mapping[str, Any] | str | Path, *overrides: str) -> Mapping[str, Recipe]:
+    """The comparisons that a recipe stands for, by name: itself, or a study's."""
+    whole = _recipe(recipe, overrides)
+    return variants(whole) if whole.vary else {whole.name: whole}
+
+
+def _compare(recipe: Recipe, directory: RunDirectory, watch: Watch, *, retry: bool) -> Comparison:
     from tuneoff.engines.here import run_missing
     from tuneoff.environment import environment
     from tuneoff.preparation import prepare
+
+    directory.require_fits(recipe)
+    preparation = prepare(recipe)
+    directory.require_same_setting(preparation.setting)
+    with directory.held():
+        directory.begin(recipe, environment(), preparation.text.summary)
+        run_missing(recipe, preparation, directory, watch, retry=retry)
+        return report(directory.path)
+
+
+@contextlib.contextmanager
+def _followed_by(watch: Watch | None) -> Iterator[Watch]:
     from tuneoff.terminal import following
 
-    whole = _recipe(recipe, overrides)
-    directory = RunDirectory(Path(run) if run else RUNS / whole.name)
-    directory.require_fits(whole)
     with contextlib.nullcontext(watch) if watch else following() as follower:
-        preparation = prepare(whole)
-        directory.require_same_setting(preparation.setting)
-        with directory.held():
-            directory.begin(whole, environment(), preparation.text.summary)
-            run_missing(whole, preparation, directory, follower, retry=retry)
-            return report(directory.path)
+        yield follower
 
 
 def load_comparison(run: str | Path) -> Comparison:
@@ -69,11 +120,47 @@ def load_comparison(run: str | Path) -> Comparison:
     return judge(replace(whole, records=wanted(whole.recipe, whole.records)))
 
 
-def report(run: str | Path) -> Comparison:
-    """Write a run directory's report again, from its records alone."""
+def is_study(run: str | Path) -> bool:
+    """Whether a directory is a study's, and not one comparison's."""
+    return (Path(run) / STUDY).is_file()
+
+
+def load_study(run: str | Path) -> Study:
+    """What a study's directory holds, also half a study's.
+
+    Raises:
+        RunError: it is no study's directory, or a file in it cannot be read.
+    """
+    root = Path(run)
+    try:
+        recipe = Recipe.read(yaml.safe_load((root / STUDY).read_text("utf-8")))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise RunError(f"{root / STUDY} cannot be read: {error}") from error
+    there = [name for name in variants(recipe) if any((root / VALUES / name).glob("trials/*/record.json"))]
+    return study_of(recipe, {name: load_comparison(root / VALUES / name) for name in there})
+
+
+def report(run: str | Path, against: str | Path | None = None) -> Comparison:
+    """Write a run directory's report again, from its records alone.
+
+    Args:
+        against: another run, whose conclusions the page sets beside this one's.
+    """
+    from tuneoff.report.page import write_report
+
     comparison = load_comparison(run)
-    comparison.report(RunDirectory(Path(run)).report)
+    other = load_comparison(against) if against else None
+    write_report(comparison, RunDirectory(Path(run)).report, against=other)
     return comparison
+
+
+def report_study(run: str | Path) -> Study:
+    """Write a study's page and figures again; those of its comparisons stay as they are."""
+    from tuneoff.report.study import write_study
+
+    study = load_study(run)
+    write_study(study, Path(run) / "report")
+    return study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,9 @@ def unrelated_text(tokenizer: PreTrainedTokenizerBase, passages: int, max_tokens
         passages: how many.
         max_tokens: of a passage, if fewer than `PASSAGE_TOKENS`.
     """
-    from datasets import Dataset
     from pydoc_data.topics import topics
+
+    from datasets import Dataset
 
     length = min(PASSAGE_TOKENS, max_tokens)
     whole = "\n\n".join(" ".join(topics[name].split()) for name in sorted(topics))

@@ -26,7 +26,6 @@ from tuneoff.training.options import TrainingOptions
 from tuneoff.trial import Epoch
 from tuneoff.workbench import Workbench
 
-
 Rates = Sequence[tuple[float, list[nn.Parameter]]]  # multiples of the learning rate, and who is trained with each
 
 
