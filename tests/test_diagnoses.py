@@ -2,8 +2,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from tests.report.synthetic import altered, made_up_curve, synthetic_data, synthetic_run, with_records
+from tests.report.synthetic_search import SEARCHED, searched_comparison
 from tuneoff.comparison import Comparison, judge
 from tuneoff.data import DataSummary
 from tuneoff.diagnoses import Diagnosis, diagnose
@@ -38,6 +40,15 @@ def with_training_memory(run: Run, memory: Memory) -> Comparison:
     )
 
 
+def with_scores(run: Run, label: str, **scores: float) -> Comparison:
+    """The run's comparison with more scores in the records of one label, a double underscore being a slash."""
+    named = {name.replace("__", "/"): score for name, score in scores.items()}
+    return with_records(
+        run,
+        [r.model_copy(update={"scores": {**r.scores, **named}}) if r.trial.label == label else r for r in run.records],
+    )
+
+
 def echoing_the_base(run: Run, label: str) -> Comparison:
     base = next(r for r in run.records if r.trial.label == "base")
     return altered(run, label, predictions=base.predictions)
@@ -62,6 +73,10 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
     "still improving": lambda run: altered(run, "lora", best_epoch=4),
     "never improved": lambda run: altered(run, "lora", curve=made_up_curve([3.0, 3.9, 3.8, 3.1, 3.6], [3.0] * 5)),
     "without effect": lambda run: echoing_the_base(run, "lora"),
+    "forgets": lambda run: with_scores(
+        with_scores(run, "base", unrelated__loss=3.0).run, "full", unrelated__loss=3.25
+    ),
+    "overfits": lambda run: with_scores(run, "full", train__loss=1.9, validation__loss=2.68),
     "tied embedding": lambda run: altered(run, "last-layer", facts={"tied": True}),
 }  # fmt: skip
 
@@ -123,3 +138,75 @@ def test_without_the_untouched_model_no_effect_can_be_missed(healthy: Run) -> No
     comparison = echoing_the_base(healthy, "lora")
     alone = with_records(comparison.run, [r for r in comparison.run.records if r.trial.label != "base"])
     assert not found(alone, "without effect")
+
+
+def test_what_was_forgotten_is_said_against_the_untouched_model(healthy: Run) -> None:
+    (forgets,) = found(CAUSES["forgets"](healthy), "forgets")
+    assert "3.250 nats per token, the untouched model's 3.000" in forgets.text
+
+
+def test_a_little_forgetting_needs_no_word(healthy: Run) -> None:
+    untouched = with_scores(healthy, "base", unrelated__loss=3.0)
+    assert diagnose(with_scores(untouched.run, "full", unrelated__loss=3.05)) == ()
+
+
+@pytest.fixture(scope="module")
+def searched() -> Comparison:
+    """Every kind of search: one in order, two with a try that diverged, one whose range was widened."""
+    return searched_comparison()
+
+
+def test_a_search_in_order_needs_no_word(searched: Comparison) -> None:
+    assert [diagnosis.kind for diagnosis in diagnose(searched) if diagnosis.label == "last-layer"] == []
+
+
+def test_a_widened_range_is_said_with_both_ranges_and_how_to_search_all_of_it(searched: Comparison) -> None:
+    (widened,) = found(searched, "range widened")
+    assert widened.label == "soft-prompt"
+    assert "1e-3 to 0.3, so 3 tries of 12" in widened.text
+    assert "search.spaces.soft-prompt.learning_rate={low: 1.0e-03, high: 3.0e+00}" in widened.text
+
+
+def test_tries_without_a_score_are_counted_with_the_rate_they_begin_at(searched: Comparison) -> None:
+    lora, full = found(searched, "tries without a score")
+    assert (lora.label, full.label) == ("lora", "full")
+    assert lora.text.startswith("1 of 12 tries diverged, at learning rates from 2.42e-3 on.")
+
+
+def test_a_best_rate_on_the_edge_is_said_with_the_range_to_search_next() -> None:
+    spaces = {"lora": {"learning_rate": {"low": 1e-6, "high": 1e-4}}}
+    comparison = searched_comparison(methods={"base": {}, "lora": {}}, widen=False, spaces=spaces)
+    (edge,) = found(comparison, "best rate on the edge")
+    assert "is the highest that was tried, so a better one may lie beyond" in edge.text
+    assert "search.spaces.lora.learning_rate={low: 1.0e-06, high: 1.0e-03}" in edge.text
+
+
+def test_a_range_in_a_cure_is_one_that_yaml_reads_as_numbers(searched: Comparison) -> None:
+    (widened,) = found(searched, "range widened")
+    _, _, value = widened.text.rstrip(".").partition("learning_rate=")
+    assert yaml.safe_load(value) == {"low": 0.001, "high": 3.0}
+
+
+def test_a_search_in_which_all_diverged_chose_nothing() -> None:
+    spaces = {"lora": {"learning_rate": {"low": 1e-2, "high": 1e-1}}}
+    comparison = searched_comparison(methods={"base": {}, "full": {}, "lora": {}}, spaces=spaces)
+    (lost,) = [d for d in found(comparison, "tries without a score") if d.label == "lora"]
+    assert "nothing was chosen, and nothing confirmed" in lost.text
+    assert not found(comparison, "not run yet")
+
+
+def test_a_method_that_was_not_searched_among_others_that_were_is_named() -> None:
+    fixed = {"method": "last-layer", "learning_rate": 1e-3}
+    comparison = searched_comparison(methods={**SEARCHED, "fixed": fixed}, configurations=4)
+    (left_out,) = found(comparison, "not searched")
+    assert left_out.text.startswith("fixed was trained as the recipe says")
+
+
+def test_an_adaptive_sampler_is_told_to_cost_the_curves_by_budget() -> None:
+    comparison = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4, sampler="tpe")
+    (adaptive,) = found(comparison, "adaptive sampler")
+    assert "search.sampler=quasi-random" in adaptive.text
+
+
+def test_rates_that_searches_chose_alike_are_nobodys_mistake(searched: Comparison) -> None:
+    assert not found(searched, "shared learning rate")

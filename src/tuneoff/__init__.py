@@ -13,20 +13,24 @@ if TYPE_CHECKING:
     from tuneoff.errors import TuneoffError
     from tuneoff.methods import METHODS, Method
     from tuneoff.recipe import Recipe, copy_recipe, load_recipe, shipped_recipes
-    from tuneoff.verbs import compare, load_comparison, planned, trained
+    from tuneoff.study import Study
+    from tuneoff.verbs import compare, load_comparison, load_study, planned, studied, trained
 
 _HOME = {
     "METHODS": "tuneoff.methods",
     "Comparison": "tuneoff.comparison",
     "Method": "tuneoff.methods",
     "Recipe": "tuneoff.recipe",
+    "Study": "tuneoff.study",
     "TuneoffError": "tuneoff.errors",
     "compare": "tuneoff.verbs",
     "copy_recipe": "tuneoff.recipe",
     "load_comparison": "tuneoff.verbs",
     "load_recipe": "tuneoff.recipe",
+    "load_study": "tuneoff.verbs",
     "planned": "tuneoff.verbs",
     "shipped_recipes": "tuneoff.recipe",
+    "studied": "tuneoff.verbs",
     "trained": "tuneoff.verbs",
 }
 
@@ -35,13 +39,16 @@ __all__ = [
     "Comparison",
     "Method",
     "Recipe",
+    "Study",
     "TuneoffError",
     "compare",
     "copy_recipe",
     "load_comparison",
     "load_recipe",
+    "load_study",
     "planned",
     "shipped_recipes",
+    "studied",
     "trained",
 ]
 

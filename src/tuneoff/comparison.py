@@ -4,14 +4,25 @@ Nothing here trains, reads a clock or opens a file, so that a comparison can be 
 time, also from half a run.
 """
 
+from __future__ import annotations
+
+import itertools
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
+from typing import Literal
+
+import numpy as np
 
 from tuneoff.errors import UnequalSettingsError
-from tuneoff.evaluation.statistics import Estimate, ratio_of_sums
+from tuneoff.judging.noise import Apart, Estimate, Scored, estimate, holm, randomisation_p
+from tuneoff.judging.options import VerdictOptions
+from tuneoff.judging.verdict import Verdict, verdict_of
 from tuneoff.runs import Run
+from tuneoff.search.history import Search, searches_of
 from tuneoff.trial import Costs, Memory, Prediction, Record, Setting
 
 
@@ -86,6 +97,7 @@ COSTS = (
         name="evaluation_memory", title="Peak memory, evaluation", unit="bytes", of=lambda c: _peak(c.evaluation_memory)
     ),
     Cost(name="adapter_bytes", title="Size of its files", unit="bytes", of=lambda c: c.adapter_bytes),
+    Cost(name="context_tokens", title="Context taken", unit="tokens", of=lambda c: c.context_tokens),
     Cost(name="prefill_ms", title="Prefill", unit="ms", of=lambda c: c.inference.prefill_ms if c.inference else None),
     Cost(
         name="token_ms", title="Each new token", unit="ms", of=lambda c: c.inference.token_ms if c.inference else None
@@ -111,7 +123,7 @@ class Row:
 
     label: str
     method: str
-    records: tuple[Record, ...]
+    records: tuple[Record, ...]  # of its confirmed trials; those of its search are in `Comparison.searches`
     scores: Mapping[str, Estimate]  # by metric name, on the test split
     costs: Mapping[str, float]  # by cost name, mean over seeds; a cost that does not apply is absent
 
@@ -120,20 +132,33 @@ class Row:
         """The trials that came to a score."""
         return tuple(r for r in self.records if r.status == "done")
 
-
-@dataclass(frozen=True, kw_only=True)
-class Lead:
-    """How far the best row by a metric is ahead of another, paired over test examples, in the metric's unit."""
-
-    metric: Metric
-    best: Row
-    other: Row
-    difference: Estimate  # positive: the best is better, whatever the metric's direction
+    def mean_score(self, name: str) -> float | None:
+        """The mean over seeds of a score of the records, such as "train/loss"; None where one lacks it."""
+        values = [record.scores.get(name) for record in self.finished]
+        there = [value for value in values if value is not None]
+        return fmean(there) if there and len(there) == len(values) else None
 
     @property
-    def beyond_noise(self) -> bool:
-        """Whether the interval leaves zero out. On one seed this speaks of these trainings, not of the methods."""
-        return self.difference.low > 0
+    def overfitting(self) -> float | None:
+        """The loss on examples that were trained on less that on validation, in nats: far below zero is by heart."""
+        train, validation = self.mean_score("train/loss"), self.mean_score("validation/loss")
+        return None if train is None or validation is None else train - validation
+
+
+Decision = Literal["different", "equal", "open"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two methods by one metric, paired over test examples, with the luck of seeds as a second source of noise."""
+
+    metric: Metric
+    better: Row
+    other: Row
+    difference: Estimate  # positive: `better` is better, whatever the metric's direction
+    p: float  # of no difference, after Holm's correction over all pairs by the metric
+    decision: Decision
+    apart: Apart = field(repr=False)  # what further seeds or examples would change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,13 +174,45 @@ class Comparison:
         scored = [row for row in self.rows if metric.name in row.scores]
         return tuple(sorted(scored, key=lambda row: row.scores[metric.name].mean, reverse=metric.higher_is_better))
 
-    def lead(self, metric: Metric, other: Row | None = None) -> Lead | None:
-        """The best row's lead over `other`, or over the runner-up; None where there is nobody to lead."""
-        best, *rest = self.ranked(metric) or (None,)
-        other = other or (rest[0] if rest else None)
-        if best is None or other is None or other is best:
-            return None
-        return Lead(metric=metric, best=best, other=other, difference=_difference(best, other, metric))
+    def pairs(self, metric: Metric) -> tuple[Pair, ...]:
+        """Every two methods with a score, once, the better one first; best pairs first."""
+        return self._pairs[metric.name]
+
+    def pair(self, metric: Metric, a: Row, b: Row) -> Pair:
+        """The two of them."""
+        return next(pair for pair in self.pairs(metric) if {pair.better.label, pair.other.label} == {a.label, b.label})
+
+    @cached_property
+    def _pairs(self) -> dict[str, tuple[Pair, ...]]:
+        return {metric.name: _pairs_by(metric, self.ranked(metric), self.run.recipe.verdict) for metric in METRICS}
+
+    def verdict(self, metric: Metric) -> Verdict:
+        """Who won by a metric, if anybody did.
+
+        Raises:
+            ValueError: no method has a score by it.
+        """
+        return verdict_of(self, metric)
+
+    def front(self, metric: Metric, cost: Cost) -> frozenset[str]:
+        """The labels that nothing beats in quality and cost together; the untouched model, which costs nothing to
+        train, is left out."""
+        there = [row for row in self.ranked(metric) if cost.name in row.costs and row is not self.base]
+        return frozenset(row.label for row in there if not any(self._beats(o, row, metric, cost) for o in there))
+
+    def _beats(self, one: Row, other: Row, metric: Metric, cost: Cost) -> bool:
+        """Better beyond noise and not dearer, or shown to be equal and cheaper."""
+        if one is other:
+            return False
+        pair, dearer = self.pair(metric, one, other), _dearness(one, cost) - _dearness(other, cost)
+        if pair.decision == "different":
+            return pair.better is one and dearer <= 0
+        return pair.decision == "equal" and dearer < 0
+
+    @cached_property
+    def searches(self) -> Mapping[str, Search]:
+        """What was tried for each method, by label; empty without a search."""
+        return searches_of(self.run.recipe, self.run.records)
 
     @property
     def best(self) -> Row | None:
@@ -166,6 +223,12 @@ class Comparison:
     def base(self) -> Row | None:
         """The untouched model's row: the one that trained nothing."""
         return next((row for row in self.rows if row.costs.get("trainable") == 0), None)
+
+    def forgetting(self, row: Row) -> float | None:
+        """Nats per token that unrelated text became harder by; None where it was not measured."""
+        tuned = row.mean_score("unrelated/loss")
+        untouched = self.base.mean_score("unrelated/loss") if self.base else None
+        return None if tuned is None or untouched is None else tuned - untouched
 
     def table(self) -> str:
         """The leaderboard in Markdown."""
@@ -184,15 +247,16 @@ class Comparison:
 
 
 def judge(run: Run) -> Comparison:
-    """Rank the methods whose trials have a record in `run`.
+    """Rank the methods whose confirmed trials have a record in `run`.
 
     Raises:
         UnequalSettingsError: two trials differ in base model, data, training, precision or device.
     """
-    records = run.records
-    setting = _the_setting(records)
-    labels = dict.fromkeys(record.trial.label for record in records)
-    rows = [_row(label, [r for r in records if r.trial.label == label]) for label in labels]
+    setting = _the_setting(run.records)
+    confirmed = [record for record in run.records if record.trial.stage == "confirm"]
+    labels = dict.fromkeys(record.trial.label for record in confirmed)
+    confidence = run.recipe.verdict.confidence
+    rows = [_row(label, [r for r in confirmed if r.trial.label == label], confidence) for label in labels]
     first = METRICS[0]
     rows.sort(key=lambda row: row.scores[first.name].mean if row.scores else float("-inf"), reverse=True)
     return Comparison(run=run, setting=setting, rows=tuple(rows))
@@ -212,40 +276,74 @@ def _the_setting(records: Sequence[Record]) -> Setting:
     )
 
 
-def _row(label: str, records: list[Record]) -> Row:
+def _row(label: str, records: list[Record], confidence: float) -> Row:
     finished = [r for r in records if r.status == "done"]
-    scores = {metric.name: _estimate(finished, metric) for metric in METRICS} if finished else {}
     paid = finished or records  # a training that diverged at once would make its method look cheap
     spent = {cost.name: [v for r in paid if r.costs and (v := cost.of(r.costs)) is not None] for cost in COSTS}
     return Row(
         label=label,
         method=records[0].trial.method,
         records=tuple(records),
-        scores=scores,
+        scores={m.name: estimate(scored(finished, m), confidence) for m in METRICS} if finished else {},
         costs={name: fmean(values) for name, values in spent.items() if values},
     )
 
 
-def _estimate(records: Sequence[Record], metric: Metric) -> Estimate:
-    numerators, denominators = _sums(records, metric)
-    return ratio_of_sums(numerators, denominators)
-
-
-def _difference(best: Row, other: Row, metric: Metric) -> Estimate:
-    ours, counts = _sums(best.finished, metric)
-    theirs, _ = _sums(other.finished, metric)
-    sign = 1 if metric.higher_is_better else -1
-    return ratio_of_sums(
-        [sign * (a - b) for a, b in zip(ours, theirs, strict=True)],
-        counts,
+def scored(records: Sequence[Record], metric: Metric) -> Scored:
+    """The test answers of one method's trainings as an array, seed by example."""
+    answers = [sorted(record.predictions, key=lambda p: p.row) for record in records]
+    return Scored(
+        np.array([[metric.numerator(p) for p in of_seed] for of_seed in answers]),
+        np.array([metric.denominator(p) for p in answers[0]], dtype=float),
+        stream=zlib.crc32(records[0].trial.label.encode()),
     )
 
 
-def _sums(records: Sequence[Record], metric: Metric) -> tuple[list[float], list[float]]:
-    """Each test example's numerator and denominator, the mean over seeds, in the order of the test split."""
-    by_example = zip(*(sorted(r.predictions, key=lambda p: p.row) for r in records), strict=True)
-    examples = list(by_example)
-    return (
-        [fmean(metric.numerator(p) for p in example) for example in examples],
-        [fmean(metric.denominator(p) for p in example) for example in examples],
+def _pairs_by(metric: Metric, rows: Sequence[Row], options: VerdictOptions) -> tuple[Pair, ...]:
+    """All pairs at once, since Holm's correction and the random swappings are shared."""
+    both = list(itertools.combinations(rows, 2))
+    if not both:
+        return ()
+    by_label = {row.label: scored(row.finished, metric) for row in rows}
+    apart = [Apart(by_label[a.label], by_label[b.label]) for a, b in both]
+    randomised = randomisation_p(np.array([one.differences_E for one in apart]))
+    # the larger of two: one knows nothing of seeds, the other takes the noise for normal
+    ps = holm([max(float(p), one.p_of_t) for p, one in zip(randomised, apart, strict=True)])
+    found = zip(both, apart, ps, strict=True)
+    return tuple(_pair(metric, better, other, one, p, options) for (better, other), one, p in found)
+
+
+def _pair(metric: Metric, better: Row, other: Row, apart: Apart, p: float, options: VerdictOptions) -> Pair:
+    low, high = apart.interval(options.confidence)
+    mean = apart.mean
+    if not metric.higher_is_better:
+        mean, low, high = -mean, -high, -low
+    difference = Estimate(
+        mean=mean, low=low, high=high, examples=apart.ours.examples, seeds=min(apart.ours.seeds, apart.theirs.seeds)
     )
+    return Pair(
+        metric=metric,
+        better=better,
+        other=other,
+        difference=difference,
+        p=p,
+        decision=decide(difference, p, margin_of(metric, options), options.confidence),
+        apart=apart,
+    )
+
+
+def margin_of(metric: Metric, options: VerdictOptions) -> float:
+    """The difference by that metric below which nothing matters in practice."""
+    return options.margin_loss if metric.name == "loss" else options.margin_rouge
+
+
+def decide(difference: Estimate, p: float, margin: float, confidence: float) -> Decision:
+    """Different: beyond noise by interval and by p-value, and large enough to matter. Equal: whatever the noise
+    hides is too small to matter. Open: neither is shown."""
+    if difference.low > 0 and p < 1 - confidence and difference.mean >= margin:
+        return "different"
+    return "equal" if -margin <= difference.low and difference.high <= margin else "open"
+
+
+def _dearness(row: Row, cost: Cost) -> float:
+    return -row.costs[cost.name] if cost.higher_is_better else row.costs[cost.name]

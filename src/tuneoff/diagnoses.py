@@ -8,8 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tuneoff.comparison import Comparison, Row
+from tuneoff.report.knobs import ends_of, span_in_words
+from tuneoff.report.searched import is_in_vain
 from tuneoff.report.words import counted, listed, rate_in_words, share_in_words
+from tuneoff.search.draws import ADAPTIVE
+from tuneoff.search.halving import RATE
+from tuneoff.search.history import Search
 from tuneoff.trial import Record
+
+FORGOTTEN = 0.1  # nats per token of unrelated text, above the untouched model
+OVERFITTED = 0.5  # nats per target token between examples that were trained on and validation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +32,9 @@ class Diagnosis:
 def diagnose(comparison: Comparison) -> tuple[Diagnosis, ...]:
     """Everything that there is to say, what concerns all methods first."""
     every = [diagnosis for look in WHOLE for diagnosis in look(comparison)]
+    searched = [found for search in comparison.searches.values() for look in SEARCHES for found in look(search)]
     each = [diagnosis for row in comparison.rows for look in ROWS for diagnosis in look(comparison, row)]
-    return (*every, *each)
+    return (*every, *searched, *each)
 
 
 def _seeds(comparison: Comparison) -> Iterator[Diagnosis]:
@@ -48,7 +57,8 @@ def _seeds(comparison: Comparison) -> Iterator[Diagnosis]:
 
 def _missing(comparison: Comparison) -> Iterator[Diagnosis]:
     there = {row.label for row in comparison.rows}
-    missing = [label for label in comparison.run.recipe.methods if label not in there]
+    in_vain = {label for label, search in comparison.searches.items() if is_in_vain(search)}
+    missing = [label for label in comparison.run.recipe.methods if label not in there | in_vain]
     if missing:
         yield Diagnosis(
             label=None,
@@ -61,6 +71,8 @@ def _missing(comparison: Comparison) -> Iterator[Diagnosis]:
 def _shared_rate(comparison: Comparison) -> Iterator[Diagnosis]:
     by_rate: dict[float, list[Row]] = {}
     for row in filter(_trains, comparison.rows):
+        if row.label in comparison.searches:
+            continue  # it has this rate by its own search, and so by chance
         by_rate.setdefault(_rate(row.records[0]), []).append(row)
     for rate, rows in by_rate.items():
         if len({row.method for row in rows}) > 1:
@@ -129,7 +141,7 @@ def _duplicates(comparison: Comparison) -> Iterator[Diagnosis]:
 
 
 def _whole_head(comparison: Comparison) -> Iterator[Diagnosis]:
-    if any(record.facts.get("split_head") is False for record in comparison.run.records):
+    if any(record.facts.get("split_head") is False for row in comparison.rows for record in row.records):
         yield Diagnosis(
             label=None,
             kind="head not split",
@@ -140,13 +152,85 @@ def _whole_head(comparison: Comparison) -> Iterator[Diagnosis]:
 
 
 def _memory(comparison: Comparison) -> Iterator[Diagnosis]:
-    costs = [record.costs for record in comparison.run.records if record.costs]
+    costs = [record.costs for row in comparison.rows for record in row.records if record.costs]
     if any(c.training_memory is not None and not c.training_memory.reset for c in costs):
         yield Diagnosis(
             label=None,
             kind="memory not reset",
             text="This system cannot restart its memory high-water mark, so a peak may be that of an earlier phase or "
             "trial. Compare memory on Linux or on a GPU, or run each method in a run directory of its own.",
+        )
+
+
+def _not_searched(comparison: Comparison) -> Iterator[Diagnosis]:
+    left_out = [row.label for row in comparison.rows if _trains(row) and row.label not in comparison.searches]
+    if comparison.searches and left_out:
+        spaces = "search.spaces.LABEL.learning_rate={low: 1.0e-5, high: 1.0e-3}"
+        yield Diagnosis(
+            label=None,
+            kind="not searched",
+            text=f"{listed(left_out)} {'was' if len(left_out) == 1 else 'were'} trained as the recipe says, while the "
+            f"others were searched, so the effort was not equal. Leave a knob open, or give one a range: {spaces}.",
+        )
+
+
+def _adaptive(comparison: Comparison) -> Iterator[Diagnosis]:
+    options = comparison.run.recipe.search
+    if options and options.sampler in ADAPTIVE:
+        yield Diagnosis(
+            label=None,
+            kind="adaptive sampler",
+            text=f"The sampler {options.sampler} learns from its earlier tries, so they are not alike, and what a "
+            "smaller budget would have found cannot be estimated without bias: that curve is not drawn. "
+            "It is with search.sampler=quasi-random.",
+        )
+
+
+def _on_the_edge(search: Search) -> Iterator[Diagnosis]:
+    if search.on_edge and search.chosen:
+        low, high = ends_of(search.widened[RATE])
+        widened = ", even after its range was widened" if _was_widened(search) else ""
+        wider = (low / 10, high) if search.on_edge == "low" else (low, 10 * high)
+        yield Diagnosis(
+            label=search.label,
+            kind="best rate on the edge",
+            text=f"The chosen learning rate, {rate_in_words(search.chosen.values[RATE])}, is the "
+            f"{'lowest' if search.on_edge == 'low' else 'highest'} that was tried{widened}, so a better one may lie "
+            f"beyond. Search on in a run of its own: search.spaces.{search.label}.learning_rate={_range(*wider)}.",
+        )
+
+
+def _widened(search: Search) -> Iterator[Diagnosis]:
+    if _was_widened(search):
+        declared, whole = span_in_words(search.space[RATE]), span_in_words(search.widened[RATE])
+        more = counted(sum(one.widened for one in search.tries), "try", "tries")
+        wider = _range(*ends_of(search.widened[RATE]))
+        yield Diagnosis(
+            label=search.label,
+            kind="range widened",
+            text=f"The best of its first draws lay at the end of its range, {declared}, so {more} of "
+            f"{len(search.tries)} went beyond it; searched were {whole} in all. For as close a look as the others had, "
+            f"spread all over the wider range: search.spaces.{search.label}.learning_rate={wider}.",
+        )
+
+
+def _lost(search: Search) -> Iterator[Diagnosis]:
+    lost = [one for one in search.tries if one.scores[-1] is None]
+    if lost:
+        statuses = dict.fromkeys(one.records[-1].status for one in lost)
+        least = rate_in_words(min(one.hyperparameters[RATE] for one in lost))
+        yield Diagnosis(
+            label=search.label,
+            kind="tries without a score",
+            text=f"{len(lost)} of {counted(len(search.tries), 'try', 'tries')} {' or '.join(statuses)}, at learning "
+            f"rates from {least} on. "
+            + (
+                "So nothing was chosen, and nothing confirmed. Search lower rates: "
+                f"search.spaces.{search.label}.learning_rate."
+                if is_in_vain(search)
+                else "They were paid for like the others and count as worse than any score. "
+                "If they are many, end its range below that rate."
+            ),
         )
 
 
@@ -167,15 +251,15 @@ def _broken(_: Comparison, row: Row) -> Iterator[Diagnosis]:
 def _stopped_early(_: Comparison, row: Row) -> Iterator[Diagnosis]:
     for record in row.finished:
         options = record.trial.setting.training
-        if record.stopped_early and record.curve:
+        if record.stopped_early and record.best_epoch is not None:
             patience = options.patience or 0
             waited = f"{counted(patience, 'epoch')} brought no better validation loss"
             yield Diagnosis(
                 label=row.label,
                 kind="stopped early",
-                text=f"{_of_seed(row, record)}Stopped after epoch {_last(record)} of {options.epochs}, since {waited}; "
-                f"the weights of epoch {record.best_epoch} are kept. If others needed all epochs, lower its learning "
-                f"rate, now {_said_rate(record)}, or raise training.patience.",
+                text=f"{_of_seed(row, record)}Stopped after epoch {_last(record):g} of {options.epochs}, since "
+                f"{waited}; the weights of epoch {record.best_epoch:g} are kept. If others needed all epochs, lower "
+                f"its learning rate, now {_said_rate(record)}, or raise training.patience.",
             )
 
 
@@ -223,6 +307,29 @@ def _without_effect(comparison: Comparison, row: Row) -> Iterator[Diagnosis]:
             )
 
 
+def _forgets(comparison: Comparison, row: Row) -> Iterator[Diagnosis]:
+    forgotten, now = comparison.forgetting(row), row.mean_score("unrelated/loss")
+    if forgotten is not None and now is not None and forgotten > FORGOTTEN:
+        yield Diagnosis(
+            label=row.label,
+            kind="forgets",
+            text=f"On text unrelated to the data its loss is {now:.3f} nats per token, the untouched model's "
+            f"{now - forgotten:.3f}. What it was taught took the place of something else. If the model is to do more "
+            "than this, lower its learning rate, train for fewer epochs, or choose a method that trains less.",
+        )
+
+
+def _overfits(_: Comparison, row: Row) -> Iterator[Diagnosis]:
+    seen, unseen = row.mean_score("train/loss"), row.mean_score("validation/loss")
+    if _trains(row) and seen is not None and unseen is not None and unseen - seen > OVERFITTED:
+        yield Diagnosis(
+            label=row.label,
+            kind="overfits",
+            text=f"Its loss is {seen:.3f} on examples that it was trained on and {unseen:.3f} on validation: it learns "
+            "the train split by heart. Add examples, train for fewer epochs, or choose a method that trains less.",
+        )
+
+
 def _tied(_: Comparison, row: Row) -> Iterator[Diagnosis]:
     if any(record.facts.get("tied") is True for record in row.records):
         yield Diagnosis(
@@ -234,11 +341,12 @@ def _tied(_: Comparison, row: Row) -> Iterator[Diagnosis]:
 
 
 WHOLE: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
-    _seeds, _missing, _shared_rate, _cuts, _left_out, _duplicates, _whole_head, _memory,
+    _seeds, _missing, _shared_rate, _not_searched, _adaptive, _cuts, _left_out, _duplicates, _whole_head, _memory,
 )  # fmt: skip
 ROWS: tuple[Callable[[Comparison, Row], Iterator[Diagnosis]], ...] = (
-    _broken, _stopped_early, _still_improving, _never_improved, _without_effect, _tied,
+    _broken, _stopped_early, _still_improving, _never_improved, _without_effect, _forgets, _overfits, _tied,
 )  # fmt: skip
+SEARCHES: tuple[Callable[[Search], Iterator[Diagnosis]], ...] = (_on_the_edge, _widened, _lost)
 
 
 def _trains(row: Row) -> bool:
@@ -253,13 +361,22 @@ def _said_rate(record: Record) -> str:
     return rate_in_words(_rate(record))
 
 
-def _last(record: Record) -> int:
-    return max((epoch.epoch for epoch in record.curve), default=0)
+def _last(record: Record) -> float:
+    return max((epoch.epoch for epoch in record.curve), default=0.0)
 
 
 def _validation(record: Record) -> list[float]:
     losses = [epoch.validation_loss for epoch in record.curve]
     return [loss for loss in losses if loss is not None and math.isfinite(loss)]
+
+
+def _was_widened(search: Search) -> bool:
+    return search.widened != search.space
+
+
+def _range(low: float, high: float) -> str:
+    """As an override takes it; YAML reads no number in `1e-5`, but one in `1.0e-05`."""
+    return f"{{low: {low:.1e}, high: {high:.1e}}}"
 
 
 def _of_seed(row: Row, record: Record) -> str:

@@ -42,7 +42,7 @@ def hub(tmp_path: Path, model_folder: Callable[[str], Path], monkeypatch: pytest
         rows = [{"article": f"{a} {b} ({shift})", "highlights": a, "id": "x"} for a in SENTENCES for b in SENTENCES]
         (data / "3.0.0" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_: None)
+    monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
     monkeypatch.setattr("tuneoff.evaluation.inference.REPEATS", 1)
 
 

@@ -5,9 +5,12 @@ import altair as alt
 import pytest
 
 from tests.report.synthetic import synthetic_comparison, with_records
+from tests.report.synthetic_search import searched_comparison
 from tuneoff.comparison import Comparison
-from tuneoff.report.charts import TITLES, colours, draw
+from tuneoff.report.charts import CURVES, FIGURES, TITLES, TRADE_OFFS, colours, draw
+from tuneoff.report.charts.canvas import cost_named
 from tuneoff.report.figures import specification_for_file, specification_for_page, write_figures
+from tuneoff.report.words import ROUGE_L
 from tuneoff.runs import Run
 
 
@@ -21,18 +24,18 @@ def rows_of(chart: alt.LayerChart) -> list[dict[str, Any]]:
     return rows
 
 
-def scales_of(value: object) -> list[dict[str, Any]]:
-    """Every scale that a specification names for x or y."""
+def scales_of(value: object, axes: tuple[str, ...] = ("x", "y")) -> list[dict[str, Any]]:
+    """Every scale that a specification names for an axis."""
     if isinstance(value, list):
-        return [scale for part in value for scale in scales_of(part)]
+        return [scale for part in value for scale in scales_of(part, axes)]
     if not isinstance(value, dict):
         return []
-    here = [value[axis]["scale"] for axis in ("x", "y") if isinstance(value.get(axis), dict) and "scale" in value[axis]]
-    return here + [scale for part in value.values() for scale in scales_of(part)]
+    here = [value[axis]["scale"] for axis in axes if isinstance(value.get(axis), dict) and "scale" in value[axis]]
+    return here + [scale for part in value.values() for scale in scales_of(part, axes)]
 
 
 def test_a_whole_run_has_every_figure(charts: dict[str, alt.LayerChart]) -> None:
-    assert list(charts) == list(TITLES)
+    assert list(charts) == [*FIGURES, *CURVES, *TRADE_OFFS]
 
 
 def test_a_method_has_one_colour_in_all_figures(comparison: Comparison, charts: dict[str, alt.LayerChart]) -> None:
@@ -60,10 +63,10 @@ def test_bars_start_at_zero(charts: dict[str, alt.LayerChart], name: str) -> Non
     assert {domain[0] for domain in domains} == {0}
 
 
-@pytest.mark.parametrize("name", ["evaluation-loss", "validation-loss", "train-loss"])
-def test_a_loss_axis_begins_near_its_least_value(charts: dict[str, alt.LayerChart], name: str) -> None:
-    domains = [scale["domain"] for scale in scales_of(specification_for_page(charts[name])) if "domain" in scale]
-    assert all(domain[0] > 2 for domain in domains if isinstance(domain[0], float))
+@pytest.mark.parametrize(("name", "axis"), [("evaluation-loss", "x"), ("validation-loss", "y"), ("train-loss", "y")])
+def test_a_loss_axis_begins_near_its_least_value(charts: dict[str, alt.LayerChart], name: str, axis: str) -> None:
+    domains = [s["domain"] for s in scales_of(specification_for_page(charts[name]), (axis,)) if "domain" in s]
+    assert all(domain[0] > 2 for domain in domains)
 
 
 def test_the_untouched_model_has_a_value_and_no_bar_of_parameters(charts: dict[str, alt.LayerChart]) -> None:
@@ -101,7 +104,20 @@ def test_a_chart_on_a_page_takes_the_colour_of_its_text(charts: dict[str, alt.La
 
 
 def test_a_chart_in_a_file_has_its_title(charts: dict[str, alt.LayerChart]) -> None:
-    assert specification_for_file("rouge", charts["rouge"])["title"] == "ROUGE"
+    assert specification_for_file("ROUGE", charts["rouge"])["title"] == "ROUGE"
+
+
+def test_the_front_is_the_comparisons_own_and_is_drawn_filled(
+    comparison: Comparison, charts: dict[str, alt.LayerChart]
+) -> None:
+    drawn = {row["method"] for row in rows_of(charts["quality-time"]) if row["front"] == "yes"}
+    assert drawn == comparison.front(ROUGE_L, cost_named("train_seconds"))
+    assert drawn < {row["method"] for row in rows_of(charts["quality-time"])}
+
+
+def test_a_search_adds_no_curve_to_those_that_were_confirmed() -> None:
+    searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
+    assert {row["seed"] for row in rows_of(draw(searched)["validation-loss"])} == set(searched.run.recipe.seeds)
 
 
 def test_with_the_untouched_model_alone_there_is_nothing_to_trade_off(run: Run) -> None:
@@ -116,7 +132,7 @@ def test_without_a_finished_trial_costs_and_curves_are_drawn_alone(run: Run) -> 
 
 
 def test_figures_are_written_in_all_formats(charts: dict[str, alt.LayerChart], tmp_path: Path) -> None:
-    write_figures({"rouge": charts["rouge"]}, tmp_path)
+    write_figures({"rouge": charts["rouge"]}, tmp_path, TITLES)
     starts = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF", "csv": b"method,"}
     assert {path.suffix[1:]: path.read_bytes()[: len(starts[path.suffix[1:]])] for path in tmp_path.iterdir()} == starts
 
@@ -124,5 +140,5 @@ def test_figures_are_written_in_all_formats(charts: dict[str, alt.LayerChart], t
 def test_a_figure_of_an_older_report_goes(tmp_path: Path) -> None:
     old = tmp_path / "rouge.svg"
     old.write_text("old")
-    write_figures({}, tmp_path)
+    write_figures({}, tmp_path, TITLES)
     assert not old.exists()

@@ -8,9 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.report.synthetic import HOSTILE, altered, synthetic_comparison, with_records
+from tests.report.synthetic_search import searched_comparison
 from tuneoff.comparison import Comparison
 from tuneoff.diagnoses import diagnose
-from tuneoff.report.page import json_in_html, write_report
+from tuneoff.report.facts import setting_facts
+from tuneoff.report.knobs import knobs_in_words
+from tuneoff.report.page import write_report
+from tuneoff.report.searched import notes
+from tuneoff.report.shell import json_in_html
 from tuneoff.report.words import verdict
 from tuneoff.runs import Run
 
@@ -62,7 +67,8 @@ def written(comparison: Comparison, folder: Path) -> Elements:
 
 
 def test_a_report_is_a_page_tables_and_figures(folder: Path) -> None:
-    assert {path.name for path in folder.iterdir()} == {"index.html", "table.md", "table.tex", "results.csv", "figures"}
+    names = {"index.html", "table.md", "table.tex", "results.csv", "differences.csv", "figures"}
+    assert {path.name for path in folder.iterdir()} == names
 
 
 def test_hostile_text_is_shown_and_never_markup(page: str, elements: Elements) -> None:
@@ -144,7 +150,41 @@ def test_a_page_of_the_untouched_model_alone_is_a_page(run: Run, tmp_path: Path)
 
 def test_a_page_of_two_seeds_says_so(tmp_path: Path) -> None:
     text = written(synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]), tmp_path).text
-    assert "Scores are means over 2 seeds." in text
+    assert "2 seeds of each method" in text
+
+
+def test_a_page_of_a_search_says_what_was_chosen_and_how_to_read_its_pictures(tmp_path: Path) -> None:
+    searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=6)
+    elements = written(searched, tmp_path)
+    chosen = searched.searches["lora"].chosen
+    assert chosen is not None
+    assert knobs_in_words(chosen.values) in elements.text
+    assert all(note in elements.text for note in notes(searched).values())
+    assert {"search-rates", "search-budget"} <= {a["data-chart"] for _, a in elements.attributes if "data-chart" in a}
+
+
+def test_a_page_without_a_search_has_no_such_section(page: str) -> None:
+    assert "<h2>Search</h2>" not in page
+
+
+def test_a_hostile_knob_is_escaped(tmp_path: Path) -> None:
+    spaces = {"lora": {"modules": [["<img src=x onerror=alert(3)>"], ["\u202e"]]}}
+    methods = {"base": {}, "lora": {"learning_rate": 5e-4, "rank": 8, "alpha": 16, "dropout": 0}}
+    searched = searched_comparison(methods=methods, configurations=2, spaces=spaces)
+    elements = written(searched, tmp_path)
+    assert "<img src=x onerror=alert(3)>" in elements.text
+    assert "\u202e" not in elements.text
+    assert all("onerror" not in attributes for _, attributes in elements.attributes)
+
+
+def test_the_setting_says_the_search_the_seeds_and_what_counts_as_a_difference() -> None:
+    searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=6)
+    facts = {fact.title: f"{fact.value}; {fact.detail}" for fact in setting_facts(searched)}
+    assert facts["Search of each method"].startswith(
+        "6 configurations, quasi-random; rungs at 25.0 %, 50.0 % and 100 %"
+    )
+    assert facts["Seeds"].startswith("1, 2 and 3; fresh")
+    assert facts["What counts as a difference"].startswith("0.5 of ROUGE-L × 100, 0.01 nats")
 
 
 def test_the_same_records_give_the_same_page(page: str, comparison: Comparison, tmp_path: Path) -> None:

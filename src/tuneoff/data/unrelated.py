@@ -28,6 +28,6 @@ def unrelated_text(tokenizer: PreTrainedTokenizerBase, passages: int, max_tokens
     length = min(PASSAGE_TOKENS, max_tokens)
     whole = "\n\n".join(" ".join(topics[name].split()) for name in sorted(topics))
     starts = [i * len(whole) // passages for i in range(passages)]
-    encoded = tokenizer([whole[start : start + 8 * length] for start in starts])["input_ids"]
-    tokens = [ids[:length] for ids in encoded]
+    texts = [whole[start : start + 8 * length] for start in starts]
+    tokens = tokenizer(texts, truncation=True, max_length=length)["input_ids"]
     return Dataset.from_dict({"tokens": tokens, "prompt_tokens": [1] * passages})

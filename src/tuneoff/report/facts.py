@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tuneoff.comparison import Comparison
+from tuneoff.comparison import COSTS, Comparison
+from tuneoff.recipe import Recipe
 from tuneoff.report.words import (
     ROUGE_L,
     bytes_in_words,
@@ -13,6 +14,7 @@ from tuneoff.report.words import (
     listed,
     score_in_words,
     seconds_in_words,
+    share_in_words,
 )
 
 
@@ -36,7 +38,8 @@ def headline_facts(comparison: Comparison) -> Iterator[Fact]:
         value=score_in_words(ROUGE_L, estimate.mean),
         detail=f"{best.label}, {interval_in_words(ROUGE_L, estimate)}",
     )
-    lead = comparison.lead(ROUGE_L, comparison.base) if comparison.base else None
+    base = comparison.base
+    lead = comparison.pair(ROUGE_L, best, base) if base and base.scores and base is not best else None
     if lead is not None:
         yield Fact(
             title="Above the untouched model",
@@ -94,8 +97,38 @@ def setting_facts(comparison: Comparison) -> Iterator[Fact]:
         value="greedy" if generation.beams == 1 else f"{generation.beams} beams",
         detail=f"at most {generation.max_new_tokens or data.max_target_tokens} new tokens",
     )
-    yield Fact(title="Seeds", value=listed([str(seed) for seed in run.recipe.seeds]))
+    yield from _search_facts(run.recipe)
+    yield Fact(
+        title="Seeds",
+        value=listed([str(seed) for seed in run.recipe.seeds]),
+        detail="fresh: none of them took part in the search" if run.recipe.search else "",
+    )
+    margins = run.recipe.verdict
+    yield Fact(
+        title="What counts as a difference",
+        value=f"{margins.margin_rouge:g} of ROUGE-L × 100, {margins.margin_loss:g} nats",
+        detail=f"smaller ones are called equal; intervals of {100 * margins.confidence:g} %; "
+        f"among equals the cheaper by {_cost_title(margins.cheaper_by)} is preferred",
+    )
     yield Fact(title="Device", value=setting.device, detail=f"matrix products in {setting.precision}")
+
+
+def _search_facts(recipe: Recipe) -> Iterator[Fact]:
+    options = recipe.search
+    if options is None:
+        return
+    shares = [share_in_words(share) for share in options.shares]
+    rungs = f"rungs at {listed(shares)} of a training; at each the best 1 in {options.eta} go on"
+    yield Fact(
+        title="Search of each method",
+        value=f"{counted(options.configurations, 'configuration')}, {options.sampler}",
+        detail=f"{rungs if len(shares) > 1 else 'each trained in full'}; compared by validation {options.metric}, "
+        f"seed {options.seed}; {'a range whose edge is best is widened' if options.widen else 'no range is widened'}",
+    )
+
+
+def _cost_title(name: str) -> str:
+    return next(cost.title for cost in COSTS if cost.name == name).lower()
 
 
 def environment_facts(environment: Mapping[str, Any]) -> Iterator[Fact]:  # Any: whatever was written down

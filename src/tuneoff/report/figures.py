@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.report.charts import TITLES
 from tuneoff.report.tables import rows_as_csv
 from tuneoff.runs import write_whole
 
@@ -30,8 +29,11 @@ def specification_for_page(chart: alt.LayerChart) -> Specification:
     return _specification(chart, _config(ink="currentColor", font=SYSTEM_FONT, faint=0.14, soft=0.72))
 
 
-def write_figures(charts: Mapping[str, alt.LayerChart], folder: Path) -> dict[str, str]:
+def write_figures(charts: Mapping[str, alt.LayerChart], folder: Path, titles: Mapping[str, str]) -> dict[str, str]:
     """Write each chart as SVG, PNG and PDF, and what it draws as CSV; an older report's others are removed.
+
+    Args:
+        titles: by name, of these figures and of any that an older report may have left.
 
     Returns:
         The SVG texts by name.
@@ -39,10 +41,10 @@ def write_figures(charts: Mapping[str, alt.LayerChart], folder: Path) -> dict[st
     import vl_convert
 
     drawn = {}
-    for name, kind in itertools.product(TITLES.keys() - charts.keys(), KINDS):
+    for name, kind in itertools.product(titles.keys() - charts.keys(), KINDS):
         (folder / f"{name}.{kind}").unlink(missing_ok=True)
     for name, chart in charts.items():
-        specification = specification_for_file(name, chart)
+        specification = specification_for_file(titles[name], chart)
         svg = _renumbered(vl_convert.vegalite_to_svg(json.dumps(specification), vl_version=vega_lite_version()))
         drawn[name] = svg
         write_whole(folder / f"{name}.svg", svg)
@@ -52,11 +54,11 @@ def write_figures(charts: Mapping[str, alt.LayerChart], folder: Path) -> dict[st
     return drawn
 
 
-def specification_for_file(name: str, chart: alt.LayerChart) -> Specification:
+def specification_for_file(title: str, chart: alt.LayerChart) -> Specification:
     """The chart with its title, dark on white, at a width of its own."""
     specification = _specification(chart, _config(ink="#1f2328", font=FILE_FONT, faint=0.12, soft=0.8))
     specification["config"]["background"] = "white"
-    return {**specification, "width": FILE_WIDTH, "title": TITLES[name], "padding": 12}
+    return {**specification, "width": FILE_WIDTH, "title": title, "padding": 12}
 
 
 def vega_lite_version() -> str:
@@ -89,6 +91,7 @@ def _config(*, ink: str, font: str, faint: float, soft: float) -> Specification:
         "axisXQuantitative": {"tickCount": 6},
         "text": {"fill": ink, "fontSize": 12},
         "rule": {"stroke": ink},
+        "line": {"stroke": ink},
         "legend": {
             "labelColor": ink, "labelFontSize": 12, "symbolSize": 90, "rowPadding": 6, "columnPadding": 18,
         },

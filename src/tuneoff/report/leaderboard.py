@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tuneoff.comparison import COSTS, METRICS, Comparison, Cost, Metric, Row
 from tuneoff.report.visible import visible
-from tuneoff.report.words import cost_in_words, interval_in_words, score_in_words
+from tuneoff.report.words import MINUS, cost_in_words, interval_in_words, score_in_words
 
 NOTHING = "–"
 BRIEF = ("rougeL", "rouge1", "rouge2", "loss", "trainable", "train_seconds", "training_memory", "adapter_bytes")
@@ -22,6 +22,12 @@ MEANINGS = {
     "rougeLsum": "ROUGE-L taken line by line, for summaries of several lines: F1 × 100, mean over test examples.",
     "loss": "Cross-entropy on the test split in nats per target token; lower is better.",
     "perplexity": "The exponential of the evaluation loss: how many tokens the model hesitates between.",
+    "forgetting": "Loss per token on text that has nothing to do with the data, less the untouched model's; what is "
+    "above zero was forgotten.",
+    "overfitting": "Loss on examples that were trained on less loss on validation, with the weights that were kept; "
+    "far below zero, examples were learnt by heart.",
+    "seeds": "Trainings that the row is the mean of.",
+    "context_tokens": "Places in the model's context that the method takes away from the text.",
     "trainable": "Numbers that training changes; a shared tensor counts once.",
     "share": "Trainable parameters as a share of all parameters.",
     "train_seconds": "Training steps, with the making of their batches: no loading, evaluation or saving.",
@@ -36,6 +42,12 @@ MEANINGS = {
     "token_ratio": "A new token as a multiple of the untouched model's, timed by turns in the same process.",
     "token_ms": "Time of each generated token after the first, as the method would be served.",
 }
+
+
+MEASURED: tuple[tuple[str, str, Callable[[Comparison, Row], float | None]], ...] = (
+    ("forgetting", "Forgetting", lambda comparison, row: comparison.forgetting(row)),
+    ("overfitting", "Overfitting gap", lambda _, row: row.overfitting),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +91,11 @@ def leaderboard_of(comparison: Comparison) -> Leaderboard:
     columns = [
         *(_score_column(comparison, m) for m in METRICS),
         _perplexity_column(comparison),
+        *(_measured_column(comparison, *measure) for measure in MEASURED),
         *(_cost_column(comparison, c) for c in COSTS),
     ]
+    if any(len(row.finished) > 1 for row in comparison.rows):
+        columns.append(_column("seeds", "Seeds", "", [str(len(row.finished)) for row in comparison.rows]))
     return Leaderboard(
         labels=tuple(visible(row.label) for row in comparison.rows),
         names=tuple(map(_name, comparison.rows)),
@@ -97,12 +112,12 @@ def _score_column(comparison: Comparison, metric: Metric) -> Column:
         if metric.name not in row.scores:
             return Cell(text=NOTHING)
         estimate = row.scores[metric.name]
-        lead = comparison.lead(metric, row) if best else None
+        apart = comparison.pair(metric, best, row) if best and row is not best else None
         return Cell(
             text=score_in_words(metric, estimate.mean),
             interval=interval_in_words(metric, estimate),
             best=row is best,
-            tied=lead is not None and not lead.beyond_noise,
+            tied=apart is not None and apart.decision != "different",
         )
 
     return Column(
@@ -131,6 +146,21 @@ def _perplexity_column(comparison: Comparison) -> Column:
         meaning=MEANINGS["perplexity"],
         cells=tuple(map(cell, comparison.rows)),
     )
+
+
+def _measured_column(
+    comparison: Comparison, name: str, title: str, of: Callable[[Comparison, Row], float | None]
+) -> Column:
+    """A difference of losses, a mean over seeds; a sign is part of the number."""
+    values = [of(comparison, row) for row in comparison.rows]
+    texts = [NOTHING if value is None else f"{value:+.3f}".replace("-", MINUS) for value in values]
+    return _column(name, title, "nats per token", texts)
+
+
+def _column(name: str, title: str, unit: str, texts: Sequence[str]) -> Column:
+    """A column whose cells do not compete."""
+    cells = tuple(Cell(text=text) for text in texts)
+    return Column(name=name, title=title, unit=unit, meaning=MEANINGS[name], cells=cells)
 
 
 def _exp(nats: float) -> float:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from tuneoff.comparison import COSTS, METRICS, Comparison, Cost, Lead, Metric, Row
-from tuneoff.evaluation.statistics import Estimate
+from tuneoff.comparison import COSTS, METRICS, Comparison, Cost, Metric, Pair, Row, margin_of
+from tuneoff.judging.noise import Estimate
+from tuneoff.judging.verdict import POWER, Verdict
 from tuneoff.report.visible import visible
 
 ROUGE_L = METRICS[0]
@@ -108,7 +109,8 @@ def name_of(comparison: Comparison, row: Row) -> str:
 
 
 def verdict(comparison: Comparison) -> tuple[str, ...]:
-    """Who won, by how much, whether that can be told from noise, and what it costs; the first sentence says most."""
+    """Who won by each metric, by how much, whether that can be told from noise, and what it costs; the first sentence
+    says most."""
     ranked = comparison.ranked(ROUGE_L)
     if not ranked:
         return (_nothing_scored(comparison),)
@@ -116,7 +118,12 @@ def verdict(comparison: Comparison) -> tuple[str, ...]:
     if len(ranked) == 1:
         name = _capital(name_of(comparison, best))
         return (f"{name} is the only one scored so far: test ROUGE-L {_with_interval(ROUGE_L, best)}.",)
-    return (_headline(comparison, ranked), *_leads(comparison, ranked), *_by_loss(comparison), *_price(comparison))
+    return (
+        *_by_metric(comparison, comparison.verdict(ROUGE_L), "test ROUGE-L"),
+        *_by_metric(comparison, comparison.verdict(LOSS), "evaluation loss"),
+        *_price(comparison),
+        *_rests_on(comparison),
+    )
 
 
 def _nothing_scored(comparison: Comparison) -> str:
@@ -125,59 +132,91 @@ def _nothing_scored(comparison: Comparison) -> str:
     return f"No trial came to a score: {listed(ended)}." if ended else "No trial has a score yet."
 
 
-def _headline(comparison: Comparison, ranked: Sequence[Row]) -> str:
-    best, *others = ranked
-    leads = [lead for row in others if (lead := comparison.lead(ROUGE_L, row))]
-    tied = [name_of(comparison, lead.other) for lead in leads if not lead.beyond_noise]
-    name, score = _capital(name_of(comparison, best)), score_in_words(ROUGE_L, best.scores[ROUGE_L.name].mean)
-    if tied:
-        return (
-            f"{name} has the best test ROUGE-L, {score}, but {listed(tied)} "
-            f"cannot be told apart from it: their distance is within the noise of the test examples."
-        )
-    if best is comparison.base:
-        return f"No training helped: {name[0].lower()}{name[1:]} has the best test ROUGE-L, {score}."
-    return f"{name} wins: test ROUGE-L {score}, ahead of every other by more than the noise of the test examples."
+def _by_metric(comparison: Comparison, found: Verdict, by: str) -> Iterator[str]:
+    """The outcome by one metric, then how far the best is ahead of the untouched model and of the next."""
+    yield {"winner": _won, "tie": _tied, "open": _undecided}[found.kind](comparison, found, by)
+    if found.needed and (settles := _settling(comparison, found)):
+        yield settles
+    yield from _leads(comparison, found)
 
 
-def _leads(comparison: Comparison, ranked: Sequence[Row]) -> Iterator[str]:
-    best, second = ranked[:2]
-    others = dict.fromkeys(row.label for row in (comparison.base, second) if row and row is not best)
-    leads = [
-        lead
-        for row in ranked
-        if row.label in others and ROUGE_L.name in row.scores and (lead := comparison.lead(ROUGE_L, row))
-    ]
-    leads.sort(key=lambda lead: list(others).index(lead.other.label))
-    interval = interval_in_words(ROUGE_L, best.scores[ROUGE_L.name])
-    examples = counted(best.scores[ROUGE_L.name].examples, "test example")
-    parts = [_lead_in_words(comparison, lead) for lead in leads]
-    yield f"Over {examples} its 95 % interval is {interval}; it leads {', and '.join(parts)}."
+def _won(comparison: Comparison, found: Verdict, by: str) -> str:
+    score = _with_interval(found.metric, found.best)
+    if found.best is comparison.base:
+        return f"No training helped: the untouched model has the best {by}, {score}, beyond noise."
+    return f"{_capital(name_of(comparison, found.best))} wins by {by}: {score}, better than every other beyond noise."
 
 
-def _lead_in_words(comparison: Comparison, lead: Lead) -> str:
-    other = name_of(comparison, lead.other)
-    runner_up = lead.other is not comparison.base
-    noise = "" if lead.beyond_noise else ", which is within the noise"
-    difference = score_in_words(lead.metric, lead.difference.mean)
-    who = f"the runner-up, {other}," if runner_up else other
-    return f"{who} by {difference} ({interval_in_words(lead.metric, lead.difference)}){noise}"
-
-
-def _by_loss(comparison: Comparison) -> Iterator[str]:
-    lead = comparison.lead(LOSS)
-    if lead is None:
-        return
-    score = f"{_with_interval(LOSS, lead.best)} nats per target token"
-    if lead.best is comparison.best:
-        yield f"It also has the lowest evaluation loss: {score}."
-        return
-    noise = "beyond" if lead.beyond_noise else "within"
-    other, difference = name_of(comparison, lead.other), score_in_words(LOSS, lead.difference.mean)
-    yield (
-        f"By evaluation loss {name_of(comparison, lead.best)} is best: {score}, "
-        f"{difference} below {other}, {noise} the noise."
+def _tied(comparison: Comparison, found: Verdict, by: str) -> str:
+    names = [name_of(comparison, row) for row in found.leaders]
+    margin = score_in_words(found.metric, margin_of(found.metric, comparison.run.recipe.verdict))
+    pairs = [comparison.pair(found.metric, found.best, row) for row in found.leaders[1:]]
+    widest = max(pairs, key=lambda pair: pair.difference.high - pair.difference.low)
+    return (
+        f"{_capital(listed(names))} tie by {by}: their differences are smaller than the margin of {margin} that "
+        f"matters ({_interval_of(widest)}){_cheaper(comparison, found)}."
     )
+
+
+def _cheaper(comparison: Comparison, found: Verdict) -> str:
+    cost = next(c for c in COSTS if c.name == comparison.run.recipe.verdict.cheaper_by)
+    if cost.name not in found.cheapest.costs:
+        return ""
+    price = cost_in_words(cost, found.cheapest.costs[cost.name])
+    return f"; {name_of(comparison, found.cheapest)} is the cheapest of them ({cost.title.lower()}: {price})"
+
+
+def _undecided(comparison: Comparison, found: Verdict, by: str) -> str:
+    others = [name_of(comparison, row) for row in found.leaders[1:]]
+    return (
+        f"Not enough evidence for a winner by {by}: {name_of(comparison, found.best)} has the best, "
+        f"{_with_interval(found.metric, found.best)}, but {listed(others)} cannot be told apart from it."
+    )
+
+
+def _settling(comparison: Comparison, found: Verdict) -> str | None:
+    """What would decide the hardest pair."""
+    needed = found.needed
+    if needed is None:
+        return None
+    ways = []
+    if needed.seeds:
+        ways.append(f"{needed.seeds} seeds of each in all")
+    if needed.examples:
+        ways.append(f"{needed.examples:,} test examples in all")
+    other = name_of(comparison, needed.pair.other)
+    pair = f"its difference to {other}, {_difference(needed.pair)}"
+    if not ways:
+        return f"No number of seeds or examples that anybody would pay for settles {pair}."
+    return f"About {' or '.join(ways)} would settle {pair}, with a chance of {POWER:.0%}."
+
+
+def _leads(comparison: Comparison, found: Verdict) -> Iterator[str]:
+    best, second = comparison.ranked(found.metric)[:2]
+    rows = dict.fromkeys(row.label for row in (comparison.base, second) if row and row is not best)
+    scored = {row.label: row for row in comparison.ranked(found.metric)}
+    parts = [_lead(comparison, comparison.pair(found.metric, best, scored[label])) for label in rows if label in scored]
+    if parts:
+        yield (
+            f"It leads {', and '.join(parts)}."
+            if found.kind == "winner"
+            else (f"{_capital(name_of(comparison, best))} leads {', and '.join(parts)}.")
+        )
+
+
+def _lead(comparison: Comparison, pair: Pair) -> str:
+    other = name_of(comparison, pair.other)
+    who = other if pair.other is comparison.base else f"the next, {other},"
+    said = {"different": "", "equal": ", too little to matter", "open": ", within the noise"}[pair.decision]
+    return f"{who} by {_difference(pair)}{said}"
+
+
+def _difference(pair: Pair) -> str:
+    return f"{score_in_words(pair.metric, pair.difference.mean)} ({_interval_of(pair)})"
+
+
+def _interval_of(pair: Pair) -> str:
+    return interval_in_words(pair.metric, pair.difference)
 
 
 def _price(comparison: Comparison) -> Iterator[str]:
@@ -194,12 +233,19 @@ def _price(comparison: Comparison) -> Iterator[str]:
     if parts:
         each = " a seed" if len(best.finished) > 1 else ""
         yield f"{_capital(visible(best.label))} cost {listed(parts)}{each}."
+
+
+def _rests_on(comparison: Comparison) -> Iterator[str]:
+    """What the intervals cover."""
+    confidence = f"{comparison.run.recipe.verdict.confidence:.0%}".replace("%", " %")
+    examples = max(row.scores[ROUGE_L.name].examples for row in comparison.rows if row.scores)
     trained = [len(row.finished) for row in comparison.rows if row.finished and row is not comparison.base]
-    if max(trained) == 1:
-        yield "Each method was trained once, so this speaks of these trainings and not yet of the methods."
+    over = f"Intervals are {confidence}, over {counted(examples, 'test example')}"
+    if not trained or max(trained) == 1:
+        yield f"{over}; each method was trained once, so this speaks of these trainings and not yet of the methods."
     else:
         fewest, most = min(trained), max(trained)
-        yield f"Scores are means over {most if fewest == most else f'{fewest} to {most}'} seeds."
+        yield f"{over} and {most if fewest == most else f'{fewest} to {most}'} seeds of each method."
 
 
 def _with_interval(metric: Metric, row: Row) -> str:

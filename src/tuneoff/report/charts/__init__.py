@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from tuneoff.report.charts.canvas import colours, memory_kind
 from tuneoff.report.charts.curves import loss_by_epoch
 from tuneoff.report.charts.five import evaluation_loss, peak_memory, rouge, slowest_epoch, trainable_parameters
+from tuneoff.report.charts.ranks import ranks
+from tuneoff.report.charts.searches import expected_by_budget, scores_by_rate
 from tuneoff.report.charts.trade_offs import quality_against
 
 if TYPE_CHECKING:
@@ -31,11 +33,16 @@ TRADE_OFFS = {
     "quality-memory": "ROUGE-L against peak memory",
     "quality-parameters": "ROUGE-L against parameters",
 }
-TITLES = {**FIGURES, **CURVES, **TRADE_OFFS}
+SEARCHES = {
+    "search-rates": "Validation score by learning rate",
+    "search-budget": "Expected best validation score by tuning budget",
+}
+BESIDE = {"ranks": "Places by ROUGE-L"}
+TITLES = {**FIGURES, **CURVES, **TRADE_OFFS, **SEARCHES, **BESIDE}
 
 
-def draw(comparison: Comparison) -> dict[str, alt.LayerChart]:
-    """Every figure that the comparison has numbers for, by name."""
+def draw(comparison: Comparison, against: Comparison | None = None) -> dict[str, alt.LayerChart]:
+    """Every figure that the comparison has numbers for, by name; with another, both rankings beside each other."""
     memory = f"GB {memory_kind(comparison)}"
     charts = {
         "trainable-parameters": trainable_parameters(comparison),
@@ -48,10 +55,13 @@ def draw(comparison: Comparison) -> dict[str, alt.LayerChart]:
         "quality-time": quality_against(comparison, "train_seconds", "seconds of training"),
         "quality-memory": quality_against(comparison, "training_memory", f"peak of training, {memory}", scale=1e-9),
         "quality-parameters": quality_against(comparison, "trainable", "trainable parameters, logarithmic", log=True),
+        "search-rates": scores_by_rate(comparison),
+        "search-budget": expected_by_budget(comparison),
+        "ranks": ranks(comparison, against) if against else None,
     }
     return {
         name: chart.properties(description=TITLES[name]) for name, chart in charts.items() if chart is not None
     }  # fmt: skip
 
 
-__all__ = ["CURVES", "FIGURES", "TITLES", "TRADE_OFFS", "colours", "draw"]
+__all__ = ["CURVES", "FIGURES", "SEARCHES", "TITLES", "TRADE_OFFS", "colours", "draw"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +24,18 @@ COLOURS = (
 )  # fmt: skip
 
 
-def colours(comparison: Comparison) -> dict[str, str]:
-    """A colour for each label of the recipe: the same in a half run as in the whole one."""
-    labels = dict.fromkeys([*comparison.run.recipe.methods, *(row.label for row in comparison.rows)])
-    base = comparison.base.label if comparison.base else None
-    trained = [label for label in labels if label != base]
-    palette = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(trained)}
-    return {label: palette.get(label, GREY) for label in labels}
+def colours(*comparisons: Comparison | None) -> dict[str, str]:
+    """A colour for each label of the recipes: the same in a half run as in the whole one."""
+    there = [comparison for comparison in comparisons if comparison]
+    labels = [label for c in there for label in (*c.run.recipe.methods, *(row.label for row in c.rows))]
+    return palette(labels, untouched={c.base.label for c in there if c.base})
+
+
+def palette(labels: Sequence[str], *, untouched: Collection[str]) -> dict[str, str]:
+    """A colour for each label, in their order; grey for what trains nothing."""
+    trained = dict.fromkeys(label for label in labels if label not in untouched)
+    by_label = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(trained)}
+    return {label: by_label.get(label, GREY) for label in dict.fromkeys(labels)}
 
 
 def memory_kind(comparison: Comparison) -> str:
@@ -72,7 +77,9 @@ class Canvas:
         return alt.Color(
             "method:N",
             scale=alt.Scale(domain=self.methods, range=[self.palette[method] for method in self.methods]),
-            legend=alt.Legend(title=None, orient="top", symbolType="circle", labelLimit=150) if legend else None,
+            legend=alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1, labelLimit=150)
+            if legend
+            else None,
         )
 
     def ends(self, low: str = "value", high: str = "value") -> tuple[float, float]:
@@ -89,8 +96,13 @@ def tooltip(*fields: str) -> list[alt.Tooltip]:
     """What a row says when it is pointed at."""
     import altair as alt
 
-    titles = {"exact": "value", "interval": "95 % interval", "price": "cost", "examples": "test examples"}
+    titles = {"exact": "value", "price": "cost", "examples": "test examples"}
     return [alt.Tooltip(field, type="nominal", title=titles.get(field, field)) for field in fields]
+
+
+def powers_of_ten(low: float, high: float) -> list[float]:
+    """Where a logarithmic axis between two numbers has its ticks."""
+    return [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
 
 
 def cost_named(name: str) -> Cost:

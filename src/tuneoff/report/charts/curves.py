@@ -58,9 +58,7 @@ def loss_by_epoch(
 
 def _rows(comparison: Comparison, field: str) -> Iterator[Datum]:
     """One row for each point; the untouched model's single one is no curve, and the infinite cannot be drawn."""
-    for record in comparison.run.records:
-        if comparison.base and record.trial.label == comparison.base.label:
-            continue
+    for record in (record for row in comparison.rows if row is not comparison.base for record in row.records):
         for epoch in record.curve:
             loss: float | None = getattr(epoch, field)
             if loss is not None and math.isfinite(loss):

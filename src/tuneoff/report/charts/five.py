@@ -65,7 +65,7 @@ def evaluation_loss(comparison: Comparison) -> alt.LayerChart | None:
     margin = 0.06 * (high - low) or 0.1
     scale = alt.Scale(domain=[low - margin, high + (ROOM_FOR_A_VALUE - 1) * (high - low) + margin], nice=False)
     y, colour, said = _methods_down(), drawing.colour(), tooltip("method", "exact", "interval", "examples")
-    x = alt.X("low:Q", scale=scale, axis=alt.Axis(title="nats per target token, 95 % intervals"))
+    x = alt.X("low:Q", scale=scale, axis=alt.Axis(title="nats per target token, with intervals"))
     return drawing.layered(
         drawing.chart.mark_rule(strokeWidth=2.5, strokeCap="round").encode(
             x=x, x2="high:Q", y=y, color=colour, tooltip=said
@@ -85,7 +85,7 @@ def rouge(comparison: Comparison) -> alt.LayerChart | None:
     if not drawing.rows:
         return None
     end = 1.12 * drawing.ends(high="high")[1] or 1
-    x = alt.X("value:Q", title="F1 × 100, with 95 % intervals", scale=alt.Scale(domain=[0, end]))
+    x = alt.X("value:Q", title="F1 × 100, with intervals", scale=alt.Scale(domain=[0, end]))
     y = alt.Y("metric:N", title=None, sort=[kind.title for kind in kinds], scale=alt.Scale(paddingInner=0.24))
     offset = alt.YOffset("method:N", sort=drawing.methods, scale=alt.Scale(paddingInner=0.14))
     said = tooltip("method", "metric", "exact", "interval", "examples")

@@ -1,0 +1,124 @@
+"""Who won by a metric: a winner, a tie, or not enough evidence, and then what would settle it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tuneoff.comparison import Comparison, Metric, Pair, Row
+
+MOST_SEEDS, MOST_EXAMPLES = 50, 100_000  # beyond these nobody would go
+POWER = 0.8  # the chance of a decision that the further seeds or examples should give
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needed:
+    """What it would take in all, other things as they are, to decide a pair by its difference as observed."""
+
+    pair: Pair
+    seeds: int | None  # of each method; None: no number of seeds would, or with one seed their noise is unknown
+    examples: int | None  # of the test split; None: no number of examples would
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The outcome by one metric."""
+
+    metric: Metric
+    kind: Literal["winner", "tie", "open"]
+    best: Row  # by the mean
+    leaders: tuple[Row, ...]  # the best, and all that are not shown to be worse
+    cheapest: Row  # of the leaders, by the cost that the recipe names
+    needed: Needed | None  # for the leader that is hardest to tell apart; None unless open
+
+
+def verdict_of(comparison: Comparison, metric: Metric) -> Verdict:
+    """Judge all rows with a score by one metric.
+
+    Raises:
+        ValueError: there are none.
+    """
+    best, *others = comparison.ranked(metric) or (None,)
+    if best is None:
+        raise ValueError(f"no method has a score by {metric.name}")
+    pairs = [comparison.pair(metric, best, other) for other in others]
+    undecided = [pair for pair in pairs if pair.decision == "open"]
+    leaders = (best, *(pair.other for pair in pairs if pair.decision != "different"))
+    by = comparison.run.recipe.verdict.cheaper_by
+    cheapest = min(leaders, key=lambda row: row.costs.get(by, math.inf))
+    kind: Literal["winner", "tie", "open"] = "open" if undecided else "tie" if len(leaders) > 1 else "winner"
+    settling = [needed_for(pair, comparison) for pair in undecided]
+    return Verdict(
+        metric=metric,
+        kind=kind,
+        best=best,
+        leaders=leaders,
+        cheapest=cheapest,
+        needed=max(settling, key=_effort) if settling else None,
+    )
+
+
+def needed_for(pair: Pair, comparison: Comparison) -> Needed:
+    """How many seeds, or how many examples, would decide a pair with `POWER`, if the difference is as observed.
+
+    A difference larger than the margin is to be told from zero, a smaller one from the margin.
+    """
+    from tuneoff.comparison import margin_of
+
+    options = comparison.run.recipe.verdict
+    apart, observed = pair.apart, abs(pair.difference.mean)
+    margin = margin_of(pair.metric, options)
+    distance = observed if observed >= margin else margin - observed
+    seeds, examples = min(apart.ours.seeds, apart.theirs.seeds), apart.ours.examples
+    return Needed(
+        pair=pair,
+        seeds=next(
+            (
+                s
+                for s in range(seeds + 1, MOST_SEEDS + 1)
+                if _power(pair, s, examples, distance, options.confidence) >= POWER
+            ),
+            None,
+        )
+        if seeds > 1
+        else None,
+        examples=next(
+            (e for e in _rising(examples) if _power(pair, seeds, e, distance, options.confidence) >= POWER), None
+        ),
+    )
+
+
+def _power(pair: Pair, seeds: int, examples: int, distance: float, confidence: float) -> float:
+    """The chance that a true difference of `distance` is beyond noise with that many seeds and examples."""
+    return power(
+        pair.apart.variance(seeds, examples), pair.apart.freedom(seeds, examples), distance, confidence
+    )
+
+
+def power(variance: float, freedom: float, distance: float, confidence: float) -> float:
+    """The chance that a difference is found: Student's t, two-sided, shifted by the difference."""
+    from scipy.stats import nct, norm, t
+
+    if variance <= 0:
+        return 1.0
+    shift, tail = distance / math.sqrt(variance), (1 - confidence) / 2
+    if not math.isfinite(freedom) or freedom > 1000:
+        return float(norm.sf(norm.isf(tail) - shift))
+    return float(nct.sf(t.isf(tail, freedom), freedom, shift))
+
+
+def _rising(examples: int) -> list[int]:
+    """Numbers of examples to try, a tenth more each, to two digits."""
+    numbers, there = [], float(examples)
+    while there < MOST_EXAMPLES:
+        there = max(there * 1.1, there + 1)
+        digits = 10 ** max(0, len(str(int(there))) - 2)
+        numbers.append(math.ceil(there / digits) * digits)
+    return numbers
+
+
+def _effort(needed: Needed) -> float:
+    """What is hardest to settle comes last."""
+    return min(needed.seeds or math.inf, (needed.examples or math.inf) / 100)

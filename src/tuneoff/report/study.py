@@ -1,0 +1,148 @@
+"""The report of a study: a page of quality and cost along one knob, and its figures as files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import yaml
+
+from tuneoff.comparison import Metric, Row
+from tuneoff.report.charts.along import COST, QUALITY, colours_of, draw_study, knob_of, titles_of
+from tuneoff.report.figures import specification_for_page, write_figures
+from tuneoff.report.knobs import value_in_words
+from tuneoff.report.shell import document
+from tuneoff.report.visible import visible
+from tuneoff.report.words import LOSS, ROUGE_L, cost_in_words, interval_in_words, listed, score_in_words
+from tuneoff.runs import write_whole
+from tuneoff.study import Point, Study
+
+NOTHING = "–"
+
+
+def write_study(study: Study, folder: Path) -> Path:
+    """Write `index.html` and `figures/` into `folder`, the `report` of the study's own folder.
+
+    Returns:
+        The page.
+    """
+    charts, titles = draw_study(study), titles_of(study)
+    drawn = write_figures(charts, folder / "figures", titles)
+    index = folder / "index.html"
+    page = document(
+        "study.html.j2",
+        {name: specification_for_page(chart) for name, chart in charts.items()},
+        drawn,
+        recipe=study.recipe,
+        knob=knob_of(study),
+        conclusions=list(conclusions(study)) or ["No value of the knob has a score to compare with another's yet."],
+        colours=colours_of(study),
+        titles=titles,
+        quality=[name for one in QUALITY if (name := f"study-{one.name}") in drawn],
+        cost=[name for one in COST if (name := f"study-{one.name}") in drawn],
+        columns=[(one.title, one.unit) for one in (*QUALITY, *COST)],
+        lines=list(_lines(study)),
+        pages=[(name, _address(name)) for name in study.comparisons],
+        recipe_yaml=yaml.safe_dump(study.recipe.written(), sort_keys=False, allow_unicode=True),
+    )
+    write_whole(index, page)
+    return index
+
+
+def conclusions(study: Study) -> Iterator[str]:
+    """What the knob does to each method's ROUGE-L, and then to its loss."""
+    ordered = all(point.place is not None for line in study.lines.values() for point in line)
+    for metric in (ROUGE_L, LOSS):
+        for label, line in study.lines.items():
+            scored = [point for point in line if metric.name in point.row.scores]
+            if len(scored) > 1 and scored[0].row.costs.get("trainable") != 0:  # of the untouched model, the figures
+                subject = f"{metric.title} of {visible(label)}"
+                yield f"{subject} {_course(scored, metric) if ordered else _choice(scored, metric)}."
+
+
+def _course(line: Sequence[Point], metric: Metric) -> str:
+    """Up to where more of the knob helps: the first value that cannot be told apart from the best."""
+    best = _best(line, metric)
+    enough = next(i for i, point in enumerate(line) if not _beyond_noise(point, best, metric))
+    after = line[enough + 1 :]
+    worse = [point for point in after if _beyond_noise(point, line[enough], metric)]
+    better, poorer = ("rises", "falls") if metric.higher_is_better else ("falls", "rises")
+    first, last = line[0], line[-1]
+    parts = []
+    if enough:
+        parts.append(f"{better} from {_score_at(first, metric)} to {_score_at(line[enough], metric)}")
+    if worse and worse[-1] is last:
+        start = f"from {_score_at(line[enough], metric)} " if not enough else ""
+        parts.append(f"{poorer} {start}to {_score_at(last, metric)}")
+    elif after and enough:
+        parts.append(f"beyond {value_in_words(line[enough].value)} there is no difference beyond noise")
+    elif not enough:
+        parts.append(f"does not change beyond noise, from {_score_at(first, metric)} to {_score_at(last, metric)}")
+    return "; ".join(parts)
+
+
+def _choice(line: Sequence[Point], metric: Metric) -> str:
+    """Which of several words is best, where they have no order."""
+    best = _best(line, metric)
+    tied = [value_in_words(p.value) for p in line if p is not best and not _beyond_noise(p, best, metric)]
+    cannot = f", and {listed(tied)} cannot be told apart from it" if tied else ""
+    return (
+        f"is best at {value_in_words(best.value)}, {score_in_words(metric, best.row.scores[metric.name].mean)}{cannot}"
+    )
+
+
+def _best(line: Sequence[Point], metric: Metric) -> Point:
+    choose = max if metric.higher_is_better else min
+    return choose(line, key=lambda point: point.row.scores[metric.name].mean)
+
+
+def _beyond_noise(one: Point, other: Point, metric: Metric) -> bool:
+    """In one comparison the paired test decides; between settings nothing is paired, so the intervals must part."""
+    if one.comparison is other.comparison:
+        return one is not other and one.comparison.pair(metric, one.row, other.row).decision == "different"
+    ours, theirs = one.row.scores[metric.name], other.row.scores[metric.name]
+    return ours.low > theirs.high or theirs.low > ours.high
+
+
+def _score_at(point: Point, metric: Metric) -> str:
+    return f"{score_in_words(metric, point.row.scores[metric.name].mean)} at {value_in_words(point.value)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One point of the study as a line of its table."""
+
+    label: str
+    value: str
+    cells: tuple[tuple[str, str], ...]  # each with its interval, or with nothing
+    page: str  # of the comparison that it stands in
+
+
+def _lines(study: Study) -> Iterator[Line]:
+    for label, line in study.lines.items():
+        for point in line:
+            yield _line(study, label, value_in_words(point.value), point.row)
+    for row in study.references:
+        yield _line(study, row.label, NOTHING, row)
+
+
+def _line(study: Study, label: str, value: str, row: Row) -> Line:
+    name = next(name for name, c in study.comparisons.items() if any(row is there for there in c.rows))
+    return Line(label=label, value=value, cells=tuple(_cells(row)), page=_address(name))
+
+
+def _cells(row: Row) -> Iterator[tuple[str, str]]:
+    for one in (*QUALITY, *COST):
+        if isinstance(one, Metric):
+            estimate = row.scores.get(one.name)
+            yield (score_in_words(one, estimate.mean), interval_in_words(one, estimate)) if estimate else (NOTHING, "")
+        else:
+            spent = row.costs.get(one.name)
+            yield (cost_in_words(one, spent) if spent else NOTHING, "")
+
+
+def _address(name: str) -> str:
+    """From the study's page to the page of one of its comparisons."""
+    return f"../values/{quote(name)}/report/index.html"

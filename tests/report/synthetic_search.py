@@ -1,0 +1,102 @@
+"""A run with a search, made by code: what halving asks for is answered by a made-up response to the learning rate."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tests.report.synthetic import synthetic_run
+from tuneoff.comparison import Comparison, judge
+from tuneoff.plan import chosen_methods, plan
+from tuneoff.runs import Run
+from tuneoff.search.history import Search, searches_of
+from tuneoff.trial import Costs, Epoch, Record, Trial
+
+SEARCHED: dict[str, dict[str, Any]] = {
+    "base": {}, "last-layer": {}, "lora": {}, "soft-prompt": {}, "full": {},
+}  # fmt: skip
+# the best rate, the loss there, the rate from which a training diverges, and seconds for each row of the curve
+RESPONSES = {
+    "last-layer": (1e-3, 3.05, 1.0, 3.5),
+    "lora": (4e-4, 2.70, 2e-3, 18.0),
+    "soft-prompt": (1.5, 2.95, 9.0, 19.5),  # best above the declared range, so that it is widened
+    "full": (4e-5, 2.67, 2e-4, 26.0),
+}
+UNTOUCHED = 3.42
+TOKENS_OF_AN_EPOCH = 15_000
+
+
+def searched_run(methods: Mapping[str, Any] = SEARCHED, **search: Any) -> Run:
+    """A search of each method over three rungs, and what it chose confirmed on three seeds."""
+    options = {"configurations": 12, "rungs": 3, "eta": 2, **search}
+    run = synthetic_run(methods=methods, search=options, training={"epochs": 4, "patience": None})
+    setting = run.records[0].trial.setting
+    known: dict[str, Record] = {}
+    while missing := [t for t in plan(run.recipe, setting, known) if t.stage == "search" and t.id not in known]:
+        known |= {trial.id: answer(trial) for trial in missing}
+    chosen = chosen_methods(run.recipe, tuple(known.values()))
+    methods_then = {**run.recipe.methods, **chosen}
+    confirmed = [_with_values(r, methods_then[r.trial.label].model_dump(mode="json")) for r in run.records]
+    return replace(run, records=(*confirmed, *known.values()))
+
+
+def searched_comparison(methods: Mapping[str, Any] = SEARCHED, **search: Any) -> Comparison:
+    return judge(searched_run(methods, **search))
+
+
+def searches(run: Run) -> dict[str, Search]:
+    return searches_of(run.recipe, run.records)
+
+
+def answer(trial: Trial) -> Record:
+    """What came of one training of a search: the better, the nearer its rate is to the best and the longer it went."""
+    rate = trial.hyperparameters["learning_rate"]
+    best_rate, best_loss, too_high, seconds = RESPONSES[trial.method]
+    curve = tuple(_epoch(4 * share, best_loss, math.log10(rate / best_rate), seconds) for share in (0.0, *trial.rungs))
+    if rate >= too_high:
+        return Record(trial=trial, status="diverged", reason="the train loss is not finite in step 3", curve=curve[:2])
+    loss = curve[-1].validation_loss
+    assert loss is not None, "every row of these curves has one"
+    scores = {"validation/loss": loss, "validation/rougeL": 1 / loss}
+    return Record(
+        trial=trial, status="done", best_epoch=curve[-1].epoch, scores=scores, costs=_costs(curve), curve=curve
+    )
+
+
+def _epoch(epoch: float, best_loss: float, decades_off: float, seconds: float) -> Epoch:
+    learnt = (1 - math.exp(-epoch)) / (1 + decades_off**2)
+    return Epoch(
+        epoch=epoch,
+        steps=round(25 * epoch),
+        train_loss=UNTOUCHED - 0.1 if epoch else None,
+        validation_loss=UNTOUCHED - (UNTOUCHED - best_loss) * learnt,
+        learning_rate=1e-4,
+        train_seconds=seconds if epoch else 0.0,
+        evaluation_seconds=2.0,
+        real_tokens=TOKENS_OF_AN_EPOCH * math.ceil(epoch / 2),
+        target_tokens=2_400,
+    )
+
+
+def _costs(curve: tuple[Epoch, ...]) -> Costs:
+    return Costs(
+        trainable_parameters=4_884_480,
+        total_parameters=139_399_488,
+        train_seconds=sum(row.train_seconds for row in curve),
+        mean_epoch_seconds=20.5,
+        slowest_epoch_seconds=20.5,
+        evaluation_seconds=8.0,
+        generation_seconds=0.0,
+        real_tokens_per_second=700.0,
+        target_tokens_per_second=110.0,
+        training_memory=None,
+        evaluation_memory=None,
+        adapter_bytes=None,
+        inference=None,
+    )
+
+
+def _with_values(record: Record, hyperparameters: Mapping[str, Any]) -> Record:
+    return record.model_copy(
+        update={"trial": record.trial.model_copy(update={"hyperparameters": dict(hyperparameters)})}
+    )

@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import altair as alt
+import pytest
+
+from tests.report.synthetic_study import modules_study, rank_study, size_study
+from tests.report.test_page import Elements
+from tuneoff.report.charts.along import colours_of, draw_study, titles_of
+from tuneoff.report.figures import Specification, specification_for_page
+from tuneoff.report.study import conclusions, write_study
+from tuneoff.study import Study, study_of
+
+
+@pytest.fixture(scope="module")
+def ranks() -> Study:
+    return rank_study()
+
+
+@pytest.fixture(scope="module")
+def sizes() -> Study:
+    return size_study()
+
+
+@pytest.fixture(scope="module")
+def page(sizes: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_study(sizes, tmp_path_factory.mktemp("study") / "report")
+
+
+@pytest.fixture(scope="module")
+def elements(page: Path) -> Elements:
+    return Elements(page.read_text("utf-8"))
+
+
+def place_of(chart: alt.LayerChart) -> Specification:
+    layers = specification_for_page(chart)["layer"]
+    found: Specification = next(x for layer in layers if "field" in (x := layer["encoding"].get("x", {})))
+    return found
+
+
+def test_each_value_of_the_knob_is_a_point_with_its_interval(ranks: Study) -> None:
+    rows = specification_for_page(draw_study(ranks)["study-rougeL"])["data"]["values"]
+    points = [row for row in rows if row["kind"] == "point"]
+    assert [row["place"] for row in points] == [1, 4, 16, 64]
+    assert all(row["low"] < row["value"] < row["high"] for row in points)
+
+
+def test_what_the_knob_does_not_touch_is_a_level(ranks: Study) -> None:
+    rows = specification_for_page(draw_study(ranks)["study-rougeL"])["data"]["values"]
+    assert {row["method"] for row in rows if row["kind"] == "level"} == {"base", "full"}
+
+
+def test_more_than_a_decade_is_drawn_by_powers(ranks: Study) -> None:
+    assert place_of(draw_study(ranks)["study-rougeL"])["scale"]["type"] == "log"
+
+
+def test_words_stand_side_by_side_in_the_order_of_the_recipe() -> None:
+    place = place_of(draw_study(modules_study())["study-rougeL"])
+    assert place["sort"] == ["attention", "all-linear"]
+    assert place["type"] == "nominal"
+
+
+def test_nothing_is_drawn_between_two_words(ranks: Study) -> None:
+    drawn = [
+        {layer["mark"]["type"] for layer in specification_for_page(draw_study(study)["study-rougeL"])["layer"]}
+        for study in (ranks, modules_study())
+    ]
+    assert drawn[0] - drawn[1] == {"line", "area"}
+
+
+def test_quality_and_cost_are_drawn(sizes: Study) -> None:
+    assert list(draw_study(sizes)) == list(titles_of(sizes))
+    assert titles_of(sizes)["study-rougeL"] == "ROUGE-L by train examples"
+
+
+def test_the_untouched_model_has_no_cost_of_training(sizes: Study) -> None:
+    rows = specification_for_page(draw_study(sizes)["study-train_seconds"])["data"]["values"]
+    assert {row["method"] for row in rows} == {"lora", "full"}
+
+
+def test_a_rise_is_said_with_its_ends(sizes: Study) -> None:
+    assert next(iter(conclusions(sizes))).startswith("ROUGE-L of lora rises from ")
+    assert " at 100 to " in next(iter(conclusions(sizes)))
+    assert next(iter(conclusions(sizes))).endswith(" at 10,000.")
+
+
+def test_beyond_where_more_helps_there_is_said_to_be_no_difference(ranks: Study) -> None:
+    (loss,) = [sentence for sentence in conclusions(ranks) if sentence.startswith("Evaluation loss")]
+    assert loss.endswith("at 16; beyond 16 there is no difference beyond noise.")
+
+
+def test_values_without_an_order_have_a_best() -> None:
+    assert next(iter(conclusions(modules_study()))).startswith("ROUGE-L of lora is best at all-linear")
+
+
+def test_the_page_says_every_conclusion(sizes: Study, elements: Elements) -> None:
+    text = elements.text.replace("\u2011", "-")
+    assert [sentence for sentence in conclusions(sizes) if sentence not in text] == []
+
+
+def test_every_point_leads_to_the_page_of_its_comparison(sizes: Study, elements: Elements) -> None:
+    links = {a["href"] for tag, a in elements.attributes if tag == "a"}
+    assert links == {f"../values/{name}/report/index.html" for name in sizes.comparisons}
+
+
+def test_every_chart_has_a_place_and_a_file(sizes: Study, page: Path, elements: Elements) -> None:
+    places = {a["data-chart"] for _, a in elements.attributes if "data-chart" in a}
+    assert places == set(draw_study(sizes))
+    assert {path.stem for path in (page.parent / "figures").iterdir()} == places
+
+
+def test_a_method_has_the_colour_of_its_comparisons_page(sizes: Study) -> None:
+    from tuneoff.report.charts import colours
+
+    assert colours_of(sizes) == colours(next(iter(sizes.comparisons.values())))
+
+
+def test_a_study_without_a_score_is_a_page(ranks: Study, tmp_path: Path) -> None:
+    text = Elements(write_study(study_of(ranks.recipe, {}), tmp_path).read_text("utf-8")).text
+    assert "No value of the knob has a score to compare with another's yet." in text
