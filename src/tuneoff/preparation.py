@@ -11,6 +11,7 @@ from tuneoff.data import TextData, load_text
 from tuneoff.data.unrelated import unrelated_text
 from tuneoff.environment import numeric_versions, processor
 from tuneoff.errors import RecipeError
+from tuneoff.methods.space import Range
 from tuneoff.models.loading import load_model, load_tokenizer, outline
 from tuneoff.models.options import ModelOptions
 from tuneoff.models.precision import resolve_precision
@@ -100,12 +101,23 @@ def _require_room(recipe: Recipe, source: Source) -> None:
     config = AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.model.trust_remote_code)
     positions = getattr(config, "max_position_embeddings", None)
     written = recipe.evaluation.generation.max_new_tokens or recipe.data.max_target_tokens
-    needed = recipe.data.max_tokens + max(0, written - recipe.data.max_target_tokens)
+    taken = max(_most_context_tokens(recipe, label) for label in recipe.methods)
+    needed = recipe.data.max_tokens + max(0, written - recipe.data.max_target_tokens) + taken
     if positions is not None and needed > positions:
+        methods = f" and the {taken} that a method takes" if taken else ""
         raise RecipeError(
-            f"data.max_tokens asks for {needed} positions with what is generated; {recipe.model.name} has {positions}. "
-            "Lower data.max_tokens or evaluation.generation.max_new_tokens."
+            f"data.max_tokens asks for {needed} positions with what is generated{methods}; {recipe.model.name} has "
+            f"{positions}. Lower data.max_tokens or evaluation.generation.max_new_tokens."
         )
+
+
+def _most_context_tokens(recipe: Recipe, label: str) -> int:
+    """Positions that a method takes away from the text at most, wherever a search goes."""
+    tried = [recipe.methods[label]]
+    for knob, values in recipe.space_of(label).items():
+        ends = (values.low, values.high) if isinstance(values, Range) else values
+        tried += [recipe.configured(label, {knob: value}) for value in ends]
+    return max(method.context_tokens for method in tried)
 
 
 def _device(recipe: Recipe) -> torch.device:

@@ -79,9 +79,10 @@ class Recipe(Options):
 
     def _try_ends_of(self, label: str) -> None:
         """Every choice of a knob and both ends of its range must be a value that the method takes."""
+        method = self.methods[label]
         for knob, values in self.space_of(label).items():
             for value in (values.low, values.high) if isinstance(values, Range) else values:
-                type(self.methods[label]).read({knob: value}, where=f"search.spaces.{label}")
+                type(method).read({**method.model_dump(), knob: value}, where=f"search.spaces.{label}")
 
     def space_of(self, label: str) -> Space:
         """What the search varies of a method: the knobs that it declares and the recipe does not fix, and the

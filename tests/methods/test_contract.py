@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,19 +14,32 @@ from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
 
 Load = Callable[[str], LanguageModel]
+NEEDED: dict[str, dict[str, Any]] = {
+    "peft": {"peft_type": "C3A", "block_size": 16},
+    "last-blocks": {"blocks": 1},
+    "p-tuning": {"tokens": 3, "width": 8},
+}
 VARIANTS = {
-    **{name: method() for name, method in METHODS.items()},
+    **{name: method.read(NEEDED.get(name, {})) for name, method in METHODS.items()},
     "last-layer-tied": METHODS["last-layer"].read({"tied": True}),
     "lora-default": METHODS["lora"].read({"modules": "default"}),
     "lora-attention": METHODS["lora"].read({"modules": "attention"}),
     "soft-prompt-vocabulary": METHODS["soft-prompt"].read({"init": "vocabulary", "tokens": 5}),
     "soft-prompt-random": METHODS["soft-prompt"].read({"init": "random", "tokens": 1}),
 }
-over_all = [
-    pytest.mark.parametrize("architecture", ARCHITECTURES),
-    pytest.mark.parametrize("method", VARIANTS.values(), ids=VARIANTS),
+ROUNDED = {"pissa"}  # takes weights apart and adds them together again, and so equals nothing bit by bit
+REFUSED = {
+    ("llama", "bitfit"): "this model has none",
+    ("gemma2", "bitfit"): "this model has none",
+    ("gpt2", "peft"): "Conv1D.* is not supported",  # C3A
+}
+PAIRS = [
+    pytest.param(architecture, method, id=f"{architecture}-{variant}")
+    for architecture in ARCHITECTURES
+    for variant, method in VARIANTS.items()
+    if (architecture, variant) not in REFUSED
 ]
-pytestmark = over_all
+over_all = pytest.mark.parametrize(("architecture", "method"), PAIRS)
 
 
 @pytest.fixture
@@ -40,6 +54,13 @@ def logits(model: LanguageModel, tokens_BT: Tensor, attention_BT: Tensor | None 
     attention_BT = torch.ones_like(tokens_BT) if attention_BT is None else attention_BT
     with torch.no_grad():
         return model.eval()(tokens_BT, attention_BT, scored_BT)
+
+
+def alike(one_NV: Tensor, other_NV: Tensor, method: Method) -> bool:
+    """Whether logits are equal: bit by bit where that can be asked of the method."""
+    if method.name in ROUNDED:
+        return torch.allclose(one_NV, other_NV, rtol=1e-5, atol=1e-5)
+    return torch.equal(one_NV, other_NV)
 
 
 def take_steps(model: LanguageModel, tokens_BT: Tensor, steps: int = 3) -> None:
@@ -63,6 +84,13 @@ def tuned(load_tiny: Load, architecture: str, method: Method, tokens_BT: Tensor)
     return model
 
 
+@pytest.mark.parametrize(("architecture", "name"), REFUSED)
+def test_a_method_that_does_not_fit_says_why(architecture: str, name: str, load_tiny: Load) -> None:
+    with pytest.raises((ValueError, TypeError), match=REFUSED[architecture, name]):
+        VARIANTS[name].apply(load_tiny(architecture))
+
+
+@over_all
 def test_steps_move_exactly_what_requires_a_gradient(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
@@ -73,15 +101,16 @@ def test_steps_move_exactly_what_requires_a_gradient(
     assert moved == {name for name, p in model.named_parameters() if p.requires_grad}
 
 
+@over_all
 def test_a_method_that_promises_it_starts_as_the_base_model(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
-    same = torch.equal(
-        logits(method.apply(load_tiny(architecture)), tokens_BT), logits(load_tiny(architecture), tokens_BT)
-    )
-    assert same is method.starts_as_base
+    torch.manual_seed(2)
+    started = logits(method.apply(load_tiny(architecture)), tokens_BT)
+    assert alike(started, logits(load_tiny(architecture), tokens_BT), method) is method.starts_as_base
 
 
+@over_all
 def test_a_padded_row_has_the_logits_of_the_row_alone(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
@@ -95,6 +124,7 @@ def test_a_padded_row_has_the_logits_of_the_row_alone(
         torch.testing.assert_close(model(padded_BT, attention_BT, scored_BT), alone, rtol=1e-4, atol=1e-5)
 
 
+@over_all
 def test_a_prompt_padded_on_the_left_is_answered_as_it_is_alone(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
@@ -110,6 +140,7 @@ def test_a_prompt_padded_on_the_left_is_answered_as_it_is_alone(
     assert torch.equal(together, torch.stack(alone))
 
 
+@over_all
 def test_generation_follows_the_logits(architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor) -> None:
     model = tuned(load_tiny, architecture, method, tokens_BT).eval()
     options = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False, "pad_token_id": 1, "eos_token_id": None}
@@ -121,15 +152,17 @@ def test_generation_follows_the_logits(architecture: str, method: Method, load_t
         assert torch.equal(model(whole, torch.ones_like(whole), scored_BT).argmax(-1), written.flatten())
 
 
+@over_all
 def test_what_is_saved_and_loaded_has_the_same_logits(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor, tmp_path: Path
 ) -> None:
     model = tuned(load_tiny, architecture, method, tokens_BT)
     method.save(model, tmp_path)
     loaded = method.load(load_tiny(architecture), tmp_path)
-    assert torch.equal(logits(loaded, tokens_BT), logits(model, tokens_BT))
+    assert alike(logits(loaded, tokens_BT), logits(model, tokens_BT), method)
 
 
+@over_all
 def test_the_merged_model_has_the_logits_of_the_unmerged(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
@@ -138,6 +171,7 @@ def test_the_merged_model_has_the_logits_of_the_unmerged(
     torch.testing.assert_close(logits(method.merged(model), tokens_BT), unmerged, rtol=1e-4, atol=1e-5)
 
 
+@over_all
 def test_frozen_matrices_are_held_in_bf16_and_trained_weights_in_float32(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
@@ -146,6 +180,7 @@ def test_frozen_matrices_are_held_in_bf16_and_trained_weights_in_float32(
     assert held <= {(True, torch.float32), (False, torch.bfloat16)}
 
 
+@over_all
 def test_a_step_with_bf16_products_runs_and_gives_finite_gradients(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, final
 
-from tuneoff.methods.base import Decay, Method, Rate
+from tuneoff.methods.base import Decay, Rate
+from tuneoff.methods.parts import Parts
 from tuneoff.methods.space import Range, Space
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from tuneoff.models.language_model import LanguageModel
 
 
 @final
-class LastLayer(Method):
+class LastLayer(Parts):
     """Train the output head alone.
 
     In most small models the head *is* the input table. Unless `tied` asks for it, the head first gets a copy of
@@ -28,18 +31,7 @@ class LastLayer(Method):
     weight_decay: Decay = 0.0
     tied: bool = False  # True: where the model ties its head to the input embedding, train both as one
 
-    def apply(self, base: LanguageModel) -> LanguageModel:
-        base.requires_grad_(False)
+    def parts(self, base: LanguageModel) -> Iterable[nn.Parameter]:
         if not self.tied:
             base.untie_head()
-        base.head.requires_grad_(True)
-        return base
-
-    def save(self, tuned: LanguageModel, folder: Path) -> None:
-        tuned.save_head(folder)
-
-    def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
-        if not self.tied:
-            base.untie_head()
-        base.load_head(folder)
-        return base
+        return base.head.parameters()

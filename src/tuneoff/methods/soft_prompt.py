@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from pydantic import Field
 
-from tuneoff.methods.base import Method, Rate
+from tuneoff.methods.base import Rate
+from tuneoff.methods.peft_adapter import PeftAdapter
 from tuneoff.methods.space import Range, Space
 
 if TYPE_CHECKING:
+    from peft import PeftConfig
+
     from tuneoff.models.language_model import LanguageModel
 
 
 @final
-class SoftPrompt(Method):
+class SoftPrompt(PeftAdapter):
     """Train the embeddings of `tokens` tokens that nobody typed; the model stays as it is.
 
     Starting from text or vocabulary beats starting at random, and the rate is the highest of all methods: trl
@@ -36,7 +38,11 @@ class SoftPrompt(Method):
         "Summarize the following text in one short and clear sentence:", min_length=1
     )  # repeated or cut to `tokens`
 
-    def apply(self, base: LanguageModel) -> LanguageModel:
+    @property
+    def context_tokens(self) -> int:
+        return self.tokens
+
+    def config(self, base: LanguageModel) -> PeftConfig:
         from peft import PromptTuningConfig
 
         start: dict[str, Any] = {  # Any: arguments of different types
@@ -48,10 +54,4 @@ class SoftPrompt(Method):
             "vocabulary": {"prompt_tuning_init": "SAMPLE_VOCAB"},
             "random": {"prompt_tuning_init": "RANDOM"},
         }[self.init]
-        return base.with_adapter(PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=self.tokens, **start))
-
-    def save(self, tuned: LanguageModel, folder: Path) -> None:
-        tuned.save_adapter(folder)
-
-    def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
-        return base.load_adapter(folder)
+        return PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=self.tokens, **start)

@@ -17,7 +17,7 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
-HEAD_FILE = "head.safetensors"
+TRAINED_FILE = "trained.safetensors"
 
 
 class LanguageModel(nn.Module):
@@ -52,7 +52,9 @@ class LanguageModel(nn.Module):
             return positions_BTX[:, -tokens_BT.shape[1] :][:, :-1][predicting_BT]
 
         with self._head_narrowed_by(scored) if self.split_head else contextlib.nullcontext():
-            logits = self.network(input_ids=tokens_BT, attention_mask=attention_BT.long(), use_cache=False).logits
+            logits = self.network(
+                input_ids=tokens_BT, attention_mask=attention_BT.long(), use_cache=False, **self._tasks(len(tokens_BT))
+            ).logits
         return cast(Tensor, logits if self.split_head else scored(logits))
 
     @contextlib.contextmanager
@@ -76,6 +78,8 @@ class LanguageModel(nn.Module):
             options: handed to transformers' `generate`.
         """
         attention_BT = attention_BT.long()
+        if self._only_peft_can_generate:
+            return self._generated_one_by_one(tokens_BT, attention_BT, options)
         prompt_PD = self._soft_prompt()
         if prompt_PD is None:
             generated = self.base.generate(input_ids=tokens_BT, attention_mask=attention_BT, **options)
@@ -97,10 +101,37 @@ class LanguageModel(nn.Module):
             ),
         )
 
+    def _generated_one_by_one(self, tokens_BT: Tensor, attention_BT: Tensor, options: dict[str, Any]) -> Tensor:
+        """Through peft's own `generate`, each prompt without its padding, which peft would misplace."""
+        written = []
+        for row, mask in zip(tokens_BT, attention_BT.bool(), strict=True):
+            prompt_1T = row[mask][None]
+            whole = self.network.generate(
+                input_ids=prompt_1T, attention_mask=torch.ones_like(prompt_1T), **options, **self._tasks(1)
+            )
+            written.append(whole[0, prompt_1T.shape[1] :])
+        return nn.utils.rnn.pad_sequence(written, batch_first=True, padding_value=self.tokenizer.pad_token_id)
+
+    @property
+    def _adapter(self) -> Any:  # Any: the config of peft's, which differs by type; None without an adapter
+        return getattr(self.network, "active_peft_config", None)
+
+    @property
+    def _only_peft_can_generate(self) -> bool:
+        """Whether an adapter acts from outside transformers' model, and not by vectors before the text."""
+        acts_outside = {"PREFIX_TUNING", "CARTRIDGE", "POLY", "XLORA", "SHADOW"}
+        return self._adapter is not None and self._adapter.peft_type.value in acts_outside
+
+    def _tasks(self, rows: int) -> dict[str, Tensor]:
+        """What an adapter that tells tasks apart must be told: all rows are of the first one."""
+        if not any(getattr(self._adapter, name, None) for name in ("num_tasks", "n_tasks")):
+            return {}
+        return {"task_ids": torch.zeros(rows, dtype=torch.long, device=self.network.device)}
+
     def _soft_prompt(self) -> Tensor | None:
-        if not getattr(getattr(self.network, "active_peft_config", None), "is_prompt_learning", False):
+        if not getattr(self._adapter, "is_prompt_learning", False):
             return None
-        return cast(Tensor, self.network.get_prompt(batch_size=1)[0])
+        return cast(Tensor, self.network.get_prompt(batch_size=1, **self._tasks(1))[0])
 
     @property
     def base(self) -> Any:  # Any: whatever model class transformers has for this architecture
@@ -127,17 +158,32 @@ class LanguageModel(nn.Module):
         self.head.weight = nn.Parameter(cast(Tensor, self.head.weight).detach().clone())
         self.base.config.tie_word_embeddings = False
 
-    def attention_linears(self) -> list[str]:
-        """The full names of the linear layers inside attention blocks."""
+    @property
+    def width(self) -> int:
+        """How many numbers stand for a token between two blocks."""
+        return int(self.base.config.hidden_size)
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The transformer blocks, from the first to the last."""
+        return max((m for m in self.base.modules() if isinstance(m, nn.ModuleList)), key=len)
+
+    def linears(self) -> dict[str, Any]:
+        """The linear layers inside the blocks, by full name."""
         from transformers.pytorch_utils import Conv1D
 
-        return [
-            name
-            for name, module in self.base.named_modules()
-            if isinstance(module, nn.Linear | Conv1D) and "attn" in name.lower().replace("attention", "attn")
-        ]
+        inside = set(self.blocks.modules())
+        return {n: m for n, m in self.base.named_modules() if isinstance(m, nn.Linear | Conv1D) and m in inside}
 
-    # What methods build on: peft's adapters, the head alone, all the weights.
+    def attention_linears(self) -> list[str]:
+        """The full names of the linear layers inside attention blocks."""
+        return [name for name in self.linears() if "attn" in name.lower().replace("attention", "attn")]
+
+    def norms(self) -> list[str]:
+        """The full names of the LayerNorms and their like, which every architecture has a class of its own for."""
+        return [name for name, module in self.base.named_modules() if type(module).__name__.endswith("Norm")]
+
+    # What methods build on: peft's adapters, some tensors alone, all the weights.
 
     def with_adapter(self, config: Any) -> LanguageModel:
         """This model with a fresh adapter of peft's, which alone is trainable."""
@@ -158,6 +204,21 @@ class LanguageModel(nn.Module):
         """
         self.network.save_pretrained(folder, save_embedding_layers=False)
 
+    def adapter_state(self) -> dict[str, Tensor]:
+        """The adapter's tensors, by the names that peft gives them in a file."""
+        from peft import get_peft_model_state_dict
+
+        return cast(dict[str, Tensor], get_peft_model_state_dict(self.network, save_embedding_layers=False))
+
+    def write_adapter(self, state: dict[str, Tensor], config: Any, folder: Path) -> None:
+        """Write tensors other than the adapter's own as one of peft's, with a config that fits them."""
+        from peft.utils import SAFETENSORS_WEIGHTS_NAME
+        from safetensors.torch import save_file
+
+        config.inference_mode = True
+        config.save_pretrained(folder)
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / SAFETENSORS_WEIGHTS_NAME)
+
     def load_adapter(self, folder: Path) -> LanguageModel:
         """This base model with the adapter that `save_adapter` wrote."""
         from peft import PeftModel
@@ -166,24 +227,31 @@ class LanguageModel(nn.Module):
             return self._with_network(PeftModel.from_pretrained(self.network, folder))
 
     def with_adapter_merged(self) -> LanguageModel:
-        """The base model with the adapter's update added into its weights; the adapter is used up."""
-        return self._with_network(self.network.merge_and_unload())
+        """The base model with the adapter's update added into its weights, the adapter used up; where the type of
+        adapter cannot, as it is."""
+        if self._only_peft_can_generate:
+            return self  # outside the model there is no weight to merge into; SHADOW would just be dropped
+        try:
+            return self._with_network(self.network.merge_and_unload())
+        except (AttributeError, NotImplementedError, ValueError):  # each type says it in its own way
+            return self
 
-    def save_head(self, folder: Path) -> None:
-        """Write the head alone, under the names that transformers gives its tensors."""
+    def save_trained(self, folder: Path) -> None:
+        """Write the tensors that require a gradient, under the names that they have in the network."""
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({f"{self._head_name}.{k}": v.contiguous() for k, v in self._head_state()}, folder / HEAD_FILE)
+        trained = {name: p.detach() for name, p in self.base.named_parameters() if p.requires_grad}
+        save_file({name: tensor.contiguous() for name, tensor in trained.items()}, folder / TRAINED_FILE)
 
-    def load_head(self, folder: Path) -> None:
-        """Take the head that `save_head` wrote; a tied head carries the input embedding with it."""
+    @torch.no_grad()
+    def load_trained(self, folder: Path) -> None:
+        """Take the tensors that `save_trained` wrote, each in the place of its name."""
         from safetensors.torch import load_file
 
-        state = load_file(folder / HEAD_FILE)
-        with torch.no_grad():
-            for name, tensor in self._head_state():
-                tensor.copy_(state[f"{self._head_name}.{name}"])
+        parameters = dict(self.base.named_parameters())
+        for name, tensor in load_file(folder / TRAINED_FILE).items():
+            parameters[name].copy_(tensor)
 
     def save_whole(self, folder: Path) -> None:
         """Write the whole model and its tokenizer, as transformers loads them."""
@@ -193,13 +261,6 @@ class LanguageModel(nn.Module):
     def load_whole(self, folder: Path) -> LanguageModel:
         """The model that `save_whole` wrote, in this one's place."""
         return self._with_network(type(self.base).from_pretrained(folder, dtype="auto", use_safetensors=True))
-
-    def _head_state(self) -> list[tuple[str, Tensor]]:
-        return [(name, parameter.detach()) for name, parameter in self.head.named_parameters()]
-
-    @property
-    def _head_name(self) -> str:
-        return next(str(name) for name, module in self.base.named_modules() if module is self.head)
 
     def _with_network(self, network: Any) -> LanguageModel:
         return LanguageModel(network, self.tokenizer, self.known_as, split_head=self.split_head)
@@ -231,8 +292,9 @@ class LanguageModel(nn.Module):
 def _peft_at_work() -> Iterator[None]:
     """Keep what peft says of its own doings from the user, who can do nothing about it."""
     with warnings.catch_warnings():
+        for module in ("peft", "torch.utils.cpp_extension"):  # BOFT looks for a compiler for a GPU, and goes on
+            warnings.filterwarnings("ignore", module=module)
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # an old name, still asked for
-        warnings.filterwarnings("ignore", "fan_in_fan_out is set to", UserWarning)  # corrected by peft as it says so
         yield
 
 

@@ -1,0 +1,38 @@
+"""Last-blocks tuning: the uppermost transformer blocks are trained, what is below and the head stay frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, final
+
+from pydantic import Field
+
+from tuneoff.methods.base import Decay, Rate
+from tuneoff.methods.parts import Parts
+from tuneoff.methods.space import Range, Space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tuneoff.models.language_model import LanguageModel
+
+
+@final
+class LastBlocks(Parts):
+    """Train the last `blocks` blocks whole: attention, MLP and norms.
+
+    The backward pass stops below them. The rates are the last layer's; no published source is solid.
+    """
+
+    name: ClassVar[str] = "last-blocks"
+    starts_as_base: ClassVar[bool] = True
+    space: ClassVar[Space] = {"learning_rate": Range(low=1e-5, high=3e-3), "blocks": (1, 2, 4)}
+    learning_rate: Rate = 2e-4
+    weight_decay: Decay = 0.01
+    blocks: int = Field(2, ge=1)
+
+    def parts(self, base: LanguageModel) -> Iterable[nn.Parameter]:
+        blocks = base.blocks
+        if self.blocks > len(blocks):
+            raise ValueError(f"blocks is {self.blocks}, and the model has {len(blocks)}")
+        return blocks[-self.blocks :].parameters()

@@ -1,0 +1,40 @@
+"""LoRA+: LoRA whose second matrix learns faster. Source: Hayou et al. 2024, arXiv:2402.12354, on peft's LoRA."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, final
+
+from pydantic import Field
+
+from tuneoff.methods.base import Rate
+from tuneoff.methods.low_rank import SHAPES, LowRank
+from tuneoff.methods.space import Range, Space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tuneoff.models.language_model import LanguageModel
+
+
+@final
+class LoRAPlus(LowRank):
+    """LoRA with two learning rates: B, which starts at zero, is trained with `ratio` times that of A.
+
+    The paper finds a ratio of 16, and a rate for A of about half of LoRA's.
+    """
+
+    name: ClassVar[str] = "lora-plus"
+    space: ClassVar[Space] = {
+        "learning_rate": Range(low=1e-5, high=1.5e-3),
+        "ratio": (4.0, 8.0, 16.0, 32.0),
+        **SHAPES,
+    }
+    learning_rate: Rate = 2.5e-4
+    ratio: float = Field(16.0, ge=1)
+
+    def rates(self, tuned: LanguageModel) -> list[tuple[float, list[nn.Parameter]]]:
+        trained = [(name, p) for name, p in tuned.named_parameters() if p.requires_grad]
+        return [
+            (1.0, [p for name, p in trained if "lora_B" not in name]),
+            (self.ratio, [p for name, p in trained if "lora_B" in name]),
+        ]

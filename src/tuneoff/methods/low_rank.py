@@ -1,0 +1,60 @@
+"""What LoRA and its variants share: low-rank updates beside frozen weights, through peft."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from tuneoff.methods.peft_adapter import PeftAdapter
+from tuneoff.methods.space import Knob
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
+    from tuneoff.models.language_model import LanguageModel
+
+SHAPES: Mapping[str, Knob] = {
+    "rank": (4, 8, 16, 32),
+    "alpha": (16.0, 32.0, 64.0),
+    "dropout": (0.0, 0.05, 0.1),
+    "modules": ("attention", "all-linear"),
+}
+
+
+class LowRank(PeftAdapter, ABC):
+    """Two thin matrices beside each adapted weight; `variant` says what peft is told besides their shape."""
+
+    starts_as_base: ClassVar[bool] = True
+    variant: ClassVar[Mapping[str, Any]] = {}  # Any: arguments of different types
+    rank: int = Field(8, ge=1)
+    alpha: float = Field(32.0, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    # peft's own default for the architecture, the attention's linear layers, every linear layer but the head,
+    # or the modules whose names end so
+    modules: Literal["default", "attention", "all-linear"] | tuple[str, ...] = "all-linear"
+
+    def config(self, base: LanguageModel) -> PeftConfig:
+        from peft import LoraConfig
+
+        return LoraConfig(
+            task_type="CAUSAL_LM",
+            r=self.rank,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            target_modules=self._targets(base),
+            **self.variant,
+        )
+
+    def _targets(self, base: LanguageModel) -> Any:  # Any: peft takes None, a word or a list
+        match self.modules:
+            case "default":
+                return None
+            case "attention":
+                return base.attention_linears()
+            case "all-linear":
+                return "all-linear"
+            case names:
+                return list(names)

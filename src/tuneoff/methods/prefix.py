@@ -1,0 +1,59 @@
+"""Prefix tuning: learned keys and values before the text. Source: Li and Liang 2021, arXiv:2101.00190."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, final
+
+from pydantic import Field
+
+from tuneoff.methods.base import Method, Rate
+from tuneoff.methods.space import Range, Space
+
+if TYPE_CHECKING:
+    from tuneoff.models.language_model import LanguageModel
+
+
+@final
+class Prefix(Method):
+    """Train what the attention of each layer sees of `tokens` tokens that stand before the text.
+
+    By default they start as the keys and values of a real text: the paper and PEFT's benchmark train worse and less
+    stably from random ones. The attention path is our own (`models.prefix_attention`), so that it works with gradient
+    checkpointing, which peft refuses; the file is peft's.
+    """
+
+    name: ClassVar[str] = "prefix"
+    starts_as_base: ClassVar[bool] = False
+    space: ClassVar[Space] = {"learning_rate": Range(low=1e-3, high=5e-2), "tokens": (5, 12, 20, 50)}
+    learning_rate: Rate = 5e-3
+    tokens: int = Field(12, ge=1)
+    init: Literal["text", "random"] = "text"
+    init_text: str = Field(
+        "Summarize the following text in one short and clear sentence:", min_length=1
+    )  # repeated or cut to `tokens`
+
+    @property
+    def context_tokens(self) -> int:
+        return self.tokens
+
+    def apply(self, base: LanguageModel) -> LanguageModel:
+        from tuneoff.models.prefix_attention import keys_and_values_of, random_like, see_prefix
+
+        base.requires_grad_(False)
+        written = base.tokenizer(self.init_text, add_special_tokens=False)["input_ids"]
+        layers = keys_and_values_of(base.base, (written * self.tokens)[: self.tokens])
+        see_prefix(base.base, layers if self.init == "text" else random_like(layers))
+        return base
+
+    def save(self, tuned: LanguageModel, folder: Path) -> None:
+        from tuneoff.models.prefix_attention import write_prefix
+
+        write_prefix(tuned.base, tuned.known_as, folder)
+
+    def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
+        from tuneoff.models.prefix_attention import read_prefix, see_prefix
+
+        base.requires_grad_(False)
+        see_prefix(base.base, read_prefix(base.base, folder))
+        return base
