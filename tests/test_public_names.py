@@ -9,8 +9,8 @@ import tuneoff
 
 def test_the_public_names_are_these() -> None:
     assert tuneoff.__all__ == [
-        "METHODS", "Comparison", "Method", "Recipe", "TuneoffError", "compare", "copy_recipe", "load_comparison",
-        "load_recipe", "planned", "shipped_recipes", "trained",
+        "METHODS", "Comparison", "Method", "Recipe", "Study", "TuneoffError", "compare", "copy_recipe",
+        "load_comparison", "load_recipe", "load_study", "planned", "shipped_recipes", "studied", "trained",
     ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tuneoff.errors import RecipeError
+from tuneoff.methods.space import Range
 from tuneoff.recipe import Recipe, copy_recipe, load_recipe, overridden, shipped_recipes
 
 
@@ -27,8 +28,22 @@ def test_every_shipped_recipe_is_valid(name: str) -> None:
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_a_filled_in_recipe_is_the_same_recipe_again(name: str) -> None:
+    filled_in = load_recipe(name).written()
+    assert Recipe.read(yaml.safe_load(yaml.safe_dump(filled_in))).written() == filled_in
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_filled_in_recipe_searches_the_same_spaces_again(name: str) -> None:
     recipe = load_recipe(name)
-    assert Recipe.read(yaml.safe_load(yaml.safe_dump(recipe.written()))) == recipe
+    again = Recipe.read(recipe.written())
+    assert {label: again.space_of(label) for label in again.methods} == {
+        label: recipe.space_of(label) for label in recipe.methods
+    }
+
+
+def test_a_filled_in_recipe_has_the_spaces_that_were_left_to_the_methods(written: dict[str, Any]) -> None:
+    recipe = Recipe.read(overridden(written, ["search={}", "methods.lora.rank=8", "methods.lora.dropout=0"]))
+    assert recipe.written()["search"]["spaces"]["lora"].keys() == {"learning_rate", "alpha", "modules"}
 
 
 def test_a_method_is_known_by_its_label(written: dict[str, Any]) -> None:
@@ -130,10 +145,31 @@ def test_the_reports_recipe_has_its_one_rate_for_all() -> None:
     assert {m.learning_rate for label, m in methods.items() if label != "base"} == {5e-3}
 
 
-def test_the_fairer_recipe_differs_from_the_reports_in_nothing_but_the_rates() -> None:
-    shared, own = (load_recipe(f"gpt-neo-cnn-dailymail{end}").written() for end in ("-shared-rate", ""))
-    for written in (shared, own):
-        for method in written["methods"].values():
-            del method["learning_rate"]
-        del written["name"], written["note"]
-    assert shared == own
+def test_the_fair_recipe_is_the_reports_but_for_what_a_fair_choice_needs() -> None:
+    shared, fair = (load_recipe(f"gpt-neo-cnn-dailymail{end}") for end in ("-shared-rate", ""))
+    differing = {name for name in Recipe.model_fields if getattr(shared, name) != getattr(fair, name)}
+    assert differing == {"name", "note", "methods", "search", "seeds"}
+    assert {label: m.name for label, m in shared.methods.items()} == {
+        label: m.name for label, m in fair.methods.items()
+    }
+
+
+def test_the_fair_recipe_searches_every_rate_and_confirms_on_fresh_seeds() -> None:
+    fair = load_recipe("gpt-neo-cnn-dailymail")
+    assert fair.search is not None
+    assert [label for label in fair.methods if "learning_rate" in fair.space_of(label)] == [
+        "last-layer", "lora", "soft-prompt"
+    ]  # fmt: skip
+    assert len(fair.seeds) == 3
+    assert fair.search.seed not in fair.seeds
+
+
+@pytest.mark.parametrize(
+    ("label", "knob"),
+    [("lora", "rank"), ("lora", "alpha"), ("lora", "modules"), ("soft-prompt", "tokens"), ("soft-prompt", "init")],
+)
+def test_the_shape_that_the_report_chose_is_among_those_that_the_fair_recipe_tries(label: str, knob: str) -> None:
+    shared, fair = (load_recipe(f"gpt-neo-cnn-dailymail{end}") for end in ("-shared-rate", ""))
+    choices = fair.space_of(label)[knob]
+    assert not isinstance(choices, Range)
+    assert shared.methods[label].model_dump()[knob] in choices

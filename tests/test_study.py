@@ -105,6 +105,8 @@ def test_the_command_line_runs_plans_and_shows_a_study(
     assert main(["plan", str(file)]) == 0
     assert "lora rank 4" in capsys.readouterr().out
     assert main(["compare", str(file), "--run", str(run)]) == 0
-    assert "methods.lora.rank" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "methods.lora.rank" in out
+    assert "rank" in next(line for line in out.splitlines() if "ROUGE-L" in line).split()
     assert main(["show", str(run)]) == 0
     assert "ROUGE-L" in capsys.readouterr().out

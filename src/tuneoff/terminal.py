@@ -21,9 +21,11 @@ from rich.table import Table
 from rich.text import Text
 
 from tuneoff.progress import Progress, Tallies, Tell, Watch
+from tuneoff.report.visible import visible
 from tuneoff.report.words import (
     bytes_in_words,
     count_in_words,
+    level_in_words,
     rate_in_words,
     seconds_in_words,
     share_in_words,
@@ -32,10 +34,12 @@ from tuneoff.report.words import (
 from tuneoff.trial import Record, Trial
 
 if TYPE_CHECKING:
-    from tuneoff.comparison import Comparison
+    from tuneoff.comparison import Comparison, Row
     from tuneoff.plan import Stage
     from tuneoff.study import Study
     from tuneoff.verbs import Planned, Trains
+
+BRIEF_COSTS = {"trainable": "Trainable", "train_seconds": "Training", "training_memory": "Memory"}  # of a narrow table
 
 
 @contextlib.contextmanager
@@ -162,23 +166,35 @@ def print_outcome(comparison: Comparison, directory: Path) -> None:
 
 
 def print_study(study: Study, directory: Path) -> None:
-    """Each method along the knob, with what it scored and cost, and where the page is."""
-    from tuneoff.comparison import COSTS, METRICS
-    from tuneoff.report.words import cost_in_words, interval_in_words, score_in_words
+    """Each method along the knob, with what it scored and cost, what that comes to, and where the page is."""
+    from tuneoff.report.knobs import knob_of, value_of
+    from tuneoff.report.study import conclusions
 
     assert study.recipe.vary is not None, "a study varies something"
     console = Console(highlight=False)
-    shown = [c for c in COSTS if c.name in ("trainable", "train_seconds", "training_memory")]
-    table = _table(study.recipe.vary.knob, "method", METRICS[0].title, "95 %", *(cost.title for cost in shown))
+    console.print(f"{study.recipe.name}: {study.recipe.vary.knob}", style="bold", markup=False)
+    level = level_in_words(study.recipe.verdict.confidence)
+    table = _table("Method", knob_of(study), "ROUGE-L", level, *BRIEF_COSTS.values())
     for label, line in study.lines.items():
         for point in line:
-            score = point.row.scores[METRICS[0].name]
-            costs = [cost_in_words(c, point.row.costs[c.name]) if c.name in point.row.costs else "" for c in shown]
-            cells = (str(point.value), label, score_in_words(METRICS[0], score.mean),
-                     interval_in_words(METRICS[0], score), *costs)  # fmt: skip
-            table.add_row(*map(Text, cells))
+            table.add_row(*map(Text, (visible(label), value_of(study, point.value), *_scored_and_spent(point.row))))
+    for row in study.references:
+        table.add_row(*map(Text, (visible(row.label), "–", *_scored_and_spent(row))))
     console.print(table)
-    console.print(f"Page: {(directory / 'report' / 'index.html').resolve()}", markup=False, soft_wrap=True)
+    for sentence in conclusions(study):
+        console.print(sentence, markup=False)
+    console.print(f"\nPage: {(directory / 'report' / 'index.html').resolve()}", markup=False, soft_wrap=True)
+
+
+def _scored_and_spent(row: Row) -> Iterator[str]:
+    """ROUGE-L with its interval, and the costs of a narrow table; what is nothing is not shown as zero."""
+    from tuneoff.comparison import COSTS
+    from tuneoff.report.words import ROUGE_L, cost_in_words, interval_in_words, score_in_words
+
+    score, cost = row.scores[ROUGE_L.name], {c.name: c for c in COSTS}
+    yield score_in_words(ROUGE_L, score.mean)
+    yield interval_in_words(ROUGE_L, score)
+    yield from (cost_in_words(cost[name], spent) if (spent := row.costs.get(name)) else "–" for name in BRIEF_COSTS)
 
 
 def print_plan(planned: Planned, title: str) -> None:
@@ -264,7 +280,8 @@ def _counted(tallies: Tallies) -> str:
 def _named(trial: Trial) -> str:
     if trial.stage == "confirm":
         return f"{trial.label}, seed {trial.seed}"
-    return f"{trial.label}, rate {rate_in_words(trial.hyperparameters['learning_rate'])}, to {trial.rungs[-1]:.0%}"
+    rate = rate_in_words(trial.hyperparameters["learning_rate"])
+    return f"{trial.label}, rate {rate}, to {share_in_words(trial.rungs[-1])}"
 
 
 def _moment(progress: Progress) -> str:

@@ -1,14 +1,20 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import altair as alt
 import pytest
 
-from tests.report.synthetic_study import modules_study, rank_study, size_study
+from tests.report.synthetic_study import PARAMETERS, model_study, modules_study, rank_study, size_study
 from tests.report.test_page import Elements
 from tuneoff.report.charts.along import colours_of, draw_study, titles_of
+from tuneoff.report.charts.canvas import logarithmic_ticks
 from tuneoff.report.figures import Specification, specification_for_page
+from tuneoff.report.knobs import value_of
 from tuneoff.report.study import conclusions, write_study
+from tuneoff.report.visible import visible
 from tuneoff.study import Study, study_of
+from tuneoff.vary import VaryOptions
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +25,11 @@ def ranks() -> Study:
 @pytest.fixture(scope="module")
 def sizes() -> Study:
     return size_study()
+
+
+@pytest.fixture(scope="module")
+def models() -> Study:
+    return model_study()
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +46,16 @@ def place_of(chart: alt.LayerChart) -> Specification:
     layers = specification_for_page(chart)["layer"]
     found: Specification = next(x for layer in layers if "field" in (x := layer["encoding"].get("x", {})))
     return found
+
+
+def renamed(study: Study, names: list[str]) -> Study:
+    """The study with other words for its values."""
+    recipe = study.recipe.model_copy(update={"vary": VaryOptions(knob="model.name", values=tuple(names))})
+    lines = {
+        label: tuple(replace(point, value=name) for point, name in zip(line, names, strict=True))
+        for label, line in study.lines.items()
+    }
+    return replace(study, recipe=recipe, lines=lines)
 
 
 def test_each_value_of_the_knob_is_a_point_with_its_interval(ranks: Study) -> None:
@@ -59,6 +80,38 @@ def test_words_stand_side_by_side_in_the_order_of_the_recipe() -> None:
     assert place["type"] == "nominal"
 
 
+def test_models_stand_at_their_size_under_their_own_names(models: Study) -> None:
+    place = place_of(draw_study(models)["study-rougeL"])
+    assert place["axis"]["values"] == list(PARAMETERS.values())
+    assert '["SmolLM2-135M", "SmolLM2-360M", "SmolLM2-1.7B"][indexof(' in place["axis"]["labelExpr"]
+    assert place["title"] == "model, by parameters, logarithmic"
+
+
+def test_a_name_is_as_short_as_tells_it_apart(models: Study) -> None:
+    assert value_of(models, "HuggingFaceTB/SmolLM2-360M") == "SmolLM2-360M"
+    assert value_of(renamed(models, ["a/same", "b/same", "other"]), "a/same") == "a/same"
+
+
+def test_a_hostile_name_is_only_a_text_on_the_axis(models: Study) -> None:
+    name = '"], alert(1), ["\u202e'
+    label = place_of(draw_study(renamed(models, [name, "b", "c"]))["study-rougeL"])["axis"]["labelExpr"]
+    assert json.loads(label.partition("[indexof(")[0]) == [visible(name), "b", "c"]
+    assert "\u202e" not in label
+
+
+def test_billions_of_parameters_are_no_giga(models: Study) -> None:
+    layers = specification_for_page(draw_study(models)["study-trainable"])["layer"]
+    assert "'G', 'B'" in layers[0]["encoding"]["y"]["axis"]["labelExpr"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "ticks"),
+    [((3, 40), [5, 10, 20]), ((0.9, 1200), [1, 10, 100, 1000])],
+)
+def test_a_logarithmic_axis_has_ticks_between_few_powers_of_ten(ends: tuple[float, float], ticks: list[float]) -> None:
+    assert logarithmic_ticks(*ends) == ticks
+
+
 def test_nothing_is_drawn_between_two_words(ranks: Study) -> None:
     drawn = [
         {layer["mark"]["type"] for layer in specification_for_page(draw_study(study)["study-rougeL"])["layer"]}
@@ -79,13 +132,13 @@ def test_the_untouched_model_has_no_cost_of_training(sizes: Study) -> None:
 
 def test_a_rise_is_said_with_its_ends(sizes: Study) -> None:
     assert next(iter(conclusions(sizes))).startswith("ROUGE-L of lora rises from ")
-    assert " at 100 to " in next(iter(conclusions(sizes)))
-    assert next(iter(conclusions(sizes))).endswith(" at 10,000.")
+    assert " at 100 train examples to " in next(iter(conclusions(sizes)))
+    assert next(iter(conclusions(sizes))).endswith(" at 10,000 train examples.")
 
 
 def test_beyond_where_more_helps_there_is_said_to_be_no_difference(ranks: Study) -> None:
     (loss,) = [sentence for sentence in conclusions(ranks) if sentence.startswith("Evaluation loss")]
-    assert loss.endswith("at 16; beyond 16 there is no difference beyond noise.")
+    assert loss.endswith("at rank 16; beyond rank 16 there is no difference beyond noise.")
 
 
 def test_values_without_an_order_have_a_best() -> None:

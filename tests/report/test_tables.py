@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.report.synthetic import OUTCOMES, altered, with_records
+from tests.report.synthetic import OUTCOMES, altered, synthetic_comparison, with_records
+from tests.report.synthetic_search import searched_comparison
 from tuneoff.comparison import METRICS, Comparison
 from tuneoff.report.leaderboard import Cell, leaderboard_of
 from tuneoff.report.tables import latex_table, leaderboard, markdown_table, results_csv, rows_as_csv
@@ -108,6 +109,43 @@ def test_csv_intervals_are_those_of_the_leaderboard(comparison: Comparison) -> N
     (row,) = [row for row in comparison.rows if row.label == "lora"]
     assert float(line["test_rougeL_x100_low"]) == row.scores["rougeL"].low
     assert float(line["test_rougeL_x100_high"]) == row.scores["rougeL"].high
+
+
+def test_a_trial_of_a_search_is_a_line_with_its_stage_and_validation_and_without_a_test_score() -> None:
+    searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
+    there = {line["trial"]: line for line in lines_of(results_csv(searched))}
+    of_search = [record for record in searched.run.records if record.trial.stage == "search"]
+    assert len(there) == len(searched.run.records) > len(of_search) > 0
+    for record in of_search:
+        line = there[record.trial.id]
+        assert (line["stage"], float(line["share_of_training"])) == ("search", record.trial.rungs[-1])
+        assert line["validation_loss_nats_per_target_token"] == str(record.scores.get("validation/loss", ""))
+        assert {value for name, value in line.items() if name.startswith(("test_", "interval_"))} == {""}
+
+
+def test_a_confirmed_trial_of_a_search_has_its_test_score() -> None:
+    searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
+    confirmed = [line for line in lines_of(results_csv(searched)) if line["stage"] == "confirm"]
+    assert [line["label"] for line in confirmed] == ["base", "lora", "lora", "lora"]
+    assert all(float(line["test_rougeL_x100"]) > 0 for line in confirmed)
+
+
+def test_intervals_are_those_of_the_recipes_confidence_and_say_so() -> None:
+    at_90, at_95 = (
+        synthetic_comparison(methods=["base", "lora"], verdict={"confidence": confidence}) for confidence in (0.9, 0.95)
+    )
+    assert leaderboard(at_90)[0][2] == "90 %"
+    assert "Scores on 40 test examples with intervals of 90 % over examples; ROUGE is F1" in markdown_table(at_90)
+    assert r"with intervals of 90 \% over examples" in latex_table(at_90)
+    narrow, wide = (lines_of(results_csv(one))[0] for one in (at_90, at_95))
+    assert (narrow["interval_confidence"], wide["interval_confidence"]) == ("0.9", "0.95")
+    assert float(narrow["test_rougeL_x100_low"]) > float(wide["test_rougeL_x100_low"])
+
+
+def test_a_caption_says_that_intervals_are_over_seeds_too() -> None:
+    assert "intervals of 95 % over examples and seeds;" in markdown_table(
+        synthetic_comparison(seeds=[0, 1], methods=["base", "lora"])
+    )
 
 
 def test_csv_holds_the_hyperparameters(comparison: Comparison) -> None:

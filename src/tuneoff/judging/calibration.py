@@ -17,7 +17,7 @@ from tuneoff.judging.noise import Apart, Scored, randomisation_p
 from tuneoff.judging.verdict import power
 
 if TYPE_CHECKING:
-    from tuneoff.judging.noise import Array
+    pass
 
 CALIBRATED = tuple(metric for metric in METRICS if metric.name in {"rougeL", "loss"})
 STATED = 0.8  # the power for which the planted difference is made

@@ -61,7 +61,8 @@ class PeftType(PeftAdapter):
     def config(self, base: LanguageModel) -> PeftConfig:
         if self.peft_type == "XLORA" and not self.arguments.get("adapters"):
             raise ValueError("XLORA mixes LoRA adapters that are trained already. Name them: adapters: {name: folder}")
-        worked_out = NEEDED.get(self.peft_type, lambda _: {})(base)
+        needed = NEEDED.get(self.peft_type)
+        worked_out = needed(base) if needed else {}
         config: PeftConfig = _configs()[self.peft_type](task_type="CAUSAL_LM", **{**worked_out, **self.arguments})
         return config
 

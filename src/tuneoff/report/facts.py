@@ -11,6 +11,7 @@ from tuneoff.report.words import (
     bytes_in_words,
     counted,
     interval_in_words,
+    level_in_words,
     listed,
     score_in_words,
     seconds_in_words,
@@ -107,7 +108,7 @@ def setting_facts(comparison: Comparison) -> Iterator[Fact]:
     yield Fact(
         title="What counts as a difference",
         value=f"{margins.margin_rouge:g} of ROUGE-L × 100, {margins.margin_loss:g} nats",
-        detail=f"smaller ones are called equal; intervals of {100 * margins.confidence:g} %; "
+        detail=f"smaller ones are called equal; intervals of {level_in_words(margins.confidence)}; "
         f"among equals the cheaper by {_cost_title(margins.cheaper_by)} is preferred",
     )
     yield Fact(title="Device", value=setting.device, detail=f"matrix products in {setting.precision}")

@@ -6,6 +6,7 @@ from typing import Any
 from tuneoff.methods.space import Knob, Range
 from tuneoff.report.visible import visible
 from tuneoff.report.words import rate_in_words
+from tuneoff.study import Study
 
 
 def knobs_in_words(values: Mapping[str, Any]) -> str:  # Any: what a knob takes
@@ -27,6 +28,27 @@ def value_in_words(value: Any) -> str:
             return ", ".join(map(value_in_words, value))
         case _:
             return visible(str(value))
+
+
+def knob_of(study: Study) -> str:
+    """What is varied, in the words of a heading: `rank`, `train examples`, `model`."""
+    assert study.recipe.vary is not None, "a study varies something"
+    *within, last = study.recipe.vary.knob.split(".")
+    match within:
+        case [*_, "sizes"]:
+            return f"{last} examples"
+        case [*_, owner] if last == "name":
+            return owner
+        case _:
+            return last.replace("_", " ")
+
+
+def value_of(study: Study, value: Any) -> str:
+    """One of a study's values in words; of a path, such as a model's on the hub, its end if that tells them apart."""
+    assert study.recipe.vary is not None, "a study varies something"
+    ends = [str(one).rstrip("/").rpartition("/")[2] for one in study.recipe.vary.values]
+    short = isinstance(value, str) and len(set(ends)) == len(ends)
+    return value_in_words(ends[study.recipe.vary.values.index(value)] if short else value)
 
 
 def ends_of(knob: Knob) -> tuple[float, float]:

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import yaml
 
 from tuneoff.comparison import Metric, Row
-from tuneoff.report.charts.along import COST, QUALITY, colours_of, draw_study, knob_of, titles_of
+from tuneoff.report.charts.along import COST, QUALITY, colours_of, draw_study, titles_of
 from tuneoff.report.figures import specification_for_page, write_figures
-from tuneoff.report.knobs import value_in_words
+from tuneoff.report.knobs import knob_of, value_of
 from tuneoff.report.shell import document
 from tuneoff.report.visible import visible
 from tuneoff.report.words import LOSS, ROUGE_L, cost_in_words, interval_in_words, listed, score_in_words
@@ -42,7 +42,9 @@ def write_study(study: Study, folder: Path) -> Path:
         titles=titles,
         quality=[name for one in QUALITY if (name := f"study-{one.name}") in drawn],
         cost=[name for one in COST if (name := f"study-{one.name}") in drawn],
-        columns=[(one.title, one.unit) for one in (*QUALITY, *COST)],
+        columns=[one.title for one in (*QUALITY, *COST)],
+        references=study.references,
+        devices=list(dict.fromkeys(visible(c.setting.device) for c in study.comparisons.values())),
         lines=list(_lines(study)),
         pages=[(name, _address(name)) for name in study.comparisons],
         recipe_yaml=yaml.safe_dump(study.recipe.written(), sort_keys=False, allow_unicode=True),
@@ -59,10 +61,10 @@ def conclusions(study: Study) -> Iterator[str]:
             scored = [point for point in line if metric.name in point.row.scores]
             if len(scored) > 1 and scored[0].row.costs.get("trainable") != 0:  # of the untouched model, the figures
                 subject = f"{metric.title} of {visible(label)}"
-                yield f"{subject} {_course(scored, metric) if ordered else _choice(scored, metric)}."
+                yield f"{subject} {_course(study, scored, metric) if ordered else _choice(study, scored, metric)}."
 
 
-def _course(line: Sequence[Point], metric: Metric) -> str:
+def _course(study: Study, line: Sequence[Point], metric: Metric) -> str:
     """Up to where more of the knob helps: the first value that cannot be told apart from the best."""
     best = _best(line, metric)
     enough = next(i for i, point in enumerate(line) if not _beyond_noise(point, best, metric))
@@ -72,24 +74,26 @@ def _course(line: Sequence[Point], metric: Metric) -> str:
     first, last = line[0], line[-1]
     parts = []
     if enough:
-        parts.append(f"{better} from {_score_at(first, metric)} to {_score_at(line[enough], metric)}")
+        parts.append(f"{better} from {_score_at(study, first, metric)} to {_score_at(study, line[enough], metric)}")
     if worse and worse[-1] is last:
-        start = f"from {_score_at(line[enough], metric)} " if not enough else ""
-        parts.append(f"{poorer} {start}to {_score_at(last, metric)}")
+        start = f"from {_score_at(study, line[enough], metric)} " if not enough else ""
+        parts.append(f"{poorer} {start}to {_score_at(study, last, metric)}")
     elif after and enough:
-        parts.append(f"beyond {value_in_words(line[enough].value)} there is no difference beyond noise")
+        parts.append(f"beyond {_at(study, line[enough])} there is no difference beyond noise")
     elif not enough:
-        parts.append(f"does not change beyond noise, from {_score_at(first, metric)} to {_score_at(last, metric)}")
+        parts.append(
+            f"does not change beyond noise, from {_score_at(study, first, metric)} to {_score_at(study, last, metric)}"
+        )
     return "; ".join(parts)
 
 
-def _choice(line: Sequence[Point], metric: Metric) -> str:
+def _choice(study: Study, line: Sequence[Point], metric: Metric) -> str:
     """Which of several words is best, where they have no order."""
     best = _best(line, metric)
-    tied = [value_in_words(p.value) for p in line if p is not best and not _beyond_noise(p, best, metric)]
+    tied = [value_of(study, p.value) for p in line if p is not best and not _beyond_noise(p, best, metric)]
     cannot = f", and {listed(tied)} cannot be told apart from it" if tied else ""
     return (
-        f"is best at {value_in_words(best.value)}, {score_in_words(metric, best.row.scores[metric.name].mean)}{cannot}"
+        f"is best at {value_of(study, best.value)}, {score_in_words(metric, best.row.scores[metric.name].mean)}{cannot}"
     )
 
 
@@ -106,8 +110,16 @@ def _beyond_noise(one: Point, other: Point, metric: Metric) -> bool:
     return ours.low > theirs.high or theirs.low > ours.high
 
 
-def _score_at(point: Point, metric: Metric) -> str:
-    return f"{score_in_words(metric, point.row.scores[metric.name].mean)} at {value_in_words(point.value)}"
+def _score_at(study: Study, point: Point, metric: Metric) -> str:
+    return f"{score_in_words(metric, point.row.scores[metric.name].mean)} at {_at(study, point)}"
+
+
+def _at(study: Study, point: Point) -> str:
+    """`rank 16`, `100 train examples`; what is a word says itself what it is."""
+    knob, value = knob_of(study), value_of(study, point.value)
+    if isinstance(point.value, str):
+        return value
+    return f"{value} {knob}" if knob.endswith("s") else f"{knob} {value}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +135,7 @@ class Line:
 def _lines(study: Study) -> Iterator[Line]:
     for label, line in study.lines.items():
         for point in line:
-            yield _line(study, label, value_in_words(point.value), point.row)
+            yield _line(study, label, value_of(study, point.value), point.row)
     for row in study.references:
         yield _line(study, row.label, NOTHING, row)
 

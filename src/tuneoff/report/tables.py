@@ -4,12 +4,13 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
-from tuneoff.comparison import COSTS, METRICS, Comparison, judge
+from tuneoff.comparison import COSTS, METRICS, Comparison, Metric, scored
+from tuneoff.judging.noise import estimate
 from tuneoff.report.leaderboard import BRIEF, INTERVAL_IN_BRIEF, Cell, Column, Leaderboard, leaderboard_of
 from tuneoff.report.visible import visible
+from tuneoff.report.words import counted, level_in_words
 from tuneoff.trial import Record
 
 IN_A_TERMINAL = ("rougeL", "loss", "trainable", "train_seconds", "training_memory")
@@ -33,7 +34,8 @@ def leaderboard(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
         [cell.interval for cell in rouge.cells],
         *([cell.text for cell in column.cells] for column in (loss, *costs)),
     ]
-    return (("Method", rouge.title, "95 %", "Loss", "Trainable", "Training", "Memory"), *zip(*columns, strict=True))
+    level = level_in_words(comparison.run.recipe.verdict.confidence)
+    return (("Method", rouge.title, level, "Loss", "Trainable", "Training", "Memory"), *zip(*columns, strict=True))
 
 
 def markdown_table(comparison: Comparison) -> str:
@@ -76,8 +78,13 @@ def latex_table(comparison: Comparison) -> str:
 
 
 def results_csv(comparison: Comparison) -> str:
-    """One line for each trial, in full precision; ROUGE is F1 × 100, intervals are the bootstrap's 95 %."""
-    return rows_as_csv([dict(_result(comparison, record)) for record in comparison.run.records])
+    """One line for each trial, those of a search too, in full precision; ROUGE is F1 × 100.
+
+    A search never sees the test split, so its lines have no test scores and are compared by those on validation. The
+    seconds and epochs of a trial that went on from a lower rung include that rung's, so they are not to be summed.
+    """
+    confidence = comparison.run.recipe.verdict.confidence
+    return rows_as_csv([dict(_result(record, confidence)) for record in comparison.run.records])
 
 
 def rows_as_csv(rows: list[dict[str, Any]]) -> str:
@@ -90,36 +97,50 @@ def rows_as_csv(rows: list[dict[str, Any]]) -> str:
     return out.getvalue()
 
 
-def _result(comparison: Comparison, record: Record) -> Iterator[tuple[str, Any]]:
-    trial, costs = record.trial, record.costs
+def _result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]:
+    trial, costs, scores = record.trial, record.costs, record.scores
     yield from {"trial": trial.id, "label": trial.label, "method": trial.method, "seed": trial.seed}.items()
+    yield from {"stage": trial.stage, "share_of_training": trial.rungs[-1]}.items()
     yield from {"status": record.status, "reason": record.reason, "best_epoch": record.best_epoch}.items()
     yield from {
         "stopped_early": record.stopped_early,
         "epochs": max((e.epoch for e in record.curve), default=0),
     }.items()
     yield "hyperparameters", json.dumps(dict(trial.hyperparameters), sort_keys=True)
-    alone = judge(replace(comparison.run, records=(record,))).rows[0].scores
+    tested = record.status == "done" and trial.stage == "confirm"
     for metric in METRICS:
-        estimate = alone.get(metric.name)
-        name = f"test_{metric.name}_{'x100' if metric.name.startswith('rouge') else 'nats_per_target_token'}"
-        yield name, estimate and estimate.mean
-        yield f"{name}_low", estimate and estimate.low
-        yield f"{name}_high", estimate and estimate.high
-    yield "validation_loss_nats_per_target_token", record.scores.get("validation/loss")
-    yield from ((f"{split}_perplexity", record.scores.get(f"{split}/perplexity")) for split in ("validation", "test"))
+        alone = estimate(scored([record], metric), confidence) if tested else None
+        name = _score_name(metric)
+        yield f"test_{name}", alone and alone.mean
+        yield f"test_{name}_low", alone and alone.low
+        yield f"test_{name}_high", alone and alone.high
+    yield "interval_confidence", confidence if tested else None
+    yield "validation_loss_nats_per_target_token", scores.get("validation/loss")
+    yield from ((f"{split}_perplexity", scores.get(f"{split}/perplexity")) for split in ("validation", "test"))
     for cost in COSTS:
         unit = CSV_UNITS.get(cost.unit, cost.unit)
         yield cost.name if cost.name.endswith(unit) else f"{cost.name}_{unit}", costs and cost.of(costs)
     yield "total_parameters", costs and costs.total_parameters
     yield "evaluation_seconds", costs and costs.evaluation_seconds
     yield "generation_seconds", costs and costs.generation_seconds
+    for metric in METRICS:  # only a search that compares by ROUGE predicts validation examples
+        if metric.name != "loss" and (share := scores.get(f"validation/{metric.name}")) is not None:
+            yield f"validation_{_score_name(metric)}", 100 * share
+
+
+def _score_name(metric: Metric) -> str:
+    return f"{metric.name}_{'nats_per_target_token' if metric.name == 'loss' else 'x100'}"
 
 
 def _remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:
-    examples = max((e.examples for row in comparison.rows for e in row.scores.values()), default=0)
-    if examples:
-        yield f"Scores on {examples:,} test examples with 95 % bootstrap intervals over examples; ROUGE is F1 × 100."
+    estimates = [e for row in comparison.rows for e in row.scores.values()]
+    if estimates:
+        examples, seeds = max(e.examples for e in estimates), max(e.seeds for e in estimates)
+        yield (
+            f"Scores on {counted(examples, 'test example')} with intervals of "
+            f"{level_in_words(comparison.run.recipe.verdict.confidence)} over examples"
+            f"{' and seeds' if seeds > 1 else ''}; ROUGE is F1 × 100."
+        )
     if any(cell.tied for column in board.only(BRIEF) for cell in column.cells):
         yield f"{TIED} cannot be told apart from the best of its column."
 

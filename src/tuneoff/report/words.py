@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from tuneoff.comparison import COSTS, METRICS, Comparison, Cost, Metric, Pair, Row, margin_of
 from tuneoff.judging.noise import Estimate
-from tuneoff.judging.verdict import POWER, Verdict
+from tuneoff.judging.verdict import MOST_EXAMPLES, MOST_SEEDS, POWER, Verdict
 from tuneoff.report.visible import visible
 
 ROUGE_L = METRICS[0]
@@ -61,6 +61,11 @@ def share_in_words(share: float) -> str:
     if percent in (0, 100):
         return f"{percent:.0f} %"
     return f"{percent:.1f} %" if percent >= 1 else f"{percent:.2g} %"
+
+
+def level_in_words(level: float) -> str:
+    """A confidence or a chance that somebody set, in the digits that it was set with: `95 %`, `97.5 %`."""
+    return f"{100 * level:g} %"
 
 
 def score_in_words(metric: Metric, value: float) -> str:
@@ -151,10 +156,10 @@ def _tied(comparison: Comparison, found: Verdict, by: str) -> str:
     names = [name_of(comparison, row) for row in found.leaders]
     margin = score_in_words(found.metric, margin_of(found.metric, comparison.run.recipe.verdict))
     pairs = [comparison.pair(found.metric, found.best, row) for row in found.leaders[1:]]
-    widest = max(pairs, key=lambda pair: pair.difference.high - pair.difference.low)
+    farthest = max(pairs, key=lambda pair: max(-pair.difference.low, pair.difference.high))
     return (
-        f"{_capital(listed(names))} tie by {by}: their differences are smaller than the margin of {margin} that "
-        f"matters ({_interval_of(widest)}){_cheaper(comparison, found)}."
+        f"{_capital(listed(names))} tie by {by}: they differ by {'at most ' if len(pairs) > 1 else ''}"
+        f"{_difference(farthest)}, less than the margin of {margin} that matters{_cheaper(comparison, found)}."
     )
 
 
@@ -163,7 +168,8 @@ def _cheaper(comparison: Comparison, found: Verdict) -> str:
     if cost.name not in found.cheapest.costs:
         return ""
     price = cost_in_words(cost, found.cheapest.costs[cost.name])
-    return f"; {name_of(comparison, found.cheapest)} is the cheapest of them ({cost.title.lower()}: {price})"
+    cheapest = "cheaper of the two" if len(found.leaders) == 2 else "cheapest of them"
+    return f"; {name_of(comparison, found.cheapest)} is the {cheapest} ({cost.title.lower()}: {price})"
 
 
 def _undecided(comparison: Comparison, found: Verdict, by: str) -> str:
@@ -187,8 +193,11 @@ def _settling(comparison: Comparison, found: Verdict) -> str | None:
     other = name_of(comparison, needed.pair.other)
     pair = f"its difference to {other}, {_difference(needed.pair)}"
     if not ways:
-        return f"No number of seeds or examples that anybody would pay for settles {pair}."
-    return f"About {' or '.join(ways)} would settle {pair}, with a chance of {POWER:.0%}."
+        examples = f"{MOST_EXAMPLES:,} test examples"
+        if needed.pair.apart.ours.seeds == 1:
+            return f"Even {examples} would not settle {pair}."
+        return f"Neither {MOST_SEEDS} seeds of each nor {examples} would settle {pair}, if only one is raised."
+    return f"About {' or '.join(ways)} would settle {pair}, with a chance of {level_in_words(POWER)}."
 
 
 def _leads(comparison: Comparison, found: Verdict) -> Iterator[str]:
@@ -237,7 +246,7 @@ def _price(comparison: Comparison) -> Iterator[str]:
 
 def _rests_on(comparison: Comparison) -> Iterator[str]:
     """What the intervals cover."""
-    confidence = f"{comparison.run.recipe.verdict.confidence:.0%}".replace("%", " %")
+    confidence = level_in_words(comparison.run.recipe.verdict.confidence)
     examples = max(row.scores[ROUGE_L.name].examples for row in comparison.rows if row.scores)
     trained = [len(row.finished) for row in comparison.rows if row.finished and row is not comparison.base]
     over = f"Intervals are {confidence}, over {counted(examples, 'test example')}"

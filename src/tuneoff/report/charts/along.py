@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tuneoff.comparison import Cost, Metric, Row
-from tuneoff.report.charts.canvas import Canvas, Datum, cost_named, palette, powers_of_ten, score_row, tooltip
-from tuneoff.report.knobs import value_in_words
+from tuneoff.report.charts.canvas import Canvas, Datum, cost_named, logarithmic_ticks, palette, score_row, tooltip
+from tuneoff.report.knobs import knob_of, value_of
 from tuneoff.report.visible import visible
 from tuneoff.report.words import LOSS, ROUGE_L, cost_in_words
 from tuneoff.study import Study
@@ -36,19 +37,6 @@ def titles_of(study: Study) -> dict[str, str]:
     }
 
 
-def knob_of(study: Study) -> str:
-    """What is varied, in the words of a heading: `rank`, `train size`, `model`."""
-    assert study.recipe.vary is not None, "a study varies something"
-    *within, last = study.recipe.vary.knob.split(".")
-    match within:
-        case [*_, "sizes"]:
-            return f"{last} examples"
-        case [*_, owner] if last == "name":
-            return owner
-        case _:
-            return last.replace("_", " ")
-
-
 def draw_study(study: Study) -> dict[str, alt.LayerChart]:
     """Every figure that the study has numbers for, by name."""
     charts = {f"study-{one.name}": _along(study, one) for one in (*QUALITY, *COST)}
@@ -72,7 +60,7 @@ def _along(study: Study, quantity: Metric | Cost) -> alt.LayerChart | None:
     if len({row["place"] for row in lines}) < 2:
         return None
     drawing = Canvas(rows=rows, palette={visible(label): colour for label, colour in colours_of(study).items()})
-    x = _places(lines, _axis_title(study))
+    x = _places(lines, knob_of(study), _names(study))
     scale, axis = _values(rows, quantity)
     y = alt.Y("value:Q", title=_unit(quantity), scale=scale, axis=axis)
     low = alt.Y("low:Q", title=_unit(quantity), scale=scale, axis=axis)
@@ -97,10 +85,10 @@ def _along(study: Study, quantity: Metric | Cost) -> alt.LayerChart | None:
     )
 
 
-def _axis_title(study: Study) -> str:
-    """The knob, and by what its values are placed if they are no numbers themselves."""
-    values = [point.value for line in study.lines.values() for point in line if point.place is not None]
-    return f"{knob_of(study)}, by parameters" if any(isinstance(value, str) for value in values) else knob_of(study)
+def _names(study: Study) -> dict[float, str]:
+    """Of places that are no values of the knob themselves, such as the parameters of a model: the value's name."""
+    points = [point for line in study.lines.values() for point in line]
+    return {p.place: value_of(study, p.value) for p in points if p.place is not None and isinstance(p.value, str)}
 
 
 def _points(study: Study, quantity: Metric | Cost) -> Iterator[Datum]:
@@ -108,7 +96,7 @@ def _points(study: Study, quantity: Metric | Cost) -> Iterator[Datum]:
     for label, line in study.lines.items():
         for point in line:
             if (datum := _datum(point.row, quantity)) is not None:
-                at = value_in_words(point.value)
+                at = value_of(study, point.value)
                 yield {
                     **datum,
                     "kind": "point",
@@ -135,22 +123,24 @@ def _datum(row: Row, quantity: Metric | Cost) -> Datum | None:
     return {"method": visible(row.label), "value": value, "low": value, "high": value, "said": said, "exact": said}
 
 
-def _places(points: Sequence[Datum], title: str) -> alt.X:
+def _places(points: Sequence[Datum], knob: str, names: Mapping[float, str]) -> alt.X:
     """Numbers in proportion, or by powers where they span more than a decade; words side by side, as they come."""
     import altair as alt
 
     places = list(dict.fromkeys(row["place"] for row in points))
     if isinstance(places[0], str):
         scale, axis = alt.Scale(type="point", padding=0.4), alt.Axis(labelAngle=0, labelLimit=120, grid=False)
-        return alt.X("place:N", title=title, sort=places, scale=scale, axis=axis)
+        return alt.X("place:N", title=knob, sort=places, scale=scale, axis=axis)
     low, high = min(places), max(places)
     log = low > 0 and high / low > DECADE
-    ticks = sorted(places) if len(places) <= MANY else powers_of_ten(low, high) if log else alt.Undefined
+    ticks = sorted(places) if len(places) <= MANY else logarithmic_ticks(low, high) if log else alt.Undefined
+    title = f"{knob}, by parameters" if names else knob
+    named = f"{json.dumps(list(names.values()))}[indexof({json.dumps(list(names))}, datum.value)]"
     return alt.X(
         "place:Q",
         title=f"{title}, logarithmic" if log else title,
         scale=alt.Scale(type="log" if log else "linear", domain=[low, high], nice=False, padding=20),
-        axis=alt.Axis(format=".3~s", grid=False, values=ticks),
+        axis=alt.Axis(format=".3~s", grid=False, values=ticks, labelExpr=named if names else alt.Undefined),
     )
 
 
@@ -164,8 +154,16 @@ def _values(rows: Sequence[Datum], quantity: Metric | Cost) -> tuple[alt.Scale, 
         return alt.Scale(domain=[low - margin, high + margin], nice=False), alt.Axis(tickCount=6)
     if low > 0 and high / low > DECADE:
         ends = low / 2, high * 2
-        return alt.Scale(type="log", domain=ends, nice=False), alt.Axis(values=powers_of_ten(*ends), format="~s")
-    return alt.Scale(domain=[0, 1.1 * high or 1], nice=False), alt.Axis(tickCount=6, format="~s")
+        return alt.Scale(type="log", domain=ends, nice=False), _axis(quantity, logarithmic_ticks(*ends))
+    return alt.Scale(domain=[0, 1.1 * high or 1], nice=False), _axis(quantity)
+
+
+def _axis(quantity: Metric | Cost, ticks: Sequence[float] | None = None) -> alt.Axis:
+    """Thousands as k, millions as M; what is counted has billions, and not giga."""
+    import altair as alt
+
+    counted = alt.Undefined if quantity.unit else "replace(format(datum.value, '~s'), 'G', 'B')"
+    return alt.Axis(values=ticks or alt.Undefined, tickCount=6, format="~s", labelExpr=counted)
 
 
 def _unit(quantity: Metric | Cost) -> str:

@@ -105,6 +105,14 @@ def powers_of_ten(low: float, high: float) -> list[float]:
     return [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
 
 
+def logarithmic_ticks(low: float, high: float) -> list[float]:
+    """Powers of ten, or their doubles and halves too where there would be fewer than three."""
+    powers = powers_of_ten(low, high)
+    if len(powers) > 2:
+        return powers
+    return [n for p in powers_of_ten(low / 10, high) for m in (1, 2, 5) if low <= (n := m * p) <= high]
+
+
 def cost_named(name: str) -> Cost:
     """The cost called `name`."""
     return next(cost for cost in COSTS if cost.name == name)
