@@ -120,6 +120,21 @@ def load_tiny(model_folder: Callable[[str], Path]) -> Callable[[str], LanguageMo
     return load
 
 
+@pytest.fixture(scope="session")
+def outline_tiny(model_folder: Callable[[str], Path]) -> Callable[[str], LanguageModel]:
+    """A tiny model's shape without its weights, as a plan counts it."""
+    from tuneoff.models.loading import load_tokenizer, outline
+    from tuneoff.models.options import ModelOptions
+    from tuneoff.models.sources import find_source
+
+    def of(architecture: str) -> LanguageModel:
+        options = ModelOptions(name=str(model_folder(architecture)))
+        source = find_source(options)
+        return outline(source, options, load_tokenizer(source, options))
+
+    return of
+
+
 @pytest.fixture
 def text_file(tmp_path: Path) -> Path:
     """Twelve rows of real words, as JSON lines."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from tests.conftest import ARCHITECTURES
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.parameters import parameter_counts
 
 Load = Callable[[str], LanguageModel]
 NEEDED: dict[str, dict[str, Any]] = {
@@ -188,3 +189,11 @@ def test_a_step_with_bf16_products_runs_and_gives_finite_gradients(
     with torch.autocast("cpu", torch.bfloat16):
         take_steps(model, tokens_BT, steps=1)
     assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+@over_all
+def test_the_outline_of_a_model_tells_what_is_trained(
+    architecture: str, method: Method, load_tiny: Load, outline_tiny: Load
+) -> None:
+    counted = parameter_counts(method.apply(outline_tiny(architecture)))
+    assert counted == parameter_counts(method.apply(load_tiny(architecture)))

@@ -12,6 +12,8 @@ from tuneoff.methods.low_rank import SHAPES, LowRank
 from tuneoff.methods.space import Range, Space
 
 if TYPE_CHECKING:
+    from peft import PeftConfig
+
     from tuneoff.models.language_model import LanguageModel
 
 
@@ -27,6 +29,12 @@ class PiSSA(LowRank):
     space: ClassVar[Space] = {"learning_rate": Range(low=5e-6, high=5e-4), **SHAPES}
     variant: ClassVar[Mapping[str, Any]] = {"init_lora_weights": "pissa_niter_16"}  # 16 iterations, not a whole SVD
     learning_rate: Rate = 5e-5
+
+    def config(self, base: LanguageModel) -> PeftConfig:
+        config = super().config(base)
+        if base.network.device.type == "meta":
+            config.init_lora_weights = True  # a model's outline has no weights to take apart
+        return config
 
     def apply(self, base: LanguageModel) -> LanguageModel:
         tuned = super().apply(base)
