@@ -100,13 +100,31 @@ def test_an_unknown_command_ends_with_two(capsys: pytest.CaptureFixture[str]) ->
     assert main(["comparre"]) == 2
 
 
-def test_the_plan_shows_every_trial_with_its_steps(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_shows_what_each_method_trains(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", recipe_file]) == 0
+    out = capsys.readouterr().out
+    assert " base  as it came" in out
+    assert " soft-prompt  384 trained (1.1 %)" in out  # 12 tokens as wide as the model, 32
+
+
+def test_the_plan_counts_the_steps_of_every_seed(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", recipe_file, "seeds=[0, 1]"]) == 0
-    rows = [
-        line.split() for line in capsys.readouterr().out.splitlines() if line.startswith((" base", " lora", " soft"))
-    ]
-    assert [row[0] for row in rows] == ["base", "lora", "lora", "soft-prompt", "soft-prompt"]
-    assert rows[1][-3] == "4"  # 7 examples in batches of 4, twice
+    trained = [line.split() for line in capsys.readouterr().out.splitlines() if "seeds 0, 1" in line]
+    assert [row[-4:-2] for row in trained] == [["2", "8"], ["2", "8"]]  # 7 examples in batches of 4, twice, twice
+
+
+def test_the_plan_shows_each_rung_of_a_search_and_the_whole(
+    recipe_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", recipe_file, "methods=[base, lora]", "search={configurations: 4}"]) == 0
+    lines = [line.strip().partition("  ") for line in capsys.readouterr().out.splitlines()]
+    stages = {name: numbers.split()[:2] for name, _, numbers in lines}
+    assert stages["search, to 25.0 % of the training"] == ["4", "4"]  # trainings, and steps beyond the rung before
+    assert stages["search, to 50.0 % of the training"] == ["2", "2"]
+    assert stages["search, to 100 % of the training"] == ["1", "2"]
+    assert stages["confirm and test, seeds 1, 2, 3"] == ["3", "12"]
+    assert stages["in all"] == ["10", "20"]
+    assert stages["test"] == ["1"]
 
 
 def test_methods_shows_what_each_trains_in_a_model(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:

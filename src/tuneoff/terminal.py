@@ -213,10 +213,9 @@ def print_plan(planned: Planned, title: str) -> None:
         if len(of_label) > 1:
             table.add_row("  in all", str(sum(s.trainings for s in of_label)), *_worked(*of_label))
     console.print(table)
+    rungs = "Trainings above the first rung go on from where they stopped. " if planned.recipe.search else ""
     console.print(
-        "Trainings above the first rung go on from where they stopped. Steps and tokens are those of trainings that "
-        "neither diverge nor are stopped early.",
-        style="dim",
+        f"{rungs}Steps and tokens are those of trainings that neither diverge nor are stopped early.", style="dim"
     )
 
 

@@ -39,7 +39,7 @@ def keys_and_values_of(network: Any, tokens: Sequence[int]) -> Layers:
         raise ValueError(f"prefix tuning knows {' and '.join(INSIDE)} attention, and this model uses {inner}")
     cache = DynamicCache()  # without the config: a layer with a window would keep its last tokens only
     ids_1P = torch.tensor([list(tokens)], device=network.device)
-    network(input_ids=ids_1P, attention_mask=torch.ones_like(ids_1P), past_key_values=cache, use_cache=True)
+    network(inputs_embeds=network.get_input_embeddings()(ids_1P), past_key_values=cache, use_cache=True)
     return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
 
 
