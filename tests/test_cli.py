@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.conftest import SENTENCES
 from tuneoff.cli import main
 from tuneoff.runs import RunDirectory
 
@@ -51,6 +53,19 @@ def test_the_report_is_made_again_from_the_records_alone(
         weights.unlink()
     assert main(["report", str(run)]) == 0
     assert page.read_text() == first
+
+
+def test_a_report_can_be_written_elsewhere_without_the_datas_text(
+    recipe_file: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["compare", recipe_file, "methods=[base, lora]", "--run", str(run)])
+    assert SENTENCES[0] in (run / "report" / "index.html").read_text()
+    capsys.readouterr()
+    assert main(["report", str(run), "--to", str(tmp_path / "share"), "--no-text"]) == 0
+    page = tmp_path / "share" / "index.html"
+    assert str(page) in capsys.readouterr().out.replace("\n", "")
+    for text in SENTENCES:
+        assert text not in page.read_text()
 
 
 def test_a_failed_trial_ends_the_command_with_one(
@@ -133,6 +148,16 @@ def test_methods_shows_what_each_trains_in_a_model(recipe_file: str, capsys: pyt
     assert "base: 0 of" in out
     assert "model.layers.*.self_attn.q_proj.lora_A.weight" in out
     assert "prompt_encoder.embedding.weight" in out
+
+
+def test_a_method_that_does_not_fit_the_model_is_listed_with_its_reason(
+    model_folder: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["methods", "--model", str(model_folder("llama"))]) == 0
+    shown = capsys.readouterr().out
+    assert "bitfit: BitFit trains biases, and this model has none." in shown
+    assert "peft: Missing key 'methods.peft.peft_type'." in shown
+    assert "prefix: 768 of" in shown
 
 
 def test_a_shipped_recipe_is_listed_and_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

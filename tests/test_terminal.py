@@ -58,7 +58,7 @@ def test_the_outcome_fits_eighty_columns_and_names_every_method_and_the_page(
     screen = io.StringIO()
     monkeypatch.setattr(terminal, "Console", lambda: Console(file=screen, width=80))
     comparison = synthetic_comparison()
-    print_outcome(comparison, tmp_path)
+    print_outcome(comparison, tmp_path / "report")
     table, _, rest = screen.getvalue().partition("\n\n")
     assert all(len(line) <= 80 for line in screen.getvalue().splitlines()[:10])
     for row in comparison.rows:

@@ -52,7 +52,7 @@ def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption 
             comparisons = list(study.comparisons.values())
         else:
             comparisons = [verbs.compare(whole, run=directory, retry=retry)]
-            print_outcome(comparisons[0], directory)
+            print_outcome(comparisons[0], directory / "report")
     except KeyboardInterrupt:
         options = [*(["--run", str(run)] if run else []), *(["--retry"] if retry else [])]
         again = shlex.join(["tuneoff", "compare", recipe, *(overrides or ()), *options])
@@ -71,7 +71,7 @@ def demo(overrides: Overrides = None, run: RunOption = None, retry: Retry = Fals
 
 @app.command(epilog="Examples: tuneoff plan demo training.epochs=3 · tuneoff plan gpt-neo-cnn-dailymail")
 def plan(recipe: RecipeArgument, overrides: Overrides = None) -> None:
-    """Show what each method trains and goes through, stage by stage in trainings, steps and tokens, before any of it."""
+    """Show what each method trains and goes through, stage by stage in trainings, steps and tokens."""
     from tuneoff import verbs
     from tuneoff.terminal import print_plan
 
@@ -85,6 +85,12 @@ def report(
     against: Annotated[
         Path | None, typer.Option(help="Another run, whose conclusions are set beside this one's.", metavar="RUN")
     ] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="The folder to write into.", metavar="FOLDER", show_default="RUN/report")
+    ] = None,
+    no_text: Annotated[
+        bool, typer.Option("--no-text", help="Leave test examples and predictions off the page, to share it.")
+    ] = False,
 ) -> None:
     """Judge a run's records and write its page, tables and figures again."""
     from tuneoff import verbs
@@ -93,7 +99,7 @@ def report(
     if verbs.is_study(run):
         print_study(verbs.report_study(run), run)
     else:
-        print_outcome(verbs.report(run, against), run)
+        print_outcome(verbs.report(run, against, to, with_text=not no_text), to or run / "report")
 
 
 @app.command(epilog="Example: tuneoff show runs/demo")
@@ -105,7 +111,7 @@ def show(run: RunArgument) -> None:
     if verbs.is_study(run):
         print_study(verbs.load_study(run), run)
     else:
-        print_outcome(verbs.load_comparison(run), run)
+        print_outcome(verbs.load_comparison(run), run / "report")
 
 
 @app.command(epilog="Examples: tuneoff methods · tuneoff methods --model EleutherAI/gpt-neo-125m")

@@ -236,11 +236,11 @@ class Comparison:
 
         return markdown_table(self)
 
-    def report(self, folder: str | Path) -> Path:
-        """Write the page, the tables and the figures into `folder`; the page's path."""
+    def report(self, folder: str | Path, *, with_text: bool = True) -> Path:
+        """Write the page, the tables and the figures into `folder`, with test examples or without; the page's path."""
         from tuneoff.report.page import write_report
 
-        return write_report(self, Path(folder))
+        return write_report(self, Path(folder), with_text=with_text)
 
     def _repr_markdown_(self) -> str:
         return self.table()  # what a notebook shows

@@ -150,7 +150,7 @@ def _work(tallies: Tallies) -> tuple[float, float]:
     return sum(done for done, _ in counts), sum(of for _, of in counts)
 
 
-def print_outcome(comparison: Comparison, directory: Path) -> None:
+def print_outcome(comparison: Comparison, report: Path) -> None:
     """The verdict, the leaderboard and where the page is."""
     from tuneoff.report.tables import leaderboard
 
@@ -162,7 +162,7 @@ def print_outcome(comparison: Comparison, directory: Path) -> None:
     console.print(table)
     for sentence in verdict(comparison):
         console.print(sentence, markup=False, highlight=False)
-    console.print(f"\nPage: {(directory / 'report' / 'index.html').resolve()}", markup=False, soft_wrap=True)
+    console.print(f"\nPage: {(report / 'index.html').resolve()}", markup=False, soft_wrap=True)
 
 
 def print_study(study: Study, directory: Path) -> None:
@@ -235,6 +235,9 @@ def print_methods(trains: Sequence[Trains]) -> None:
     """What each method trains, module by module; `*` stands for a layer's number."""
     console = Console(highlight=False)
     for method in trains:
+        if method.method is None:
+            console.print(f"{method.label}: {method.refused}", style="dim", markup=False, soft_wrap=True)
+            continue
         share = share_in_words(method.trainable / method.total)
         console.print(f"{method.label}: {count_in_words(method.trainable)} of {count_in_words(method.total)} ({share})",
                       style="bold", markup=False)  # fmt: skip

@@ -140,17 +140,21 @@ def load_study(run: str | Path) -> Study:
     return study_of(recipe, {name: load_comparison(root / VALUES / name) for name in there})
 
 
-def report(run: str | Path, against: str | Path | None = None) -> Comparison:
+def report(
+    run: str | Path, against: str | Path | None = None, to: str | Path | None = None, *, with_text: bool = True
+) -> Comparison:
     """Write a run directory's report again, from its records alone.
 
     Args:
         against: another run, whose conclusions the page sets beside this one's.
+        to: the folder to write it into; the run's own `report` unless given.
+        with_text: whether test examples and predictions are on the page.
     """
     from tuneoff.report.page import write_report
 
     comparison = load_comparison(run)
     other = load_comparison(against) if against else None
-    write_report(comparison, RunDirectory(Path(run)).report, against=other)
+    write_report(comparison, Path(to) if to else RunDirectory(Path(run)).report, against=other, with_text=with_text)
     return comparison
 
 
@@ -187,32 +191,43 @@ def planned(recipe: Recipe | Mapping[str, Any] | str | Path, *overrides: str) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Trains:
-    """What a method trains in a model, module by module."""
+    """What a method trains in a model, module by module; or why it does not fit."""
 
     label: str
-    method: Method
-    groups: tuple[Trained, ...]
-    trainable: int
-    total: int
+    method: Method | None = None
+    groups: tuple[Trained, ...] = ()
+    trainable: int = 0
+    total: int = 0
+    refused: str = ""
 
 
 def trained(model: str | ModelOptions, which: Mapping[str, Method] | None = None) -> tuple[Trains, ...]:
-    """What each method trains in `model`, from its shape alone: every method with its defaults unless given."""
+    """What each method trains in `model`, from its shape alone: every method with its defaults unless given.
+
+    Raises:
+        RecipeError: a method that is given does not fit the model.
+    """
     from tuneoff.models.loading import load_tokenizer
     from tuneoff.models.parameters import parameter_counts, trained_groups
     from tuneoff.models.sources import find_source
     from tuneoff.preparation import outlines
 
     options = ModelOptions(name=model) if isinstance(model, str) else model
-    which = which or {name: method.read({}) for name, method in METHODS.items()}
     source = find_source(options)
-    found = []
-    for label, tuned in outlines(which, options, source, load_tokenizer(source, options)):
+    tokenizer = load_tokenizer(source, options)
+
+    def trains(label: str, method: Method) -> Trains:
+        ((_, tuned),) = outlines({label: method}, options, source, tokenizer)
         trainable, total = parameter_counts(tuned)
-        found.append(
-            Trains(label=label, method=which[label], groups=trained_groups(tuned), trainable=trainable, total=total)
-        )
-    return tuple(found)
+        return Trains(label=label, method=method, groups=trained_groups(tuned), trainable=trainable, total=total)
+
+    def of_the_table(name: str) -> Trains:
+        try:
+            return trains(name, METHODS[name].read({}, where=f"methods.{name}"))
+        except RecipeError as error:
+            return Trains(label=name, refused=str(error.__cause__ or error))
+
+    return tuple(trains(*one) for one in which.items()) if which else tuple(map(of_the_table, METHODS))
 
 
 def _recipe(recipe: Recipe | Mapping[str, Any] | str | Path, overrides: Iterable[str]) -> Recipe:

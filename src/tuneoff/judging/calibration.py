@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
-from tuneoff.comparison import METRICS, Comparison, Metric, Row, scored
-from tuneoff.judging.noise import Apart, Scored, randomisation_p
+from tuneoff.comparison import METRICS, Comparison, Metric, Row, decide, scored
+from tuneoff.judging.noise import Apart, Scored, p_values
 from tuneoff.judging.verdict import power
-
-if TYPE_CHECKING:
-    pass
 
 CALIBRATED = tuple(metric for metric in METRICS if metric.name in {"rougeL", "loss"})
 STATED = 0.8  # the power for which the planted difference is made
@@ -110,10 +107,11 @@ def calibration(
 
 def is_different(apart: Apart, confidence: float) -> bool:
     """The verdict's own rule for one pair, where Holm's correction has nothing to correct and the margin is zero."""
-    low, high = apart.interval(confidence)
-    if low <= 0 <= high or apart.p_of_t >= 1 - confidence:
-        return False  # the randomisation need not be asked
-    return bool(randomisation_p(apart.differences_E[None])[0] < 1 - confidence)
+    if apart.p_of_t >= 1 - confidence:
+        return False  # what else is asked takes a hundred times longer, and must agree
+    better = apart if apart.mean > 0 else Apart(apart.theirs, apart.ours)
+    (p,) = p_values([better])
+    return decide(better.difference(confidence), p, 0.0, confidence) == "different"
 
 
 def from_records(whole: Scored, seeds: int) -> Draw:
@@ -136,7 +134,7 @@ def simulated(whole: Scored, seeds: int) -> Draw:
     u_SE = whole.influence_SE
     example_E = u_SE.mean(axis=0)
     rest_SE = (u_SE - example_E - u_SE.mean(axis=1, keepdims=True)) * np.sqrt(whole.seeds / (whole.seeds - 1))
-    of_seed = np.sqrt(max(0.0, whole.seed_variance - whole.interaction_variance) * whole.seeds)
+    of_seed = np.sqrt(whole.luck_variance * whole.seeds)
 
     def draw(generator: np.random.Generator) -> tuple[Scored, Scored]:
         rows = generator.integers(whole.examples, size=whole.examples)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,15 @@ class Estimate:
     high: float
     examples: int
     seeds: int = 1
+
+
+class Components(NamedTuple):
+    """The variance of one method's mean, by source."""
+
+    seeds: int
+    luck: float  # of the trainings alone
+    interaction: float  # what one training does to one example
+    between_seeds: float  # as the seeds show it, luck and interaction together
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,18 @@ class Scored:
         """Of the mean, by the luck of the trainings alone, without what the choice of examples shows as well."""
         return max(0.0, self.seed_variance - self.interaction_variance)
 
+    def components(self, seeds: int, examples: int) -> Components:
+        """Of the mean, with at least that many seeds and so many examples; one seed stays one, its noise unknown."""
+        there = max(self.seeds, seeds) if self.seeds > 1 else 1
+        fewer, both = self.seeds / there, self.seeds / there * self.examples / examples
+        luck = self.luck_variance * fewer
+        return Components(
+            seeds=there,
+            luck=luck,
+            interaction=self.interaction_variance * both,
+            between_seeds=luck + (self.seed_variance - self.luck_variance) * both,
+        )
+
     @cached_property
     def deviations_R(self) -> Array:
         """The mean's deviation in each resample: of seeds, then of examples, the same examples as every other's.
@@ -119,52 +140,51 @@ class Apart:
         """Each example's part in the difference, the mean over seeds."""
         return np.asarray((self.ours.top_SE.mean(axis=0) - self.theirs.top_SE.mean(axis=0)) / self.ours.bottom_E.mean())
 
-    def variance(self, seeds: int | None = None, examples: int | None = None) -> float:
-        """Of the difference; with other numbers of seeds (of each side) and examples, what it would be."""
-        seed, example = seeds or self._seeds, examples or self.ours.examples
-        more_seeds, more_examples = self._seeds / seed, self.ours.examples / example
-        interaction = self.ours.interaction_variance + self.theirs.interaction_variance
-        luck = self.ours.luck_variance + self.theirs.luck_variance
-        alone = max(0.0, self._example_variance - interaction)
-        return luck * more_seeds + alone * more_examples + interaction * more_seeds * more_examples
+    def variance(self, seeds: int = 0, examples: int = 0) -> float:
+        """Of the difference; with at least that many seeds of each side and so many examples, what it would be."""
+        return self._noise(seeds, examples)[0]
 
-    def freedom(self, seeds: int | None = None, examples: int | None = None) -> float:
-        """Degrees of freedom of that variance, after Satterthwaite: few where few seeds carry most of it."""
-        seed, example = seeds or self._seeds, examples or self.ours.examples
-        lucks = [side.luck_variance * self._seeds / seed for side in (self.ours, self.theirs)]
-        rest = self.variance(seeds, examples) - sum(lucks)
-        return _satterthwaite([(rest, example - 1), *((luck, seed - 1) for luck in lucks)])
+    def freedom(self, seeds: int = 0, examples: int = 0) -> float:
+        """Degrees of freedom of that variance: few where few seeds carry most of it."""
+        return self._noise(seeds, examples)[1]
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Of the difference; see `_around`."""
         deviations_R = self.ours.deviations_R - self.theirs.deviations_R
-        return _around(self.mean, deviations_R, self.variance(), self.freedom(), confidence)
+        return _around(self.mean, deviations_R, *self._noise(), confidence)
+
+    def difference(self, confidence: float) -> Estimate:
+        """The mean with that interval."""
+        low, high = self.interval(confidence)
+        seeds = min(self.ours.seeds, self.theirs.seeds)
+        return Estimate(mean=self.mean, low=low, high=high, examples=self.ours.examples, seeds=seeds)
 
     @cached_property
     def p_of_t(self) -> float:
         """Two-sided, by the variance over seeds and examples: the randomisation below knows nothing of seeds."""
         from scipy.stats import t
 
-        variance = self.variance()
+        variance, freedom = self._noise()
         if variance == 0:
             return 1.0 if self.mean == 0 else 0.0
-        return float(2 * t.sf(abs(self.mean) / math.sqrt(variance), self.freedom()))
+        return float(2 * t.sf(abs(self.mean) / math.sqrt(variance), freedom))
 
-    @property
-    def _seeds(self) -> int:
-        return min(self.ours.seeds, self.theirs.seeds)
+    def _noise(self, seeds: int = 0, examples: int = 0) -> tuple[float, float]:
+        examples = examples or self.ours.examples
+        both = [side.components(seeds, examples) for side in (self.ours, self.theirs)]
+        interaction = self.ours.interaction_variance + self.theirs.interaction_variance
+        alone = max(0.0, self._example_variance - interaction) * self.ours.examples / examples
+        return _noise(alone + sum(side.interaction for side in both), examples, both)
 
-    @property
+    @cached_property
     def _example_variance(self) -> float:
-        d_E = self.ours.influence_SE.mean(axis=0) - self.theirs.influence_SE.mean(axis=0)
-        return float(np.var(d_E, ddof=1) / len(d_E)) if len(d_E) > 1 else 0.0
+        return _variance_of_mean(self.ours.influence_SE.mean(axis=0) - self.theirs.influence_SE.mean(axis=0))
 
 
 def estimate(scored: Scored, confidence: float) -> Estimate:
     """A score with its interval; see `_around`. One example says nothing about the spread of examples."""
-    of_examples = _variance_of_mean(scored.influence_SE)
-    freedom = _satterthwaite([(of_examples, scored.examples - 1), (scored.luck_variance, scored.seeds - 1)])
-    variance = of_examples + scored.luck_variance
+    of_examples = _variance_of_mean(scored.influence_SE.mean(axis=0))
+    variance, freedom = _noise(of_examples, scored.examples, [scored.components(scored.seeds, scored.examples)])
     low, high = _around(scored.mean, scored.deviations_R, variance, freedom, confidence)
     return Estimate(mean=scored.mean, low=low, high=high, examples=scored.examples, seeds=scored.seeds)
 
@@ -186,6 +206,13 @@ def randomisation_p(differences_PE: Array) -> Array:
     return np.asarray(reached_P / (1 + SIGN_FLIPS))
 
 
+def p_values(several: Sequence[Apart]) -> list[float]:
+    """Of no difference, for each of several pairs, after Holm's correction over all of them."""
+    randomised = randomisation_p(np.array([apart.differences_E for apart in several]))
+    # the larger of two: one knows nothing of seeds, the other takes the noise for normal
+    return holm([max(float(p), apart.p_of_t) for p, apart in zip(randomised, several, strict=True)])
+
+
 def holm(ps: Sequence[float]) -> list[float]:
     """p-values after Holm's correction: the chance that any of all these findings is false stays below the level."""
     order = sorted(range(len(ps)), key=ps.__getitem__)
@@ -199,34 +226,40 @@ def holm(ps: Sequence[float]) -> list[float]:
 def _around(
     mean: float, deviations_R: Array, variance: float, freedom: float, confidence: float
 ) -> tuple[float, float]:
-    """Quantiles of a hierarchical bootstrap, in the width that its variance components call for.
+    """An interval that leans as a hierarchical bootstrap does, as wide as its variance and Student's t make it.
 
-    The bootstrap has the shape. Its width is wrong for few seeds: what a training does to an example is resampled
-    twice, with the seeds and with the examples, and three seeds know little of their own spread. So it is scaled to
-    the variance estimated part by part, and widened as Student's t is against the normal.
+    The bootstrap alone is too wide and too narrow: what a training does to an example is resampled twice, with the
+    seeds and with the examples, and of two or three seeds there are few resamples, none of them far out.
     """
-    from scipy.stats import norm, t
+    from scipy.stats import t
 
-    tail, spread = (1 - confidence) / 2, float(deviations_R.std())
-    if spread == 0 or variance == 0:
-        return mean, mean
+    tail = (1 - confidence) / 2
     low, high = np.quantile(deviations_R, [tail, 1 - tail])
-    wider = float(t.isf(tail, freedom) / norm.isf(tail)) if math.isfinite(freedom) else 1.0
-    scale = wider * math.sqrt(variance) / spread
+    if variance == 0 or low == high:
+        return mean, mean
+    scale = 2 * float(t.isf(tail, freedom)) * math.sqrt(variance) / float(high - low)
     return mean + scale * float(low), mean + scale * float(high)
 
 
-def _variance_of_mean(influence_SE: Array) -> float:
-    """Of the mean over examples, seeds averaged."""
-    u_E = influence_SE.mean(axis=0)
+def _variance_of_mean(u_E: Array) -> float:
     return float(np.var(u_E, ddof=1) / len(u_E)) if len(u_E) > 1 else 0.0
 
 
-def _satterthwaite(parts: Sequence[tuple[float, float]]) -> float:
-    """Degrees of freedom of a sum of variances, each with its own. Source: Satterthwaite 1946."""
-    whole = sum(variance for variance, _ in parts)
-    below = sum(variance**2 / freedom for variance, freedom in parts if variance > 0 and freedom > 0)
-    return whole**2 / below if below > 0 else math.inf
+def _noise(of_examples: float, examples: int, methods: Sequence[Components]) -> tuple[float, float]:
+    """Variance, and its degrees of freedom.
+
+    The examples show a part of what the seeds show, the interaction, so it is taken away once. How well the sum is
+    known depends on all that was measured to get it, not on what was left: where the luck comes out as zero, it is
+    still known by few seeds only.
+
+    Source: Satterthwaite 1946, "An approximate distribution of estimates of variance components".
+    """
+    variance = of_examples + sum(one.luck for one in methods)
+    measured = [(of_examples, examples - 1)]
+    measured += [(one.between_seeds, one.seeds - 1) for one in methods]
+    measured += [(one.interaction, (one.seeds - 1) * (examples - 1)) for one in methods]
+    unsure = sum(part**2 / freedom for part, freedom in measured if freedom > 0)
+    return variance, variance**2 / unsure if unsure > 0 else math.inf
 
 
 @functools.cache

@@ -92,9 +92,7 @@ def needed_for(pair: Pair, comparison: Comparison) -> Needed:
 
 def _power(pair: Pair, seeds: int, examples: int, distance: float, confidence: float) -> float:
     """The chance that a true difference of `distance` is beyond noise with that many seeds and examples."""
-    return power(
-        pair.apart.variance(seeds, examples), pair.apart.freedom(seeds, examples), distance, confidence
-    )
+    return power(pair.apart.variance(seeds, examples), pair.apart.freedom(seeds, examples), distance, confidence)
 
 
 def power(variance: float, freedom: float, distance: float, confidence: float) -> float:

@@ -41,11 +41,14 @@ SECTIONS = (
 )
 
 
-def write_report(comparison: Comparison, folder: Path, against: Comparison | None = None) -> Path:
+def write_report(
+    comparison: Comparison, folder: Path, against: Comparison | None = None, *, with_text: bool = True
+) -> Path:
     """Write `index.html`, `table.md`, `table.tex`, `results.csv`, `differences.csv` and `figures/` into `folder`.
 
     Args:
         against: another comparison, whose conclusions the page then shows beside this one's.
+        with_text: whether test examples and predictions are on the page: without, it can be shared.
 
     Returns:
         The page.
@@ -58,7 +61,7 @@ def write_report(comparison: Comparison, folder: Path, against: Comparison | Non
     write_whole(folder / "differences.csv", differences_csv(comparison))
     specifications = {name: specification_for_page(chart) for name, chart in charts.items()}
     index = folder / "index.html"
-    write_whole(index, page(comparison, specifications, drawn, against))
+    write_whole(index, page(comparison, specifications, drawn, against, with_text=with_text))
     return index
 
 
@@ -67,6 +70,8 @@ def page(
     specifications: Mapping[str, Specification],
     drawn: Mapping[str, str],
     against: Comparison | None = None,
+    *,
+    with_text: bool = True,
 ) -> str:
     """The page as text; its figures come as Vega-Lite's JSON and, for a reader without scripts, as SVG."""
     run = comparison.run
@@ -90,7 +95,7 @@ def page(
         effort=effort(comparison),
         notes=notes(comparison),
         titles=TITLES,
-        examples=examples_of(comparison),
+        examples=examples_of(comparison) if with_text else (),
         test_examples=run.data.splits["test"].examples if "test" in run.data.splits else 0,
         diagnoses=diagnose(comparison),
         setting=list(setting_facts(comparison)),
