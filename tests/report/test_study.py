@@ -13,6 +13,7 @@ from tuneoff.report.figures import Specification, specification_for_page
 from tuneoff.report.knobs import value_of
 from tuneoff.report.study import conclusions, write_study
 from tuneoff.report.visible import visible
+from tuneoff.report.words import ROUGE_L
 from tuneoff.study import Study, study_of
 from tuneoff.vary import VaryOptions
 
@@ -170,3 +171,15 @@ def test_a_method_has_the_colour_of_its_comparisons_page(sizes: Study) -> None:
 def test_a_study_without_a_score_is_a_page(ranks: Study, tmp_path: Path) -> None:
     text = Elements(write_study(study_of(ranks.recipe, {}), tmp_path).read_text("utf-8")).text
     assert "No value of the knob has a score to compare with another's yet." in text
+
+
+def test_the_gap_between_methods_is_said_at_both_ends_as_their_paired_difference() -> None:
+    study = model_study()
+    sentences = [s for s in conclusions(study) if s.startswith("ROUGE-L: lora is ahead of soft-prompt by ")]
+    first, last = (
+        point.comparison.pair(ROUGE_L, point.row, soft.row).difference
+        for point, soft in zip(study.lines["lora"][::2], study.lines["soft-prompt"][::2], strict=True)
+    )
+    said = f"{first.mean:.1f} [{first.low:.1f} to {first.high:.1f}] at SmolLM2-135M, and by {last.mean:.1f} ["
+    assert len(sentences) == 1
+    assert said in sentences[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -54,7 +54,7 @@ def write_study(study: Study, folder: Path) -> Path:
 
 
 def conclusions(study: Study) -> Iterator[str]:
-    """What the knob does to each method's ROUGE-L, and then to its loss."""
+    """What the knob does to each method's ROUGE-L, and then to its loss; and to what lies between the methods."""
     ordered = all(point.place is not None for line in study.lines.values() for point in line)
     for metric in (ROUGE_L, LOSS):
         for label, line in study.lines.items():
@@ -62,6 +62,40 @@ def conclusions(study: Study) -> Iterator[str]:
             if len(scored) > 1 and scored[0].row.costs.get("trainable") != 0:  # of the untouched model, the figures
                 subject = f"{metric.title} of {visible(label)}"
                 yield f"{subject} {_course(study, scored, metric) if ordered else _choice(study, scored, metric)}."
+        if ordered:
+            yield from _gaps(study, metric)
+
+
+def _gaps(study: Study, metric: Metric) -> Iterator[str]:
+    """How far the method that is best at the last value was ahead of each other at the first, and is at the last.
+
+    Only where both are trained at each value: there, test examples are paired.
+    """
+    trained = {
+        label: {p.value: p for p in line if metric.name in p.row.scores}
+        for label, line in study.lines.items()
+        if line[0].row.costs.get("trainable") != 0
+    }
+    if len(trained) < 2:
+        return
+    shared = [value for value in next(iter(trained.values())) if all(value in line for line in trained.values())]
+    if len(shared) < 2:
+        return
+    ends = shared[0], shared[-1]
+    leader = _best([line[ends[1]] for line in trained.values()], metric).row.label
+    for label in trained:
+        if label != leader:
+            first, last = (_lead(study, trained[leader][end], trained[label][end], metric) for end in ends)
+            yield f"{metric.title}: {visible(leader)} is ahead of {visible(label)} by {first}, and by {last}."
+
+
+def _lead(study: Study, ours: Point, theirs: Point, metric: Metric) -> str:
+    """`5.0 [3.1 to 7.0] at rank 4`; below zero where it is behind."""
+    pair = ours.comparison.pair(metric, ours.row, theirs.row)
+    lead = pair.difference
+    if pair.better is not ours.row:
+        lead = replace(lead, mean=-lead.mean, low=-lead.high, high=-lead.low)
+    return f"{score_in_words(metric, lead.mean)} [{interval_in_words(metric, lead)}] at {_at(study, ours)}"
 
 
 def _course(study: Study, line: Sequence[Point], metric: Metric) -> str:
