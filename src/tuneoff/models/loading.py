@@ -38,6 +38,8 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    from tuneoff.models import gpt_neo  # noqa: F401  gives it its attention
+
     try:
         with quiet():
             network, found = AutoModelForCausalLM.from_pretrained(
@@ -75,6 +77,8 @@ def outline(source: Source, options: ModelOptions, tokenizer: Any) -> LanguageMo
     """The model's shape without its weights, to count what a method trains before anything is loaded."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
+
+    from tuneoff.models import gpt_neo  # noqa: F401  gives it its attention
 
     try:
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=options.trust_remote_code)

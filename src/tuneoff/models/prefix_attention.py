@@ -162,22 +162,11 @@ for _name, _mask in INSIDE.items():
 def _attend_in_gpt_neo(
     self: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None = None
 ) -> tuple[Tensor, None]:
-    """GPT-Neo's `_attn`: unscaled scores in float32, under the layer's own causal or windowed mask."""
-    until = key.shape[-2]
-    seen = self.bias[:, :, until - query.shape[-2] : until, :until]
-    mask = torch.zeros(seen.shape, device=seen.device).masked_fill(~seen, torch.finfo(torch.float32).min)
-    if attention_mask is not None:
-        mask = mask + attention_mask.float()
-    keys, values = _with_prefix(self, key, value)
-    attended = nn.functional.scaled_dot_product_attention(
-        query.float(),
-        keys.float(),
-        values.float(),
-        attn_mask=_open_to_prefix(mask, self.prefix["key"].shape[1]),
-        dropout_p=self.attn_dropout.p if self.training else 0.0,
-        scale=1.0,
-    )
-    return attended.to(value.dtype), None
+    """GPT-Neo's `_attn`, which sees the prefix beside what the layer's own mask lets through."""
+    mask = self.mask(query.shape[-2], key.shape[-2], attention_mask)
+    return self.attended(
+        query, *_with_prefix(self, key, value), _open_to_prefix(mask, self.prefix["key"].shape[1])
+    ), None
 
 
 def _behind(tokens: int, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
