@@ -117,6 +117,12 @@ def test_seeds_are_told_apart_where_there_are_several(healthy: Run) -> None:
     assert [text.partition(":")[0] for text in texts] == ["Seed 0", "Seed 1"]
 
 
+def test_several_seeds_that_were_still_improving_are_one_thing_to_know(healthy: Run) -> None:
+    (improving,) = found(CAUSES["still improving"](healthy), "still improving")
+    assert improving.text.startswith("Seeds 0 and 1: The validation loss was still falling")
+    assert "in the mean in the last epoch" in improving.text
+
+
 def test_one_rate_for_two_labels_of_one_method_is_nobodys_mistake() -> None:
     methods = {"base": {}, "lora": {"rank": 4}, "wide": {"method": "lora", "rank": 64}}
     assert not found(judge(synthetic_run(methods=methods)), "shared learning rate")

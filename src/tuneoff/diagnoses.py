@@ -6,6 +6,7 @@ Pure: records in, words out. Each diagnosis states what was counted and names th
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import fmean
 
 from tuneoff.comparison import Comparison, Row
 from tuneoff.report.knobs import ends_of, span_in_words
@@ -264,17 +265,22 @@ def _stopped_early(_: Comparison, row: Row) -> Iterator[Diagnosis]:
 
 
 def _still_improving(_: Comparison, row: Row) -> Iterator[Diagnosis]:
-    for record in row.finished:
-        epochs = record.trial.setting.training.epochs
-        if record.best_epoch and record.best_epoch == _last(record) and not record.stopped_early:
-            before, last = _validation(record)[-2:] if len(_validation(record)) > 1 else (None, None)
-            fell = f", from {before:.3f} to {last:.3f} in the last epoch" if before and last else ""
-            yield Diagnosis(
-                label=row.label,
-                kind="still improving",
-                text=f"{_of_seed(row, record)}The validation loss was still falling when training ended{fell}. "
-                f"Train longer, such as training.epochs={2 * epochs}, before calling it worse than another.",
-            )
+    unfinished = [r for r in row.finished if r.best_epoch and r.best_epoch == _last(r) and not r.stopped_early]
+    if not unfinished:
+        return
+    ends = [_validation(record)[-2:] for record in unfinished if len(_validation(record)) > 1]
+    before, last = (fmean(losses) for losses in zip(*ends, strict=True)) if ends else (None, None)
+    mean = " in the mean" if len(ends) > 1 else ""
+    fell = f", from {before:.3f} to {last:.3f}{mean} in the last epoch" if before and last else ""
+    seeds = [str(record.trial.seed) for record in unfinished]
+    whose = f"Seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}: " if len(row.records) > 1 else ""
+    epochs = unfinished[0].trial.setting.training.epochs
+    yield Diagnosis(
+        label=row.label,
+        kind="still improving",
+        text=f"{whose}The validation loss was still falling when training ended{fell}. "
+        f"Train longer, such as training.epochs={2 * epochs}, before calling it worse than another.",
+    )
 
 
 def _never_improved(_: Comparison, row: Row) -> Iterator[Diagnosis]:
