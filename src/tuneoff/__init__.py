@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tuneoff.methods import METHODS, Method
     from tuneoff.recipe import Recipe, copy_recipe, load_recipe, shipped_recipes
     from tuneoff.study import Study
-    from tuneoff.verbs import compare, load_comparison, load_study, planned, studied, trained
+    from tuneoff.verbs import calibrate, compare, load_comparison, load_study, planned, studied, trained
 
 _HOME = {
     "METHODS": "tuneoff.methods",
@@ -23,6 +23,7 @@ _HOME = {
     "Recipe": "tuneoff.recipe",
     "Study": "tuneoff.study",
     "TuneoffError": "tuneoff.errors",
+    "calibrate": "tuneoff.verbs",
     "compare": "tuneoff.verbs",
     "copy_recipe": "tuneoff.recipe",
     "load_comparison": "tuneoff.verbs",
@@ -41,6 +42,7 @@ __all__ = [
     "Recipe",
     "Study",
     "TuneoffError",
+    "calibrate",
     "compare",
     "copy_recipe",
     "load_comparison",

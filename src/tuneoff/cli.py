@@ -114,6 +114,21 @@ def show(run: RunArgument) -> None:
         print_outcome(verbs.load_comparison(run), run / "report")
 
 
+@app.command(epilog="Examples: tuneoff calibrate runs/demo · tuneoff calibrate runs/a runs/b --seeds 5 --markdown")
+def calibrate(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories, of comparisons or studies.", metavar="RUN")],
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of each side.")] = 3,
+    comparisons: Annotated[int, typer.Option(min=2, help="How many to judge for each method and metric.")] = 1000,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
+) -> None:
+    """Test the verdict on stored answers: how often it sees a difference between two halves of one method's seeds, and
+    how often it finds a difference that was put there."""
+    from tuneoff import verbs
+    from tuneoff.terminal import print_calibrations
+
+    print_calibrations(verbs.calibrate(*runs, seeds=seeds, comparisons=comparisons), markdown=markdown)
+
+
 @app.command(epilog="Examples: tuneoff methods · tuneoff methods --model EleutherAI/gpt-neo-125m")
 def methods(
     model: Annotated[str, typer.Option(help="A hub id, a folder, a GGUF file or a built-in name.")] = (

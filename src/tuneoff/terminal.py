@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ from tuneoff.trial import Record, Trial
 
 if TYPE_CHECKING:
     from tuneoff.comparison import Comparison, Row
+    from tuneoff.judging.calibration import Calibration
     from tuneoff.plan import Stage
     from tuneoff.study import Study
     from tuneoff.verbs import Planned, Trains
@@ -320,3 +321,28 @@ def _resident_bytes() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
+
+
+def print_calibrations(found: Iterable[Calibration], *, markdown: bool = False) -> None:
+    """What came of testing the verdict, as a table; a line on standard error as each method and metric is done."""
+    from tuneoff.judging import calibration
+
+    done = []
+    for one in found:
+        _say(f"{one.label}, {one.metric.title}: {2 * one.pairs} comparisons judged")
+        done.append(one)
+    if markdown:
+        print(calibration.markdown(done), end="")
+        return
+    console = Console(highlight=False)
+    header, *rows = calibration.table(done)
+    table = _table(*header)
+    for row in rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    console.print(table)
+    console.print(
+        "False: how often two groups of one method's seeds were told apart, which at a confidence of 95 % should be in "
+        "5 % at most, and where that share lies. Found: how often a difference of the planted size was, and how often "
+        "the verdict states it.",
+        style="dim",
+    )

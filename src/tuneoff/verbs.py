@@ -22,6 +22,7 @@ from tuneoff.study import Study, study_of
 from tuneoff.variants import variants
 
 if TYPE_CHECKING:
+    from tuneoff.judging.calibration import Calibration
     from tuneoff.models.parameters import Trained
 
 RUNS = Path("runs")
@@ -165,6 +166,34 @@ def report_study(run: str | Path) -> Study:
     study = load_study(run)
     write_study(study, Path(run) / "report")
     return study
+
+
+def calibrate(*runs: str | Path, seeds: int = 3, comparisons: int = 1000) -> Iterator[Calibration]:
+    """Put the verdict to the test on what runs and studies hold: one method and metric after the other.
+
+    Args:
+        seeds: of each side of a made-up comparison; one shows what a single seed is worth.
+        comparisons: how many to judge for each method and metric, without a difference and with one.
+
+    Raises:
+        RunError: no method has two trials that came to a score, so that nothing is known of its luck.
+    """
+    from tuneoff.judging.calibration import calibrations, usable
+
+    found = {name: comparison for run in runs for name, comparison in _comparisons_of(Path(run))}
+    if not any(usable(comparison) for comparison in found.values()):
+        raise RunError(
+            f"No method in {', '.join(map(str, runs))} was scored with two seeds, so nothing is known of the luck of "
+            "a training. Add some with `tuneoff compare RECIPE 'seeds=[0, 1, 2]' --run RUN`, and calibrate then."
+        )
+    return calibrations(found, seeds=seeds, pairs=comparisons)
+
+
+def _comparisons_of(run: Path) -> Iterator[tuple[str, Comparison]]:
+    if is_study(run):
+        yield from ((f"{run} {name}", comparison) for name, comparison in load_study(run).comparisons.items())
+    else:
+        yield str(run), load_comparison(run)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ judged. To one of them a known difference is then added, and judged again. Pure,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +16,9 @@ from tuneoff.comparison import METRICS, Comparison, Metric, Row, decide, scored
 from tuneoff.judging.noise import Apart, Scored, p_values
 from tuneoff.judging.verdict import power
 
-CALIBRATED = tuple(metric for metric in METRICS if metric.name in {"rougeL", "loss"})
+CALIBRATED = {"rougeL": "ROUGE-L", "loss": "Loss"}  # metrics, as the table calls them
 STATED = 0.8  # the power for which the planted difference is made
+BAR = r"\|"  # in a cell, where a plain one would end it
 Draw = Callable[[np.random.Generator], tuple[Scored, Scored]]
 
 
@@ -53,28 +54,34 @@ class Calibration:
         return self.found / self.pairs
 
 
-def calibrations(comparisons: Iterable[Comparison], *, seeds: int = 3, pairs: int = 1000) -> Iterator[Calibration]:
+def calibrations(comparisons: Mapping[str, Comparison], *, seeds: int = 3, pairs: int = 1000) -> Iterator[Calibration]:
     """Calibrate on every trained method with at least two seeds, by ROUGE-L and by loss.
 
     Args:
-        comparisons: whose stored answers to draw from.
+        comparisons: whose stored answers to draw from, by a name that tells several apart.
         seeds: of each side of a pair, if the records suffice for two groups of as many; else their noise is simulated.
         pairs: how many A/A pairs to judge for each method and metric.
     """
-    for comparison in comparisons:
-        for row in comparison.rows:
-            for metric in CALIBRATED if len(row.finished) > 1 else ():
-                yield _calibrated(comparison, row, metric, seeds, pairs)
+    calibrated = [metric for metric in METRICS if metric.name in CALIBRATED]
+    for name, comparison in comparisons.items():
+        for row in usable(comparison):
+            label = f"{name}: {row.label}" if len(comparisons) > 1 else row.label
+            for metric in calibrated:
+                whole = scored(row.finished, metric)
+                enough = whole.seeds >= 2 * seeds
+                yield calibration(
+                    from_records(whole, seeds) if enough else simulated(whole, seeds),
+                    label=label,
+                    metric=metric,
+                    drawn="records" if enough else "simulated",
+                    pairs=pairs,
+                    confidence=comparison.run.recipe.verdict.confidence,
+                )
 
 
-def _calibrated(comparison: Comparison, row: Row, metric: Metric, seeds: int, pairs: int) -> Calibration:
-    whole = scored(row.finished, metric)
-    enough = whole.seeds >= 2 * seeds
-    draw = from_records(whole, seeds) if enough else simulated(whole, seeds)
-    return calibration(
-        draw, label=row.label, metric=metric, drawn="records" if enough else "simulated", pairs=pairs,
-        confidence=comparison.run.recipe.verdict.confidence,
-    )  # fmt: skip
+def usable(comparison: Comparison) -> tuple[Row, ...]:
+    """The methods whose luck is known, from at least two seeds."""
+    return tuple(row for row in comparison.rows if len(row.finished) > 1)
 
 
 def calibration(
@@ -82,26 +89,26 @@ def calibration(
 ) -> Calibration:
     """Judge `pairs` pairs as they are drawn, and again with a difference that should be found with `STATED` power.
 
-    The practical margin is left out: with it, the verdict could only be more careful.
+    Should, by the verdict's own account: from the noise as it estimates it, the mean over the pairs, and by the
+    formula that tells how many seeds would settle a pair. Too small an estimate shows in false winners, a wrong formula
+    in the share found. The practical margin is left out: with it, the verdict could only be more careful.
     """
     generator = np.random.default_rng(0)
-    drawn_pairs = [draw(generator) for _ in range(pairs)]
-    first, _ = drawn_pairs[0]
-    apart = [Apart(ours, theirs) for ours, theirs in drawn_pairs]
-    variance = float(np.var([one.mean for one in apart], ddof=1))  # what truly separates two draws of one method
-    freedom = float(np.median([one.freedom(first.seeds, first.examples) for one in apart]))
+    apart = [Apart(*draw(generator)) for _ in range(pairs)]
+    variance = float(np.mean([one.variance() for one in apart]))
+    freedom = float(np.median([one.freedom() for one in apart]))
     planted = _size_for(STATED, variance, freedom, confidence)
     return Calibration(
         label=label,
         metric=metric,
-        seeds=first.seeds,
-        examples=first.examples,
+        seeds=apart[0].ours.seeds,
+        examples=apart[0].ours.examples,
         drawn=drawn,
         pairs=pairs,
         false_winners=sum(is_different(one, confidence) for one in apart),
         planted=planted,
         stated_power=power(variance, freedom, planted, confidence),
-        found=sum(_is_found(ours, theirs, planted, confidence) for ours, theirs in drawn_pairs),
+        found=sum(_is_found(one, planted, confidence) for one in apart),
     )
 
 
@@ -151,9 +158,10 @@ def simulated(whole: Scored, seeds: int) -> Draw:
     return draw
 
 
-def _is_found(ours: Scored, theirs: Scored, planted: float, confidence: float) -> bool:
+def _is_found(apart: Apart, planted: float, confidence: float) -> bool:
     """Whether a difference added to one side is found, and on that side."""
-    better = Apart(Scored(ours.top_SE + planted * ours.bottom_E, ours.bottom_E, ours.stream), theirs)
+    ours = apart.ours
+    better = Apart(Scored(ours.top_SE + planted * ours.bottom_E, ours.bottom_E, ours.stream), apart.theirs)
     return better.mean > 0 and is_different(better, confidence)
 
 
@@ -162,22 +170,27 @@ def _size_for(stated: float, variance: float, freedom: float, confidence: float)
     from scipy.optimize import brentq
 
     if variance <= 0:
-        return 0.0
+        return 1.0  # without noise, any difference should be
     unit = float(np.sqrt(variance))
     return unit * float(brentq(lambda size: power(variance, freedom, size * unit, confidence) - stated, 0.0, 100.0))
 
 
-def markdown(found: Sequence[Calibration]) -> str:
+def table(found: Iterable[Calibration]) -> tuple[tuple[str, ...], ...]:
+    """A header and a row of strings for each; of the shares in it, "95 %" is where the false winners' lies."""
+    header = ("Method", "Metric", "Noise", "Each side", "False", "95 %", "Planted", "Found", "Stated")
+    return (header, *(tuple(_cells(one)) for one in found))
+
+
+def _cells(one: Calibration) -> Iterator[str]:
+    low, high = one.false_interval
+    yield from (one.label, CALIBRATED[one.metric.name], one.drawn, f"{one.seeds} × {one.examples}")
+    yield from (f"{100 * one.false_share:.1f} %", f"{100 * low:.1f} to {100 * high:.1f}", f"{one.planted:.2g}")
+    yield from (f"{100 * one.observed_power:.0f} %", f"{100 * one.stated_power:.0f} %")
+
+
+def markdown(found: Iterable[Calibration]) -> str:
     """The figures as a Markdown table."""
-    head = ("Method", "Metric", "Seeds", "Examples", "Drawn from", "False winners", "Planted", "Stated power", "Found")
-    lines = [head, ("---",) * 2 + ("---:",) * 2 + ("---",) + ("---:",) * 4]
-    for one in found:
-        low, high = one.false_interval
-        lines.append(
-            (
-                one.label, one.metric.title, str(one.seeds), str(one.examples), one.drawn,
-                f"{one.false_share:.1%} [{low:.1%} to {high:.1%}]", f"{one.planted:.3g}", f"{one.stated_power:.0%}",
-                f"{one.observed_power:.0%}",
-            )
-        )  # fmt: skip
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    header, *rows = table(found)
+    aligned = ("---",) * 3 + ("---:",) * (len(header) - 3)  # words to the left, numbers to the right
+    lines = (header, aligned, *rows)
+    return "".join(f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |\n" for cells in lines)

@@ -97,7 +97,7 @@ class Scored:
         return max(0.0, self.seed_variance - self.interaction_variance)
 
     def components(self, seeds: int, examples: int) -> Components:
-        """Of the mean, with at least that many seeds and so many examples; one seed stays one, its noise unknown."""
+        """What they would be with at least that many seeds, and so many examples; one seed stays one."""
         there = max(self.seeds, seeds) if self.seeds > 1 else 1
         fewer, both = self.seeds / there, self.seeds / there * self.examples / examples
         luck = self.luck_variance * fewer
@@ -140,11 +140,11 @@ class Apart:
         """Each example's part in the difference, the mean over seeds."""
         return np.asarray((self.ours.top_SE.mean(axis=0) - self.theirs.top_SE.mean(axis=0)) / self.ours.bottom_E.mean())
 
-    def variance(self, seeds: int = 0, examples: int = 0) -> float:
-        """Of the difference; with at least that many seeds of each side and so many examples, what it would be."""
+    def variance(self, seeds: int = 0, examples: int | None = None) -> float:
+        """Of the difference; what it would be with at least that many seeds of each side, and so many examples."""
         return self._noise(seeds, examples)[0]
 
-    def freedom(self, seeds: int = 0, examples: int = 0) -> float:
+    def freedom(self, seeds: int = 0, examples: int | None = None) -> float:
         """Degrees of freedom of that variance: few where few seeds carry most of it."""
         return self._noise(seeds, examples)[1]
 
@@ -169,8 +169,8 @@ class Apart:
             return 1.0 if self.mean == 0 else 0.0
         return float(2 * t.sf(abs(self.mean) / math.sqrt(variance), freedom))
 
-    def _noise(self, seeds: int = 0, examples: int = 0) -> tuple[float, float]:
-        examples = examples or self.ours.examples
+    def _noise(self, seeds: int = 0, examples: int | None = None) -> tuple[float, float]:
+        examples = self.ours.examples if examples is None else examples
         both = [side.components(seeds, examples) for side in (self.ours, self.theirs)]
         interaction = self.ours.interaction_variance + self.theirs.interaction_variance
         alone = max(0.0, self._example_variance - interaction) * self.ours.examples / examples
@@ -201,7 +201,7 @@ def randomisation_p(differences_PE: Array) -> Array:
     generator = np.random.default_rng(2)
     observed_P, reached_P = np.abs(differences_PE.sum(axis=1)) * (1 - 1e-12), np.ones(len(differences_PE))
     for flips in (BLOCK,) * (SIGN_FLIPS // BLOCK):  # all at once would hold ten thousand copies of the split
-        signs_RE = generator.choice([-1.0, 1.0], size=(flips, differences_PE.shape[1]))
+        signs_RE = 2.0 * generator.integers(2, size=(flips, differences_PE.shape[1]), dtype=np.int8) - 1
         reached_P += (np.abs(signs_RE @ differences_PE.T) >= observed_P).sum(axis=0)
     return np.asarray(reached_P / (1 + SIGN_FLIPS))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -61,38 +62,43 @@ def verdict_of(comparison: Comparison, metric: Metric) -> Verdict:
 
 
 def needed_for(pair: Pair, comparison: Comparison) -> Needed:
-    """How many seeds, or how many examples, would decide a pair with `POWER`, if the difference is as observed.
-
-    A difference larger than the margin is to be told from zero, a smaller one from the margin.
-    """
-    from tuneoff.comparison import margin_of
-
-    options = comparison.run.recipe.verdict
-    apart, observed = pair.apart, abs(pair.difference.mean)
-    margin = margin_of(pair.metric, options)
-    distance = observed if observed >= margin else margin - observed
-    seeds, examples = min(apart.ours.seeds, apart.theirs.seeds), apart.ours.examples
+    """How many seeds, or how many examples, would decide a pair with `POWER`, if the difference is as observed."""
+    apart = pair.apart
+    several = [side.seeds for side in (apart.ours, apart.theirs) if side.seeds > 1]  # of one, the noise is not known
+    more_seeds = range(min(several) + 1, MOST_SEEDS + 1) if several else ()
+    more_examples = _rising(apart.ours.examples)
+    chance = _chance(pair, comparison)
     return Needed(
         pair=pair,
-        seeds=next(
-            (
-                s
-                for s in range(seeds + 1, MOST_SEEDS + 1)
-                if _power(pair, s, examples, distance, options.confidence) >= POWER
-            ),
-            None,
-        )
-        if seeds > 1
-        else None,
-        examples=next(
-            (e for e in _rising(examples) if _power(pair, seeds, e, distance, options.confidence) >= POWER), None
-        ),
+        seeds=next((s for s in more_seeds if chance(s, apart.ours.examples) >= POWER), None),
+        examples=next((e for e in more_examples if chance(0, e) >= POWER), None),
     )
 
 
-def _power(pair: Pair, seeds: int, examples: int, distance: float, confidence: float) -> float:
-    """The chance that a true difference of `distance` is beyond noise with that many seeds and examples."""
-    return power(pair.apart.variance(seeds, examples), pair.apart.freedom(seeds, examples), distance, confidence)
+def _chance(pair: Pair, comparison: Comparison) -> Callable[[int, int], float]:
+    """The chance that a pair is decided with at least so many seeds and so many examples.
+
+    A difference as large as the margin is to be told from zero, against all the pairs that Holm's correction counts
+    with it, and to stay that large. A smaller one is to be told from the margin, on both sides.
+    """
+    from scipy.stats import norm
+
+    from tuneoff.comparison import margin_of
+
+    options = comparison.run.recipe.verdict
+    observed, margin = abs(pair.apart.mean), margin_of(pair.metric, options)
+    with_it = sum(other.p >= pair.p for other in comparison.pairs(pair.metric))
+    corrected = 1 - (1 - options.confidence) / with_it
+
+    def chance(seeds: int, examples: int) -> float:
+        variance, freedom = pair.apart.variance(seeds, examples), pair.apart.freedom(seeds, examples)
+        if observed < margin:
+            sides = [power(variance, freedom, margin + side, options.confidence) for side in (-observed, observed)]
+            return sum(sides) - 1
+        stays = float(norm.cdf((observed - margin) / math.sqrt(variance))) if variance > 0 else 1.0
+        return min(stays, power(variance, freedom, observed, corrected))
+
+    return chance
 
 
 def power(variance: float, freedom: float, distance: float, confidence: float) -> float:
