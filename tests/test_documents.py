@@ -12,7 +12,7 @@ from tuneoff.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ROOT / "docs" / "commands.md"
-NAMES = ("compare", "demo", "plan", "report", "methods", "recipes")
+NAMES = ("compare", "demo", "plan", "show", "report", "calibrate", "methods", "recipes")
 
 
 def commands() -> str:
@@ -37,7 +37,8 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.parametrize("block", blocks("yaml"))
 def test_every_recipe_in_the_readme_is_valid(block: str) -> None:
-    assert Recipe.read(yaml.safe_load(block))
+    """The first is a whole recipe, the others are written into it."""
+    assert Recipe.read({**yaml.safe_load(blocks("yaml")[0]), **yaml.safe_load(block)})
 
 
 @pytest.mark.parametrize("block", blocks("python"))

@@ -9,7 +9,7 @@ import tuneoff
 
 def test_the_public_names_are_these() -> None:
     assert tuneoff.__all__ == [
-        "METHODS", "Comparison", "Method", "Recipe", "Study", "TuneoffError", "compare", "copy_recipe",
+        "METHODS", "Comparison", "Method", "Recipe", "Study", "TuneoffError", "calibrate", "compare", "copy_recipe",
         "load_comparison", "load_recipe", "load_study", "planned", "shipped_recipes", "studied", "trained",
     ]  # fmt: skip
 

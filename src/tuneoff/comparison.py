@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from tuneoff.errors import UnequalSettingsError
-from tuneoff.judging.noise import Apart, Estimate, Scored, estimate, holm, randomisation_p
+from tuneoff.judging.noise import Apart, Estimate, Scored, estimate, p_values
 from tuneoff.judging.options import VerdictOptions
 from tuneoff.judging.verdict import Verdict, verdict_of
 from tuneoff.runs import Run
@@ -306,21 +306,14 @@ def _pairs_by(metric: Metric, rows: Sequence[Row], options: VerdictOptions) -> t
         return ()
     by_label = {row.label: scored(row.finished, metric) for row in rows}
     apart = [Apart(by_label[a.label], by_label[b.label]) for a, b in both]
-    randomised = randomisation_p(np.array([one.differences_E for one in apart]))
-    # the larger of two: one knows nothing of seeds, the other takes the noise for normal
-    ps = holm([max(float(p), one.p_of_t) for p, one in zip(randomised, apart, strict=True)])
-    found = zip(both, apart, ps, strict=True)
+    found = zip(both, apart, p_values(apart), strict=True)
     return tuple(_pair(metric, better, other, one, p, options) for (better, other), one, p in found)
 
 
 def _pair(metric: Metric, better: Row, other: Row, apart: Apart, p: float, options: VerdictOptions) -> Pair:
-    low, high = apart.interval(options.confidence)
-    mean = apart.mean
+    difference = apart.difference(options.confidence)
     if not metric.higher_is_better:
-        mean, low, high = -mean, -high, -low
-    difference = Estimate(
-        mean=mean, low=low, high=high, examples=apart.ours.examples, seeds=min(apart.ours.seeds, apart.theirs.seeds)
-    )
+        difference = replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
     return Pair(
         metric=metric,
         better=better,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from tuneoff.comparison import METRICS, Comparison, Metric
 from tuneoff.report.words import (
     LOSS,
     ROUGE_L,
+    _why_open,
     bytes_in_words,
     count_in_words,
     counted,
@@ -276,3 +278,14 @@ def test_every_metric_can_be_said(comparison: Comparison) -> None:
 
 def test_a_failed_base_leaves_a_verdict(run: Run) -> None:
     assert verdict(altered(run, "base", status="failed", predictions=(), costs=None))
+
+
+def test_an_interval_beyond_zero_that_settles_nothing_says_why(comparison: Comparison) -> None:
+    pair = comparison.pairs(METRICS[0])[0]
+    beyond = replace(pair, difference=replace(pair.difference, mean=3.0, low=1.0, high=5.0), decision="open")
+    pairs = len(comparison.pairs(METRICS[0]))
+    among = f"not beyond noise among {pairs} pairs (p = 0.07 after Holm)"
+    assert _why_open(comparison, replace(beyond, p=0.07)) == among
+    small = replace(beyond, difference=replace(beyond.difference, mean=0.3, low=0.1, high=0.6), p=0.001)
+    assert _why_open(comparison, small) == "less than the 0.5 that matter"
+    assert _why_open(comparison, replace(beyond, difference=replace(pair.difference, low=-1.0))) == "within the noise"

@@ -216,8 +216,18 @@ def _leads(comparison: Comparison, found: Verdict) -> Iterator[str]:
 def _lead(comparison: Comparison, pair: Pair) -> str:
     other = name_of(comparison, pair.other)
     who = other if pair.other is comparison.base else f"the next, {other},"
-    said = {"different": "", "equal": ", too little to matter", "open": ", within the noise"}[pair.decision]
-    return f"{who} by {_difference(pair)}{said}"
+    reasons = {"different": "", "equal": ", too little to matter", "open": f", {_why_open(comparison, pair)}"}
+    return f"{who} by {_difference(pair)}{reasons[pair.decision]}"
+
+
+def _why_open(comparison: Comparison, pair: Pair) -> str:
+    """An interval stands alone; that a difference holds must also stand up among all pairs."""
+    if pair.difference.low <= 0:
+        return "within the noise"
+    options = comparison.run.recipe.verdict
+    if pair.p >= 1 - options.confidence:
+        return f"not beyond noise among {len(comparison.pairs(pair.metric))} pairs (p = {pair.p:.2f} after Holm)"
+    return f"less than the {score_in_words(pair.metric, margin_of(pair.metric, options))} that matter"
 
 
 def _difference(pair: Pair) -> str:

@@ -226,7 +226,8 @@ class _Trainer:
     def release(self) -> None:
         """Give back the gradients and the optimizer's state, and the model as it was before accelerate had it."""
         self._optimizer.zero_grad()
-        self._bench.accelerator.unwrap_model(self._model, keep_fp32_wrapper=False)
+        model = self._bench.accelerator.unwrap_model(self._model, keep_fp32_wrapper=False)
+        model._is_accelerate_prepared = False  # else accelerate would not make it ready a second time
         self._bench.accelerator.free_memory()
 
     def _step(self, batches: Sequence[Batch]) -> float:

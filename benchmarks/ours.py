@@ -1,0 +1,96 @@
+"""tuneoff's side."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.work import METHODS, NEW_TOKENS, Case, rows, text
+from tuneoff.evaluation.generation import predictions
+from tuneoff.evaluation.loss import mean_loss
+from tuneoff.evaluation.options import GenerationOptions
+from tuneoff.methods import read_method
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.loading import load_model, load_tokenizer
+from tuneoff.models.options import ModelOptions
+from tuneoff.models.precision import dtype_of
+from tuneoff.models.sources import find_source
+from tuneoff.training.loop import Job, train
+from tuneoff.training.options import TrainingOptions
+from tuneoff.workbench import set_up
+
+PRECISION: Any = "bf16"
+RATE = 1e-4
+
+
+class Side:
+    """One model at work, in the way that a trial works."""
+
+    def __init__(self, case: Case, folder: Path, device: str) -> None:
+        self.case, self.options = case, ModelOptions(name=str(folder))
+        self.bench = set_up(torch.device(device), PRECISION, lambda _: None)
+        self.model = self._served() if case.task in {"evaluation", "generation"} else self._ready(case.method)
+
+    def round(self) -> tuple[float, float]:
+        """Do the case's work once: seconds, and the loss that shows that it was the same work."""
+        case = self.case
+        match case.task:
+            case "step":
+                return self._train(self.model, case.batch_size * case.steps, epochs=1)
+            case "epochs":
+                return self._train(self.model, case.batch_size * case.steps, epochs=10)
+            case "evaluation":
+                start = time.perf_counter()
+                loss = mean_loss(self.model, rows(), self.bench, batch_size=case.batch_size, phase="evaluation")
+                return time.perf_counter() - start, loss
+            case "generation":
+                return self._write(self.model, 64), 0.0
+            case _:
+                return self._comparison()
+
+    def _comparison(self) -> tuple[float, float]:
+        start, losses = time.perf_counter(), []
+        for method in ("last-layer", "lora", "soft-prompt"):
+            model = self._ready(method)
+            _, loss = self._train(model, 32, epochs=2, held_out=16)
+            model.hold_for_inference(dtype_of(PRECISION))
+            mean_loss(model, rows(16), self.bench, batch_size=16, phase="evaluation")
+            self._write(model, 16)
+            losses.append(loss)
+        return time.perf_counter() - start, sum(losses)
+
+    def _write(self, model: LanguageModel, count: int) -> float:
+        start = time.perf_counter()
+        options = GenerationOptions(batch_size=16, min_new_tokens=NEW_TOKENS)
+        predictions(model, rows(count), options, self.bench, max_new_tokens=NEW_TOKENS)
+        return time.perf_counter() - start
+
+    def _train(self, model: LanguageModel, count: int, epochs: int, held_out: int = 1) -> tuple[float, float]:
+        batch_size = self.case.batch_size if self.case.task != "comparison" else 4
+        job = Job(
+            text=text(rows(count), rows(held_out)),
+            options=TrainingOptions(epochs=epochs, batch_size=batch_size, schedule="constant", warmup=0.0),
+            learning_rate=RATE,
+            weight_decay=0.0,
+            loss_on="target",
+            evaluation_batch_size=16,
+            seed=0,
+        )
+        curve = [row for row in train(model, job, self.bench).curve if row.steps]
+        return sum(row.train_seconds for row in curve), sum(row.train_loss or 0 for row in curve) / len(curve)
+
+    def _ready(self, method: str) -> LanguageModel:
+        base = self._base()
+        torch.manual_seed(0)
+        tuned = read_method(method, METHODS[method]).apply(base)
+        return tuned.hold_for_training(dtype_of(PRECISION)).to(self.bench.device)
+
+    def _served(self) -> LanguageModel:
+        return self._base().hold_for_inference(dtype_of(PRECISION)).to(self.bench.device)
+
+    def _base(self) -> LanguageModel:
+        source = find_source(self.options)
+        return load_model(source, self.options, load_tokenizer(source, self.options))

@@ -1,0 +1,151 @@
+"""The usual stack's side: transformers' Trainer with peft, padded batches, full logits, and `generate`."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
+
+from benchmarks.ours import RATE
+from benchmarks.work import NEW_TOKENS, PROMPT, Case, order, rows
+
+
+class Side:
+    """One model at work, in the way that a script around Trainer works.
+
+    Args:
+        bf16: whether its products are computed in bf16; weights stay in float32, as Trainer has them.
+    """
+
+    def __init__(self, case: Case, folder: Path, device: str, *, bf16: bool) -> None:
+        self.case, self.folder, self.device, self.bf16 = case, folder, device, bf16
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        bare = case.task in {"evaluation", "generation"}
+        self.model = self._base() if bare else self._ready(case.method)
+
+    def round(self) -> tuple[float, float]:
+        """Do the case's work once: seconds, and the loss that shows that it was the same work."""
+        case = self.case
+        match case.task:
+            case "step":
+                return self._train(self.model, case.batch_size * case.steps, epochs=1)
+            case "epochs":
+                return self._train(self.model, case.batch_size * case.steps, epochs=10)
+            case "evaluation":
+                trainer = self._trainer(self.model, rows(), case.batch_size, epochs=1)
+                start = time.perf_counter()
+                loss = trainer.evaluate(_with_labels(rows()))["eval_loss"]
+                return time.perf_counter() - start, loss
+            case "generation":
+                return self._write(self.model, 64), 0.0
+            case _:
+                return self._comparison()
+
+    def _comparison(self) -> tuple[float, float]:
+        start, losses = time.perf_counter(), []
+        for method in ("last-layer", "lora", "soft-prompt"):
+            model = self._ready(method)
+            trainer = self._trainer(model, rows(32), 4, epochs=2, held_out=rows(16))
+            losses.append(trainer.train().training_loss)
+            trainer.evaluate(_with_labels(rows(16)))
+            self._write(model, 16)
+        return time.perf_counter() - start, sum(losses)
+
+    def _train(self, model: Any, count: int, epochs: int) -> tuple[float, float]:
+        trainer, clock = self._trainer(model, rows(count), self.case.batch_size, epochs), _Clock()
+        trainer.add_callback(clock)
+        loss = trainer.train().training_loss
+        return clock.seconds, loss
+
+    def _trainer(
+        self, model: Any, train: Dataset, batch_size: int, epochs: int, held_out: Dataset | None = None
+    ) -> Trainer:
+        in_order = train.select(order(len(train), batch_size, epochs))  # the epochs one after the other, as ours goes
+        arguments = TrainingArguments(
+            output_dir=str(self.folder.parent / "trainer"),
+            per_device_train_batch_size=batch_size,
+            per_device_eval_batch_size=16 if held_out else batch_size,
+            num_train_epochs=1,
+            learning_rate=RATE,
+            lr_scheduler_type="constant",
+            weight_decay=0.0,
+            max_grad_norm=1.0,
+            bf16=self.bf16,
+            use_cpu=self.device == "cpu",
+            optim="adamw_torch_fused",
+            train_sampling_strategy="sequential",
+            eval_strategy="steps" if held_out else "no",
+            eval_steps=len(train) // batch_size,
+            save_strategy="no",
+            logging_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        )
+        held = _with_labels(held_out) if held_out else None
+        return Trainer(model, arguments, train_dataset=_with_labels(in_order), eval_dataset=held)
+
+    @torch.no_grad()
+    def _write(self, model: Any, count: int) -> float:
+        model.eval()
+        start = time.perf_counter()
+        prompts = torch.tensor([row[:PROMPT] for row in rows(count)["tokens"]])
+        cast = torch.autocast(self.device, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
+        with cast:
+            for batch in prompts.split(16):
+                ids = batch.to(self.device)
+                written = model.generate(
+                    input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW_TOKENS,
+                    min_new_tokens=NEW_TOKENS, do_sample=False, pad_token_id=self.tokenizer.pad_token_id,
+                )  # fmt: skip
+                self.tokenizer.batch_decode(written[:, PROMPT:], skip_special_tokens=True)
+        return time.perf_counter() - start
+
+    def _base(self) -> Any:
+        return AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32).to(self.device)
+
+    def _ready(self, method: str) -> Any:
+        model = self._base()
+        torch.manual_seed(0)
+        match method:
+            case "full":
+                return model
+            case "last-layer":
+                model.requires_grad_(False)
+                model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
+                return model
+            case "soft-prompt":
+                return get_peft_model(model, PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=12))
+            case _:
+                modules = "all-linear" if method == "lora-all-linear" else None
+                return get_peft_model(
+                    model, LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=32, target_modules=modules)
+                )
+
+
+class _Clock(TrainerCallback):  # type: ignore[misc]  # transformers has no types for us
+    """Seconds inside steps alone: what loads and logs between them is not counted against the peer."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        self._start = time.perf_counter()
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.seconds += time.perf_counter() - self._start
+
+
+def _with_labels(split: Dataset) -> Dataset:
+    """What a causal model of transformers wants: labels that skip the prompt."""
+    tokens = split["tokens"]
+    labels = [[-100] * PROMPT + list(row[PROMPT:]) for row in tokens]
+    return Dataset.from_dict(
+        {"input_ids": list(tokens), "attention_mask": [[1] * len(r) for r in tokens], "labels": labels}
+    )
