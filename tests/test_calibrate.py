@@ -84,8 +84,8 @@ def test_a_study_is_calibrated_comparison_by_comparison(tmp_path: Path, capsys: 
     (tmp_path / STUDY).write_text(yaml.safe_dump(recipe.written()))
     assert main(["calibrate", str(tmp_path), "--comparisons", "20", "--markdown"]) == 0
     out = capsys.readouterr().out
-    assert f"| {tmp_path} 00-100: lora | ROUGE-L |" in out
-    assert f"| {tmp_path} 01-200: lora | ROUGE-L |" in out
+    assert f"| {tmp_path} 100: lora | ROUGE-L |" in out
+    assert f"| {tmp_path} 200: lora | ROUGE-L |" in out
 
 
 def test_a_run_with_one_seed_gets_a_clear_error_with_its_cure(

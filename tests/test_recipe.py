@@ -173,3 +173,25 @@ def test_the_shape_that_the_report_chose_is_among_those_that_the_fair_recipe_tri
     choices = fair.space_of(label)[knob]
     assert not isinstance(choices, Range)
     assert shared.methods[label].model_dump()[knob] in choices
+
+
+def test_a_number_without_a_point_is_a_number(tmp_path: Path) -> None:
+    assert overridden({}, ["a.b=1e-5", "a.c=[1e-4, 2E+3]", "a.d=1e-5x"]) == {
+        "a": {"b": 1e-5, "c": [1e-4, 2000.0], "d": "1e-5x"}
+    }
+
+
+def test_choices_of_a_space_are_what_the_method_reads(written: dict[str, Any]) -> None:
+    spaces = {"lora": {"rank": ["4", 8.0], "learning_rate": ["1e-4", 1e-3]}}
+    recipe = Recipe.read(written | {"methods": ["base", "lora"], "search": {"spaces": spaces}, "seeds": [1, 2, 3]})
+    assert recipe.space_of("lora")["rank"] == (4, 8)
+    assert recipe.space_of("lora")["learning_rate"] == (1e-4, 1e-3)
+
+
+def test_an_override_of_a_knob_takes_it_out_of_the_search(written: dict[str, Any]) -> None:
+    searched = written | {"methods": ["base", "lora"], "search": {"spaces": {"lora": {"rank": [2, 4]}}}, "seeds": [1]}
+    recipe = Recipe.read(overridden(searched, ["methods.lora.rank=16"]))
+    assert "rank" not in recipe.space_of("lora")
+    again = Recipe.read(overridden(Recipe.read(searched).written(), ["methods.lora.learning_rate=0.001"]))
+    assert "learning_rate" not in again.space_of("lora")
+    assert again.methods["lora"].learning_rate == 0.001

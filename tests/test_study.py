@@ -59,6 +59,15 @@ def test_a_study_runs_what_is_missing_and_nothing_else(recipe: dict[str, Any], t
     assert again.began == ["base"]
 
 
+def test_a_value_that_is_added_leaves_the_others_where_they_are(recipe: dict[str, Any]) -> None:
+    def folders(values: list[int]) -> set[str]:
+        return set(variants(Recipe.read(varying(recipe, "data.sizes.test", values))))
+
+    assert folders([2, 4]) < folders([1, 2, 3, 4])
+    with pytest.raises(RecipeError, match="same value twice"):
+        folders([2, 2])
+
+
 def test_others_are_searched_anew_at_every_value(recipe: dict[str, Any]) -> None:
     whole = Recipe.read(varying(recipe, "methods.lora.rank", [1, 4], search={"configurations": 2}))
     (comparison,) = variants(whole).values()
@@ -110,3 +119,5 @@ def test_the_command_line_runs_plans_and_shows_a_study(
     assert "rank" in next(line for line in out.splitlines() if "ROUGE-L" in line).split()
     assert main(["show", str(run)]) == 0
     assert "ROUGE-L" in capsys.readouterr().out
+    assert main(["report", str(run), "--no-text"]) == 2
+    assert "Report one of its comparisons so" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tuneoff.errors import TuneoffError
+from tuneoff.errors import RunError, TuneoffError
 
 app = typer.Typer(
     name="tuneoff",
@@ -97,6 +97,11 @@ def report(
     from tuneoff.terminal import print_outcome, print_study
 
     if verbs.is_study(run):
+        if against or to or no_text:
+            raise RunError(
+                f"{run} is a study, whose page has links into it and no text. Report one of its comparisons so: "
+                f"tuneoff report {run / verbs.VALUES}/NAME"
+            )
         print_study(verbs.report_study(run), run)
     else:
         print_outcome(verbs.report(run, against, to, with_text=not no_text), to or run / "report")

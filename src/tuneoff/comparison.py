@@ -320,9 +320,18 @@ def _pair(metric: Metric, better: Row, other: Row, apart: Apart, p: float, optio
         other=other,
         difference=difference,
         p=p,
-        decision=decide(difference, p, margin_of(metric, options), options.confidence),
+        decision=decide(difference, p, margin_of(metric, options), options.confidence)
+        if luck_is_known(better, other)
+        else "open",
         apart=apart,
     )
+
+
+def luck_is_known(better: Row, other: Row) -> bool:
+    """Not where one training stands against several: how far another of its kind would be is not known, though the
+    interval looks as if it were. Where all are single, what is said is said of these trainings alone."""
+    seeds = {len(row.finished) for row in (better, other) if row.costs.get("trainable") != 0}
+    return 1 not in seeds or len(seeds) == 1
 
 
 def margin_of(metric: Metric, options: VerdictOptions) -> float:

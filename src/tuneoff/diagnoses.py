@@ -206,12 +206,14 @@ def _widened(search: Search) -> Iterator[Diagnosis]:
         declared, whole = span_in_words(search.space[RATE]), span_in_words(search.widened[RATE])
         more = counted(sum(one.widened for one in search.tries), "try", "tries")
         wider = _range(*ends_of(search.widened[RATE]))
+        above = ends_of(search.widened[RATE])[1] > ends_of(search.space[RATE])[1]
         yield Diagnosis(
             label=search.label,
             kind="range widened",
-            text=f"The best of its first draws lay at the end of its range, {declared}, so {more} of "
-            f"{len(search.tries)} went beyond it; searched were {whole} in all. For as close a look as the others had, "
-            f"spread all over the wider range: search.spaces.{search.label}.learning_rate={wider}.",
+            text=f"The best of its first draws had the {'highest' if above else 'lowest'} rate that was tried of "
+            f"{declared}, so {more} of {len(search.tries)} went beyond that range; searched were {whole} in all. "
+            f"For as close a look as the others had, spread all over the wider range: "
+            f"search.spaces.{search.label}.learning_rate={wider}.",
         )
 
 

@@ -5,7 +5,6 @@ Training and evaluation are phases of their own, so that neither's cost is filed
 
 import contextlib
 import ctypes
-import gc
 import resource
 import sys
 import time
@@ -60,8 +59,10 @@ def synchronize(device: torch.device) -> None:
 
 
 def _restart_high_water(device: torch.device) -> bool:
-    """Restart the peak counters; false where the system has no way to."""
-    gc.collect()
+    """Restart the peak counters; false where the system has no way to.
+
+    Cycles are not looked for: that takes longer than a small phase. A trial does it once, when it is over.
+    """
     if device.type == "cuda":
         torch.cuda.empty_cache()  # reserved memory of an earlier phase is not this one's
         torch.cuda.reset_peak_memory_stats(device)

@@ -32,7 +32,7 @@ class Options(BaseModel):
 
 def _problems(options: type[BaseModel], error: ValidationError, where: str) -> Iterator[str]:
     for problem in error.errors(include_url=False):
-        place = ".".join(filter(None, [where, *map(str, problem["loc"])]))
+        place = ".".join(filter(None, [where, *(str(step) for step in problem["loc"] if not _is_internal(step))]))
         match problem["type"]:
             case "extra_forbidden":
                 known = _fields_at(options, problem["loc"][:-1])
@@ -41,8 +41,17 @@ def _problems(options: type[BaseModel], error: ValidationError, where: str) -> I
                 yield f"Missing key {place!r}."
             case "value_error" if isinstance(problem["ctx"]["error"], RecipeError):
                 yield str(problem["ctx"]["error"])  # said in full where it was found
+            case "default_factory_not_called":
+                continue  # it follows from another
+            case "value_error":
+                yield f"{place + ': ' if place else ''}{problem['ctx']['error']}."
             case _:
                 yield f"{place}: {problem['msg']} (got {problem['input']!r})."
+
+
+def _is_internal(step: int | str) -> bool:
+    """Whether a place is pydantic's name for a member of a union, and nothing that a user wrote."""
+    return isinstance(step, str) and ("[" in step or step in {"Range", "tuple"})
 
 
 def _fields_at(options: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

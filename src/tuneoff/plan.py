@@ -133,7 +133,7 @@ def _stage(label: str, name: str, rung: float, trainings: int, whole: Workload, 
         name=name,
         rung=rung,
         trainings=trainings,
-        steps=trainings * round(share * whole.steps),
+        steps=trainings * (math.ceil(rung * whole.steps) - math.ceil((rung - share) * whole.steps)),
         trained_tokens=trainings * round(share * whole.trained_tokens),
         scored_tokens=trainings * round(share * whole.scored_tokens),
     )

@@ -4,6 +4,7 @@ A user writes only the difference from the defaults. An unknown key is refused w
 filled-in whole is stored beside the result, where it is a recipe again.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,7 @@ from tuneoff.errors import RecipeError, nearest
 from tuneoff.evaluation.options import EvaluationOptions
 from tuneoff.judging.options import VerdictOptions
 from tuneoff.methods import Method, read_method
-from tuneoff.methods.space import Range, Space
+from tuneoff.methods.space import Knob, Range, Space
 from tuneoff.models.options import ModelOptions
 from tuneoff.options import Options
 from tuneoff.search.options import SearchOptions
@@ -91,7 +92,16 @@ class Recipe(Options):
             return {}
         method = self.methods[label]
         declared = {knob: values for knob, values in method.space.items() if knob not in method.model_fields_set}
-        return {**declared, **self.search.spaces.get(label, {})}
+        own = {knob: self._as_read(label, knob, values) for knob, values in self.search.spaces.get(label, {}).items()}
+        return {**declared, **own}
+
+    def _as_read(self, label: str, knob: str, values: Knob) -> Knob:
+        """A range as it is; choices as the method reads them, such as a number that was written as text."""
+        if isinstance(values, Range):
+            return values
+        method, where = self.methods[label], f"search.spaces.{label}"
+        read = [type(method).read({**method.model_dump(), knob: value}, where=where) for value in values]
+        return tuple(getattr(one, knob) for one in read)
 
     def configured(self, label: str, values: Mapping[str, Any]) -> Method:
         """The method of that label with some knobs set."""
@@ -157,8 +167,21 @@ def overridden(written: Mapping[str, Any], overrides: Iterable[str]) -> dict[str
         place, equals, value = override.partition("=")
         if not equals or not place:
             raise RecipeError(f"{override!r} is no override. Write it as key.key=value, such as training.epochs=3.")
-        whole = _put(whole, place.split("."), _parse(value, override), override)
+        path = place.split(".")
+        whole = _put(whole, path, _parse(value, override), override)
+        if len(path) == 3 and path[0] == "methods":
+            whole = _without_space(whole, *path[1:])
     return whole
+
+
+def _without_space(whole: dict[str, Any], label: str, knob: str) -> dict[str, Any]:
+    """A knob that is set by hand is not searched, whatever the recipe says of it."""
+    try:
+        left = {name: values for name, values in whole["search"]["spaces"][label].items() if name != knob}
+    except (KeyError, TypeError, AttributeError):  # there is no such space, or nothing that could be one
+        return whole
+    search = whole["search"]
+    return {**whole, "search": {**search, "spaces": {**search["spaces"], label: left}}}
 
 
 def _put(tree: Mapping[str, Any], path: list[str], value: Any, override: str) -> dict[str, Any]:
@@ -188,8 +211,17 @@ def _text_of(recipe: str | Path) -> str:
     )
 
 
+class _Yaml(yaml.SafeLoader):
+    """YAML as people write it: `1e-5` is a number, which YAML 1.1 takes for text since it has no point."""
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
 def _parse(text: str, where: str) -> Any:  # Any: whatever YAML holds
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=_Yaml)
     except yaml.YAMLError as error:
         raise RecipeError(f"{where} is not YAML: {error}") from None

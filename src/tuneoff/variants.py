@@ -24,9 +24,10 @@ def variants(recipe: Recipe) -> dict[str, Recipe]:
         raise RecipeError("This recipe varies nothing. Write vary: {knob: methods.lora.rank, values: [1, 4, 16]}.")
     if (own := varied_method(recipe)) is not None:
         return {TOGETHER: _with_each_as_a_method(recipe, *own)}
+    names = [_slug(value) for value in recipe.vary.values]
     return {
-        f"{i:02}-{_slug(value)}": _with(recipe, f"{recipe.vary.knob}={json.dumps(value)}")
-        for i, value in enumerate(recipe.vary.values)
+        name if names.count(name) == 1 else f"{name}-{i}": _with(recipe, f"{recipe.vary.knob}={json.dumps(value)}")
+        for i, (name, value) in enumerate(zip(names, recipe.vary.values, strict=True))
     }
 
 

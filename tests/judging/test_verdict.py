@@ -240,3 +240,32 @@ def test_as_many_examples_as_are_needed_show_that_nothing_matters_with_the_state
     worlds = [apart(generator, difference=0.3, interaction=noise, seeds=1, examples=found.examples) for _ in range(150)]
     equal = [decide(one.difference(0.95), 1.0, margin=2.0, confidence=0.95) == "equal" for one in worlds]
     assert np.mean(equal) == pytest.approx(POWER, abs=0.12)
+
+
+# One training against several
+
+
+def test_a_method_that_was_trained_once_is_not_told_apart_from_one_of_several_seeds() -> None:
+    both = {"full": scores(24), "last-layer": scores(20, seeds=1)}
+    (pair,) = compared(both).pairs(ROUGE_L)
+    assert pair.difference.low > 0
+    assert pair.decision == "open"
+
+
+def test_the_untouched_model_has_no_luck_and_is_told_apart() -> None:
+    (pair,) = compared({"full": scores(24), "base": scores(20, seeds=1)}).pairs(ROUGE_L)
+    assert pair.decision == "different"
+
+
+@pytest.mark.parametrize(("cost", "cheapest"), [("adapter_bytes", "base"), ("training_memory", "base")])
+def test_the_untouched_model_costs_no_training_and_has_no_files(cost: str, cheapest: str) -> None:
+    comparison = compared({"full": scores(20.2), "base": scores(20, seeds=1)}, margin_rouge=1.0, cheaper_by=cost)
+    assert comparison.verdict(ROUGE_L).kind == "tie"
+    assert comparison.verdict(ROUGE_L).cheapest.label == cheapest
+
+
+def test_so_few_examples_that_no_swapping_is_rare_are_never_enough() -> None:
+    comparison = compared({"full": scores(24, examples=4), "last-layer": scores(20, examples=4)})
+    (pair,) = comparison.pairs(ROUGE_L)
+    assert pair.decision == "open"
+    assert (needed_for(pair, comparison).examples or 0) >= 6

@@ -161,3 +161,14 @@ def test_the_outlook_counts_the_whole_from_the_start(setting: Setting) -> None:
     known: dict[str, Record] = run_through(recipe, setting, best_at(1e-4))
     counted = {name: (tally.done, tally.of) for name, tally in outlook(recipe, setting, known).items()}
     assert counted == {"search": (28, 28), "confirm": (6, 6), "test": (7, 7)}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_an_adaptive_sampler_tries_nothing_twice(setting: Setting, sampler: str) -> None:
+    space = {"lora": {"learning_rate": [1e-4, 1e-3, 1e-2]}}
+    methods = {"lora": {"rank": 4, "alpha": 8, "dropout": 0, "modules": "attention"}}
+    recipe = searching({"configurations": 6, "sampler": sampler, "rungs": 1, "spaces": space}, methods)
+    records = run_through(recipe, setting, best_at(1e-3))
+    search = searches_of(recipe, list(records.values()))["lora"]
+    assert sorted(one.values["learning_rate"] for one in search.tries) == [1e-4, 1e-3, 1e-2]
+    assert search.tokens == 3 * STEP_TOKENS

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
+    from tuneoff.training.trunk import TrunkOutputs
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -25,6 +27,7 @@ class Batch:
     attention_BT: Tensor  # bool; False where there is padding
     scored_BT: Tensor  # bool; True at a token that the loss scores, not at the position that predicts it
     rows: tuple[int, ...]  # indices into the split
+    trunk_ND: Tensor | None = None  # what enters the head at the scored positions, where that is known already
 
     @cached_property
     def target_tokens(self) -> int:
@@ -43,6 +46,7 @@ class Batch:
             attention_BT=self.attention_BT.to(device),
             scored_BT=self.scored_BT.to(device),
             rows=self.rows,
+            trunk_ND=None if self.trunk_ND is None else self.trunk_ND.to(device),
         )
         vars(moved).update(target_tokens=self.target_tokens, real_tokens=self.real_tokens)
         return moved
@@ -71,7 +75,12 @@ def evaluation_batches(lengths: Sequence[int], batch_size: int) -> list[list[int
 
 
 def collate(
-    split: Dataset, rows: Sequence[int], pad_token_id: int, loss_on: str, device: torch.device | str = "cpu"
+    split: Dataset,
+    rows: Sequence[int],
+    pad_token_id: int,
+    loss_on: str,
+    device: torch.device | str = "cpu",
+    trunk: TrunkOutputs | None = None,
 ) -> Batch:
     """The tensors of some examples.
 
@@ -79,6 +88,7 @@ def collate(
         rows: indices into the split.
         pad_token_id: any id that the model knows; nothing attends to it and nothing scores it.
         loss_on: "target" scores the target and its EOS; "all" every token but the first, which nothing predicts.
+        trunk: what the trunk made of the split, for these scored tokens.
     """
     import torch
 
@@ -90,7 +100,13 @@ def collate(
         tokens_BT[b, : len(tokens)] = torch.tensor(tokens)
         attention_BT[b, : len(tokens)] = True
         scored_BT[b, prompt_tokens if loss_on == "target" else 1 : len(tokens)] = True
-    return Batch(tokens_BT=tokens_BT, attention_BT=attention_BT, scored_BT=scored_BT, rows=tuple(rows)).to(device)
+    return Batch(
+        tokens_BT=tokens_BT,
+        attention_BT=attention_BT,
+        scored_BT=scored_BT,
+        rows=tuple(rows),
+        trunk_ND=trunk.of(rows) if trunk else None,
+    ).to(device)
 
 
 def collate_prompts(split: Dataset, rows: Sequence[int], pad_token_id: int) -> tuple[Tensor, Tensor]:

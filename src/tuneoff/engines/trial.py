@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from tuneoff.preparation import Preparation
 from tuneoff.progress import Progress, Tell
 from tuneoff.training.checkpoint import read_checkpoint
 from tuneoff.training.loop import Job, Training, train
-from tuneoff.trial import Costs, Epoch, Inference, Prediction, Record, Trial
+from tuneoff.training.trunk import TrunkCache
+from tuneoff.trial import Costs, Epoch, Inference, Prediction, Record, Setting, Trial
 from tuneoff.workbench import Workbench, set_up
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ def _run(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> 
         rates=method.rates(tuned),
         go_on_from=read_checkpoint(places.checkpoint_before) if places.checkpoint_before else None,
         keep_in=places.checkpoint if trial.stage == "search" and trial.rungs[-1] < 1 else None,
+        cache=TrunkCache(_key_of(setting)),
     )
 
     def costs(inference: Inference | None = None) -> Costs:
@@ -116,6 +119,11 @@ def _run(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> 
     return record.model_copy(update={"scores": scores, "costs": costs(inference), "predictions": answers})
 
 
+def _key_of(setting: Setting) -> str:
+    """All that decides what a trunk makes of a text, besides the text."""
+    return json.dumps([setting.model_fingerprint, setting.precision, setting.device, setting.versions])
+
+
 def _job(trial: Trial, method: Method, preparation: Preparation) -> Job:
     setting = trial.setting
     return Job(
@@ -152,7 +160,7 @@ def _seen_and_unrelated(tuned: LanguageModel, preparation: Preparation, bench: W
 
 
 def _answer(tuned: LanguageModel, split: Dataset, preparation: Preparation, bench: Workbench) -> tuple[Prediction, ...]:
-    """Each example's loss, prediction and ROUGE. The test split is opened here, once for each confirmed trial."""
+    """Each example's loss, prediction and ROUGE: of the test split once, in a confirmed trial, else of validation."""
     evaluation, data = preparation.setting.evaluation, preparation.setting.data
     nats = losses(tuned, split, bench, batch_size=evaluation.batch_size, phase="evaluation")
     written = predictions(tuned, split, evaluation.generation, bench, max_new_tokens=data.max_target_tokens)

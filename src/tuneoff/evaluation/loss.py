@@ -17,10 +17,12 @@ from tuneoff.workbench import Workbench
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from tuneoff.training.trunk import TrunkOutputs
+
 
 def token_losses(model: LanguageModel, batch: Batch) -> Tensor:
     """Nats of each scored token, (N,), row by row, in float32."""
-    logits_NV = model(batch.tokens_BT, batch.attention_BT, batch.scored_BT)
+    logits_NV = model(batch.tokens_BT, batch.attention_BT, batch.scored_BT, batch.trunk_ND)
     return cross_entropy(logits_NV.float(), batch.tokens_BT[batch.scored_BT], reduction="none")
 
 
@@ -33,7 +35,13 @@ def example_losses(model: LanguageModel, batch: Batch) -> Tensor:
 
 @torch.no_grad()
 def losses(
-    model: LanguageModel, split: Dataset, bench: Workbench, *, batch_size: int, phase: str
+    model: LanguageModel,
+    split: Dataset,
+    bench: Workbench,
+    *,
+    batch_size: int,
+    phase: str,
+    trunk: TrunkOutputs | None = None,
 ) -> list[tuple[float, int]]:
     """Each example's nats and target tokens, in the order of the split; its cost is filed under `phase`.
 
@@ -43,7 +51,7 @@ def losses(
     model.eval()
     with bench.meter.phase(phase), bench.accelerator.autocast():
         for rows in evaluation_batches(token_counts(split), batch_size):
-            batch = collate(split, rows, model.tokenizer.pad_token_id, "target", bench.device)
+            batch = collate(split, rows, model.tokenizer.pad_token_id, "target", bench.device, trunk)
             nats_B = example_losses(model, batch).tolist()
             scored_B = batch.scored_BT.sum(dim=1).tolist()
             found.update(zip(rows, zip(nats_B, scored_B, strict=True), strict=True))
@@ -51,7 +59,15 @@ def losses(
     return [found[row] for row in range(len(split))]
 
 
-def mean_loss(model: LanguageModel, split: Dataset, bench: Workbench, *, batch_size: int, phase: str) -> float:
+def mean_loss(
+    model: LanguageModel,
+    split: Dataset,
+    bench: Workbench,
+    *,
+    batch_size: int,
+    phase: str,
+    trunk: TrunkOutputs | None = None,
+) -> float:
     """Nats per target token of the split: one sum, divided once."""
-    pairs = losses(model, split, bench, batch_size=batch_size, phase=phase)
+    pairs = losses(model, split, bench, batch_size=batch_size, phase=phase, trunk=trunk)
     return sum(nats for nats, _ in pairs) / sum(scored for _, scored in pairs)

@@ -48,7 +48,7 @@ def verdict_of(comparison: Comparison, metric: Metric) -> Verdict:
     undecided = [pair for pair in pairs if pair.decision == "open"]
     leaders = (best, *(pair.other for pair in pairs if pair.decision != "different"))
     by = comparison.run.recipe.verdict.cheaper_by
-    cheapest = min(leaders, key=lambda row: row.costs.get(by, math.inf))
+    cheapest = min(leaders, key=lambda row: _dearness(row, by))
     kind: Literal["winner", "tie", "open"] = "open" if undecided else "tie" if len(leaders) > 1 else "winner"
     settling = [needed_for(pair, comparison) for pair in undecided]
     return Verdict(
@@ -59,6 +59,12 @@ def verdict_of(comparison: Comparison, metric: Metric) -> Verdict:
         cheapest=cheapest,
         needed=max(settling, key=_effort) if settling else None,
     )
+
+
+def _dearness(row: Row, by: str) -> float:
+    """A cost; what was not trained has none in training and no files, and what was not measured is the dearest."""
+    untrained = row.costs.get("trainable") == 0 and by != "token_ms"
+    return row.costs.get(by, 0.0 if untrained else math.inf)
 
 
 def needed_for(pair: Pair, comparison: Comparison) -> Needed:
@@ -91,6 +97,8 @@ def _chance(pair: Pair, comparison: Comparison) -> Callable[[int, int], float]:
     corrected = 1 - (1 - options.confidence) / with_it
 
     def chance(seeds: int, examples: int) -> float:
+        if observed >= margin and 2.0 ** (1 - examples) > 1 - corrected:
+            return 0.0  # so few examples have no swapping that is rare enough
         variance, freedom = pair.apart.variance(seeds, examples), pair.apart.freedom(seeds, examples)
         if observed < margin:
             sides = [power(variance, freedom, margin + side, options.confidence) for side in (-observed, observed)]

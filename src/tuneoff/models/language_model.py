@@ -37,14 +37,19 @@ class LanguageModel(nn.Module):
         self.known_as = known_as
         self.split_head = split_head
 
-    def forward(self, tokens_BT: Tensor, attention_BT: Tensor, scored_BT: Tensor) -> Tensor:
+    def forward(
+        self, tokens_BT: Tensor, attention_BT: Tensor, scored_BT: Tensor, trunk_ND: Tensor | None = None
+    ) -> Tensor:
         """The logits, (N, V), that predict each of the N scored tokens, row by row.
 
         Args:
             tokens_BT: token ids, padded on the right.
             attention_BT: true for a token, false for padding.
             scored_BT: true where a token is to be predicted; the first of a row cannot be.
+            trunk_ND: what `trunk` gave for these rows, where it need not be computed again.
         """
+        if trunk_ND is not None:
+            return self._headed(trunk_ND)
         predicting_BT = scored_BT[:, 1:]  # a token is predicted from the position before it
 
         def scored(positions_BTX: Tensor) -> Tensor:
@@ -56,6 +61,29 @@ class LanguageModel(nn.Module):
                 input_ids=tokens_BT, attention_mask=attention_BT.long(), use_cache=False, **self._tasks(len(tokens_BT))
             ).logits
         return cast(Tensor, logits if self.split_head else scored(logits))
+
+    def trunk(self, tokens_BT: Tensor, attention_BT: Tensor, scored_BT: Tensor) -> Tensor:
+        """What enters the head at the positions that predict the scored tokens, (N, D)."""
+        entered: list[Tensor] = []
+        hook = self.head.register_forward_hook(lambda _, inputs, __: entered.append(inputs[0]))  # narrowed by then
+        try:
+            self(tokens_BT, attention_BT, scored_BT)
+        finally:
+            hook.remove()
+        return entered[0]
+
+    def _headed(self, trunk_ND: Tensor) -> Tensor:
+        """The logits, (N, V), by the network's own code with a trunk that has done its work already."""
+        from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+
+        body = getattr(self.base, self.base.base_model_prefix)
+        done = BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=trunk_ND[None])
+        body.forward = lambda *_, **__: done  # on the instance, before its class's
+        try:
+            nothing_1N = torch.zeros(1, len(trunk_ND), dtype=torch.long, device=trunk_ND.device)
+            return cast(Tensor, self.network(input_ids=nothing_1N, use_cache=False).logits[0])
+        finally:
+            del body.forward
 
     @contextlib.contextmanager
     def _head_narrowed_by(self, select: Any) -> Iterator[None]:
@@ -152,6 +180,16 @@ class LanguageModel(nn.Module):
     def trains_input_embedding(self) -> bool:
         """Whether a step changes the input table."""
         return bool(self.base.get_input_embeddings().weight.requires_grad)
+
+    @property
+    def trains_head_alone(self) -> bool:
+        """Whether what enters the head stays the same in training: the trunk is frozen and drops nothing out."""
+        trained = {id(p) for p in self.parameters() if p.requires_grad}
+        own = {id(p) for p in self.head.parameters()}
+        config = vars(self.base.config).items()
+        drops = any(v for name, v in config if "drop" in name and "class" not in name and "summary" not in name)
+        frozen = trained and trained <= own and not self.trains_input_embedding
+        return bool(frozen and self.split_head and not drops and self.network is self.base)
 
     def untie_head(self) -> None:
         """Give the head a weight of its own, equal to the one that it shared."""

@@ -12,7 +12,7 @@ METRICS = (ROUGE_L, LOSS)
 MEANINGS = {
     "different": "beyond noise, and large enough to matter",
     "equal": "equal: too small to matter, whatever the noise hides",
-    "open": "open: within the noise, and more seeds or test examples might decide it",
+    "open": "open: not settled, and more seeds or test examples might decide it",
 }
 
 

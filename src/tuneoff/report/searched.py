@@ -11,6 +11,7 @@ from tuneoff.search.halving import RATE
 from tuneoff.search.history import Search
 
 RUNNING = "not finished"
+IN_VAIN = "nothing came to a score"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +41,17 @@ def searched(comparison: Comparison) -> Iterator[Searched]:
             without_score=f"{lost} diverged or failed" if lost else "",
             tokens=f"{search.tokens:,}",
             train_seconds=seconds_in_words(search.train_seconds),
-            chosen=knobs_in_words(search.chosen.values) if search.chosen else RUNNING,
+            chosen=_chosen(search),
             score="" if score is None else score_in_words(metric, score),
             rates=span_in_words(search.space[RATE]) if RATE in search.space else "not searched",
             edge="; ".join(_edge(search)),
         )
+
+
+def _chosen(search: Search) -> str:
+    if search.chosen:
+        return knobs_in_words(search.chosen.values)
+    return IN_VAIN if is_in_vain(search) else RUNNING
 
 
 def effort(comparison: Comparison) -> str:

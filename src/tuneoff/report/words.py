@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from tuneoff.comparison import COSTS, METRICS, Comparison, Cost, Metric, Pair, Row, margin_of
+from tuneoff.comparison import COSTS, METRICS, Comparison, Cost, Metric, Pair, Row, luck_is_known, margin_of
 from tuneoff.judging.noise import Estimate
 from tuneoff.judging.verdict import MOST_EXAMPLES, MOST_SEEDS, POWER, Verdict
 from tuneoff.report.visible import visible
@@ -225,8 +225,11 @@ def _why_open(comparison: Comparison, pair: Pair) -> str:
     if pair.difference.low <= 0:
         return "within the noise"
     options = comparison.run.recipe.verdict
+    if not luck_is_known(pair.better, pair.other):
+        return "with one training on one side, whose luck is not known"
     if pair.p >= 1 - options.confidence:
-        return f"not beyond noise among {len(comparison.pairs(pair.metric))} pairs (p = {pair.p:.2f} after Holm)"
+        pairs = counted(len(comparison.pairs(pair.metric)), "pair")
+        return f"not beyond noise among {pairs} (p = {pair.p:.2f} after Holm)"
     return f"less than the {score_in_words(pair.metric, margin_of(pair.metric, options))} that matter"
 
 

@@ -77,8 +77,7 @@ def number_of_configurations(recipe: Recipe, label: str) -> int:
     options, space = recipe.search, recipe.space_of(label)
     if options is None or not space:
         return 0
-    adaptive = options.sampler in ADAPTIVE
-    return options.configurations if adaptive else len(drawn(space, options, options.configurations, options.seed))
+    return len(drawn(space, options, options.configurations, options.seed))
 
 
 def numbers_at_rungs(options: SearchOptions, configurations: int) -> tuple[int, ...]:
@@ -175,7 +174,11 @@ class _Climbing:
         spaces = [self._space] * len(before) + [space] * count
         while len(draws) < len(spaces) and self._are_known(draws):
             told = [(draw.values, self._score(draw.values, 0)) for draw in draws]
-            draws.append(_Draw(values=suggested(spaces, self._options, told), widened=widened))
+            values = suggested(spaces, self._options, told)
+            if values in (seen := [draw.values for draw in draws]):  # a sampler may come back to what it knows
+                fresh = drawn(spaces[len(draws)], self._options, len(draws) + 1, self._options.seed)
+                values = next((other for other in fresh if other not in seen), values)
+            draws.append(_Draw(values=values, widened=widened))
         return draws
 
     def _are_known(self, draws: Sequence[_Draw]) -> bool:

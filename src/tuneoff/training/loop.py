@@ -23,6 +23,7 @@ from tuneoff.models.language_model import LanguageModel
 from tuneoff.progress import Progress
 from tuneoff.training.checkpoint import Checkpoint
 from tuneoff.training.options import TrainingOptions
+from tuneoff.training.trunk import TrunkCache, TrunkOutputs
 from tuneoff.trial import Epoch
 from tuneoff.workbench import Workbench
 
@@ -61,6 +62,7 @@ def train(
     rates: Rates | None = None,
     go_on_from: Checkpoint | None = None,
     keep_in: Path | None = None,
+    cache: TrunkCache | None = None,
 ) -> Training:
     """Train what requires a gradient in `model`, and leave it with the weights of its best epoch.
 
@@ -71,9 +73,12 @@ def train(
         rates: the trained parameters in groups of unlike learning rates; all at the job's own rate unless given.
         go_on_from: where the same job stood at an earlier rung. It goes on as if it had not stopped there.
         keep_in: where to leave a checkpoint of the last step, unless the training diverged.
+        cache: where to keep what the trunk makes of the text, if the head alone is trained.
     """
+    trunk = cache.outputs(model, job.text.train, job.loss_on, bench) if cache else None
+    held_out = cache.outputs(model, job.text.validation, "target", bench) if cache else None
     if go_on_from is None:
-        start = _validate(model, job, bench)
+        start = _validate(model, job, bench, held_out)
         if not math.isfinite(start):
             reason = f"the validation loss was {start} before the first step"
             return Training(curve=(), best_epoch=None, stopped_early=False, diverged=reason)
@@ -83,7 +88,7 @@ def train(
     rates = rates or [(1.0, [p for p in model.parameters() if p.requires_grad])]
     if not any(parameters for _, parameters in rates):
         return Training(curve=tuple(curve), best_epoch=None, stopped_early=False, diverged=None)
-    trainer, best, diverged = _Trainer(model, rates, job, bench), _Best(), None
+    trainer, best, diverged = _Trainer(model, rates, job, bench, trunk), _Best(), None
     if go_on_from is not None:
         trainer.go_on_from(go_on_from)
         best = _Best.of(go_on_from)
@@ -93,7 +98,7 @@ def train(
             break
         sums, diverged = trainer.train_until(stop)
         before = bench.meter.seconds("validation")
-        loss = None if diverged else _validate(model, job, bench)
+        loss = None if diverged else _validate(model, job, bench, held_out)
         epoch = trainer.epoch
         if loss is not None and not math.isfinite(loss):
             diverged, loss = f"the validation loss was {loss} after epoch {epoch:g}", None
@@ -120,8 +125,10 @@ def _patience_is_over(epoch: float, best: _Best, options: TrainingOptions) -> bo
 class _Trainer:
     """The model made ready by accelerate, its optimizer, its schedule, and how many steps are done."""
 
-    def __init__(self, model: LanguageModel, rates: Rates, job: Job, bench: Workbench) -> None:
-        self._job, self._bench = job, bench
+    def __init__(
+        self, model: LanguageModel, rates: Rates, job: Job, bench: Workbench, trunk: TrunkOutputs | None = None
+    ) -> None:
+        self._job, self._bench, self._trunk = job, bench, trunk
         self.trained = [p for _, parameters in rates for p in parameters]
         self._lengths = token_counts(job.text.train)
         self._steps = math.ceil(len(self._lengths) / job.options.effective_batch_size)  # of an epoch
@@ -181,6 +188,8 @@ class _Trainer:
                 self._schedule.step()
                 self._bench.tell(sums.progress(epoch + 1, options.epochs, within + sums.steps, self._steps))
         sums.train_seconds = self._bench.meter.seconds("training") - seconds
+        if self._trunk and self._done == sums.steps:  # the first of all: what computing the trunk took, whoever did it
+            sums.train_seconds += self._trunk.seconds
         return sums, diverged
 
     def checkpoint(self, curve: Sequence[Epoch], best: _Best) -> Checkpoint:
@@ -251,7 +260,7 @@ class _Trainer:
         return total
 
     def _batch(self, rows: Sequence[int]) -> Batch:
-        return collate(self._job.text.train, rows, self._pad, self._job.loss_on, self._bench.device)
+        return collate(self._job.text.train, rows, self._pad, self._job.loss_on, self._bench.device, self._trunk)
 
 
 @dataclass
@@ -325,8 +334,9 @@ class _Best:
             parameter.copy_(weight)
 
 
-def _validate(model: LanguageModel, job: Job, bench: Workbench) -> float:
-    return mean_loss(model, job.text.validation, bench, batch_size=job.evaluation_batch_size, phase="validation")
+def _validate(model: LanguageModel, job: Job, bench: Workbench, trunk: TrunkOutputs | None = None) -> float:
+    size = job.evaluation_batch_size
+    return mean_loss(model, job.text.validation, bench, batch_size=size, phase="validation", trunk=trunk)
 
 
 def _adamw(rates: Rates, job: Job) -> torch.optim.Optimizer:

@@ -1,0 +1,138 @@
+"""What the trunk makes of a split, computed once: for a method that trains the head alone it never changes.
+
+Kept on disk, memory-mapped, and shared by all epochs, rates and seeds. What computing it took is kept with it and
+charged to every training that uses it, so that a cost stays what one training alone would cost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from tuneoff.cache import cache_folder
+from tuneoff.data.batches import collate, evaluation_batches
+from tuneoff.data.summary import fingerprint, token_counts
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.progress import Progress
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from tuneoff.workbench import Workbench
+
+LIMIT = 4 * 2**30  # bytes of all that is kept; what was used longest ago goes first
+BATCH = 16  # examples in one pass
+
+
+@dataclass(frozen=True)
+class TrunkOutputs:
+    """What enters the head at the scored positions of a split, row after row.
+
+    Args:
+        hidden_ND: all rows together, in the dtype in which the head is given it.
+        ends: where each row's own end.
+        seconds: what computing them took, whenever that was.
+    """
+
+    hidden_ND: Tensor
+    ends: Sequence[int]
+    seconds: float
+
+    def of(self, rows: Sequence[int]) -> Tensor:
+        """Those of some rows, in their order, (N, D)."""
+        starts = [0, *self.ends]
+        return torch.cat([self.hidden_ND[starts[row] : self.ends[row]] for row in rows])
+
+
+@dataclass(frozen=True)
+class TrunkCache:
+    """Finds or makes the outputs of one trunk.
+
+    Args:
+        key: all that decides them besides the split: weights, precision, device, versions.
+        limit: bytes on disk.
+    """
+
+    key: str
+    limit: int = LIMIT
+
+    @property
+    def folder(self) -> Path:
+        return cache_folder() / "trunk"
+
+    def outputs(self, model: LanguageModel, split: Dataset, loss_on: str, bench: Workbench) -> TrunkOutputs | None:
+        """The split's outputs; None where they change in training, or would not fit under the limit."""
+        if not model.trains_head_alone:
+            return None
+        whole = hashlib.sha256(json.dumps([self.key, loss_on, fingerprint({"train": split})]).encode())
+        path = self.folder / f"{whole.hexdigest()[:32]}.safetensors"
+        found = _read(path)
+        if found is None:
+            scored = sum(token_counts(split)) - (sum(split["prompt_tokens"]) if loss_on == "target" else len(split))
+            if scored * model.width * 4 > self.limit:
+                return None
+            found = _computed(model, split, loss_on, bench)
+            _write(found, path)
+            _make_room(self.folder, self.limit, path)
+        return found
+
+
+@torch.no_grad()
+def _computed(model: LanguageModel, split: Dataset, loss_on: str, bench: Workbench) -> TrunkOutputs:
+    by_row: dict[int, Tensor] = {}
+    model.eval()
+    start = time.perf_counter()
+    with bench.meter.phase("training"), bench.accelerator.autocast():
+        for rows in evaluation_batches(token_counts(split), BATCH):
+            batch = collate(split, rows, model.tokenizer.pad_token_id, loss_on, bench.device)
+            hidden_ND = model.trunk(batch.tokens_BT, batch.attention_BT, batch.scored_BT).cpu()
+            of_rows = torch.split(hidden_ND, batch.scored_BT.sum(dim=1).tolist())
+            by_row.update(zip(rows, of_rows, strict=True))
+            bench.tell(Progress(phase="trunk", done=len(by_row), of=len(split)))
+    seconds = time.perf_counter() - start
+    in_order = [by_row[row] for row in range(len(split))]
+    return TrunkOutputs(torch.cat(in_order), list(accumulate(map(len, in_order))), seconds)
+
+
+def _write(outputs: TrunkOutputs, path: Path) -> None:
+    """Whole or not at all."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    tensors = {"hidden": outputs.hidden_ND, "ends": torch.tensor(outputs.ends)}
+    save_file(tensors, unfinished, {"seconds": repr(outputs.seconds)})
+    unfinished.replace(path)
+
+
+def _read(path: Path) -> TrunkOutputs | None:
+    """What was written, mapped and not read; None where there is nothing, or nothing whole."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            found = TrunkOutputs(
+                file.get_tensor("hidden"), file.get_tensor("ends").tolist(), float(file.metadata()["seconds"])
+            )
+        path.touch()
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        return None
+    return found
+
+
+def _make_room(folder: Path, limit: int, but: Path) -> None:
+    """Remove what was used longest ago, until the rest is within the limit."""
+    files = sorted(folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file, bytes_so_far in zip(files, accumulate(file.stat().st_size for file in files), strict=True):
+        if bytes_so_far > limit and file != but:
+            file.unlink(missing_ok=True)
