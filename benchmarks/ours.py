@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tuneoff.models.precision import dtype_of
 from tuneoff.models.sources import find_source
 from tuneoff.training.loop import Job, train
 from tuneoff.training.options import TrainingOptions
+from tuneoff.training.trunk import TrunkCache
 from tuneoff.workbench import set_up
 
 PRECISION: Any = "bf16"
@@ -79,7 +81,9 @@ class Side:
             evaluation_batch_size=16,
             seed=0,
         )
-        curve = [row for row in train(model, job, self.bench).curve if row.steps]
+        with tempfile.TemporaryDirectory() as empty:  # each round pays for its own trunk
+            cache = TrunkCache("benchmark", folder=Path(empty))
+            curve = [row for row in train(model, job, self.bench, cache=cache).curve if row.steps]
         return sum(row.train_seconds for row in curve), sum(row.train_loss or 0 for row in curve) / len(curve)
 
     def _ready(self, method: str) -> LanguageModel:

@@ -11,7 +11,14 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from benchmarks.ours import RATE
 from benchmarks.work import NEW_TOKENS, PROMPT, Case, order, rows
@@ -89,7 +96,9 @@ class Side:
             disable_tqdm=True,
         )
         held = _with_labels(held_out) if held_out else None
-        return Trainer(model, arguments, train_dataset=_with_labels(in_order), eval_dataset=held)
+        trainer = Trainer(model, arguments, train_dataset=_with_labels(in_order), eval_dataset=held)
+        trainer.remove_callback(PrinterCallback)
+        return trainer
 
     @torch.no_grad()
     def _write(self, model: Any, count: int) -> float:

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,14 +61,12 @@ class TrunkCache:
     Args:
         key: all that decides them besides the split: weights, precision, device, versions.
         limit: bytes on disk.
+        folder: where they are kept.
     """
 
     key: str
     limit: int = LIMIT
-
-    @property
-    def folder(self) -> Path:
-        return cache_folder() / "trunk"
+    folder: Path = field(default_factory=lambda: cache_folder() / "trunk")
 
     def outputs(self, model: LanguageModel, split: Dataset, loss_on: str, bench: Workbench) -> TrunkOutputs | None:
         """The split's outputs; None where they change in training, or would not fit under the limit."""
