@@ -146,3 +146,12 @@ def test_a_trunk_that_changes_in_training_is_not_kept(method: Method, change: An
 def test_a_head_that_is_trained_with_the_input_table_changes_the_trunk(go: Go, empty_cache: Path) -> None:
     go("qwen2", cache=TrunkCache("tiny"), method=METHODS["last-layer"].read({"tied": True}))
     assert not empty_cache.exists()
+
+
+def test_a_model_that_asks_more_of_its_trunk_computes_it_at_every_step(
+    go: Go, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = go(cache=None)
+    monkeypatch.setattr(LanguageModel, "_headed", lambda self, trunk_ND: self.head(2 * trunk_ND))
+    assert losses(go(cache=TrunkCache("tiny"))) == losses(plain)
+    assert not empty_cache.exists()

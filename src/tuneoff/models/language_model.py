@@ -72,6 +72,16 @@ class LanguageModel(nn.Module):
             hook.remove()
         return entered[0]
 
+    @torch.no_grad()
+    def takes_its_trunk(self) -> bool:
+        """Probe whether `forward` gives the same logits from what `trunk` gave; a model may ask more of its trunk."""
+        probe = _probe(self.network)
+        try:
+            own, headed = self.eval()(*probe), self(*probe, self.trunk(*probe))
+        except (IndexError, RuntimeError, TypeError, AttributeError, ValueError, KeyError):
+            return False
+        return _agree(headed, own)
+
     def _headed(self, trunk_ND: Tensor) -> Tensor:
         """The logits, (N, V), by the network's own code with a trunk that has done its work already."""
         from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
@@ -343,18 +353,28 @@ def head_can_be_split(network: Any) -> bool:
     Two short random rows, one of them padded, through both ways. They agree up to the rounding of a matrix product
     of another shape; a model that does more than a head after its trunk would not.
     """
+    probe = _probe(network)
+    ways = [LanguageModel(network, None, "", split_head=split) for split in (True, False)]
+    try:
+        narrowed, own = (way.eval()(*probe) for way in ways)
+    except (IndexError, RuntimeError, TypeError, AttributeError, ValueError):
+        return False  # the model's code does not take a narrowed head input
+    return _agree(narrowed, own)
+
+
+def _probe(network: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens, attention and what is scored, of two short random rows, one of them padded."""
     vocabulary = network.get_input_embeddings().num_embeddings
     tokens_BT = torch.randint(vocabulary, (2, 9), generator=torch.Generator().manual_seed(0)).to(network.device)
     attention_BT = torch.ones_like(tokens_BT)
     attention_BT[1, 6:] = 0
     scored_BT = attention_BT.bool()
     scored_BT[:, :3] = False
-    ways = [LanguageModel(network, None, "", split_head=split) for split in (True, False)]
-    try:
-        narrowed, own = (way.eval()(tokens_BT, attention_BT, scored_BT) for way in ways)
-    except (IndexError, RuntimeError, TypeError, AttributeError, ValueError):
-        return False  # the model's code does not take a narrowed head input
+    return tokens_BT, attention_BT, scored_BT
+
+
+def _agree(found: Tensor, own: Tensor) -> bool:
     # The kernel for another shape sums in another order: seen are 1e-5 of the largest logit in float32, and in bf16
     # a rounding to the neighbour. A head that also did something else would be off by far more.
     tolerance = max(2 * torch.finfo(own.dtype).eps, 1e-4) * float(own.abs().max())
-    return narrowed.shape == own.shape and torch.allclose(narrowed, own, rtol=0, atol=tolerance)
+    return found.shape == own.shape and torch.allclose(found, own, rtol=0, atol=tolerance)

@@ -77,12 +77,17 @@ class TrunkCache:
         found = _read(path)
         if found is None:
             scored = sum(token_counts(split)) - (sum(split["prompt_tokens"]) if loss_on == "target" else len(split))
-            if scored * model.width * 4 > self.limit:
+            if scored * model.width * 4 > self.limit or not self._is_enough(model, bench):
                 return None
             found = _computed(model, split, loss_on, bench)
             _write(found, path)
             _make_room(self.folder, self.limit, path)
         return found
+
+    @staticmethod
+    def _is_enough(model: LanguageModel, bench: Workbench) -> bool:
+        with bench.accelerator.autocast():
+            return model.takes_its_trunk()
 
 
 @torch.no_grad()
