@@ -21,6 +21,7 @@ from benchmarks.work import model_folder
 
 
 def main() -> int:
+    """Time the cases that the command line asks for; 1 if two sides did not do the same work."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", default="", help="cases whose name contains this, such as 'lora step, batch 4'")
     parser.add_argument("--rounds", type=int, default=5)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import work
 from benchmarks.work import METHODS, NEW_TOKENS, Case, rows, text
 from tuneoff.evaluation.generation import predictions
 from tuneoff.evaluation.loss import mean_loss
@@ -28,7 +29,7 @@ PRECISION: Any = "bf16"
 RATE = 1e-4
 
 
-class Side:
+class Side(work.Side):
     """One model at work, in the way that a trial works."""
 
     def __init__(self, case: Case, folder: Path, device: str) -> None:
@@ -36,41 +37,30 @@ class Side:
         self.bench = set_up(torch.device(device), PRECISION, lambda _: None)
         self.model = self._served() if case.task in {"evaluation", "generation"} else self._ready(case.method)
 
-    def round(self) -> tuple[float, float]:
-        """Do the case's work once: seconds, and the loss that shows that it was the same work."""
-        case = self.case
-        match case.task:
-            case "step":
-                return self._train(self.model, case.batch_size * case.steps, epochs=1)
-            case "epochs":
-                return self._train(self.model, case.batch_size * case.steps, epochs=10)
-            case "evaluation":
-                start = time.perf_counter()
-                loss = mean_loss(self.model, rows(), self.bench, batch_size=case.batch_size, phase="evaluation")
-                return time.perf_counter() - start, loss
-            case "generation":
-                return self._write(self.model, 64), 0.0
-            case _:
-                return self._comparison()
+    def evaluate(self) -> tuple[float, float]:
+        start = time.perf_counter()
+        loss = mean_loss(self.model, rows(), self.bench, batch_size=self.case.batch_size, phase="evaluation")
+        return time.perf_counter() - start, loss
 
-    def _comparison(self) -> tuple[float, float]:
-        start, losses = time.perf_counter(), []
-        for method in ("last-layer", "lora", "soft-prompt"):
-            model = self._ready(method)
-            _, loss = self._train(model, 32, epochs=2, held_out=16)
-            model.hold_for_inference(dtype_of(PRECISION))
-            mean_loss(model, rows(16), self.bench, batch_size=16, phase="evaluation")
-            self._write(model, 16)
-            losses.append(loss)
-        return time.perf_counter() - start, sum(losses)
+    def whole(self, method: str) -> float:
+        model = self._ready(method)
+        _, loss = self.train(model, 32, epochs=2, held_out=16)
+        model.hold_for_inference(dtype_of(PRECISION))
+        mean_loss(model, rows(16), self.bench, batch_size=16, phase="evaluation")
+        self.write(model, 16)
+        return loss
 
-    def _write(self, model: LanguageModel, count: int) -> float:
+    def peak_bytes(self) -> int:
+        phases = ("training", "validation", "evaluation", "generation")
+        return max(memory.peak_bytes for phase in phases if (memory := self.bench.meter.memory(phase)))
+
+    def write(self, model: LanguageModel, count: int) -> float:
         start = time.perf_counter()
         options = GenerationOptions(batch_size=16, min_new_tokens=NEW_TOKENS)
         predictions(model, rows(count), options, self.bench, max_new_tokens=NEW_TOKENS)
         return time.perf_counter() - start
 
-    def _train(self, model: LanguageModel, count: int, epochs: int, held_out: int = 1) -> tuple[float, float]:
+    def train(self, model: LanguageModel, count: int, epochs: int, held_out: int = 1) -> tuple[float, float]:
         batch_size = self.case.batch_size if self.case.task != "comparison" else 4
         job = Job(
             text=text(rows(count), rows(held_out)),

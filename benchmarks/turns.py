@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -43,11 +42,7 @@ def side(kind: str, case: Case, folder: Path, device: str, threads: int, pipe: C
     pipe.send(None)
     while pipe.recv():
         seconds, loss = made.round()
-        if device == "cuda":
-            peak = torch.cuda.max_memory_allocated()
-        else:
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        pipe.send((seconds, loss, peak))
+        pipe.send((seconds, loss, made.peak_bytes()))
 
 
 def measure(case: Case, folder: Path, device: str, threads: int, rounds: int) -> dict[str, Any]:

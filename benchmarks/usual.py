@@ -20,11 +20,13 @@ from transformers import (
     TrainingArguments,
 )
 
+from benchmarks import work
 from benchmarks.ours import RATE
 from benchmarks.work import NEW_TOKENS, PROMPT, Case, order, rows
+from tuneoff.meter import Meter
 
 
-class Side:
+class Side(work.Side):
     """One model at work, in the way that a script around Trainer works.
 
     Args:
@@ -33,39 +35,35 @@ class Side:
 
     def __init__(self, case: Case, folder: Path, device: str, *, bf16: bool) -> None:
         self.case, self.folder, self.device, self.bf16 = case, folder, device, bf16
+        self.meter = Meter(torch.device(device))
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         bare = case.task in {"evaluation", "generation"}
         self.model = self._base() if bare else self._ready(case.method)
 
     def round(self) -> tuple[float, float]:
-        """Do the case's work once: seconds, and the loss that shows that it was the same work."""
-        case = self.case
-        match case.task:
-            case "step":
-                return self._train(self.model, case.batch_size * case.steps, epochs=1)
-            case "epochs":
-                return self._train(self.model, case.batch_size * case.steps, epochs=10)
-            case "evaluation":
-                trainer = self._trainer(self.model, rows(), case.batch_size, epochs=1)
-                start = time.perf_counter()
-                loss = trainer.evaluate(_with_labels(rows()))["eval_loss"]
-                return time.perf_counter() - start, loss
-            case "generation":
-                return self._write(self.model, 64), 0.0
-            case _:
-                return self._comparison()
+        with self.meter.phase("round"):
+            return super().round()
 
-    def _comparison(self) -> tuple[float, float]:
-        start, losses = time.perf_counter(), []
-        for method in ("last-layer", "lora", "soft-prompt"):
-            model = self._ready(method)
-            trainer = self._trainer(model, rows(32), 4, epochs=2, held_out=rows(16))
-            losses.append(trainer.train().training_loss)
-            trainer.evaluate(_with_labels(rows(16)))
-            self._write(model, 16)
-        return time.perf_counter() - start, sum(losses)
+    def evaluate(self) -> tuple[float, float]:
+        trainer = self._trainer(self.model, rows(), self.case.batch_size, epochs=1)
+        start = time.perf_counter()
+        loss = trainer.evaluate(_with_labels(rows()))["eval_loss"]
+        return time.perf_counter() - start, loss
 
-    def _train(self, model: Any, count: int, epochs: int) -> tuple[float, float]:
+    def whole(self, method: str) -> float:
+        model = self._ready(method)
+        trainer = self._trainer(model, rows(32), 4, epochs=2, held_out=rows(16))
+        loss: float = trainer.train().training_loss
+        trainer.evaluate(_with_labels(rows(16)))
+        self.write(model, 16)
+        return loss
+
+    def peak_bytes(self) -> int:
+        memory = self.meter.memory("round")
+        assert memory is not None, "asked only after a round"
+        return memory.peak_bytes
+
+    def train(self, model: Any, count: int, epochs: int) -> tuple[float, float]:
         trainer, clock = self._trainer(model, rows(count), self.case.batch_size, epochs), _Clock()
         trainer.add_callback(clock)
         loss = trainer.train().training_loss
@@ -101,7 +99,7 @@ class Side:
         return trainer
 
     @torch.no_grad()
-    def _write(self, model: Any, count: int) -> float:
+    def write(self, model: Any, count: int) -> float:
         model.eval()
         start = time.perf_counter()
         prompts = torch.tensor([row[:PROMPT] for row in rows(count)["tokens"]])

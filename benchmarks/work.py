@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,6 +39,49 @@ class Case:
     def name(self) -> str:
         method = "" if self.task in {"evaluation", "generation", "comparison"} else f" {self.method}"
         return f"{self.shape}{method} {self.task}, batch {self.batch_size}"
+
+
+class Side(ABC):
+    """One model at work; what a round consists of is the same for both sides."""
+
+    case: Case
+    model: Any
+
+    def round(self) -> tuple[float, float]:
+        """Do the case's work once: seconds, and the loss that shows that it was the same work."""
+        match self.case.task:
+            case "step":
+                return self.train(self.model, self.case.batch_size * self.case.steps, epochs=1)
+            case "epochs":
+                return self.train(self.model, self.case.batch_size * self.case.steps, epochs=10)
+            case "evaluation":
+                return self.evaluate()
+            case "generation":
+                return self.write(self.model, 64), 0.0
+            case _:
+                start = time.perf_counter()
+                losses = [self.whole(method) for method in ("last-layer", "lora", "soft-prompt")]
+                return time.perf_counter() - start, sum(losses)
+
+    @abstractmethod
+    def train(self, model: Any, count: int, epochs: int) -> tuple[float, float]:
+        """Train on so many rows: seconds of its steps, and the mean loss."""
+
+    @abstractmethod
+    def evaluate(self) -> tuple[float, float]:
+        """The loss over all rows, with the seconds that it took."""
+
+    @abstractmethod
+    def write(self, model: Any, count: int) -> float:
+        """Answer so many prompts; seconds."""
+
+    @abstractmethod
+    def whole(self, method: str) -> float:
+        """Load, train for two epochs with a validation after each, evaluate and answer; the training's loss."""
+
+    @abstractmethod
+    def peak_bytes(self) -> int:
+        """The most memory that the work itself held, loading left aside."""
 
 
 def model_folder(shape: str, cache: Path) -> Path:

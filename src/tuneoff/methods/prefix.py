@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, final
 from pydantic import Field
 
 from tuneoff.methods.base import Method, Rate
+from tuneoff.methods.soft_prompt import INIT_TEXT
 from tuneoff.methods.space import Range, Space
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ class Prefix(Method):
     learning_rate: Rate = 5e-3
     tokens: int = Field(12, ge=1)
     init: Literal["text", "random"] = "text"
-    init_text: str = Field(
-        "Summarize the following text in one short and clear sentence:", min_length=1
-    )  # repeated or cut to `tokens`
+    init_text: str = Field(INIT_TEXT, min_length=1)  # repeated or cut to `tokens`
 
     @property
     def context_tokens(self) -> int:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from tuneoff.models.language_model import LanguageModel
 
+INIT_TEXT = "Summarize the following text in one short and clear sentence:"
+
 
 @final
 class SoftPrompt(PeftAdapter):
@@ -34,9 +36,7 @@ class SoftPrompt(PeftAdapter):
     learning_rate: Rate = 3e-2
     tokens: int = Field(12, ge=1)
     init: Literal["text", "vocabulary", "random"] = "text"
-    init_text: str = Field(
-        "Summarize the following text in one short and clear sentence:", min_length=1
-    )  # repeated or cut to `tokens`
+    init_text: str = Field(INIT_TEXT, min_length=1)  # repeated or cut to `tokens`
 
     @property
     def context_tokens(self) -> int:
