@@ -130,7 +130,7 @@ def test_a_prompt_padded_on_the_left_is_answered_as_it_is_alone(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
     model = tuned(load_tiny, architecture, method, tokens_BT).eval()
-    options = {"max_new_tokens": 6, "min_new_tokens": 6, "do_sample": False, "pad_token_id": 1, "eos_token_id": 0}
+    options = {"max_new_tokens": 6, "min_new_tokens": 6}
     padded_BT = tokens_BT.clone()
     padded_BT[0, :5] = 1
     attention_BT = torch.ones_like(padded_BT)
@@ -144,8 +144,8 @@ def test_a_prompt_padded_on_the_left_is_answered_as_it_is_alone(
 @over_all
 def test_generation_follows_the_logits(architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor) -> None:
     model = tuned(load_tiny, architecture, method, tokens_BT).eval()
-    options = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False, "pad_token_id": 1, "eos_token_id": None}
-    written = model.generate(tokens_BT, torch.ones_like(tokens_BT), **options)
+    model.base.generation_config.eos_token_id = None
+    written = model.generate(tokens_BT, torch.ones_like(tokens_BT), max_new_tokens=4)
     whole = torch.cat([tokens_BT, written], dim=1)
     scored_BT = torch.zeros_like(whole, dtype=torch.bool)
     scored_BT[:, -4:] = True

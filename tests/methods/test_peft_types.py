@@ -78,8 +78,8 @@ def test_a_type_learns_generates_what_it_scores_and_is_read_back(
     assert losses[-1] < losses[0]
 
     model.eval()
-    options = {"max_new_tokens": 4, "min_new_tokens": 4, "do_sample": False, "pad_token_id": 1, "eos_token_id": None}
-    whole = torch.cat([tokens_BT, model.generate(tokens_BT, torch.ones_like(tokens_BT), **options)], dim=1)
+    model.base.generation_config.eos_token_id = None
+    whole = torch.cat([tokens_BT, model.generate(tokens_BT, torch.ones_like(tokens_BT), max_new_tokens=4)], dim=1)
     scored_BT = torch.zeros_like(whole, dtype=torch.bool)
     scored_BT[:, -4:] = True
     with torch.no_grad():

@@ -32,8 +32,7 @@ def predictions(
                 attention_BT.to(bench.device),
                 max_new_tokens=options.max_new_tokens or max_new_tokens,
                 min_new_tokens=options.min_new_tokens,
-                num_beams=options.beams,
-                do_sample=False,
+                beams=options.beams,
             )
             texts = model.tokenizer.batch_decode(generated_BT, skip_special_tokens=True)
             written.update(zip(rows, (text.strip() for text in texts), strict=True))

@@ -48,14 +48,7 @@ def _prefill_and_token_ms(
     def generate_ms(tokens: int) -> float:
         synchronize(bench.device)
         start = time.perf_counter()
-        model.generate(
-            tokens_BT,
-            attention_BT,
-            max_new_tokens=tokens,
-            min_new_tokens=tokens,
-            do_sample=False,
-            num_beams=1,
-        )
+        model.generate(tokens_BT, attention_BT, max_new_tokens=tokens, min_new_tokens=tokens)
         synchronize(bench.device)
         return 1000 * (time.perf_counter() - start)
 

@@ -17,6 +17,8 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
+from tuneoff.models import greedy
+
 TRAINED_FILE = "trained.safetensors"
 
 
@@ -104,26 +106,65 @@ class LanguageModel(nn.Module):
             hook.remove()
 
     @torch.no_grad()
-    def generate(self, tokens_BT: Tensor, attention_BT: Tensor, **options: Any) -> Tensor:
-        """What the model writes after each prompt, (B, new tokens), padded on the right.
-
-        peft puts a soft prompt before the padding, which shifts the logits of every padded row; so the vectors are
-        placed here, between a row's padding and its text.
+    def generate(
+        self, tokens_BT: Tensor, attention_BT: Tensor, *, max_new_tokens: int, min_new_tokens: int = 0, beams: int = 1
+    ) -> Tensor:
+        """What the model writes after each prompt, (B, new tokens), padded on the right; nothing is drawn at random.
 
         Args:
             tokens_BT: prompts, padded on the left.
             attention_BT: true for a token, false for padding.
-            options: handed to transformers' `generate`.
         """
         attention_BT = attention_BT.long()
+        options = {"max_new_tokens": max_new_tokens, "min_new_tokens": min_new_tokens}
         if self._only_peft_can_generate:
-            return self._generated_one_by_one(tokens_BT, attention_BT, options)
+            return self._generated_one_by_one(tokens_BT, attention_BT, {**options, "num_beams": beams})
         prompt_PD = self._soft_prompt()
+        if prompt_PD is not None:
+            prompt_PD = prompt_PD.to(self.base.get_input_embeddings().weight.dtype)
+        length = tokens_BT.shape[1] + max_new_tokens + (0 if prompt_PD is None else len(prompt_PD))
+        misplaced = prompt_PD is not None and not bool(attention_BT.all()) and not greedy.sees(self.base, length)
+        if beams == 1 and greedy.can_generate(self.base) and not misplaced:
+            ends = self.base.generation_config.eos_token_id or ()
+            pad = self.base.generation_config.pad_token_id
+            return greedy.generate(
+                self.base,
+                self._last_logits,
+                tokens_BT,
+                attention_BT,
+                prompt_PD=prompt_PD,
+                ends=ends,
+                pad=pad,
+                **options,
+            )
+        return self._generated_by_transformers(tokens_BT, attention_BT, prompt_PD, {**options, "num_beams": beams})
+
+    def _last_logits(self, **inputs: Any) -> Tensor:
+        """The logits, (B, V), after each row's last position.
+
+        The head gets (B, D): for (B, 1, D), a slice, PyTorch would copy the head's weight once for each row.
+        """
+        with (
+            self._head_narrowed_by(lambda hidden_BTD: hidden_BTD[:, -1])
+            if self.split_head
+            else contextlib.nullcontext()
+        ):
+            logits = self.base(**inputs).logits
+        return cast(Tensor, logits if self.split_head else logits[:, -1])
+
+    def _generated_by_transformers(
+        self, tokens_BT: Tensor, attention_BT: Tensor, prompt_PD: Tensor | None, options: dict[str, Any]
+    ) -> Tensor:
+        """By transformers' own `generate`.
+
+        peft puts a soft prompt before the padding, which shifts the logits of every padded row; so the vectors are
+        placed here, between a row's padding and its text.
+        """
+        options["do_sample"] = False
         if prompt_PD is None:
             generated = self.base.generate(input_ids=tokens_BT, attention_mask=attention_BT, **options)
             return cast(Tensor, generated[:, tokens_BT.shape[1] :])
         embedded_BTD = self.base.get_input_embeddings()(tokens_BT)
-        prompt_PD = prompt_PD.to(embedded_BTD.dtype)
         padding_B = (attention_BT == 0).sum(dim=1).tolist()
         ones_P = attention_BT.new_ones(len(prompt_PD))
         return cast(
@@ -145,7 +186,11 @@ class LanguageModel(nn.Module):
         for row, mask in zip(tokens_BT, attention_BT.bool(), strict=True):
             prompt_1T = row[mask][None]
             whole = self.network.generate(
-                input_ids=prompt_1T, attention_mask=torch.ones_like(prompt_1T), **options, **self._tasks(1)
+                input_ids=prompt_1T,
+                attention_mask=torch.ones_like(prompt_1T),
+                do_sample=False,
+                **options,
+                **self._tasks(1),
             )
             written.append(whole[0, prompt_1T.shape[1] :])
         return nn.utils.rnn.pad_sequence(written, batch_first=True, padding_value=self.tokenizer.pad_token_id)
