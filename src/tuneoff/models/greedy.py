@@ -91,6 +91,9 @@ def generate(
 class _RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed for us
     """Keys and values at the begin of a buffer with room for all tokens to come."""
 
+    keys: Tensor
+    values: Tensor
+
     def __init__(self, room: int) -> None:
         super().__init__()
         self._room = room
