@@ -22,6 +22,8 @@ from tuneoff.workbench import set_up
 
 Go = Callable[..., Training]
 LAST_LAYER = METHODS["last-layer"].read({"learning_rate": 1e-2})
+LAST_BLOCK = METHODS["last-blocks"].read({"learning_rate": 1e-2, "blocks": 1})
+over_both = pytest.mark.parametrize("method", [LAST_LAYER, LAST_BLOCK], ids=["last-layer", "last-blocks"])
 
 
 @pytest.fixture
@@ -57,18 +59,32 @@ def close(one: Training, other: Training, tolerance: float = 1e-5) -> bool:
     return all(a == pytest.approx(b, abs=tolerance) for a, b in pairs)
 
 
+@over_both
 @pytest.mark.parametrize("loss_on", ["target", "all"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_the_losses_are_those_of_a_trunk_that_is_computed_at_every_step(
-    architecture: str, loss_on: str, go: Go, empty_cache: Path
+    architecture: str, loss_on: str, method: Method, go: Go, empty_cache: Path
 ) -> None:
-    cached = go(architecture, cache=TrunkCache("tiny"), loss_on=loss_on)
+    cached = go(architecture, cache=TrunkCache("tiny"), loss_on=loss_on, method=method)
     assert len(list(empty_cache.glob("*.safetensors"))) == 2  # train and validation
-    assert close(cached, go(architecture, cache=None, loss_on=loss_on))
+    assert close(cached, go(architecture, cache=None, loss_on=loss_on, method=method))
 
 
-def test_so_they_are_with_bf16_products(go: Go) -> None:
-    assert close(go(cache=TrunkCache("tiny"), precision="bf16"), go(cache=None, precision="bf16"), tolerance=2e-2)
+@over_both
+def test_so_they_are_with_bf16_products(method: Method, go: Go) -> None:
+    cached, uncached = (go(cache=cache, precision="bf16", method=method) for cache in (TrunkCache("tiny"), None))
+    assert close(cached, uncached, tolerance=2e-2)
+
+
+def test_frozen_blocks_are_not_computed_again(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int] = []
+
+    def watch(model: LanguageModel) -> None:
+        model.blocks[0].self_attn.q_proj.register_forward_hook(lambda *_: computed.append(0))
+
+    go(cache=TrunkCache("tiny"), method=LAST_BLOCK)
+    go(cache=TrunkCache("tiny"), method=LAST_BLOCK, change=watch)
+    assert len(computed) == 2 * 2, "only the probe runs them, twice for each split"
 
 
 def test_another_training_reads_what_the_first_computed_and_is_charged_for_it(
@@ -133,10 +149,10 @@ def switch_dropout_on(model: LanguageModel) -> None:
     [
         (METHODS["full"](), None),
         (METHODS["lora"](), None),
-        (METHODS["last-blocks"].read({"blocks": 1}), None),
+        (METHODS["last-blocks"].read({"blocks": 2}), None),
         (LAST_LAYER, switch_dropout_on),
     ],
-    ids=["full", "lora", "last-blocks", "dropout"],
+    ids=["full", "lora", "all blocks", "dropout"],
 )
 def test_a_trunk_that_changes_in_training_is_not_kept(method: Method, change: Any, go: Go, empty_cache: Path) -> None:
     go(cache=TrunkCache("tiny"), method=method, change=change)
@@ -148,10 +164,12 @@ def test_a_head_that_is_trained_with_the_input_table_changes_the_trunk(go: Go, e
     assert not empty_cache.exists()
 
 
+@over_both
 def test_a_model_that_asks_more_of_its_trunk_computes_it_at_every_step(
-    go: Go, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+    method: Method, go: Go, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = go(cache=None)
-    monkeypatch.setattr(LanguageModel, "_headed", lambda self, trunk_ND: self.head(2 * trunk_ND))
-    assert losses(go(cache=TrunkCache("tiny"))) == losses(plain)
+    plain = go(cache=None, method=method)
+    placed = LanguageModel._placed
+    monkeypatch.setattr(LanguageModel, "_placed", lambda self, trunk_ND, *rest: placed(self, 2 * trunk_ND, *rest))
+    assert losses(go(cache=TrunkCache("tiny"), method=method)) == losses(plain)
     assert not empty_cache.exists()

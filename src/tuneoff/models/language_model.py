@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -18,8 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from tuneoff.models import greedy
+from tuneoff.models.frozen import frozen_blocks, given_by_frozen, skipped
 
 TRAINED_FILE = "trained.safetensors"
+
+Select = Callable[[Tensor], Tensor]
 
 
 class LanguageModel(nn.Module):
@@ -38,6 +41,7 @@ class LanguageModel(nn.Module):
         self.tokenizer = tokenizer
         self.known_as = known_as
         self.split_head = split_head
+        self.blocks_give_tuples = False  # until one was seen to
 
     def forward(
         self, tokens_BT: Tensor, attention_BT: Tensor, scored_BT: Tensor, trunk_ND: Tensor | None = None
@@ -50,55 +54,52 @@ class LanguageModel(nn.Module):
             scored_BT: true where a token is to be predicted; the first of a row cannot be.
             trunk_ND: what `trunk` gave for these rows, where it need not be computed again.
         """
-        if trunk_ND is not None:
-            return self._headed(trunk_ND)
         predicting_BT = scored_BT[:, 1:]  # a token is predicted from the position before it
 
         def scored(positions_BTX: Tensor) -> Tensor:
             """Drop a soft prompt's positions, then keep those that predict a scored token."""
             return positions_BTX[:, -tokens_BT.shape[1] :][:, :-1][predicting_BT]
 
-        with self._head_narrowed_by(scored) if self.split_head else contextlib.nullcontext():
+        with contextlib.ExitStack() as stack:
+            select: Select = scored
+            if trunk_ND is not None:
+                given_BTD, select = self._placed(trunk_ND, attention_BT, scored)
+                stack.enter_context(skipped(self, given_BTD))
+            if self.split_head:
+                stack.enter_context(self._head_narrowed_by(select))
             logits = self.network(
                 input_ids=tokens_BT, attention_mask=attention_BT.long(), use_cache=False, **self._tasks(len(tokens_BT))
             ).logits
-        return cast(Tensor, logits if self.split_head else scored(logits))
+        return cast(Tensor, logits if self.split_head else select(logits))
 
     def trunk(self, tokens_BT: Tensor, attention_BT: Tensor, scored_BT: Tensor) -> Tensor:
-        """What enters the head at the positions that predict the scored tokens, (N, D)."""
-        entered: list[Tensor] = []
-        hook = self.head.register_forward_hook(lambda _, inputs, __: entered.append(inputs[0]))  # narrowed by then
-        try:
-            self(tokens_BT, attention_BT, scored_BT)
-        finally:
-            hook.remove()
-        return entered[0]
+        """What the frozen part of the network gives, (N, D): at the positions that predict the scored tokens where the
+        head alone is trained, else at every position but padding."""
+        given_BTD = given_by_frozen(self, lambda: self(tokens_BT, attention_BT, scored_BT))
+        if self.frozen_blocks < len(self.blocks):
+            return given_BTD[attention_BT.bool()]
+        return given_BTD[:, :-1][scored_BT[:, 1:]]
+
+    def _placed(self, trunk_ND: Tensor, attention_BT: Tensor, scored: Select) -> tuple[Tensor, Select]:
+        """What `trunk` gave as the network has it, (B, T, D), and what of it is scored."""
+        if self.frozen_blocks == len(self.blocks):
+            return trunk_ND[None], lambda all_1ND: all_1ND[0]
+        given_BTD = trunk_ND.new_zeros(*attention_BT.shape, trunk_ND.shape[1])
+        given_BTD[attention_BT.bool()] = trunk_ND
+        return given_BTD, scored
 
     @torch.no_grad()
     def takes_its_trunk(self) -> bool:
         """Probe whether `forward` gives the same logits from what `trunk` gave; a model may ask more of its trunk."""
         probe = _probe(self.network)
         try:
-            own, headed = self.eval()(*probe), self(*probe, self.trunk(*probe))
+            own, again = self.eval()(*probe), self(*probe, self.trunk(*probe))
         except (IndexError, RuntimeError, TypeError, AttributeError, ValueError, KeyError):
             return False
-        return _agree(headed, own)
-
-    def _headed(self, trunk_ND: Tensor) -> Tensor:
-        """The logits, (N, V), by the network's own code with a trunk that has done its work already."""
-        from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
-
-        body = getattr(self.base, self.base.base_model_prefix)
-        done = BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=trunk_ND[None])
-        body.forward = lambda *_, **__: done  # on the instance, before its class's
-        try:
-            nothing_1N = torch.zeros(1, len(trunk_ND), dtype=torch.long, device=trunk_ND.device)
-            return cast(Tensor, self.network(input_ids=nothing_1N, use_cache=False).logits[0])
-        finally:
-            del body.forward
+        return _agree(again, own)
 
     @contextlib.contextmanager
-    def _head_narrowed_by(self, select: Any) -> Iterator[None]:
+    def _head_narrowed_by(self, select: Select) -> Iterator[None]:
         hook = self.head.register_forward_pre_hook(lambda _, inputs: (select(inputs[0]), *inputs[1:]))
         try:
             yield
@@ -237,14 +238,9 @@ class LanguageModel(nn.Module):
         return bool(self.base.get_input_embeddings().weight.requires_grad)
 
     @property
-    def trains_head_alone(self) -> bool:
-        """Whether what enters the head stays the same in training: the trunk is frozen and drops nothing out."""
-        trained = {id(p) for p in self.parameters() if p.requires_grad}
-        own = {id(p) for p in self.head.parameters()}
-        config = vars(self.base.config).items()
-        drops = any(v for name, v in config if "drop" in name and "class" not in name and "summary" not in name)
-        frozen = trained and trained <= own and not self.trains_input_embedding
-        return bool(frozen and self.split_head and not drops and self.network is self.base)
+    def frozen_blocks(self) -> int:
+        """How many blocks stay the same in training, from the first on; all of them if the head alone is trained."""
+        return frozen_blocks(self)
 
     def untie_head(self) -> None:
         """Give the head a weight of its own, equal to the one that it shared."""

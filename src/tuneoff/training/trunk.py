@@ -1,7 +1,9 @@
-"""What the trunk makes of a split, computed once: for a method that trains the head alone it never changes.
+"""What the frozen part of a model makes of a split, computed once: in a training it never changes.
 
-Kept on disk, memory-mapped, and shared by all epochs, rates and seeds. What computing it took is kept with it and
-charged to every training that uses it, so that a cost stays what one training alone would cost.
+For a method that trains the head alone that is what the head is given at the scored positions; for one that trains the
+uppermost blocks, what enters the lowest of them at every position. Kept on disk, memory-mapped, and shared by all
+epochs, rates and seeds. What computing it took is kept with it and charged to every training that uses it, so that a
+cost stays what one training alone would cost.
 """
 
 from __future__ import annotations
@@ -36,10 +38,10 @@ BATCH = 16  # examples in one pass
 
 @dataclass(frozen=True)
 class TrunkOutputs:
-    """What enters the head at the scored positions of a split, row after row.
+    """What enters the trained part of a model, for a split, row after row.
 
     Args:
-        hidden_ND: all rows together, in the dtype in which the head is given it.
+        hidden_ND: all rows together, in the dtype in which it enters.
         ends: where each row's own end.
         seconds: what computing them took, whenever that was.
     """
@@ -70,14 +72,15 @@ class TrunkCache:
 
     def outputs(self, model: LanguageModel, split: Dataset, loss_on: str, bench: Workbench) -> TrunkOutputs | None:
         """The split's outputs; None where they change in training, or would not fit under the limit."""
-        if not model.trains_head_alone:
+        frozen = model.frozen_blocks
+        if not frozen or not self._is_enough(model, bench):
             return None
-        whole = hashlib.sha256(json.dumps([self.key, loss_on, fingerprint({"train": split})]).encode())
+        positions = _positions(model, split, loss_on)
+        whole = hashlib.sha256(json.dumps([self.key, frozen, positions, fingerprint({"train": split})]).encode())
         path = self.folder / f"{whole.hexdigest()[:32]}.safetensors"
         found = _read(path)
         if found is None:
-            scored = sum(token_counts(split)) - (sum(split["prompt_tokens"]) if loss_on == "target" else len(split))
-            if scored * model.width * 4 > self.limit or not self._is_enough(model, bench):
+            if sum(positions) * model.width * 4 > self.limit:
                 return None
             found = _computed(model, split, loss_on, bench)
             _write(found, path)
@@ -90,16 +93,26 @@ class TrunkCache:
             return model.takes_its_trunk()
 
 
+def _positions(model: LanguageModel, split: Dataset, loss_on: str) -> list[int]:
+    """How many positions of each row are kept: the scored ones for the head, else all."""
+    lengths = token_counts(split)
+    if model.frozen_blocks < len(model.blocks):
+        return lengths
+    unscored = split["prompt_tokens"] if loss_on == "target" else [1] * len(lengths)
+    return [length - before for length, before in zip(lengths, unscored, strict=True)]
+
+
 @torch.no_grad()
 def _computed(model: LanguageModel, split: Dataset, loss_on: str, bench: Workbench) -> TrunkOutputs:
     by_row: dict[int, Tensor] = {}
+    positions = _positions(model, split, loss_on)
     model.eval()
     start = time.perf_counter()
     with bench.meter.phase("training"), bench.accelerator.autocast():
         for rows in evaluation_batches(token_counts(split), BATCH):
             batch = collate(split, rows, model.tokenizer.pad_token_id, loss_on, bench.device)
             hidden_ND = model.trunk(batch.tokens_BT, batch.attention_BT, batch.scored_BT).cpu()
-            of_rows = torch.split(hidden_ND, batch.scored_BT.sum(dim=1).tolist())
+            of_rows = torch.split(hidden_ND, [positions[row] for row in rows])
             by_row.update(zip(rows, of_rows, strict=True))
             bench.tell(Progress(phase="trunk", done=len(by_row), of=len(split)))
     seconds = time.perf_counter() - start
