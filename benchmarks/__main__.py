@@ -12,12 +12,17 @@ import os
 import platform
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from benchmarks.turns import AGREEMENT, cases, measure
 from benchmarks.work import model_folder
+
+COLUMNS = (
+    "case", "ours", "usual", "usual / ours", "spread", "tokens per second", "peak memory", "ours / usual",
+    "of the matrix rate", "losses apart",
+)  # fmt: skip
 
 
 def main() -> int:
@@ -35,21 +40,14 @@ def main() -> int:
     print(
         f"{platform.processor() or platform.machine()}, {device}, {options.threads} threads, torch {torch.__version__}"
     )
-    print(f"{'case':44} {'ours':>8} {'usual':>8} {'times':>6} {'spread':>12} {'memory':>7} {'losses':>8}")
+    print(f"\n{' | '.join(COLUMNS)}\n{' | '.join('---' for _ in COLUMNS)}", flush=True)
     with tempfile.TemporaryDirectory() as cache:
         for case in cases():
             if options.only not in case.name:
                 continue
             case = replace(case, steps=options.steps or case.steps)
-            begun = time.perf_counter()
             found = measure(case, model_folder(case.shape, Path(cache)), device, options.threads, options.rounds)
-            print(
-                f"{found['case']:44} {found['ours_s']:7.2f}s {found['peer_s']:7.2f}s {found['ratio']:6.2f} "
-                f"{found['lowest']:5.2f}–{found['highest']:<5.2f} "
-                f"{found['memory_ratio']:7.2f} {found['loss_apart']:8.1e}"
-                f"  ({found['peer']}; {time.perf_counter() - begun:.0f} s)",
-                flush=True,
-            )
+            print(" | ".join(_cells(found)), flush=True)
             if options.json:
                 with options.json.open("a") as file:
                     file.write(json.dumps(found) + "\n")
@@ -59,6 +57,23 @@ def main() -> int:
                 )
                 return 1
     return 0
+
+
+def _cells(found: dict[str, Any]) -> tuple[str, ...]:
+    """One row of the table, in Markdown."""
+    share = found["matrix_share"]
+    return (
+        found["case"],
+        f"{found['ours_s']:.2f} s",
+        f"{found['peer_s']:.2f} s ({'bf16' if found['peer'].endswith('bf16') else 'float32'})",
+        f"**{found['ratio']:.2f}**",
+        f"{found['lowest']:.2f} to {found['highest']:.2f}",
+        f"{found['tokens_per_second']:.0f}",
+        f"{found['ours_bytes'] / 2**20:.0f} MiB",
+        f"{found['memory_ratio']:.2f}",
+        f"{share:.0%}" if share else "",
+        f"{found['loss_apart']:.0e}",
+    )
 
 
 if __name__ == "__main__":

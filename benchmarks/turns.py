@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.work import METHODS, SHAPES, Case
+from benchmarks.work import METHODS, SHAPES, Case, matrix_rate
 
 AGREEMENT = 2e-2  # of two losses in nats: bf16 products in another order
 
@@ -27,7 +27,7 @@ def cases() -> Iterator[Case]:
 
 
 def side(kind: str, case: Case, folder: Path, device: str, threads: int, pipe: Connection) -> None:
-    """A process that does the case's work whenever it is asked to."""
+    """A process that does what it is asked to: a round of the case's work, or a measure of its own."""
     import torch
 
     torch.set_num_threads(threads)
@@ -40,9 +40,14 @@ def side(kind: str, case: Case, folder: Path, device: str, threads: int, pipe: C
 
         made = Usual(case, folder, device, bf16=kind == "usual bf16")
     pipe.send(None)
-    while pipe.recv():
-        seconds, loss = made.round()
-        pipe.send((seconds, loss, made.peak_bytes()))
+    while asked := pipe.recv():
+        match asked:
+            case "round":
+                pipe.send((*made.round(), made.peak_bytes()))
+            case "flops":
+                pipe.send(made.flops())
+            case "rate":
+                pipe.send(matrix_rate(device))
 
 
 def measure(case: Case, folder: Path, device: str, threads: int, rounds: int) -> dict[str, Any]:
@@ -58,27 +63,33 @@ def measure(case: Case, folder: Path, device: str, threads: int, rounds: int) ->
         pipes[kind] = ours
         processes.append(process)
 
-    def ask(kind: str) -> tuple[float, float, int]:
-        pipes[kind].send(True)
+    def ask(kind: str, what: str = "round") -> Any:
+        pipes[kind].send(what)
         return pipes[kind].recv()
 
     first = {kind: ask(kind) for kind in kinds}
     peer = min(kinds[1:], key=lambda kind: ask(kind)[0])
-    turns = [(ask("ours"), ask(peer)) for _ in range(rounds)]
+    turns = [(ask("ours"), ask(peer), ask("ours", "rate")) for _ in range(rounds)]
+    flops = ask("ours", "flops") if case.task == "step" else None
     for pipe in pipes.values():
-        pipe.send(False)
+        pipe.send(None)
     for process in processes:
         process.join()
-    ratios = sorted(theirs[0] / ours[0] for ours, theirs in turns)
+    ratios = sorted(theirs[0] / ours[0] for ours, theirs, _ in turns)
+    ours_s = median(ours[0] for ours, _, _ in turns)
+    ours_bytes, peer_bytes = (max(turn[i][2] for turn in turns) for i in (0, 1))
     return {
         "case": case.name,
         "peer": peer,
-        "ours_s": median(ours[0] for ours, _ in turns),
-        "peer_s": median(theirs[0] for _, theirs in turns),
+        "ours_s": ours_s,
+        "peer_s": median(theirs[0] for _, theirs, _ in turns),
         "ratio": median(ratios),
         "lowest": ratios[0],
         "highest": ratios[-1],
-        "memory_ratio": max(ours[2] for ours, _ in turns) / max(theirs[2] for _, theirs in turns),
-        "ours_bytes": max(ours[2] for ours, _ in turns),
+        "tokens_per_second": case.tokens / ours_s,
+        "ours_bytes": ours_bytes,
+        "peer_bytes": peer_bytes,
+        "memory_ratio": ours_bytes / peer_bytes,
+        "matrix_share": median(flops / ours[0] / rate for ours, _, rate in turns) if flops else None,
         "loss_apart": abs(first["ours"][1] - first[peer][1]),
     }

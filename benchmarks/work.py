@@ -12,9 +12,12 @@ from typing import Any
 import torch
 from datasets import Dataset
 
+from tuneoff.meter import synchronize
+
 LENGTH, PROMPT = 256, 192  # tokens of a row, and how many of them are its prompt's: the target is the last quarter
 NEW_TOKENS = 32
 ROWS = 64
+EPOCHS = 10
 METHODS: dict[str, dict[str, Any]] = {
     "last-layer": {"method": "last-layer"},
     "lora": {"method": "lora", "modules": "default"},
@@ -22,6 +25,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "soft-prompt": {"method": "soft-prompt", "init": "random"},
     "full": {"method": "full"},
 }
+COMPARED = ("last-layer", "lora", "soft-prompt")
 SHAPES = ("smollm2-135m", "gpt-neo-125m")
 
 
@@ -40,6 +44,18 @@ class Case:
         method = "" if self.task in {"evaluation", "generation", "comparison"} else f" {self.method}"
         return f"{self.shape}{method} {self.task}, batch {self.batch_size}"
 
+    @property
+    def tokens(self) -> int:
+        """How many tokens a round trains on, evaluates or writes."""
+        trained = self.batch_size * self.steps * LENGTH
+        tokens = {
+            "step": trained,
+            "epochs": EPOCHS * trained,
+            "evaluation": ROWS * LENGTH,
+            "generation": ROWS * NEW_TOKENS,
+        }
+        return tokens.get(self.task, len(COMPARED) * 2 * 32 * LENGTH)
+
 
 class Side(ABC):
     """One model at work; what a round consists of is the same for both sides."""
@@ -53,15 +69,26 @@ class Side(ABC):
             case "step":
                 return self.train(self.model, self.case.batch_size * self.case.steps, epochs=1)
             case "epochs":
-                return self.train(self.model, self.case.batch_size * self.case.steps, epochs=10)
+                return self.train(self.model, self.case.batch_size * self.case.steps, epochs=EPOCHS)
             case "evaluation":
                 return self.evaluate()
             case "generation":
-                return self.write(self.model, 64), 0.0
+                return self.write(self.model, ROWS), 0.0
             case _:
                 start = time.perf_counter()
-                losses = [self.whole(method) for method in ("last-layer", "lora", "soft-prompt")]
+                losses = [self.whole(method) for method in COMPARED]
                 return time.perf_counter() - start, sum(losses)
+
+    def flops(self) -> int:
+        """Those of a round's steps, as PyTorch counts what their matrix products ask for: what another step adds."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        counters = FlopCounterMode(display=False), FlopCounterMode(display=False)
+        for steps, counter in enumerate(counters, 1):
+            with counter:
+                self.train(self.model, steps * self.case.batch_size, epochs=1)
+        one, two = (int(counter.get_total_flops()) for counter in counters)
+        return (two - one) * self.case.steps
 
     @abstractmethod
     def train(self, model: Any, count: int, epochs: int) -> tuple[float, float]:
@@ -82,6 +109,20 @@ class Side(ABC):
     @abstractmethod
     def peak_bytes(self) -> int:
         """The most memory that the work itself held, loading left aside."""
+
+
+def matrix_rate(device: str) -> float:
+    """FLOP/s of a square product in bf16, the best of ten: what this machine can do, at this moment."""
+    size = 8192 if device == "cuda" else 2048
+    square = torch.randn(size, size, dtype=torch.bfloat16, device=device)
+    seconds = []
+    for _ in range(10):
+        synchronize(torch.device(device))
+        start = time.perf_counter()
+        square @ square
+        synchronize(torch.device(device))
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds)
 
 
 def model_folder(shape: str, cache: Path) -> Path:

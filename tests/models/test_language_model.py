@@ -124,3 +124,12 @@ def test_an_adapter_names_the_base_model_as_the_user_did(load_tiny: Load) -> Non
 
 def test_the_tiny_shapes_are_what_they_are_called() -> None:
     assert {tiny_config(name).model_type for name in ARCHITECTURES} == set(ARCHITECTURES)
+
+
+def test_a_model_held_for_training_keeps_nothing_of_its_mapped_checkpoint(
+    load_tiny: Callable[[str], LanguageModel],
+) -> None:
+    model = load_tiny("llama")
+    mapped = {p.data_ptr() for p in model.parameters()}
+    held = {p.data_ptr() for p in model.hold_for_training(torch.bfloat16).parameters()}
+    assert not held & mapped

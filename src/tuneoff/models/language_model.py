@@ -360,12 +360,13 @@ class LanguageModel(nn.Module):
         """Hold trained weights in float32, so that no small update is lost, and frozen matrices in `frozen`.
 
         Frozen vectors stay in float32 too: they weigh nothing, and a LayerNorm on a CPU refuses parameters that
-        are coarser than its input.
+        are coarser than its input. All are copied: one left in the mapped checkpoint would keep the whole of it in
+        memory beside them.
         """
         for parameter in self.parameters():
             if parameter.is_floating_point():
                 keep = parameter.requires_grad or parameter.ndim < 2
-                parameter.data = parameter.data.to(torch.float32 if keep else frozen)
+                parameter.data = parameter.data.to(torch.float32 if keep else frozen, copy=True)
         return self
 
     def hold_for_inference(self, dtype: torch.dtype) -> Self:
