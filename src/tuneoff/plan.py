@@ -100,6 +100,7 @@ class Stage:
     label: str
     name: str  # "search" or "confirm"; what is confirmed opens the test split
     rung: float  # the share of the full training that its trainings go to
+    before: float  # the share that they go on from
     trainings: int
     steps: int  # of all of them, beyond the rung before
     trained_tokens: int  # real tokens, no padding
@@ -121,19 +122,21 @@ def _stages(recipe: Recipe, label: str, whole: Workload, trains: bool) -> Iterat
         before = 0.0
         numbers = numbers_at_rungs(recipe.search, number_of_configurations(recipe, label))
         for share, number in zip(recipe.search.shares, numbers, strict=True):
-            yield _stage(label, "search", share, number, whole, share - before)
+            yield _stage(label, "search", before, share, number, whole)
             before = share
-    yield _stage(label, "confirm", 1.0, len(recipe.seeds_of(label)), whole, 1.0 if trains else 0.0)
+    yield _stage(label, "confirm", 0.0 if trains else 1.0, 1.0, len(recipe.seeds_of(label)), whole)
 
 
-def _stage(label: str, name: str, rung: float, trainings: int, whole: Workload, share: float) -> Stage:
+def _stage(label: str, name: str, before: float, rung: float, trainings: int, whole: Workload) -> Stage:
     """Tokens are those of the mean step, since a rung may end within an epoch."""
+    share = rung - before
     return Stage(
         label=label,
         name=name,
         rung=rung,
+        before=before,
         trainings=trainings,
-        steps=trainings * (math.ceil(rung * whole.steps) - math.ceil((rung - share) * whole.steps)),
+        steps=trainings * (math.ceil(rung * whole.steps) - math.ceil(before * whole.steps)),
         trained_tokens=trainings * round(share * whole.trained_tokens),
         scored_tokens=trainings * round(share * whole.scored_tokens),
     )

@@ -37,6 +37,9 @@ Tallies = Mapping[str, Tally]  # by stage: "search", "confirm" (trainings), "tes
 class Watch(Protocol):
     """Whoever follows a comparison."""
 
+    def probing(self, label: str) -> Tell:
+        """A method is measured before the comparison begins; its moments go to what is returned."""
+
     def begin(self, tallies: Tallies) -> None:
         """The comparison begins, or goes on."""
 
@@ -49,6 +52,9 @@ class Watch(Protocol):
 
 class Silence:
     """For callers that do not watch."""
+
+    def probing(self, label: str) -> Tell:
+        return tell_nobody
 
     def begin(self, tallies: Tallies) -> None:
         """Says nothing."""

@@ -20,7 +20,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuneoff.progress import Progress, Tallies, Tell, Watch
+from tuneoff.progress import Progress, Tallies, Tell, Watch, tell_nobody
 from tuneoff.report.visible import visible
 from tuneoff.report.words import (
     bytes_in_words,
@@ -58,6 +58,10 @@ def following() -> Iterator[Watch]:
 class _Lines:
     """One line for each thing that ended, on standard error: what a log wants."""
 
+    def probing(self, label: str) -> Tell:
+        _say(f"{label}: probed")
+        return tell_nobody
+
     def begin(self, tallies: Tallies) -> None:
         _say(_counted(tallies))
 
@@ -87,10 +91,16 @@ class _Screen:
         self._tallies: Tallies = {}
         self._before = 0.0  # work that was done before this process began
         self._running: Trial | None = None
+        self._probed = ""  # a method's label
         self._moment = Progress(phase="loading")
         self._start = time.monotonic()
 
+    def probing(self, label: str) -> Tell:
+        self._probed = label
+        return self._hear
+
     def begin(self, tallies: Tallies) -> None:
+        self._probed = ""
         self._tallies, self._before = tallies, _work(tallies)[0]
         self._start = time.monotonic()
 
@@ -107,6 +117,8 @@ class _Screen:
 
     def render(self) -> Group | Text:
         """What stands on the screen now."""
+        if self._probed:
+            return Text(f"probing {visible(self._probed)}: {_moment(self._moment)}")
         if self._running is None:
             return Text("reading the text and the model's shape ..." if not self._tallies else "writing the report ...")
         moment = self._moment

@@ -18,6 +18,7 @@ from tuneoff.plan import Stage, stages, wanted
 from tuneoff.progress import Watch
 from tuneoff.recipe import Recipe, load_recipe, overridden
 from tuneoff.runs import RunDirectory, write_whole
+from tuneoff.runs.spending import Counted, Ledger
 from tuneoff.study import Study, study_of
 from tuneoff.variants import variants
 
@@ -95,12 +96,15 @@ def _compare(recipe: Recipe, directory: RunDirectory, watch: Watch, *, retry: bo
     from tuneoff.preparation import prepare
 
     directory.require_fits(recipe)
+    ledger = Ledger(directory.path)
     preparation = prepare(recipe)
     directory.require_same_setting(preparation.setting)
     with directory.held():
         directory.begin(recipe, environment(), preparation.text.summary)
-        run_missing(recipe, preparation, directory, watch, retry=retry)
-        return report(directory.path)
+        with ledger.kept():
+            run_missing(recipe, preparation, directory, Counted(watch, ledger), retry=retry)
+            ledger.write()  # for the report to read
+            return report(directory.path)
 
 
 @contextlib.contextmanager

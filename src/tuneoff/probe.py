@@ -1,0 +1,275 @@
+"""A short calibration: every method on a few of the longest rows of train, by the pieces that trials are made of.
+
+The rows are all of train, so that nothing of validation or test is opened for it. An effective batch of the longest
+rows and half a one of typical length are trained on for two epochs: the second has optimizer state and the copy of the
+best weights in memory, and no first call in its seconds.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuneoff.bill import Batches, MethodCosts, Probe, Rate, Work
+from tuneoff.data import TextData, token_counts
+from tuneoff.data.batches import epoch_batches, evaluation_batches
+from tuneoff.evaluation.generation import predictions
+from tuneoff.evaluation.inference import measure_inference
+from tuneoff.evaluation.loss import losses
+from tuneoff.meter import higher
+from tuneoff.methods import Method
+from tuneoff.models.parameters import parameter_counts
+from tuneoff.models.precision import dtype_of
+from tuneoff.preparation import Preparation
+from tuneoff.progress import Progress, Tell, Watch
+from tuneoff.training import trunk
+from tuneoff.training.loop import Job, train
+from tuneoff.training.options import TrainingOptions
+from tuneoff.workbench import set_up
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from tuneoff.models.language_model import LanguageModel
+
+EPOCHS = 2
+NEW_TOKENS = 12  # generated after each prompt
+ADAM = 4  # tensors of each trained one in a checkpoint: itself, its two moments, the best one
+FLOAT_BYTES = 4
+
+
+def probe(preparation: Preparation, preparation_seconds: float, watch: Watch, known: Probe | None = None) -> Probe:
+    """Measure the methods of a recipe, but for those that are known.
+
+    Raises:
+        Exception: whatever a method raises, out of memory for one: it would in its first trial.
+    """
+    start = time.perf_counter()
+    there = known.costs if known else {}
+    costs, inference_seconds = {}, known.inference_seconds if known else None
+    for label, method in preparation.recipe.methods.items():
+        if label in there:
+            costs[label] = there[label]
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            subject = _Subject(method, preparation, Path(folder), watch.probing(label))
+            costs[label] = subject.costs()
+            if inference_seconds is None:
+                inference_seconds = subject.inference_seconds()
+        del subject
+        gc.collect()
+    return Probe(
+        work=work_of(preparation),
+        costs=costs,
+        preparation_seconds=preparation_seconds,
+        inference_seconds=inference_seconds or 0.0,
+        probe_seconds=time.perf_counter() - start + (known.probe_seconds if known else 0.0),
+    )
+
+
+def work_of(preparation: Preparation) -> Work:
+    """Every batch of a trial, as the loops will make them."""
+    recipe, text = preparation.recipe, preparation.text
+    evaluation, generation = recipe.evaluation, recipe.evaluation.generation
+    lengths = {name: token_counts(getattr(text, name)) for name in ("train", "validation", "test")}
+    seen = lengths["train"][: len(lengths["validation"])]
+    unrelated = token_counts(preparation.unrelated) if evaluation.unrelated_passages else []
+    passes = [_evaluated(some, evaluation.batch_size) for some in (lengths["test"], seen, unrelated)]
+    trunk_passes = [_evaluated(lengths[name], trunk.BATCH) for name in ("train", "validation")]
+    return Work(
+        epoch=_trained(lengths["train"], recipe.training),
+        validation=_evaluated(lengths["validation"], evaluation.batch_size),
+        evaluation=_sum(passes),
+        prompts=_evaluated(text.test["prompt_tokens"], generation.batch_size),
+        validation_prompts=_evaluated(text.validation["prompt_tokens"], generation.batch_size),
+        trunk=_sum(trunk_passes),
+        new_tokens=generation.max_new_tokens or recipe.data.max_target_tokens,
+    )
+
+
+class _Subject:
+    """One method under the probe."""
+
+    def __init__(self, method: Method, preparation: Preparation, folder: Path, tell: Tell) -> None:
+        from accelerate.utils import set_seed
+
+        self._method, self._preparation, self._folder = method, preparation, folder
+        self._clock = _Clock(tell)
+        setting = preparation.setting
+        self._dtype = dtype_of(setting.precision)
+        self._bench = set_up(preparation.device, setting.precision, self._clock)
+        self._text = _few_rows(preparation)
+        tell(Progress(phase="loading"))
+        start = time.perf_counter()
+        base = preparation.load_base()
+        set_seed(0)
+        self._tuned: LanguageModel = method.apply(base).hold_for_training(self._dtype).to(self._bench.device)
+        self._load_seconds = time.perf_counter() - start
+
+    def costs(self) -> MethodCosts:
+        trainable, _ = parameter_counts(self._tuned)
+        trunk_rate, trunk_bytes, cache = self._trunk()
+        begin_seconds, step, validation = self._trained(cache)
+        saving = time.perf_counter()
+        self._method.save(self._tuned, self._folder / "adapter")
+        saving = time.perf_counter() - saving
+        self._tuned.hold_for_inference(self._dtype)
+        evaluation, new_token_seconds = self._tested()
+        meter = self._bench.meter
+        training, testing = meter.memory("training"), higher(meter.memory("evaluation"), meter.memory("generation"))
+        assert testing is not None, "both phases were entered"
+        return MethodCosts(
+            trainable_parameters=trainable,
+            load_seconds=self._load_seconds,
+            begin_seconds=begin_seconds,
+            step=step,
+            validation=validation,
+            evaluation=evaluation,
+            new_token_seconds=new_token_seconds,
+            save_seconds=saving,
+            trunk=trunk_rate,
+            training_bytes=training.peak_bytes if training and step else None,
+            evaluation_bytes=testing.peak_bytes or 0,
+            adapter_bytes=sum(f.stat().st_size for f in (self._folder / "adapter").rglob("*.safetensors")),
+            checkpoint_bytes=ADAM * FLOAT_BYTES * trainable,
+            trunk_bytes=trunk_bytes,
+        )
+
+    def inference_seconds(self) -> float:
+        """What a trial takes to measure inference, the loading of the untouched model included."""
+        start = time.perf_counter()
+        served = self._method.merged(self._tuned)
+        base = self._preparation.load_base().hold_for_inference(self._dtype).to(self._bench.device)
+        measure_inference(served, base, self._text.test, self._bench)
+        return time.perf_counter() - start
+
+    def _trunk(self) -> tuple[Rate | None, int, trunk.TrunkCache]:
+        """Seconds and bytes of the trunk's outputs, where the head is trained alone."""
+        cache = trunk.TrunkCache("probe", folder=self._folder / "trunk")
+        found = cache.outputs(self._tuned, self._text.train, self._preparation.recipe.data.loss_on, self._bench)
+        if found is None:
+            return None, 0, cache
+        work = _evaluated(token_counts(self._text.train), trunk.BATCH)
+        whole = self._preparation.text.summary.splits["train"].examples / len(self._text.train)
+        return Rate(token_seconds=found.seconds / work.tokens), int(found.hidden_ND.nbytes * whole), cache
+
+    def _trained(self, cache: trunk.TrunkCache) -> tuple[float, Rate | None, Rate]:
+        """Seconds before the first step, of a step, and of a batch of validation."""
+        recipe, method = self._preparation.recipe, self._method
+        options = recipe.training.model_copy(update={"epochs": EPOCHS, "patience": None})
+        job = Job(
+            text=self._text,
+            options=options,
+            learning_rate=method.learning_rate,
+            weight_decay=method.weight_decay,
+            loss_on=recipe.data.loss_on,
+            evaluation_batch_size=recipe.evaluation.batch_size,
+            seed=0,
+        )
+        curve = train(self._tuned, job, self._bench, rates=method.rates(self._tuned), cache=cache).curve
+        batches = _evaluated(token_counts(self._text.validation), recipe.evaluation.batch_size)
+        passes = [row.evaluation_seconds for row in curve][1:] or [row.evaluation_seconds for row in curve]
+        validation = Rate(token_seconds=sum(passes) / len(passes) / batches.tokens)
+        steps = self._clock.laps("training", EPOCHS)
+        if not steps:
+            return 0.0, None, validation
+        lengths = token_counts(self._text.train)
+        effective = epoch_batches(lengths, options.effective_batch_size, job.seed, EPOCHS)
+        step = fitted([_padded(lengths, rows, options.batch_size) for rows in effective], steps)
+        first = epoch_batches(lengths, options.effective_batch_size, job.seed, 1)[0]
+        of_first = step.seconds(Batches(count=1, tokens=_padded(lengths, first, options.batch_size)))
+        return max(0.0, self._clock.laps("training", 1)[0] - of_first), step, validation
+
+    def _tested(self) -> tuple[Rate, float]:
+        """Seconds of a batch of evaluation, and of each further token of a batch of predictions."""
+        recipe, rows = self._preparation.recipe, self._text.validation
+        losses(self._tuned, rows, self._bench, batch_size=recipe.evaluation.batch_size, phase="evaluation")
+        tokens = _evaluated(token_counts(rows), recipe.evaluation.batch_size).tokens
+        rate = Rate(token_seconds=self._bench.meter.seconds("evaluation") / tokens)
+        options = recipe.evaluation.generation
+        number = min(NEW_TOKENS, options.max_new_tokens or recipe.data.max_target_tokens)
+        options = options.model_copy(update={"max_new_tokens": number, "min_new_tokens": number})
+        predictions(self._tuned, self._text.test, options, self._bench, max_new_tokens=number)
+        prompts = _evaluated(self._text.test["prompt_tokens"], options.batch_size)
+        reading = rate.seconds(prompts)
+        return rate, max(0.0, self._bench.meter.seconds("generation") - reading) / (number * prompts.count)
+
+
+@dataclass
+class _Clock:
+    """Listens to a trial's moments, and notes when each was."""
+
+    tell: Tell
+
+    def __post_init__(self) -> None:
+        self._last = time.perf_counter()
+        self._laps: list[tuple[str, int, float]] = []
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.perf_counter()
+        self._laps.append((progress.phase, progress.epoch, now - self._last))
+        self._last = now
+        self.tell(progress)
+
+    def laps(self, phase: str, epoch: int) -> list[float]:
+        """Seconds from the moment before to each moment of a phase."""
+        return [seconds for name, of, seconds in self._laps if (name, of) == (phase, epoch)]
+
+
+def fitted(tokens: Sequence[int], seconds: Sequence[float]) -> Rate:
+    """The rate that explains batches of so many tokens best: neither of its parts is below zero."""
+    import numpy as np
+    from scipy.optimize import nnls
+
+    (fixed, each), _ = nnls(np.array([[1.0, number] for number in tokens]), np.array(seconds))
+    return Rate(batch_seconds=float(fixed), token_seconds=float(each))
+
+
+def _few_rows(preparation: Preparation) -> TextData:
+    """In place of train: the longest rows and some typical ones. Of validation: a batch. Of test: a batch of prompts."""
+    recipe, whole = preparation.recipe, preparation.text.train
+    lengths, prompts = token_counts(whole), list(whole["prompt_tokens"])
+    size = recipe.training.effective_batch_size
+    by_length = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    middle = by_length[len(by_length) // 2 :][: math.ceil(size / 2)]
+    by_prompt = sorted(range(len(prompts)), key=lambda row: -prompts[row])
+    generated = min(recipe.evaluation.generation.batch_size, len(preparation.text.test))
+    return replace(
+        preparation.text,
+        train=whole.select(list(dict.fromkeys([*by_length[:size], *middle]))),
+        validation=_filled(whole, by_length, min(recipe.evaluation.batch_size, len(preparation.text.test))),
+        test=_filled(whole, by_prompt, generated),
+    )
+
+
+def _filled(split: Dataset, rows: Sequence[int], number: int) -> Dataset:
+    """The first of those rows, over again where there are too few."""
+    return split.select([rows[i % len(rows)] for i in range(number)])
+
+
+def _trained(lengths: Sequence[int], options: TrainingOptions) -> Batches:
+    """One epoch; another seed would pad a little differently."""
+    effective = epoch_batches(lengths, options.effective_batch_size, 0, 1)
+    padded = [_padded(lengths, rows, options.batch_size) for rows in effective]
+    return Batches(count=len(padded), tokens=sum(padded))
+
+
+def _padded(lengths: Sequence[int], rows: Sequence[int], size: int) -> int:
+    """The tokens of an effective batch, each micro-batch padded to its own longest."""
+    parts = [[lengths[row] for row in rows[start : start + size]] for start in range(0, len(rows), size)]
+    return sum(len(part) * max(part) for part in parts)
+
+
+def _evaluated(lengths: Sequence[int], size: int) -> Batches:
+    batches = evaluation_batches(lengths, size)
+    return Batches(count=len(batches), tokens=sum(len(rows) * lengths[rows[0]] for rows in batches))
+
+
+def _sum(batches: Sequence[Batches]) -> Batches:
+    return Batches(count=sum(b.count for b in batches), tokens=sum(b.tokens for b in batches))
