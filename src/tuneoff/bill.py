@@ -71,10 +71,9 @@ class MethodCosts(Options):
     checkpoint_bytes: int
     trunk_bytes: int = 0
 
-    @property
-    def peak_bytes(self) -> int:
-        """The most that is held in any phase."""
-        return max(self.training_bytes or 0, self.evaluation_bytes)
+    def memory_bytes(self, part: Part) -> int:
+        """The most that is held in a part; a search that compares predictions goes beyond it where testing would."""
+        return self.evaluation_bytes if part == "test" or self.training_bytes is None else self.training_bytes
 
 
 class Probe(Options):
@@ -85,6 +84,11 @@ class Probe(Options):
     preparation_seconds: float  # finding the model, reading the text
     inference_seconds: float  # what measuring inference takes, of any method
     probe_seconds: float  # what the probe itself took
+
+    @property
+    def apart_seconds(self) -> float:
+        """What belongs to no method: reading text and model, drawing the page."""
+        return self.preparation_seconds + PAGE_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +108,7 @@ class Bill:
     """What a comparison will cost if no training diverges or is stopped early."""
 
     entries: tuple[Entry, ...]
-    apart_seconds: float  # what belongs to no method: reading text and model, drawing the page
+    apart_seconds: float  # of no method
     disk: Mapping[str, int]  # the most bytes that will be there at once, by what they are
 
     @property
@@ -123,11 +127,20 @@ class Bill:
         return sum(self.disk.values())
 
 
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What there is of everything; None where nobody set a limit."""
+
+    memory_bytes: int
+    disk_bytes: int
+    seconds: float | None = None
+
+
 def bill_of(recipe: Recipe, data: DataSummary, probe: Probe) -> Bill:
     """The whole comparison, method by method and part by part."""
     return Bill(
         entries=tuple(_entries(recipe, data, probe)),
-        apart_seconds=probe.preparation_seconds + PAGE_SECONDS,
+        apart_seconds=probe.apart_seconds,
         disk=_disk(recipe, probe),
     )
 
@@ -165,16 +178,8 @@ def _entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[Entry]
                 rung=stage.rung,
                 trainings=stage.trainings,
                 seconds=stage.trainings * seconds + (0.0 if i else once),
-                memory_bytes=_memory_bytes(recipe, probe.costs[label], part),
+                memory_bytes=probe.costs[label].memory_bytes(part),
             )
-
-
-def _memory_bytes(recipe: Recipe, costs: MethodCosts, part: Part) -> int:
-    """A search that compares predictions also generates."""
-    if part == "test" or costs.training_bytes is None:
-        return costs.evaluation_bytes
-    generates = part == "search" and recipe.search is not None and recipe.search.metric != "loss"
-    return costs.peak_bytes if generates else costs.training_bytes
 
 
 def _confirmed_seconds(recipe: Recipe, probe: Probe, label: str) -> dict[Part, float]:
@@ -226,15 +231,14 @@ def _generation_seconds(costs: MethodCosts, prompts: Batches, new_tokens: int) -
 
 def _disk(recipe: Recipe, probe: Probe) -> dict[str, int]:
     """Checkpoints are counted at the search's widest: those of every method that may go on to the second rung."""
-    kept = {label: costs.adapter_bytes * len(recipe.seeds_of(label)) for label, costs in probe.costs.items()}
-    going_on, options = 0, recipe.search
+    costs, options, going_on = {label: probe.costs[label] for label in recipe.methods}, recipe.search, 0
     if options and options.rungs > 1:
-        number = math.ceil(options.configurations / options.eta)
-        going_on = number * sum(c.checkpoint_bytes for label, c in probe.costs.items() if recipe.space_of(label))
-    running = 2 * max(costs.checkpoint_bytes for costs in probe.costs.values())  # the last one, and the next
+        searched = sum(own.checkpoint_bytes for label, own in costs.items() if recipe.space_of(label))
+        going_on = math.ceil(options.configurations / options.eta) * searched
+    running = 2 * max(own.checkpoint_bytes for own in costs.values())  # the last one, and the next
     return {
-        "what was trained": sum(kept.values()),
+        "what was trained": sum(own.adapter_bytes * len(recipe.seeds_of(label)) for label, own in costs.items()),
         "checkpoints": going_on + running,
-        "trunk outputs": max(costs.trunk_bytes for costs in probe.costs.values()),
+        "trunk outputs": max(own.trunk_bytes for own in costs.values()),
         "page and figures": PAGE_BYTES,
     }

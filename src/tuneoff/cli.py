@@ -69,14 +69,35 @@ def demo(overrides: Overrides = None, run: RunOption = None, retry: Retry = Fals
     compare("demo", overrides, run, retry)
 
 
-@app.command(epilog="Examples: tuneoff plan demo training.epochs=3 · tuneoff plan gpt-neo-cnn-dailymail")
-def plan(recipe: RecipeArgument, overrides: Overrides = None) -> None:
-    """Show what each method trains and goes through, stage by stage in trainings, steps and tokens."""
+@app.command(
+    epilog="Examples: tuneoff plan demo training.epochs=3 · tuneoff plan mine.yaml --probe --price 2.50"
+    " · tuneoff plan demo --probe --run runs/demo"
+)
+def plan(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Measure each method for a moment, and say what all will cost here.")
+    ] = False,
+    price: Annotated[float | None, typer.Option(min=0, help="Of an hour of this machine, to see money too.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option("--run", help="Keep what the probe found in this run directory, for the report.", metavar="RUN"),
+    ] = None,
+) -> None:
+    """Show what each method trains and goes through, stage by stage in trainings, steps and tokens; with a probe also
+    in seconds, memory, disk and money."""
     from tuneoff import verbs
-    from tuneoff.terminal import print_plan
+    from tuneoff.terminal import print_bill, print_plan
 
-    for name, part in verbs.parts(recipe, *(overrides or ())).items():
-        print_plan(verbs.planned(part), name)
+    parts = verbs.parts(recipe, *(overrides or ()))
+    if run and (len(parts) > 1 or not probe):
+        raise RunError("--run keeps what --probe found of one comparison. Add --probe, or leave --run out.")
+    for name, part in parts.items():
+        planned = verbs.planned(part, probe=probe, run=run)
+        print_plan(planned, name)
+        if planned.bill:
+            print_bill(planned, price)
 
 
 @app.command(epilog="Examples: tuneoff report runs/demo · tuneoff report runs/fair --against runs/shared-rate")

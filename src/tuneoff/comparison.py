@@ -22,6 +22,7 @@ from tuneoff.judging.noise import Apart, Estimate, Scored, estimate, p_values
 from tuneoff.judging.options import VerdictOptions
 from tuneoff.judging.verdict import Verdict, verdict_of
 from tuneoff.runs import Run
+from tuneoff.runs.spending import Spending
 from tuneoff.search.history import Search, searches_of
 from tuneoff.trial import Costs, Memory, Prediction, Record, Setting
 
@@ -168,6 +169,7 @@ class Comparison:
     run: Run
     setting: Setting
     rows: tuple[Row, ...]
+    spending: Spending | None = None  # None: made from records alone
 
     def ranked(self, metric: Metric) -> tuple[Row, ...]:
         """The rows with a score, best by `metric` first."""
@@ -246,8 +248,11 @@ class Comparison:
         return self.table()  # what a notebook shows
 
 
-def judge(run: Run) -> Comparison:
+def judge(run: Run, spending: Spending | None = None) -> Comparison:
     """Rank the methods whose confirmed trials have a record in `run`.
+
+    Args:
+        spending: what the run was predicted to cost, and has cost.
 
     Raises:
         UnequalSettingsError: two trials differ in base model, data, training, precision or device.
@@ -259,7 +264,7 @@ def judge(run: Run) -> Comparison:
     rows = [_row(label, [r for r in confirmed if r.trial.label == label], confidence) for label in labels]
     first = METRICS[0]
     rows.sort(key=lambda row: row.scores[first.name].mean if row.scores else float("-inf"), reverse=True)
-    return Comparison(run=run, setting=setting, rows=tuple(rows))
+    return Comparison(run=run, setting=setting, rows=tuple(rows), spending=spending)
 
 
 def _the_setting(records: Sequence[Record]) -> Setting:

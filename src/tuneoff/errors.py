@@ -5,6 +5,7 @@ TuneoffError
 ├── DataError              text that cannot be used
 ├── ModelError             weights that cannot be loaded, or not safely
 ├── RunError               a run directory that cannot be used
+├── BudgetError            a budget that buys not even the smallest comparison
 └── UnequalSettingsError   trials that must not be ranked together
 
 Each is also the standard error that a caller would expect. The command line turns all of them into one
@@ -33,6 +34,10 @@ class ModelError(TuneoffError, ValueError):
 
 class RunError(TuneoffError, RuntimeError):
     """A run directory that cannot be used: made by another recipe, or in use by another process."""
+
+
+class BudgetError(TuneoffError, ValueError):
+    """A budget that buys not even the smallest comparison that a recipe can be cut to."""
 
 
 class UnequalSettingsError(TuneoffError, ValueError):

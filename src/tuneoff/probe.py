@@ -232,7 +232,7 @@ def fitted(tokens: Sequence[int], seconds: Sequence[float]) -> Rate:
 
 
 def _few_rows(preparation: Preparation) -> TextData:
-    """In place of train: the longest rows and some typical ones. Of validation: a batch. Of test: a batch of prompts."""
+    """In place of train the longest rows and some typical ones, of validation a batch, of test a batch of prompts."""
     recipe, whole = preparation.recipe, preparation.text.train
     lengths, prompts = token_counts(whole), list(whole["prompt_tokens"])
     size = recipe.training.effective_batch_size

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
+from tuneoff.budget import BudgetOptions, read_budget
 from tuneoff.data.options import DataOptions
 from tuneoff.errors import RecipeError, nearest
 from tuneoff.evaluation.options import EvaluationOptions
@@ -47,6 +48,7 @@ class Recipe(Options):
     seeds: tuple[Seed, ...] = Field(default_factory=_default_seeds, min_length=1)  # three fresh ones after a search
     verdict: VerdictOptions = VerdictOptions()
     vary: VaryOptions | None = None
+    budget: BudgetOptions | None = None  # None: as long as it takes
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -56,6 +58,17 @@ class Recipe(Options):
         if not isinstance(written, Mapping) or not written or not all(isinstance(label, str) for label in written):
             raise ValueError("write the methods to compare, as `methods: [base, lora]` or `methods: {lora: {rank: 8}}`")
         return {label: m if isinstance(m, Method) else read_method(label, m) for label, m in written.items()}
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _read_budget(cls, written: Any) -> Any:  # Any: what a user wrote, before it is checked
+        return read_budget(written)
+
+    @model_validator(mode="after")
+    def _a_study_has_no_budget(self) -> Self:
+        if self.vary and self.budget:
+            raise ValueError("a budget is one comparison's, and vary makes several: leave the one or the other out")
+        return self
 
     @model_validator(mode="after")
     def _seeds_differ(self) -> Self:

@@ -232,6 +232,39 @@ def print_plan(planned: Planned, title: str) -> None:
     )
 
 
+def print_bill(planned: Planned, price_per_hour: float | None = None) -> None:
+    """What each method will cost, part by part, the sum, and what does not fit."""
+    from tuneoff.report.billed import misfits, money_in_words
+
+    bill, room = planned.bill, planned.room
+    assert bill is not None, "asked only after a probe"
+    assert room is not None, "which also says what there is"
+    budget = planned.recipe.budget
+    price = price_per_hour if price_per_hour is not None else budget.price_per_hour if budget else None
+    console = Console(highlight=False)
+    table = _table("", "trainings", "time", "memory", *(["money"] if price is not None else []))
+
+    def row(name: str | Text, trainings: str, seconds: float, memory: str = "") -> None:
+        money = [money_in_words(seconds, price)] if price is not None else []
+        table.add_row(name, trainings, seconds_in_words(seconds), memory, *money)
+
+    for label in planned.parameters:
+        own = [entry for entry in bill.entries if entry.label == label]
+        most = max(entry.memory_bytes for entry in own)
+        row(Text(visible(label), style="bold"), "", sum(entry.seconds for entry in own), bytes_in_words(most))
+        for entry in own if len(own) > 1 else ():
+            name = f"search, to {share_in_words(entry.rung)}" if entry.part == "search" else entry.part
+            row(f"  {name}", str(entry.trainings), entry.seconds, bytes_in_words(entry.memory_bytes))
+    row("text, model, page", "", bill.apart_seconds)
+    row(Text("in all", style="bold"), "", bill.seconds, bytes_in_words(bill.memory_bytes))
+    console.print(table)
+    disk = ", ".join(f"{bytes_in_words(size)} {what}" for what, size in bill.disk.items() if size)
+    console.print(f"Disk: at most {bytes_in_words(bill.disk_bytes)}: {disk}.", markup=False)
+    for line in misfits(bill, room) or ("All of it fits into this machine's memory and disk.",):
+        console.print(line, markup=False)
+    console.print("Predicted from a probe on this machine, if nothing diverges or is stopped early.", style="dim")
+
+
 def _stage(planned: Planned, stage: Stage) -> str:
     if stage.name == "search":
         return f"search, to {share_in_words(stage.rung)} of the training"

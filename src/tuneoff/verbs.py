@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tuneoff.bill import Bill, Probe, Room, bill_of
 from tuneoff.comparison import Comparison, judge
 from tuneoff.errors import RecipeError, RunError
 from tuneoff.methods import METHODS, Method
@@ -18,13 +23,14 @@ from tuneoff.plan import Stage, stages, wanted
 from tuneoff.progress import Watch
 from tuneoff.recipe import Recipe, load_recipe, overridden
 from tuneoff.runs import RunDirectory, write_whole
-from tuneoff.runs.spending import Counted, Ledger
+from tuneoff.runs.spending import Counted, Ledger, read_spending
 from tuneoff.study import Study, study_of
 from tuneoff.variants import variants
 
 if TYPE_CHECKING:
     from tuneoff.judging.calibration import Calibration
     from tuneoff.models.parameters import Trained
+    from tuneoff.preparation import Preparation
 
 RUNS = Path("runs")
 STUDY, VALUES = "study.yaml", "values"
@@ -91,6 +97,7 @@ def parts(recipe: Recipe | Mapping[str, Any] | str | Path, *overrides: str) -> M
 
 
 def _compare(recipe: Recipe, directory: RunDirectory, watch: Watch, *, retry: bool) -> Comparison:
+    from tuneoff.engines.afford import affordable
     from tuneoff.engines.here import run_missing
     from tuneoff.environment import environment
     from tuneoff.preparation import prepare
@@ -102,7 +109,9 @@ def _compare(recipe: Recipe, directory: RunDirectory, watch: Watch, *, retry: bo
     with directory.held():
         directory.begin(recipe, environment(), preparation.text.summary)
         with ledger.kept():
-            run_missing(recipe, preparation, directory, Counted(watch, ledger), retry=retry)
+            part, end = affordable(preparation, directory.path, ledger, watch)
+            is_over = partial(ledger.is_past, end)
+            run_missing(part, preparation, directory, Counted(watch, ledger), retry=retry, is_over=is_over)
             ledger.write()  # for the report to read
             return report(directory.path)
 
@@ -121,8 +130,9 @@ def load_comparison(run: str | Path) -> Comparison:
     Raises:
         RunError: it is no run directory, or a file in it cannot be read.
     """
-    whole = RunDirectory(Path(run)).read()
-    return judge(replace(whole, records=wanted(whole.recipe, whole.records)))
+    whole, spending = RunDirectory(Path(run)).read(), read_spending(Path(run))
+    recipe = spending.fit.cut(whole.recipe) if spending.fit else whole.recipe
+    return judge(replace(whole, recipe=recipe, records=wanted(recipe, whole.records)), spending)
 
 
 def is_study(run: str | Path) -> bool:
@@ -207,19 +217,67 @@ class Planned:
     recipe: Recipe
     parameters: Mapping[str, tuple[int, int]]  # trainable and all, by label
     stages: tuple[Stage, ...]
+    bill: Bill | None = None  # where it was probed: what it will cost here
+    room: Room | None = None  # and what there is for it
 
 
-def planned(recipe: Recipe | Mapping[str, Any] | str | Path, *overrides: str) -> Planned:
-    """The tree of a comparison's trials; reads the data, but no weights."""
+def planned(
+    recipe: Recipe | Mapping[str, Any] | str | Path,
+    *overrides: str,
+    probe: bool = False,
+    run: str | Path | None = None,
+    watch: Watch | None = None,
+) -> Planned:
+    """The tree of a comparison's trials; reads the data, but no weights unless they are probed.
+
+    Args:
+        probe: measure every method for a moment on this machine, and say what the whole will cost here.
+        run: where to keep what was measured, for the report to set what it took beside it; a run directory, begun if
+            it is not there. What is kept there already is not measured again.
+        watch: whoever follows the probe; the terminal or the notebook unless given.
+    """
     from tuneoff.models.parameters import parameter_counts
     from tuneoff.preparation import outlines, prepare
 
-    whole = _recipe(recipe, overrides)
+    whole, start = _recipe(recipe, overrides), time.perf_counter()
     shared = prepare(whole)
+    preparation_seconds = time.perf_counter() - start
     shapes = outlines(whole.methods, whole.model, shared.source, shared.tokenizer)
     counts = {label: parameter_counts(tuned) for label, tuned in shapes}
     trains = [label for label, (trainable, _) in counts.items() if trainable]
-    return Planned(recipe=whole, parameters=counts, stages=stages(whole, shared.text.summary, trains))
+    tree = Planned(recipe=whole, parameters=counts, stages=stages(whole, shared.text.summary, trains))
+    if not probe:
+        return tree
+    with contextlib.ExitStack() as stack:
+        follower = stack.enter_context(_followed_by(watch))
+        folder = Path(run) if run else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        found = _probed(shared, RunDirectory(folder), preparation_seconds, follower)
+    return replace(
+        tree, bill=bill_of(whole, shared.text.summary, found), room=_room(shared, Path(run) if run else RUNS)
+    )
+
+
+def _probed(shared: Preparation, directory: RunDirectory, preparation_seconds: float, watch: Watch) -> Probe:
+    from tuneoff.engines.afford import probed
+    from tuneoff.environment import environment
+
+    recipe, data = shared.recipe, shared.text.summary
+    directory.require_fits(recipe)
+    directory.require_same_setting(shared.setting)
+    with directory.held():
+        directory.begin(recipe, environment(), data)
+        return probed(shared, directory.path, preparation_seconds, watch)
+
+
+def _room(shared: Preparation, run: Path) -> Room:
+    from tuneoff.room import disk_bytes, memory_bytes
+
+    spent, budget = read_spending(run).spent.seconds, shared.recipe.budget
+    return Room(
+        memory_bytes=memory_bytes(shared.device),
+        disk_bytes=disk_bytes(run),
+        seconds=budget.whole_seconds(spent, datetime.now().astimezone()) if budget else None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

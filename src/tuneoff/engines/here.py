@@ -1,5 +1,7 @@
 """Run what is missing of a comparison in this process, one trial after the other."""
 
+from collections.abc import Callable
+
 from tuneoff.engines.trial import Places, run_trial
 from tuneoff.plan import outlook, plan, resumable
 from tuneoff.preparation import Preparation
@@ -10,7 +12,13 @@ from tuneoff.trial import Trial
 
 
 def run_missing(
-    recipe: Recipe, preparation: Preparation, directory: RunDirectory, watch: Watch, *, retry: bool = False
+    recipe: Recipe,
+    preparation: Preparation,
+    directory: RunDirectory,
+    watch: Watch,
+    *,
+    retry: bool = False,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> None:
     """Make the records that are missing, and nothing else; which they are is planned anew after each.
 
@@ -20,11 +28,14 @@ def run_missing(
         directory: held by the caller.
         watch: told of every trial's begin, moments and end.
         retry: whether a record of a failed trial counts as missing.
+        is_over: whether the budget is; asked before each trial.
     """
     known = {r.trial.id: r for r in directory.records() if not (retry and r.status == "failed")}
     setting = preparation.setting
     watch.begin(outlook(recipe, setting, known))
     while missing := [trial for trial in plan(recipe, setting, known) if trial.id not in known]:
+        if is_over():
+            break
         trial = missing[0]
         directory.forget(trial)
         record = run_trial(trial, preparation, _places(trial, directory), watch.trial(trial))

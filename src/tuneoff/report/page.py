@@ -11,6 +11,7 @@ import yaml
 from tuneoff.comparison import Comparison
 from tuneoff.diagnoses import diagnose
 from tuneoff.report.beside import beside
+from tuneoff.report.billed import against as against_actual
 from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TITLES, TRADE_OFFS, colours, draw
 from tuneoff.report.differences import differences, differences_csv
 from tuneoff.report.examples import examples_of
@@ -98,6 +99,7 @@ def page(
         examples=examples_of(comparison) if with_text else (),
         test_examples=run.data.splits["test"].examples if "test" in run.data.splits else 0,
         diagnoses=diagnose(comparison),
+        against=against_actual(comparison),
         setting=list(setting_facts(comparison)),
         data=run.data,
         environment=list(environment_facts(run.environment)),

@@ -161,10 +161,10 @@ class RunDirectory:
 
 
 def _require_same(path: Path, there: Recipe, recipe: Recipe) -> None:
-    """Methods and seeds may be added; note and verdict may change. What the search does with the others may not."""
+    """Methods and seeds may be added; note, verdict and budget may change; what the search does otherwise may not."""
     ours, theirs = recipe.written(), there.written()
     for whole in (ours, theirs):
-        for name in ("note", "seeds", "verdict"):
+        for name in ("note", "seeds", "verdict", "budget"):
             whole.pop(name)
         whole["spaces"] = (whole["search"] or {}).pop("spaces", {})
     differing = [name for name in ours if name not in {"methods", "spaces"} and ours[name] != theirs[name]]

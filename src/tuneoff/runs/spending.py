@@ -1,6 +1,7 @@
 """What a run was predicted to cost, and what it has cost so far: beside its records, and no part of them.
 
 RUN/probe.json  what a probe measured
+RUN/fit.json    what its recipe was cut to, so as to fit its budget
 RUN/spent.json  seconds, over all processes that worked on the run, and of every trial
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,12 +18,13 @@ from pydantic import Field, ValidationError
 
 from tuneoff.bill import Part, Probe
 from tuneoff.errors import RunError
+from tuneoff.fitting import Fit
 from tuneoff.options import Options
 from tuneoff.progress import Progress, Tallies, Tell, Watch
 from tuneoff.runs.files import write_whole
 from tuneoff.trial import Record, Trial
 
-PROBE, SPENT = "probe.json", "spent.json"
+PROBE, FIT, SPENT = "probe.json", "fit.json", "spent.json"
 TESTING = {"evaluation", "predictions", "inference"}  # phases of a confirmed trial's second part
 WRITE_EVERY = 10.0  # seconds that a process which is killed may leave uncounted
 
@@ -38,10 +40,11 @@ class Spent(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """The two beside each other; what was not probed has no prediction."""
+    """What was predicted and what was spent; without a budget nothing is cut, and perhaps nothing was probed."""
 
-    probe: Probe | None
-    spent: Spent
+    probe: Probe | None = None
+    fit: Fit | None = None
+    spent: Spent = field(default_factory=Spent)
 
 
 def read_spending(run: Path) -> Spending:
@@ -50,7 +53,9 @@ def read_spending(run: Path) -> Spending:
     Raises:
         RunError: a file is there, and cannot be read.
     """
-    return Spending(probe=_read(Probe, run / PROBE), spent=_read(Spent, run / SPENT) or Spent())
+    return Spending(
+        probe=_read(Probe, run / PROBE), fit=_read(Fit, run / FIT), spent=_read(Spent, run / SPENT) or Spent()
+    )
 
 
 def keep(value: Options, file: Path) -> None:
@@ -73,6 +78,10 @@ class Ledger:
     def seconds(self) -> float:
         """Spent so far, by all processes."""
         return self._before + time.perf_counter() - self._start
+
+    def is_past(self, end: float | None) -> bool:
+        """Whether as many seconds are spent; never where there is no end."""
+        return end is not None and self.seconds >= end
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:

@@ -1,0 +1,90 @@
+"""A recipe made to fit its budget: fewer configurations of each search, then fewer seeds. Pure.
+
+Methods are always cut alike, so that what is left is still a fair comparison.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from tuneoff.budget import BudgetOptions
+from tuneoff.options import Options
+from tuneoff.recipe import Recipe
+
+FEWEST = 4  # configurations; below that there is little to choose from
+RESERVED = 0.1  # of a budget, since a prediction is off by about as much
+
+
+class Fit(Options):
+    """What a recipe was cut to, for which budget. It is kept, so that a run that goes on goes on with the same plan."""
+
+    budget: BudgetOptions
+    configurations: int | None  # None: there is no search
+    seeds: tuple[int, ...]
+    whole_seconds: float  # that the budget allows
+    ends: datetime | None = None  # of a budget that lasts until a time of day
+
+    def cut(self, recipe: Recipe) -> Recipe:
+        """The recipe with no more than that."""
+        return _with(recipe, self.configurations, self.seeds)
+
+    def still_holds(self, recipe: Recipe, now: datetime) -> bool:
+        """Whether it is for that recipe's budget, and for this day."""
+        asked = self.cut(recipe)
+        fits = asked.seeds == self.seeds and (asked.search and asked.search.configurations) == self.configurations
+        return fits and self.budget == recipe.budget and (self.ends is None or now < self.ends)
+
+
+def fitted(recipe: Recipe, seconds: float, predicted: Callable[[Recipe], float]) -> Recipe | None:
+    """The largest of the smaller recipes that is predicted to fit into so many seconds; None where none does."""
+    room = (1 - RESERVED) * seconds
+    return next((smaller for smaller in smaller_ones(recipe) if predicted(smaller) <= room), None)
+
+
+def enough(seconds: float) -> str:
+    """The least budget, in whole minutes, that a plan of so many seconds fits into."""
+    minutes = math.ceil(seconds / (1 - RESERVED) / 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours}h{rest}m" if hours else f"{rest}m"
+
+
+def smaller_ones(recipe: Recipe) -> Iterator[Recipe]:
+    """The recipe itself, then ever smaller ones, each cut alike for all methods."""
+    most = recipe.search.configurations if recipe.search else None
+    configurations: list[int | None] = [*range(most, min(most, FEWEST) - 1, -1)] if most else [None]
+    for number in configurations:
+        yield _with(recipe, number, recipe.seeds)
+    for seeds in range(len(recipe.seeds) - 1, 0, -1):
+        yield _with(recipe, configurations[-1], recipe.seeds[:seeds])
+
+
+def smallest(recipe: Recipe) -> Recipe:
+    """The last of the smaller ones."""
+    *_, last = smaller_ones(recipe)
+    return last
+
+
+def cuts(asked: Recipe, left: Recipe) -> tuple[str, ...]:
+    """What was cut, in words; nothing where all fits."""
+    found = []
+    if asked.search and left.search and left.search.configurations < asked.search.configurations:
+        found.append(
+            f"{left.search.configurations} configurations of each search in place of {asked.search.configurations}"
+        )
+    if len(left.seeds) < len(asked.seeds):
+        found.append(f"{_seeds(left.seeds)} in place of {', '.join(map(str, asked.seeds))}")
+    return tuple(found)
+
+
+def _seeds(seeds: tuple[int, ...]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+
+
+def _with(recipe: Recipe, configurations: int | None, seeds: tuple[int, ...]) -> Recipe:
+    search = recipe.search
+    if search and configurations is not None:
+        search = search.model_copy(update={"configurations": min(configurations, search.configurations)})
+    kept = tuple(seed for seed in recipe.seeds if seed in seeds) or recipe.seeds
+    return recipe.model_copy(update={"search": search, "seeds": kept})
