@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from tuneoff.models.language_model import LanguageModel
 
@@ -161,3 +162,10 @@ def recipe(text_file: Path, model_folder: Callable[[str], Path]) -> dict[str, An
         "training": {"epochs": 2, "batch_size": 4},
         "evaluation": {"generation": {"max_new_tokens": 4}},
     }
+
+
+@pytest.fixture
+def recipe_file(recipe: dict[str, Any], tmp_path: Path) -> str:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(recipe, sort_keys=False))
+    return str(path)

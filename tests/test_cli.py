@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -15,13 +14,6 @@ import yaml
 from tests.conftest import SENTENCES
 from tuneoff.cli import main
 from tuneoff.runs import RunDirectory
-
-
-@pytest.fixture
-def recipe_file(recipe: dict[str, Any], tmp_path: Path) -> str:
-    path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(recipe, sort_keys=False))
-    return str(path)
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
         run, synthetic_data().model_copy(update={"duplicates": {"validation-test": 2}})
     ),
     "one seed": lambda run: judge(synthetic_run(methods=list(HEALTHY))),
-    "not run yet": lambda run: with_records(run, [r for r in run.records if r.trial.label != "full"]),
+    "not run yet": lambda run: judge(replace(run, records=[r for r in run.records if r.trial.label != "full"])),
     "shared learning rate": lambda run: judge(synthetic_run(seeds=[0, 1], methods=AT_ONE_RATE)),
     "head not split": lambda run: altered(run, "full", facts={"split_head": False}),
     "memory not reset": lambda run: with_training_memory(run, Memory(resident_bytes=1, reset=False)),

@@ -7,7 +7,7 @@ other token. The plan knows its batches to the last one, so that a prediction is
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -151,6 +151,14 @@ def seconds_of(trial: Trial, recipe: Recipe, probe: Probe) -> dict[Part, float]:
         before = trial.rungs[-2] if len(trial.rungs) > 1 else 0.0
         return {"search": _search_seconds(recipe, probe, trial.label, before, trial.rungs[-1])}
     return _confirmed_seconds(recipe, probe, trial.label)
+
+
+def seconds_left(recipe: Recipe, data: DataSummary, probe: Probe, done: Sequence[Trial]) -> float:
+    """What is still to be paid when those trials are done: a further process reads text and model, and draws, anew."""
+    paid = sum(sum(seconds_of(trial, recipe, probe).values()) for trial in done)
+    paid += sum(trunk_seconds(probe, label) for label in {trial.label for trial in done})
+    whole = bill_of(recipe, data, probe)
+    return max(0.0, whole.seconds - whole.apart_seconds - paid) + whole.apart_seconds
 
 
 def trunk_seconds(probe: Probe, label: str) -> float:

@@ -20,7 +20,7 @@ app = typer.Typer(
     epilog="Start with: tuneoff demo",
 )
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+FAILED, BAD_INPUT, BUDGET_OVER, INTERRUPTED = 1, 2, 3, 130
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe's file, or a shipped recipe's name.", metavar="RECIPE")]
 Overrides = Annotated[
@@ -61,6 +61,9 @@ def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption 
     if any(record.status == "failed" for comparison in comparisons for record in comparison.run.records):
         print("Some trials failed; their reasons are on the page. To try them again: --retry", file=sys.stderr)
         raise typer.Exit(FAILED)
+    if any(comparison.partial for comparison in comparisons):
+        print("The budget is over. The same command with a larger one goes on from here.", file=sys.stderr)
+        raise typer.Exit(BUDGET_OVER)
 
 
 @app.command(epilog="Example: tuneoff demo training.epochs=1 --run runs/quick-demo")
@@ -190,7 +193,8 @@ def recipes(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, 1 for failed trials, 2 for bad input, 130 when interrupted."""
+    """Run a command and return its exit code: 0, 1 for failed trials, 2 for bad input, 3 for a budget that is over,
+    130 when interrupted."""
     try:
         app(arguments)
     except TuneoffError as error:

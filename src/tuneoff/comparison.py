@@ -20,6 +20,7 @@ import numpy as np
 from tuneoff.errors import UnequalSettingsError
 from tuneoff.judging.noise import Apart, Estimate, Scored, estimate, p_values
 from tuneoff.judging.options import VerdictOptions
+from tuneoff.judging.partial import Partial, counts, partial_of
 from tuneoff.judging.verdict import Verdict, verdict_of
 from tuneoff.runs import Run
 from tuneoff.runs.spending import Spending
@@ -170,6 +171,7 @@ class Comparison:
     setting: Setting
     rows: tuple[Row, ...]
     spending: Spending | None = None  # None: made from records alone
+    partial: Partial | None = None  # None: all that the recipe asks for is there
 
     def ranked(self, metric: Metric) -> tuple[Row, ...]:
         """The rows with a score, best by `metric` first."""
@@ -258,13 +260,14 @@ def judge(run: Run, spending: Spending | None = None) -> Comparison:
         UnequalSettingsError: two trials differ in base model, data, training, precision or device.
     """
     setting = _the_setting(run.records)
-    confirmed = [record for record in run.records if record.trial.stage == "confirm"]
+    partial = partial_of(run.recipe, run.records)
+    confirmed = [r for r in run.records if r.trial.stage == "confirm" and counts(partial, run.recipe, r)]
     labels = dict.fromkeys(record.trial.label for record in confirmed)
     confidence = run.recipe.verdict.confidence
     rows = [_row(label, [r for r in confirmed if r.trial.label == label], confidence) for label in labels]
     first = METRICS[0]
     rows.sort(key=lambda row: row.scores[first.name].mean if row.scores else float("-inf"), reverse=True)
-    return Comparison(run=run, setting=setting, rows=tuple(rows), spending=spending)
+    return Comparison(run=run, setting=setting, rows=tuple(rows), spending=spending, partial=partial)
 
 
 def _the_setting(records: Sequence[Record]) -> Setting:

@@ -24,6 +24,8 @@ class Fit(Options):
     configurations: int | None  # None: there is no search
     seeds: tuple[int, ...]
     whole_seconds: float  # that the budget allows
+    asked_seconds: float  # that the recipe was predicted to take uncut
+    cuts: tuple[str, ...]  # in words; none where all fits
     ends: datetime | None = None  # of a budget that lasts until a time of day
 
     def cut(self, recipe: Recipe) -> Recipe:

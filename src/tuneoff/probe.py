@@ -187,11 +187,17 @@ class _Subject:
         return max(0.0, self._clock.laps("training", 1)[0] - of_first), step, validation
 
     def _tested(self) -> tuple[Rate, float]:
-        """Seconds of a batch of evaluation, and of each further token of a batch of predictions."""
+        """Seconds of a batch of evaluation, and of each further token of a batch of predictions.
+
+        Unrelated text is read for its memory: all of its tokens are scored, and each of them has logits.
+        """
         recipe, rows = self._preparation.recipe, self._text.validation
         losses(self._tuned, rows, self._bench, batch_size=recipe.evaluation.batch_size, phase="evaluation")
         tokens = _evaluated(token_counts(rows), recipe.evaluation.batch_size).tokens
         rate = Rate(token_seconds=self._bench.meter.seconds("evaluation") / tokens)
+        if recipe.evaluation.unrelated_passages:
+            unrelated = _filled(self._preparation.unrelated, range(len(self._preparation.unrelated)), len(rows))
+            losses(self._tuned, unrelated, self._bench, batch_size=recipe.evaluation.batch_size, phase="evaluation")
         options = recipe.evaluation.generation
         number = min(NEW_TOKENS, options.max_new_tokens or recipe.data.max_target_tokens)
         options = options.model_copy(update={"max_new_tokens": number, "min_new_tokens": number})

@@ -16,7 +16,7 @@ import yaml
 
 from tuneoff.bill import Bill, Probe, Room, bill_of
 from tuneoff.comparison import Comparison, judge
-from tuneoff.errors import RecipeError, RunError
+from tuneoff.errors import BudgetError, RecipeError, RunError
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.options import ModelOptions
 from tuneoff.plan import Stage, stages, wanted
@@ -113,7 +113,16 @@ def _compare(recipe: Recipe, directory: RunDirectory, watch: Watch, *, retry: bo
             is_over = partial(ledger.is_past, end)
             run_missing(part, preparation, directory, Counted(watch, ledger), retry=retry, is_over=is_over)
             ledger.write()  # for the report to read
+            _require_something(directory, recipe)
             return report(directory.path)
+
+
+def _require_something(directory: RunDirectory, recipe: Recipe) -> None:
+    if recipe.budget and not any(directory.path.glob("trials/*/record.json")):
+        raise BudgetError(
+            f"The budget was over before one trial was. What was begun is kept in {directory.path}: "
+            "the same command with a larger budget goes on."
+        )
 
 
 @contextlib.contextmanager
@@ -264,9 +273,11 @@ def _probed(shared: Preparation, directory: RunDirectory, preparation_seconds: f
     recipe, data = shared.recipe, shared.text.summary
     directory.require_fits(recipe)
     directory.require_same_setting(shared.setting)
+    ledger = Ledger(directory.path)
     with directory.held():
         directory.begin(recipe, environment(), data)
-        return probed(shared, directory.path, preparation_seconds, watch)
+        with ledger.kept():
+            return probed(shared, directory.path, preparation_seconds, watch)
 
 
 def _room(shared: Preparation, run: Path) -> Room:

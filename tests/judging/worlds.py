@@ -54,11 +54,15 @@ def compared(
     """
     most = max(len(scores_SE) for scores_SE in rouge_SE.values())
     run = synthetic_run(methods=list(rouge_SE), seeds=list(range(most)), verdict=verdict)
-    kept = [r for r in run.records if r.trial.seed < len(rouge_SE[r.trial.label])]
-    return with_records(run, [_scoring(r, rouge_SE[r.trial.label], (costs or {}).get(r.trial.label, {})) for r in kept])
+    return with_records(
+        run, [_scoring(r, rouge_SE[r.trial.label], (costs or {}).get(r.trial.label, {})) for r in run.records]
+    )
 
 
 def _scoring(record: Record, rouge_SE: Array, costs: Mapping[str, Any]) -> Record:
+    """A seed that a method has no scores of failed."""
+    if record.trial.seed >= len(rouge_SE):
+        return record.model_copy(update={"status": "failed", "reason": "no room", "scores": {}, "predictions": ()})
     assert isinstance(record.costs, Costs)
     answers = _answers(record.predictions[0], rouge_SE[record.trial.seed])
     return record.model_copy(update={"predictions": answers, "costs": record.costs.model_copy(update=costs)})

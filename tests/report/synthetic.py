@@ -64,7 +64,11 @@ def synthetic_comparison(**changes: Any) -> Comparison:
 
 
 def with_records(run: Run, records: Sequence[Record]) -> Comparison:
-    return judge(replace(run, records=tuple(records)))
+    """The comparison of those records, by a recipe that asks for no other methods."""
+    labels = {record.trial.label for record in records}
+    methods = {label: method for label, method in run.recipe.methods.items() if label in labels}
+    recipe = run.recipe.model_copy(update={"methods": methods})
+    return judge(replace(run, recipe=recipe, records=tuple(records)))
 
 
 def altered(run: Run, label: str, **update: Any) -> Comparison:

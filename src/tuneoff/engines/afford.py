@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tuneoff.bill import PAGE_SECONDS, Probe, bill_of
 from tuneoff.errors import BudgetError
-from tuneoff.fitting import Fit, enough, fitted, smallest
+from tuneoff.fitting import Fit, cuts, enough, fitted, smallest
 from tuneoff.preparation import Preparation
 from tuneoff.progress import Watch
 from tuneoff.recipe import Recipe
@@ -45,7 +45,7 @@ def affordable(preparation: Preparation, run: Path, ledger: Ledger, watch: Watch
     whole = recipe.budget.whole_seconds(ledger.seconds, now)
 
     def predicted(smaller: Recipe) -> float:
-        return probe.probe_seconds + bill_of(smaller, preparation.text.summary, probe).seconds
+        return predicted_seconds(smaller, preparation, probe)
 
     left = fitted(recipe, whole, predicted)
     if left is None and not spending.spent.trials:
@@ -56,10 +56,17 @@ def affordable(preparation: Preparation, run: Path, ledger: Ledger, watch: Watch
         configurations=left.search.configurations if left.search else None,
         seeds=left.seeds,
         whole_seconds=whole,
+        asked_seconds=predicted(recipe),
+        cuts=cuts(recipe, left),
         ends=recipe.budget.deadline(now) if recipe.budget.until else None,
     )
     keep(fit, run / FIT)
     return left, _end(fit, ledger, now)
+
+
+def predicted_seconds(recipe: Recipe, preparation: Preparation, probe: Probe) -> float:
+    """Of the whole run, its probe included."""
+    return probe.probe_seconds + bill_of(recipe, preparation.text.summary, probe).seconds
 
 
 def _end(fit: Fit, ledger: Ledger, now: datetime) -> float:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from tuneoff.bill import seconds_left
 from tuneoff.comparison import COSTS, METRICS, Comparison, Cost, Metric, Pair, Row, luck_is_known, margin_of
 from tuneoff.judging.noise import Estimate
+from tuneoff.judging.partial import Partial
 from tuneoff.judging.verdict import MOST_EXAMPLES, MOST_SEEDS, POWER, Verdict
 from tuneoff.report.visible import visible
 
@@ -115,7 +117,14 @@ def name_of(comparison: Comparison, row: Row) -> str:
 
 def verdict(comparison: Comparison) -> tuple[str, ...]:
     """Who won by each metric, by how much, whether that can be told from noise, and what it costs; the first sentence
-    says most."""
+    says most. Of a comparison that is not finished, what can be said and what cannot."""
+    first, *more = _whole_verdict(comparison)
+    if comparison.partial is None:
+        return (first, *more, *_cut(comparison))
+    return (f"Partial. {first}", *_partial(comparison, comparison.partial), *more, *_cut(comparison))
+
+
+def _whole_verdict(comparison: Comparison) -> tuple[str, ...]:
     ranked = comparison.ranked(ROUGE_L)
     if not ranked:
         return (_nothing_scored(comparison),)
@@ -129,6 +138,35 @@ def verdict(comparison: Comparison) -> tuple[str, ...]:
         *_price(comparison),
         *_rests_on(comparison),
     )
+
+
+def _partial(comparison: Comparison, partial: Partial) -> Iterator[str]:
+    """What it rests on, what it leaves out, and how much more it would take."""
+    if partial.seeds and len(partial.seeds) < len(partial.planned):
+        of = listed([str(seed) for seed in partial.planned])
+        yield f"It rests on {_seeds(partial.seeds)} of {of}, which every method that was tried has."
+    if partial.waiting:
+        waiting = [f"{counted(n, 'training')} of {visible(label)}" for label, n in partial.waiting.items()]
+        yield f"Set aside until the others have the same seeds: {listed(waiting)}."
+    if partial.untried:
+        has = "has" if len(partial.untried) == 1 else "have"
+        names = listed([visible(label) for label in partial.untried])
+        yield f"Nothing can be said of {names}, which {has} no trial yet."
+    spending, run = comparison.spending, comparison.run
+    if spending and spending.probe:
+        done = [record.trial for record in run.records]
+        left = seconds_in_words(seconds_left(run.recipe, run.data, spending.probe, done))
+        yield f"The rest is predicted to take {left} more; the same command with a larger budget goes on from here."
+
+
+def _cut(comparison: Comparison) -> Iterator[str]:
+    """What the budget left out of the recipe."""
+    fit = comparison.spending.fit if comparison.spending else None
+    if fit and fit.cuts:
+        yield (
+            f"To fit a budget of {seconds_in_words(fit.whole_seconds)} the plan was cut, for all methods alike, to "
+            f"{listed(fit.cuts)}; uncut it was predicted to take {seconds_in_words(fit.asked_seconds)}."
+        )
 
 
 def _nothing_scored(comparison: Comparison) -> str:
@@ -255,6 +293,10 @@ def _price(comparison: Comparison) -> Iterator[str]:
     if parts:
         each = " a seed" if len(best.finished) > 1 else ""
         yield f"{_capital(visible(best.label))} cost {listed(parts)}{each}."
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}"
 
 
 def _rests_on(comparison: Comparison) -> Iterator[str]:

@@ -34,7 +34,7 @@ Kept = TypeVar("Kept", bound=Options)
 class Spent(Options):
     """Seconds by the clock on the wall, of interrupted and failed attempts too."""
 
-    seconds: float = 0.0  # of all processes, from reading the text to the last line of the page
+    seconds: float = 0.0  # of all processes: from reading the text to the last line of the page, and of a probe
     trials: Mapping[str, Mapping[Part, float]] = Field(default_factory=dict)  # by trial id
 
 
