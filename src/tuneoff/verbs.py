@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,9 +108,8 @@ def _compare(recipe: Recipe, directory: RunDirectory, watch: Watch, *, retry: bo
     with directory.held():
         directory.begin(recipe, environment(), preparation.text.summary)
         with ledger.kept():
-            part, end = affordable(preparation, directory.path, ledger, watch)
-            is_over = partial(ledger.is_past, end)
-            run_missing(part, preparation, directory, Counted(watch, ledger), retry=retry, is_over=is_over)
+            afforded, counted = affordable(preparation, ledger, watch), Counted(watch, ledger)
+            run_missing(afforded.recipe, preparation, directory, counted, retry=retry, has_room=afforded.has_room)
             ledger.write()  # for the report to read
             _require_something(directory, recipe)
             return report(directory.path)

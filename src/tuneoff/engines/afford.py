@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tuneoff.bill import PAGE_SECONDS, Probe, bill_of
+from tuneoff.bill import PAGE_SECONDS, Probe, bill_of, seconds_of
+from tuneoff.budget import BudgetOptions
 from tuneoff.errors import BudgetError
 from tuneoff.fitting import Fit, cuts, enough, fitted, smallest
 from tuneoff.preparation import Preparation
 from tuneoff.progress import Watch
 from tuneoff.recipe import Recipe
 from tuneoff.runs.spending import FIT, PROBE, Ledger, keep, read_spending
+from tuneoff.trial import Trial
 
 
 def probed(preparation: Preparation, run: Path, preparation_seconds: float, watch: Watch) -> Probe:
@@ -26,53 +29,70 @@ def probed(preparation: Preparation, run: Path, preparation_seconds: float, watc
     return found
 
 
-def affordable(preparation: Preparation, run: Path, ledger: Ledger, watch: Watch) -> tuple[Recipe, float | None]:
-    """The recipe as its budget allows it, and when to end: by the ledger's seconds, None where there is no budget.
+@dataclass(frozen=True, kw_only=True)
+class Affordable:
+    """What a budget allows: a recipe, and no trial that would go beyond the end."""
 
-    What it was cut to is kept, so that a run that goes on under the same budget goes on with the same plan.
+    recipe: Recipe
+    ledger: Ledger
+    end: float | None = None  # by the ledger's seconds, with time left for the page; None: there is no budget
+
+    def has_room(self, trial: Trial) -> bool:
+        """Whether a trial is predicted to end in time."""
+        if self.end is None:
+            return True
+        probe = read_spending(self.ledger.run).probe
+        takes = sum(seconds_of(trial, self.recipe, probe).values()) if probe else 0.0
+        return self.ledger.seconds + takes <= self.end
+
+
+def affordable(preparation: Preparation, ledger: Ledger, watch: Watch) -> Affordable:
+    """The recipe as its budget allows it. What it was cut to is kept, so that a run that goes on under the same budget
+    goes on with the same plan.
 
     Raises:
         BudgetError: even the smallest plan is predicted not to fit, and nothing was run yet.
     """
-    recipe, now = preparation.recipe, datetime.now().astimezone()
+    recipe, run, now = preparation.recipe, ledger.run, datetime.now().astimezone()
     if recipe.budget is None:
         (run / FIT).unlink(missing_ok=True)
-        return recipe, None
+        return Affordable(recipe=recipe, ledger=ledger)
     spending = read_spending(run)
-    if spending.fit and spending.fit.still_holds(recipe, now):
-        return spending.fit.cut(recipe), _end(spending.fit, ledger, now)
-    probe = probed(preparation, run, ledger.seconds, watch)
-    whole = recipe.budget.whole_seconds(ledger.seconds, now)
+    fit = spending.fit if spending.fit and spending.fit.still_holds(recipe, now) else None
+    if fit is None:
+        probe = probed(preparation, run, ledger.seconds, watch)
+        fit = _fit(preparation, probe, recipe.budget, ledger.seconds, now, begun=bool(spending.spent.trials))
+        keep(fit, run / FIT)
+    whole = fit.whole_seconds if fit.ends is None else ledger.seconds + (fit.ends - now).total_seconds()
+    return Affordable(recipe=fit.cut(recipe), ledger=ledger, end=whole - PAGE_SECONDS)
+
+
+def _fit(
+    preparation: Preparation, probe: Probe, budget: BudgetOptions, spent: float, now: datetime, *, begun: bool
+) -> Fit:
+    recipe, whole = preparation.recipe, budget.whole_seconds(spent, now)
 
     def predicted(smaller: Recipe) -> float:
         return predicted_seconds(smaller, preparation, probe)
 
     left = fitted(recipe, whole, predicted)
-    if left is None and not spending.spent.trials:
+    if left is None and not begun:
         raise BudgetError(_too_little(recipe, whole, predicted(smallest(recipe))))
     left = left or smallest(recipe)
-    fit = Fit(
-        budget=recipe.budget,
+    return Fit(
+        budget=budget,
         configurations=left.search.configurations if left.search else None,
         seeds=left.seeds,
         whole_seconds=whole,
         asked_seconds=predicted(recipe),
         cuts=cuts(recipe, left),
-        ends=recipe.budget.deadline(now) if recipe.budget.until else None,
+        ends=budget.deadline(now) if budget.until else None,
     )
-    keep(fit, run / FIT)
-    return left, _end(fit, ledger, now)
 
 
 def predicted_seconds(recipe: Recipe, preparation: Preparation, probe: Probe) -> float:
     """Of the whole run, its probe included."""
     return probe.probe_seconds + bill_of(recipe, preparation.text.summary, probe).seconds
-
-
-def _end(fit: Fit, ledger: Ledger, now: datetime) -> float:
-    """The ledger's seconds at which to stop, with time left for the page."""
-    whole = fit.whole_seconds if fit.ends is None else ledger.seconds + (fit.ends - now).total_seconds()
-    return whole - PAGE_SECONDS
 
 
 def _too_little(recipe: Recipe, whole: float, needed: float) -> str:

@@ -18,7 +18,7 @@ def run_missing(
     watch: Watch,
     *,
     retry: bool = False,
-    is_over: Callable[[], bool] = lambda: False,
+    has_room: Callable[[Trial], bool] = lambda _: True,
 ) -> None:
     """Make the records that are missing, and nothing else; which they are is planned anew after each.
 
@@ -28,15 +28,15 @@ def run_missing(
         directory: held by the caller.
         watch: told of every trial's begin, moments and end.
         retry: whether a record of a failed trial counts as missing.
-        is_over: whether the budget is; asked before each trial.
+        has_room: whether the budget has room for a trial; asked before each, and the first without is the end.
     """
     known = {r.trial.id: r for r in directory.records() if not (retry and r.status == "failed")}
     setting = preparation.setting
     watch.begin(outlook(recipe, setting, known))
     while missing := [trial for trial in plan(recipe, setting, known) if trial.id not in known]:
-        if is_over():
-            break
         trial = missing[0]
+        if not has_room(trial):
+            break
         directory.forget(trial)
         record = run_trial(trial, preparation, _places(trial, directory), watch.trial(trial))
         directory.write_record(record)

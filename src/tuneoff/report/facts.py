@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tuneoff.budget import BudgetOptions
 from tuneoff.comparison import COSTS, Comparison
 from tuneoff.recipe import Recipe
 from tuneoff.report.words import (
@@ -17,6 +18,7 @@ from tuneoff.report.words import (
     seconds_in_words,
     share_in_words,
 )
+from tuneoff.runs.spending import Spending
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,8 @@ def setting_facts(comparison: Comparison) -> Iterator[Fact]:
         value=listed([str(seed) for seed in run.recipe.seeds]),
         detail="fresh: none of them took part in the search" if run.recipe.search else "",
     )
+    if run.recipe.budget:
+        yield _budget_fact(run.recipe.budget, comparison.spending)
     margins = run.recipe.verdict
     yield Fact(
         title="What counts as a difference",
@@ -125,6 +129,16 @@ def _search_facts(recipe: Recipe) -> Iterator[Fact]:
         value=f"{counted(options.configurations, 'configuration')}, {options.sampler}",
         detail=f"{rungs if len(shares) > 1 else 'each trained in full'}; compared by validation {options.metric}, "
         f"seed {options.seed}; {'a range whose edge is best is widened' if options.widen else 'no range is widened'}",
+    )
+
+
+def _budget_fact(budget: BudgetOptions, spending: Spending | None) -> Fact:
+    fit = spending.fit if spending else None
+    price = f" at {budget.price_per_hour:g} an hour" if budget.price_per_hour else ""
+    return Fact(
+        title="Budget",
+        value=budget.time or (f"until {budget.until}" if budget.until else f"{budget.money:g}{price}"),
+        detail=f"cut to {listed(fit.cuts)}" if fit and fit.cuts else "nothing was cut for it",
     )
 
 

@@ -141,6 +141,8 @@ def _remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:
             f"{level_in_words(comparison.run.recipe.verdict.confidence)} over examples"
             f"{' and seeds' if seeds > 1 else ''}; ROUGE is F1 × 100."
         )
+    if comparison.partial:
+        yield "Partial: not every trial of the recipe has been run."
     if any(cell.tied for column in board.only(BRIEF) for cell in column.cells):
         yield f"{TIED} cannot be told apart from the best of its column."
 

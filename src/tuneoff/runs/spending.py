@@ -67,7 +67,7 @@ class Ledger:
     """Counts what this process spends on a run, on top of what others did before. Its clock runs from the start."""
 
     def __init__(self, run: Path) -> None:
-        self._file = run / SPENT
+        self.run, self._file = run, run / SPENT
         before = _read(Spent, self._file) or Spent()
         self._before, self._start = before.seconds, time.perf_counter()
         self._trials = {id: dict(parts) for id, parts in before.trials.items()}
@@ -78,10 +78,6 @@ class Ledger:
     def seconds(self) -> float:
         """Spent so far, by all processes."""
         return self._before + time.perf_counter() - self._start
-
-    def is_past(self, end: float | None) -> bool:
-        """Whether as many seconds are spent; never where there is no end."""
-        return end is not None and self.seconds >= end
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
