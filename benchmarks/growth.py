@@ -23,26 +23,10 @@ import tuneoff
 from tuneoff.progress import Silence
 from tuneoff.trial import Record
 
-WORDS = [
-    "the",
-    "river",
-    "bridge",
-    "harbour",
-    "storm",
-    "ship",
-    "plan",
-    "mayor",
-    "field",
-    "rain",
-    "night",
-    "team",
-    "match",
-    "coach",
-    "small",
-    "model",
-    "learns",
-    "task",
-]
+WORDS = (
+    "the river bridge harbour storm ship plan mayor field rain night team",
+    "match coach small model learns task",
+)
 EXAMPLES, LENGTHS, TRIALS = (8, 16, 32, 64), (64, 128, 256, 512), (1, 2, 4)
 METHODS = ("base", "last-layer", "last-blocks", "layer-norm", "lora", "prefix", "soft-prompt", "full")
 
@@ -115,7 +99,7 @@ def _lines(count: int, tokens: int) -> Iterator[str]:
     """Rows longer than `tokens`, so that all are cut to it."""
     draw = random.Random(0)
     for _ in range(count):
-        words = draw.choices(WORDS, k=2 * tokens)
+        words = draw.choices(" ".join(WORDS).split(), k=2 * tokens)
         yield json.dumps({"source": " ".join(words), "target": " ".join(words[: tokens // 5])}) + "\n"
 
 
