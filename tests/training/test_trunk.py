@@ -117,11 +117,23 @@ def test_another_key_is_another_trunk(go: Go, empty_cache: Path) -> None:
     assert len(list(empty_cache.glob("*.safetensors"))) == 4
 
 
-def test_a_file_that_is_cut_is_made_again(go: Go, empty_cache: Path) -> None:
+def cut(content: bytes) -> bytes:
+    return content[:-100]
+
+
+def with_a_bit_turned(content: bytes) -> bytes:
+    return content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]
+
+
+@pytest.mark.parametrize("damage", [cut, with_a_bit_turned])
+def test_a_damaged_file_is_made_again_and_said(
+    damage: Callable[[bytes], bytes], go: Go, empty_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     first = go(cache=TrunkCache("tiny"))
     for file in empty_cache.glob("*.safetensors"):
-        file.write_bytes(file.read_bytes()[:-100])
+        file.write_bytes(damage(file.read_bytes()))
     assert losses(go(cache=TrunkCache("tiny"))) == losses(first)
+    assert caplog.text.count("is damaged: it is removed") == 2
 
 
 def test_what_does_not_fit_is_not_kept(go: Go, empty_cache: Path) -> None:

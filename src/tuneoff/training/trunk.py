@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -127,23 +128,39 @@ def _write(outputs: TrunkOutputs, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     tensors = {"hidden": outputs.hidden_ND, "ends": torch.tensor(outputs.ends)}
-    save_file(tensors, unfinished, {"seconds": repr(outputs.seconds)})
-    unfinished.replace(path)
+    try:
+        save_file(tensors, unfinished, {"seconds": repr(outputs.seconds), "sha256": _digest(outputs)})
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> TrunkOutputs | None:
-    """What was written, mapped and not read; None where there is nothing, or nothing whole."""
+    """What was written, mapped; None where there is nothing. A damaged file is removed, with a message."""
     from safetensors import SafetensorError, safe_open
 
+    if not path.exists():
+        return None
     try:
         with safe_open(path, "pt") as file:
             found = TrunkOutputs(
                 file.get_tensor("hidden"), file.get_tensor("ends").tolist(), float(file.metadata()["seconds"])
             )
-        path.touch()
+            whole = file.metadata()["sha256"] == _digest(found)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        logging.getLogger(__name__).warning("%s is damaged: it is removed, and its content computed again.", path)
+        path.unlink(missing_ok=True)
         return None
+    path.touch()
     return found
+
+
+def _digest(outputs: TrunkOutputs) -> str:
+    digest = hashlib.sha256(memoryview(outputs.hidden_ND.contiguous().view(torch.uint8).numpy()))
+    digest.update(repr(list(outputs.ends)).encode())
+    return digest.hexdigest()
 
 
 def _make_room(folder: Path, limit: int, but: Path) -> None:
