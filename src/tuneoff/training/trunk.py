@@ -158,7 +158,7 @@ def _read(path: Path) -> TrunkOutputs | None:
 
 
 def _digest(outputs: TrunkOutputs) -> str:
-    digest = hashlib.sha256(memoryview(outputs.hidden_ND.contiguous().view(torch.uint8).numpy()))
+    digest = hashlib.sha256(outputs.hidden_ND.contiguous().view(torch.uint8).numpy().data)
     digest.update(repr(list(outputs.ends)).encode())
     return digest.hexdigest()
 
