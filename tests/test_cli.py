@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ import yaml
 from tests.conftest import SENTENCES
 from tuneoff.cli import main
 from tuneoff.runs import RunDirectory
+from tuneoff.stopping import Stopped
 
 
 @pytest.fixture
@@ -159,7 +161,15 @@ def test_a_shipped_recipe_is_listed_and_copied(tmp_path: Path, capsys: pytest.Ca
     assert yaml.safe_load((tmp_path / "mine.yaml").read_text())["name"] == "demo"
 
 
-def test_an_interrupted_comparison_says_how_to_go_on_and_does(recipe_file: str, run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("reason", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_each_way_of_stopping_has_a_code_of_its_own(
+    reason: str, code: int, recipe_file: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneoff.engines.here.run_trial", Mock(side_effect=Stopped(reason)))
+    assert main(["compare", recipe_file, "--run", str(run)]) == code
+
+
+def test_a_stopped_comparison_says_how_to_go_on(recipe_file: str, run: Path) -> None:
     command = [sys.executable, "-c", "import sys; from tuneoff.cli import main; sys.exit(main())",
                "compare", recipe_file, "training.epochs=400", "--run", str(run)]  # fmt: skip
     with subprocess.Popen(
@@ -169,9 +179,9 @@ def test_an_interrupted_comparison_says_how_to_go_on_and_does(recipe_file: str, 
         for line in going.stderr:
             if "lora, seed 0: epoch" in line:
                 break
-        going.send_signal(signal.SIGINT)
+        going.send_signal(signal.SIGTERM)
         said = going.stderr.read()
-        assert going.wait(timeout=60) == 130
+        assert going.wait(timeout=60) == 143
     assert f"to go on: tuneoff compare {recipe_file} training.epochs=400 --run {run}" in said
     assert [r.trial.label for r in RunDirectory(run).read().records] == ["base"]
     assert not list(run.rglob(".*.json*"))

@@ -13,6 +13,8 @@ from tuneoff.recipe import Recipe
 ROOT = Path(__file__).parent.parent
 COMMANDS = ROOT / "docs" / "commands.md"
 NAMES = ("compare", "demo", "plan", "show", "report", "calibrate", "methods", "recipes")
+CODES = """Exit codes: 0; 1 where trials failed; 2 for bad input; 3 for a budget that is over; 130 after Ctrl-C and 143
+after SIGTERM, which stop a comparison after the step that it is in: the same command goes on (docs/survival.md)."""
 
 
 def commands() -> str:
@@ -22,9 +24,8 @@ def commands() -> str:
     blocks = [
         f"## tuneoff {name}\n\n```text\n{text.strip()}\n```\n" for name, text in zip(("", *NAMES), helps, strict=True)
     ]
-    return "# Commands\n\nWhat `--help` prints, one command after the other.\n\n" + "\n".join(blocks).replace(
-        "## tuneoff \n", "## tuneoff\n"
-    )
+    intro = f"# Commands\n\nWhat `--help` prints, one command after the other.\n\n{CODES}\n\n"
+    return intro + "\n".join(blocks).replace("## tuneoff \n", "## tuneoff\n")
 
 
 def test_the_commands_document_is_what_help_prints() -> None:

@@ -20,7 +20,7 @@ app = typer.Typer(
     epilog="Start with: tuneoff demo",
 )
 
-FAILED, BAD_INPUT, BUDGET_OVER, INTERRUPTED = 1, 2, 3, 130
+FAILED, BAD_INPUT, BUDGET_OVER, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe's file, or a shipped recipe's name.", metavar="RECIPE")]
 Overrides = Annotated[
@@ -53,11 +53,11 @@ def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption 
         else:
             comparisons = [verbs.compare(whole, run=directory, retry=retry)]
             print_outcome(comparisons[0], directory / "report")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         options = [*(["--run", str(run)] if run else []), *(["--retry"] if retry else [])]
         again = shlex.join(["tuneoff", "compare", recipe, *(overrides or ()), *options])
         print(f"\nStopped. What was finished is kept in {directory}; to go on: {again}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(TERMINATED if str(stopped) == "SIGTERM" else INTERRUPTED) from None
     if any(record.status == "failed" for comparison in comparisons for record in comparison.run.records):
         print("Some trials failed; their reasons are on the page. To try them again: --retry", file=sys.stderr)
         raise typer.Exit(FAILED)
@@ -193,8 +193,11 @@ def recipes(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0, 1 for failed trials, 2 for bad input, 3 for a budget that is over,
-    130 when interrupted."""
+    """Run a command and return its exit code.
+
+    0, or 1 for failed trials, 2 for bad input, 3 for a budget that is over; 130 when Ctrl-C stopped it and 143 when
+    SIGTERM did: the same command goes on from there.
+    """
     try:
         app(arguments)
     except TuneoffError as error:

@@ -23,6 +23,7 @@ from tuneoff.progress import Watch
 from tuneoff.recipe import Recipe, load_recipe, overridden
 from tuneoff.runs import RunDirectory, write_whole
 from tuneoff.runs.spending import Counted, Ledger, read_spending
+from tuneoff.stopping import Stop, stopped_by_signals
 from tuneoff.study import Study, study_of
 from tuneoff.variants import variants
 
@@ -109,7 +110,12 @@ def _compare(recipe: Recipe, directory: RunDirectory, watch: Watch, *, retry: bo
         directory.begin(recipe, environment(), preparation.text.summary)
         with ledger.kept():
             afforded, counted = affordable(preparation, ledger, watch), Counted(watch, ledger)
-            run_missing(afforded.recipe, preparation, directory, counted, retry=retry, has_room=afforded.has_room)
+            stop = Stop()
+            with stopped_by_signals(stop):
+                run_missing(
+                    afforded.recipe, preparation, directory, counted,
+                    retry=retry, has_room=afforded.has_room, stop=stop,
+                )  # fmt: skip
             ledger.write()  # for the report to read
             _require_something(directory, recipe)
             return report(directory.path)

@@ -8,6 +8,7 @@ from tuneoff.preparation import Preparation
 from tuneoff.progress import Watch
 from tuneoff.recipe import Recipe
 from tuneoff.runs import RunDirectory
+from tuneoff.stopping import Stop
 from tuneoff.trial import Trial
 
 
@@ -19,6 +20,7 @@ def run_missing(
     *,
     retry: bool = False,
     has_room: Callable[[Trial], bool] = lambda _: True,
+    stop: Stop | None = None,
 ) -> None:
     """Make the records that are missing, and nothing else; which they are is planned anew after each.
 
@@ -29,7 +31,12 @@ def run_missing(
         watch: told of every trial's begin, moments and end.
         retry: whether a record of a failed trial counts as missing.
         has_room: whether the budget has room for a trial; asked before each, and the first without is the end.
+        stop: looked at after every step and batch.
+
+    Raises:
+        Stopped: `stop` was asked for. What was recorded stays, and the same call goes on from there.
     """
+    stop = stop or Stop()
     known = {r.trial.id: r for r in directory.records() if not (retry and r.status == "failed")}
     setting = preparation.setting
     watch.begin(outlook(recipe, setting, known))
@@ -38,11 +45,12 @@ def run_missing(
         if not has_room(trial):
             break
         directory.forget(trial)
-        record = run_trial(trial, preparation, _places(trial, directory), watch.trial(trial))
+        record = run_trial(trial, preparation, _places(trial, directory), watch.trial(trial), stop)
         directory.write_record(record)
         known[trial.id] = record.model_copy(update={"predictions": ()})  # on the disk, and of no use to a plan
         directory.keep_checkpoints(resumable(recipe, setting, known))
         watch.end(record, outlook(recipe, setting, known))
+        stop.heed()
 
 
 def _places(trial: Trial, directory: RunDirectory) -> Places:

@@ -23,6 +23,7 @@ from tuneoff.models.parameters import parameter_counts
 from tuneoff.models.precision import dtype_of
 from tuneoff.preparation import Preparation
 from tuneoff.progress import Progress, Tell
+from tuneoff.stopping import Stop
 from tuneoff.training.checkpoint import read_checkpoint
 from tuneoff.training.loop import Job, Training, train
 from tuneoff.training.trunk import TrunkCache
@@ -42,14 +43,19 @@ class Places:
     checkpoint_before: Path | None  # None: on the first rung
 
 
-def run_trial(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> Record:
+def run_trial(trial: Trial, preparation: Preparation, places: Places, tell: Tell, stop: Stop) -> Record:
     """Train, and score: in a search on the validation split; to confirm, keep what was trained and open the test split.
 
     Whatever goes wrong becomes a record with its reason, so that the comparison can go on; only an interruption
-    passes through.
+    passes through. Every moment that is told is one at which it may be stopped.
     """
+
+    def tell_and_heed(progress: Progress) -> None:
+        tell(progress)
+        stop.heed()
+
     try:
-        return _run(trial, preparation, places, tell)
+        return _run(trial, preparation, places, tell_and_heed)
     except Exception as error:
         return Record(trial=trial, status="failed", reason=f"{type(error).__name__}: {error}")
     finally:
