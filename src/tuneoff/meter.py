@@ -8,7 +8,7 @@ import ctypes
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -46,6 +46,14 @@ class Meter:
     def seconds(self, name: str) -> float:
         """What the phase took, in all; zero if it never began."""
         return self._seconds.get(name, 0.0)
+
+    def peaks(self) -> dict[str, Memory]:
+        """The most that was held in each phase that began."""
+        return dict(self._memory)
+
+    def recall(self, peaks: Mapping[str, Memory]) -> None:
+        """Count what an earlier process held of the same work."""
+        self._memory |= {name: higher(self.memory(name), there) or there for name, there in peaks.items()}
 
     def memory(self, name: str) -> Memory | None:
         """The most that was held in the phase; None if it never began."""

@@ -1,6 +1,8 @@
-"""A training that stops at a rung and goes on is the training that never stopped, to the last bit."""
+"""A training that stops anywhere and goes on is the training that never stopped, to the last bit."""
 
+import resource
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,12 @@ import torch
 
 from tuneoff.data import TextData, load_text
 from tuneoff.data.options import FileText
-from tuneoff.errors import RunError
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.progress import tell_nobody
-from tuneoff.training.checkpoint import read_checkpoint
+from tuneoff.progress import Progress, Tell, tell_nobody
+from tuneoff.stopping import Stopped
+from tuneoff.training import checkpoint
+from tuneoff.training.checkpoint import Keeper, read_checkpoint
 from tuneoff.training.loop import Job, Training, train
 from tuneoff.training.options import TrainingOptions
 from tuneoff.workbench import set_up
@@ -21,6 +24,7 @@ from tuneoff.workbench import set_up
 TRAINED = {
     **{name: method.read({}) for name, method in METHODS.items() if method.depends_on_seed and name != "peft"},
     "lora-dropout": METHODS["lora"].read({"dropout": 0.5}),
+    "adalora": METHODS["peft"].read({"peft_type": "ADALORA"}),
 }
 Train = Callable[..., tuple[LanguageModel, Training]]
 
@@ -31,7 +35,7 @@ def train_on(text_file: Path, load_tiny: Callable[[str], LanguageModel]) -> Trai
     options = {"source": "jsonl", "files": str(text_file), "sizes": sizes, "max_tokens": 64, "max_target_tokens": 24}
     text: TextData = load_text(FileText.read(options), load_tiny("qwen2").tokenizer)
 
-    def go(method: Method, rungs: tuple[float, ...], **where: Any) -> Any:
+    def go(method: Method, rungs: tuple[float, ...], tell: Tell = tell_nobody, **where: Any) -> Any:
         torch.manual_seed(0)
         model = method.apply(load_tiny("gpt_neo")).hold_for_training(torch.float32)
         job = Job(
@@ -44,7 +48,7 @@ def train_on(text_file: Path, load_tiny: Callable[[str], LanguageModel]) -> Trai
             seed=0,
             rungs=rungs,
         )
-        bench = set_up(torch.device("cpu"), "float32", tell_nobody)
+        bench = set_up(torch.device("cpu"), "float32", tell)
         return model, train(model, job, bench, rates=method.rates(model), **where)
 
     return go
@@ -54,18 +58,52 @@ def without_clocks(training: Training) -> list[dict[str, Any]]:
     return [row.model_dump(exclude={"train_seconds", "evaluation_seconds"}) for row in training.curve]
 
 
+def stopping_in(phase: str, occurrence: int) -> Tell:
+    """Someone who has it stopped at the nth moment of a phase."""
+    left = [occurrence]
+
+    def tell(progress: Progress) -> None:
+        left[0] -= progress.phase == phase
+        if not left[0]:
+            raise Stopped("asked")
+
+    return tell
+
+
 @pytest.mark.parametrize("method", TRAINED.values(), ids=TRAINED)
 def test_a_resumed_training_equals_an_uninterrupted_one_to_the_last_bit(
     method: Method, train_on: Train, tmp_path: Path
 ) -> None:
-    whole, undisturbed = train_on(method, (0.3, 1.0))
-    train_on(method, (0.3,), keep_in=tmp_path / "checkpoint")
-    torch.randn(7)  # whatever else drew a number in between
-    resumed, training = train_on(method, (0.3, 1.0), go_on_from=read_checkpoint(tmp_path / "checkpoint"))
+    """It ends at a rung, and is then stopped within an epoch, and in the validation behind it."""
+    path = tmp_path / "checkpoint.safetensors"
+    whole, undisturbed = train_on(method, (0.4, 1.0))
+    train_on(method, (0.4,), keeper=Keeper(path, always_last=True))
+    for phase, occurrence in (("training", 1), ("validation", 1)):
+        torch.randn(7)  # whatever else drew a number in between
+        with pytest.raises(Stopped):
+            train_on(
+                method, (0.4, 1.0), stopping_in(phase, occurrence),
+                go_on_from=read_checkpoint(path), keeper=Keeper(path, every=0),
+            )  # fmt: skip
+    resumed, training = train_on(method, (0.4, 1.0), go_on_from=read_checkpoint(path))
     assert without_clocks(training) == without_clocks(undisturbed)
     assert training.best_epoch == undisturbed.best_epoch
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_seconds_and_memory_of_before_and_after_an_interruption_add_up(train_on: Train, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Stopped):
+        train_on(TRAINED["lora"], (1.0,), stopping_in("training", 3), keeper=Keeper(path))
+    there = read_checkpoint(path)
+    assert there is not None
+    assert there.sums["train_seconds"] > 0
+    assert there.memory["training"].peak_bytes
+    doubled = replace(there, sums=there.sums | {"train_seconds": 1000.0})
+    _, training = train_on(TRAINED["lora"], (1.0,), go_on_from=doubled)
+    assert 1000 < training.curve[1].train_seconds < 1100
+    assert training.curve[2].train_seconds < 100
 
 
 def test_a_rung_ends_within_an_epoch_and_is_validated_there(train_on: Train) -> None:
@@ -83,15 +121,68 @@ def test_the_rate_follows_the_schedule_of_the_full_training_from_the_start(train
 
 
 def test_a_rung_that_patience_ended_stays_ended(train_on: Train, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
     hot = METHODS["full"].read({"learning_rate": 0.3})
-    _, stopped = train_on(hot, (1.0,), keep_in=tmp_path / "checkpoint")
-    _, again = train_on(hot, (1.0,), go_on_from=read_checkpoint(tmp_path / "checkpoint"))
+    _, stopped = train_on(hot, (1.0,), keeper=Keeper(path, always_last=True))
+    _, again = train_on(hot, (1.0,), go_on_from=read_checkpoint(path))
     assert without_clocks(again) == without_clocks(stopped)
 
 
-def test_no_checkpoint_is_no_error_and_a_damaged_one_is_named(train_on: Train, tmp_path: Path) -> None:
-    assert read_checkpoint(tmp_path / "checkpoint") is None
-    train_on(TRAINED["lora"], (0.5,), keep_in=tmp_path / "checkpoint")
-    (tmp_path / "checkpoint" / "tensors.safetensors").write_bytes(b"cut")
-    with pytest.raises(RunError, match=r"checkpoint.*cannot be read.*Remove it"):
-        read_checkpoint(tmp_path / "checkpoint")
+@pytest.fixture
+def written(train_on: Train, tmp_path: Path) -> Path:
+    path = tmp_path / "checkpoint.safetensors"
+    train_on(TRAINED["lora"], (0.5,), keeper=Keeper(path, always_last=True))
+    return path
+
+
+def test_no_checkpoint_is_no_error(tmp_path: Path) -> None:
+    assert read_checkpoint(tmp_path / "checkpoint.safetensors") is None
+
+
+@pytest.mark.parametrize("where", [0, 0.1, 0.5, 0.999])
+def test_a_checkpoint_with_one_other_bit_is_set_aside_with_a_message(
+    where: float, written: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = bytearray(written.read_bytes())
+    content[int(where * len(content))] ^= 1
+    written.write_bytes(content)
+    assert read_checkpoint(written) is None
+    assert "is damaged" in caplog.text
+    assert (written.with_name("checkpoint.bad").read_bytes(), written.exists()) == (content, False)
+
+
+def test_a_checkpoint_that_was_cut_is_set_aside(written: Path) -> None:
+    written.write_bytes(written.read_bytes()[:-100])
+    assert read_checkpoint(written) is None
+
+
+def test_the_last_good_checkpoint_stays_until_the_next_is_whole(written: Path) -> None:
+    """As on a full disk: the system lets no file grow beyond a size."""
+    there = read_checkpoint(written)
+    assert there is not None
+    larger = replace(there, tensors=there.tensors | {"more/0": torch.zeros(100_000)})
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, most))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            larger.write(written)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    assert read_checkpoint(written) is not None
+    assert [file.name for file in written.parent.iterdir() if "checkpoint" in file.name] == [written.name]
+
+
+def test_checkpoints_are_written_as_often_as_is_due_and_never_more_than_they_cost(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, now = read_checkpoint(written), [0.0]
+    assert there is not None
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpoint.Checkpoint, "write", lambda *_: now.__setitem__(0, now[0] + 10))
+    keeper, due = Keeper(written, every=60), []
+    for now[0] in (59, 60):
+        due.append(keeper.is_due())
+    keeper.write(there)  # takes 10 s
+    for now[0] in (200, 269, 270):
+        due.append(keeper.is_due())
+    assert due == [False, True, False, False, True]

@@ -44,11 +44,12 @@ def run_missing(
         trial = missing[0]
         if not has_room(trial):
             break
-        directory.forget(trial)
+        directory.clear(trial)
         record = run_trial(trial, preparation, _places(trial, directory), watch.trial(trial), stop)
         directory.write_record(record)
         known[trial.id] = record.model_copy(update={"predictions": ()})  # on the disk, and of no use to a plan
-        directory.keep_checkpoints(resumable(recipe, setting, known))
+        over = {id for id, record in known.items() if record.status != "failed"}
+        directory.drop_checkpoints(over - resumable(recipe, setting, known))
         watch.end(record, outlook(recipe, setting, known))
         stop.heed()
 

@@ -24,7 +24,7 @@ from tuneoff.models.precision import dtype_of
 from tuneoff.preparation import Preparation
 from tuneoff.progress import Progress, Tell
 from tuneoff.stopping import Stop
-from tuneoff.training.checkpoint import read_checkpoint
+from tuneoff.training.checkpoint import Keeper, read_checkpoint
 from tuneoff.training.loop import Job, Training, train
 from tuneoff.training.trunk import TrunkCache
 from tuneoff.trial import Costs, Epoch, Inference, Prediction, Record, Setting, Trial
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where a trial finds what an earlier rung left, and leaves what it trained."""
+    """Where a trial finds what it or an earlier rung left, and leaves what it trained."""
 
     adapter: Path
     checkpoint: Path
@@ -84,8 +84,8 @@ def _run(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> 
         _job(trial, method, preparation),
         bench,
         rates=method.rates(tuned),
-        go_on_from=read_checkpoint(places.checkpoint_before) if places.checkpoint_before else None,
-        keep_in=places.checkpoint if trial.stage == "search" and trial.rungs[-1] < 1 else None,
+        go_on_from=read_checkpoint(places.checkpoint) or read_checkpoint(places.checkpoint_before),
+        keeper=Keeper(places.checkpoint, always_last=trial.rungs[-1] < 1),
         cache=TrunkCache(_key_of(setting)),
     )
 

@@ -52,14 +52,14 @@ class RunDirectory:
         return self.trial(trial) / "adapter"
 
     def checkpoint(self, trial: Trial) -> Path:
-        """Where a trial of a search leaves what a higher rung goes on from."""
-        return self.trial(trial) / "checkpoint"
+        """Where a trial leaves what it goes on from when it was cut short, and in a search what a higher rung does."""
+        return self.trial(trial) / "checkpoint.safetensors"
 
-    def keep_checkpoints(self, ids: Collection[str]) -> None:
-        """Remove the checkpoints of all trials but these: one holds a model and twice that for its optimizer."""
-        for folder in self.path.glob("trials/*/checkpoint*"):
-            if folder.parent.name not in ids:
-                shutil.rmtree(folder, ignore_errors=True)
+    def drop_checkpoints(self, ids: Collection[str]) -> None:
+        """Remove the checkpoints of these trials: one holds what is trained and twice that for its optimizer."""
+        for file in self.path.glob("trials/*/checkpoint.*"):
+            if file.parent.name in ids:
+                file.unlink()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -136,8 +136,15 @@ class RunDirectory:
         write_whole(folder / "record.json", _json(record.model_dump(mode="json")))
 
     def forget(self, trial: Trial) -> None:
-        """Remove what an interrupted or failed trial left."""
+        """Remove what a trial left."""
         shutil.rmtree(self.trial(trial), ignore_errors=True)
+
+    def clear(self, trial: Trial) -> None:
+        """Remove what an interrupted or failed trial left, but what it goes on from."""
+        kept = {self.checkpoint(trial)}
+        for entry in self.trial(trial).glob("*"):
+            if entry not in kept:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def read(self) -> Run:
         """What the directory holds; its recipe may want only some of the records.

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -21,7 +20,9 @@ from tuneoff.data.batches import Batch, collate, epoch_batches
 from tuneoff.evaluation.loss import mean_loss, token_losses
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.progress import Progress
-from tuneoff.training.checkpoint import Checkpoint
+from tuneoff.stopping import Stopped
+from tuneoff.training import generators
+from tuneoff.training.checkpoint import Checkpoint, Keeper
 from tuneoff.training.options import TrainingOptions
 from tuneoff.training.trunk import TrunkCache, TrunkOutputs
 from tuneoff.trial import Epoch
@@ -61,7 +62,7 @@ def train(
     *,
     rates: Rates | None = None,
     go_on_from: Checkpoint | None = None,
-    keep_in: Path | None = None,
+    keeper: Keeper | None = None,
     cache: TrunkCache | None = None,
 ) -> Training:
     """Train what requires a gradient in `model`, and leave it with the weights of its best epoch.
@@ -71,9 +72,12 @@ def train(
 
     Args:
         rates: the trained parameters in groups of unlike learning rates; all at the job's own rate unless given.
-        go_on_from: where the same job stood at an earlier rung. It goes on as if it had not stopped there.
-        keep_in: where to leave a checkpoint of the last step, unless the training diverged.
+        go_on_from: where the same job stood, at an earlier rung or anywhere. It goes on as if it had not stopped there.
+        keeper: who writes checkpoints: when one is due, when the training is stopped, and of its end.
         cache: where to keep what the trunk makes of the text, if the head alone is trained.
+
+    Raises:
+        Stopped: by whoever was told of a moment; a checkpoint of that moment is written.
     """
     trunk = cache.outputs(model, job.text.train, job.loss_on, bench) if cache else None
     held_out = cache.outputs(model, job.text.validation, "target", bench) if cache else None
@@ -92,22 +96,28 @@ def train(
     if go_on_from is not None:
         trainer.go_on_from(go_on_from)
         best = _Best.of(go_on_from)
-    trainer.rehearse()
-    for stop in trainer.stops:
-        if _patience_is_over(curve[-1].epoch, best, job.options):
-            break
-        sums, diverged = trainer.train_until(stop)
-        before = bench.meter.seconds("validation")
-        loss = None if diverged else _validate(model, job, bench, held_out)
-        epoch = trainer.epoch
-        if loss is not None and not math.isfinite(loss):
-            diverged, loss = f"the validation loss was {loss} after epoch {epoch:g}", None
-        curve.append(sums.as_epoch(epoch, loss, bench.meter.seconds("validation") - before))
-        if loss is None:
-            break
-        best.see(epoch, loss, trainer.trained)
-    if keep_in is not None and diverged is None:
-        trainer.checkpoint(curve, best).write(keep_in)
+    if trainer.is_unfinished:
+        trainer.rehearse()
+    try:
+        for stop in trainer.stops:
+            if _patience_is_over(curve[-1].epoch, best, job.options):
+                break
+            while (diverged := trainer.train_until(stop, keeper)) is None and trainer.steps < stop:
+                _keep(keeper, trainer.checkpoint(curve, best))
+            before = bench.meter.seconds("validation")
+            loss = None if diverged else _validate(model, job, bench, held_out)
+            epoch = trainer.epoch
+            if loss is not None and not math.isfinite(loss):
+                diverged, loss = f"the validation loss was {loss} after epoch {epoch:g}", None
+            curve.append(trainer.close_sums(loss, bench.meter.seconds("validation") - before))
+            if loss is None:
+                break
+            best.see(epoch, loss, trainer.trained)
+    except Stopped:
+        _keep(keeper, trainer.checkpoint(curve, best))
+        raise
+    if keeper is not None and diverged is None:
+        keeper.write_last(trainer.checkpoint(curve, best))
     best.restore(trainer.trained)
     trainer.release()
     return Training(
@@ -120,6 +130,11 @@ def train(
 
 def _patience_is_over(epoch: float, best: _Best, options: TrainingOptions) -> bool:
     return options.patience is not None and best.epoch > 0 and epoch - best.epoch >= options.patience
+
+
+def _keep(keeper: Keeper | None, checkpoint: Checkpoint) -> None:
+    if keeper is not None:
+        keeper.write(checkpoint)
 
 
 class _Trainer:
@@ -136,6 +151,12 @@ class _Trainer:
         self._model, self._optimizer = bench.accelerator.prepare(model, _adamw(rates, job))
         self._schedule = _schedule(self._optimizer, job.options, self._steps)
         self._done = 0
+        self._sums = _Sums(train_seconds=trunk.seconds if trunk else 0.0)  # computed now or earlier, by whomever
+
+    @property
+    def steps(self) -> int:
+        """How many are done."""
+        return self._done
 
     @property
     def epoch(self) -> float:
@@ -148,7 +169,8 @@ class _Trainer:
         total = self._steps * self._job.options.epochs
         rungs = {math.ceil(share * total) for share in self._job.rungs}
         epochs = set(range(self._steps, total + 1, self._steps))
-        return [stop for stop in sorted(rungs | epochs) if self._done < stop <= max(rungs)]
+        validated = self._done - self._sums.steps
+        return [stop for stop in sorted(rungs | epochs) if validated < stop <= max(rungs)]
 
     @property
     def is_unfinished(self) -> bool:
@@ -168,29 +190,39 @@ class _Trainer:
             self._bench.accelerator.backward(loss)
             self._optimizer.zero_grad()
 
-    def train_until(self, stop: int) -> tuple[_Sums, str | None]:
-        """The steps up to `stop`, all of one epoch; where its loss stopped being finite, in words."""
-        options, sums, seconds = self._job.options, _Sums(), self._bench.meter.seconds("training")
+    def train_until(self, stop: int, keeper: Keeper | None = None) -> str | None:
+        """The steps up to `stop`, all of one epoch, or until a checkpoint is due; where they diverged, in words."""
+        seconds = self._bench.meter.seconds("training")
+        try:
+            with self._bench.meter.phase("training"):
+                return self._train_until(stop, keeper.is_due if keeper else lambda: False)
+        finally:
+            self._sums.train_seconds += self._bench.meter.seconds("training") - seconds
+
+    def _train_until(self, stop: int, is_due: Callable[[], bool]) -> str | None:
+        options, sums = self._job.options, self._sums
+        self._model.train()
         epoch, within = divmod(self._done, self._steps)
-        diverged = None
-        with self._bench.meter.phase("training"):
-            self._model.train()
-            effective = epoch_batches(self._lengths, options.effective_batch_size, self._job.seed, epoch + 1)
-            for rows in effective[within : within + stop - self._done]:
-                batches = [self._batch(part) for part in _parts(rows, options.batch_size)]
-                sums.learning_rate = float(self._schedule.get_last_lr()[0])
-                nats = self._step(batches)
-                sums.add(nats, batches)
-                self._done += 1
-                if not math.isfinite(nats):
-                    diverged = f"the training loss was {nats} in step {within + sums.steps} of epoch {epoch + 1}"
-                    break
-                self._schedule.step()
-                self._bench.tell(sums.progress(epoch + 1, options.epochs, within + sums.steps, self._steps))
-        sums.train_seconds = self._bench.meter.seconds("training") - seconds
-        if self._trunk and self._done == sums.steps:  # the first of all: what computing the trunk took, whoever did it
-            sums.train_seconds += self._trunk.seconds
-        return sums, diverged
+        effective = epoch_batches(self._lengths, options.effective_batch_size, self._job.seed, epoch + 1)
+        for step, rows in enumerate(effective[within : within + stop - self._done], start=within + 1):
+            batches = [self._batch(part) for part in _parts(rows, options.batch_size)]
+            sums.learning_rate = float(self._schedule.get_last_lr()[0])
+            nats = self._step(batches)
+            sums.add(nats, batches)
+            self._done += 1
+            if not math.isfinite(nats):
+                return f"the training loss was {nats} in step {step} of epoch {epoch + 1}"
+            self._schedule.step()
+            self._bench.tell(sums.progress(epoch + 1, options.epochs, step, self._steps))
+            if is_due():
+                break
+        return None
+
+    def close_sums(self, validation_loss: float | None, evaluation_seconds: float) -> Epoch:
+        """The row of the curve that ends here; what follows is summed anew."""
+        row = self._sums.as_epoch(self.epoch, validation_loss, evaluation_seconds)
+        self._sums = _Sums()
+        return row
 
     def checkpoint(self, curve: Sequence[Epoch], best: _Best) -> Checkpoint:
         """All that the next step depends on, and what is known of the steps so far."""
@@ -199,12 +231,12 @@ class _Trainer:
         tensors |= {f"optimizer/{i}/{n}": t for i, kept in state["state"].items() for n, t in kept.items()}
         if best.epoch != self.epoch:  # else they are the trained ones
             tensors |= {f"best/{i}": weight for i, weight in enumerate(best.weights)}
-        tensors["random/cpu"] = torch.get_rng_state()
-        if self._bench.device.type == "cuda":
-            tensors["random/cuda"] = torch.cuda.get_rng_state(self._bench.device)
+        tensors |= {f"random/{which}": drawn for which, drawn in generators.states(self._bench.device).items()}
         return Checkpoint(
             steps=self._done,
             curve=tuple(curve),
+            sums=self._sums.values(),
+            memory=self._bench.meter.peaks(),
             best_epoch=best.epoch,
             best_loss=best.loss if best.epoch else None,
             schedule={k: v for k, v in self._schedule.state_dict().items() if k != "lr_lambdas"},
@@ -215,7 +247,8 @@ class _Trainer:
     @torch.no_grad()
     def go_on_from(self, there: Checkpoint) -> None:
         """Stand where the checkpoint stood, to the last bit."""
-        self._done = there.steps
+        self._done, self._sums = there.steps, _Sums(**there.sums)
+        self._bench.meter.recall(there.memory)
         for i, weight in there.part("trained").items():
             self.trained[int(i)].copy_(weight)
         state: dict[int, dict[str, Tensor]] = {}
@@ -228,9 +261,7 @@ class _Trainer:
         ]
         self._optimizer.load_state_dict({"state": state, "param_groups": groups})
         self._schedule.load_state_dict({**there.schedule, "lr_lambdas": [None] * len(groups)})
-        torch.set_rng_state(there.tensors["random/cpu"])
-        if self._bench.device.type == "cuda":
-            torch.cuda.set_rng_state(there.tensors["random/cuda"], self._bench.device)
+        generators.restore(there.part("random"), self._bench.device)
 
     def release(self) -> None:
         """Give back the gradients and the optimizer's state, and the model as it was before accelerate had it."""
@@ -274,6 +305,14 @@ class _Sums:
     learning_rate: float = 0.0
     train_seconds: float = 0.0
     _start: float = field(default_factory=time.perf_counter)
+    _from_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        self._from_tokens = self.real_tokens  # of before an interruption
+
+    def values(self) -> dict[str, Any]:
+        """What to begin with to go on from here."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if not f.name.startswith("_")}
 
     def add(self, nats: float, batches: Sequence[Batch]) -> None:
         self.steps += 1
@@ -287,7 +326,7 @@ class _Sums:
         return self.nats / self.target_tokens if self.steps and math.isfinite(self.nats) else None
 
     def progress(self, epoch: int, epochs: int, done: int, steps: int) -> Progress:
-        speed = self.real_tokens / (time.perf_counter() - self._start)
+        speed = (self.real_tokens - self._from_tokens) / (time.perf_counter() - self._start)
         return Progress(
             phase="training", done=done, of=steps, epoch=epoch, epochs=epochs, loss=self.loss,
             tokens_per_second=speed,
