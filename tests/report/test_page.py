@@ -2,6 +2,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.report.synthetic import HOSTILE, altered, synthetic_comparison, with_records
 from tests.report.synthetic_search import searched_comparison
-from tuneoff.comparison import Comparison
+from tuneoff.comparison import Comparison, judge
 from tuneoff.diagnoses import diagnose
 from tuneoff.report.facts import setting_facts
 from tuneoff.report.knobs import knobs_in_words
@@ -144,7 +145,7 @@ def test_a_page_without_a_finished_trial_is_a_page(run: Run, tmp_path: Path) -> 
 
 
 def test_a_page_of_the_untouched_model_alone_is_a_page(run: Run, tmp_path: Path) -> None:
-    alone = with_records(run, [r for r in run.records if r.trial.label == "base"])
+    alone = judge(replace(run, records=tuple(r for r in run.records if r.trial.label == "base")))
     assert "not run yet" in written(alone, tmp_path).text
 
 
