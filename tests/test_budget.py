@@ -144,7 +144,7 @@ def test_the_budget_that_is_named_as_enough_is() -> None:
 
 def fit(**changes: Any) -> Fit:
     written = {"budget": {"time": "1h"}, "configurations": 4, "seeds": (1,), "whole_seconds": 3600.0}
-    return Fit.model_validate({**written, "asked_seconds": 9000.0, "cuts": (), **changes})
+    return Fit.model_validate({**written, "predicted_seconds": 3000.0, "asked_seconds": 9000.0, "cuts": (), **changes})
 
 
 def test_a_cut_is_kept_for_the_same_budget_alone() -> None:

@@ -24,6 +24,7 @@ class Fit(Options):
     configurations: int | None  # None: there is no search
     seeds: tuple[int, ...]
     whole_seconds: float  # that the budget allows
+    predicted_seconds: float  # that what is left will take
     asked_seconds: float  # that the recipe was predicted to take uncut
     cuts: tuple[str, ...]  # in words; none where all fits
     ends: datetime | None = None  # of a budget that lasts until a time of day

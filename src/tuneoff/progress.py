@@ -40,6 +40,9 @@ class Watch(Protocol):
     def probing(self, label: str) -> Tell:
         """A method is measured before the comparison begins; its moments go to what is returned."""
 
+    def says(self, text: str) -> None:
+        """There is something to know before the start."""
+
     def begin(self, tallies: Tallies) -> None:
         """The comparison begins, or goes on."""
 
@@ -55,6 +58,9 @@ class Silence:
 
     def probing(self, label: str) -> Tell:
         return tell_nobody
+
+    def says(self, text: str) -> None:
+        """Not here."""
 
     def begin(self, tallies: Tallies) -> None:
         """Says nothing."""

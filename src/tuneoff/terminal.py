@@ -62,6 +62,9 @@ class _Lines:
         _say(f"{label}: probed")
         return tell_nobody
 
+    def says(self, text: str) -> None:
+        _say(text)
+
     def begin(self, tallies: Tallies) -> None:
         _say(_counted(tallies))
 
@@ -98,6 +101,9 @@ class _Screen:
     def probing(self, label: str) -> Tell:
         self._probed = label
         return self._hear
+
+    def says(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False)
 
     def begin(self, tallies: Tallies) -> None:
         self._probed = ""

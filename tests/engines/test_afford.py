@@ -178,6 +178,20 @@ def test_a_budget_too_small_for_anything_is_refused_with_what_would_do(
         afforded(searching, "1h", tmp_path)
 
 
+def test_whoever_follows_is_told_what_was_cut_before_the_start(
+    searching: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    priced(monkeypatch, 400)
+    told: list[str] = []
+    follower = Silence()
+    monkeypatch.setattr(follower, "says", told.append)
+    affordable(prepare(Recipe.read(searching | {"budget": "50m"})), Ledger(tmp_path), follower)
+    assert told == [
+        "Budget: 50.0 min, of which 0.0 min are spent. The plan is predicted to take 40.0 min in all, cut for all "
+        "methods alike to 4 configurations of each search in place of 6."
+    ]
+
+
 def test_a_larger_budget_goes_on_with_a_larger_plan(
     searching: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

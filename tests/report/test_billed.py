@@ -82,7 +82,7 @@ def test_what_was_cut_for_the_budget_is_said_and_stands_in_the_setting(compariso
     cut = ("4 configurations of each search in place of 8", "seed 1 in place of 1, 2")
     fit = Fit.model_validate(
         {"budget": {"time": "1h"}, "configurations": 4, "seeds": (1,), "whole_seconds": 3600.0,
-         "asked_seconds": 7200.0, "cuts": cut}
+         "predicted_seconds": 3000.0, "asked_seconds": 7200.0, "cuts": cut}
     )  # fmt: skip
     assert comparison.spending is not None
     found = judge(comparison.run, replace(comparison.spending, fit=fit))

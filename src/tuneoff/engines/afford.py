@@ -63,6 +63,7 @@ def affordable(preparation: Preparation, ledger: Ledger, watch: Watch) -> Afford
         probe = probed(preparation, run, ledger.seconds, watch)
         fit = _fit(preparation, probe, recipe.budget, ledger.seconds, now, begun=bool(spending.spent.trials))
         keep(fit, run / FIT)
+    watch.says(in_words(fit, ledger.seconds))
     whole = fit.whole_seconds if fit.ends is None else ledger.seconds + (fit.ends - now).total_seconds()
     return Affordable(recipe=fit.cut(recipe), ledger=ledger, end=whole - PAGE_SECONDS)
 
@@ -84,6 +85,7 @@ def _fit(
         configurations=left.search.configurations if left.search else None,
         seeds=left.seeds,
         whole_seconds=whole,
+        predicted_seconds=predicted(left),
         asked_seconds=predicted(recipe),
         cuts=cuts(recipe, left),
         ends=budget.deadline(now) if budget.until else None,
@@ -95,13 +97,26 @@ def predicted_seconds(recipe: Recipe, preparation: Preparation, probe: Probe) ->
     return probe.probe_seconds + bill_of(recipe, preparation.text.summary, probe).seconds
 
 
+def in_words(fit: Fit, spent: float) -> str:
+    """What the budget allows, and what was cut for it, for whoever starts the run."""
+    cut = f", cut for all methods alike to {' and '.join(fit.cuts)}" if fit.cuts else ", nothing of it cut"
+    return (
+        f"Budget: {_minutes(fit.whole_seconds)}, of which {_minutes(spent)} are spent. "
+        f"The plan is predicted to take {_minutes(fit.predicted_seconds)} in all{cut}."
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:,.1f} min"
+
+
 def _too_little(recipe: Recipe, whole: float, needed: float) -> str:
     """What would fit: the smallest plan's seconds, with what is kept in reserve of any budget."""
     least = smallest(recipe)
     searched = f"{least.search.configurations} configurations of each search and " if least.search else ""
     seeds = "one seed" if len(least.seeds) == 1 else f"{len(least.seeds)} seeds"
     return (
-        f"The budget allows {whole / 60:.1f} minutes, and the smallest plan ({searched}{seeds}) is predicted to take "
-        f"{needed / 60:.1f}. Nothing was started. Write budget={enough(needed)}, leave methods out, or lower "
+        f"The budget allows {_minutes(whole)}, and the smallest plan ({searched}{seeds}) is predicted to take "
+        f"{_minutes(needed)}. Nothing was started. Write budget={enough(needed)}, leave methods out, or lower "
         "data.sizes.train, training.epochs or data.max_tokens."
     )

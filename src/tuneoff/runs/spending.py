@@ -129,6 +129,9 @@ class Counted:
     def probing(self, label: str) -> Tell:
         return self._watch.probing(label)
 
+    def says(self, text: str) -> None:
+        self._watch.says(text)
+
     def begin(self, tallies: Tallies) -> None:
         self._watch.begin(tallies)
 
