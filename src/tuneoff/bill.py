@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import Field
+
 from tuneoff.data import DataSummary
 from tuneoff.options import Options
 from tuneoff.plan import stages
@@ -81,6 +83,7 @@ class Probe(Options):
 
     work: Work
     costs: Mapping[str, MethodCosts]
+    refused: Mapping[str, str] = Field(default_factory=dict)  # labels that could not be measured, with the reason
     preparation_seconds: float  # finding the model, reading the text
     inference_seconds: float  # what measuring inference takes, of any method
     probe_seconds: float  # what the probe itself took
@@ -119,7 +122,7 @@ class Bill:
     @property
     def memory_bytes(self) -> int:
         """The most that is ever held."""
-        return max(entry.memory_bytes for entry in self.entries)
+        return max((entry.memory_bytes for entry in self.entries), default=0)
 
     @property
     def disk_bytes(self) -> int:
@@ -146,7 +149,10 @@ def bill_of(recipe: Recipe, data: DataSummary, probe: Probe) -> Bill:
 
 
 def seconds_of(trial: Trial, recipe: Recipe, probe: Probe) -> dict[Part, float]:
-    """One trial's seconds by part; the trunk, which is paid once by whoever comes first, is not in them."""
+    """One trial's seconds by part; the trunk, which is paid once by whoever comes first, is not in them. Nothing for a
+    method that could not be measured."""
+    if trial.label not in probe.costs:
+        return {}
     if trial.stage == "search":
         before = trial.rungs[-2] if len(trial.rungs) > 1 else 0.0
         return {"search": _search_seconds(recipe, probe, trial.label, before, trial.rungs[-1])}
@@ -163,7 +169,7 @@ def seconds_left(recipe: Recipe, data: DataSummary, probe: Probe, done: Sequence
 
 def trunk_seconds(probe: Probe, label: str) -> float:
     """What a method pays once for the trunk's outputs, if it trains the head alone."""
-    rate = probe.costs[label].trunk
+    rate = probe.costs[label].trunk if label in probe.costs else None
     return rate.seconds(probe.work.trunk) if rate else 0.0
 
 
@@ -172,6 +178,8 @@ def _entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[Entry]
     paid: set[str] = set()  # for the trunk
     for stage in stages(recipe, data, trains):
         label = stage.label
+        if label not in probe.costs:
+            continue
         once = 0.0 if label in paid else trunk_seconds(probe, label)
         paid.add(label)
         parts: dict[Part, float] = (
@@ -239,14 +247,15 @@ def _generation_seconds(costs: MethodCosts, prompts: Batches, new_tokens: int) -
 
 def _disk(recipe: Recipe, probe: Probe) -> dict[str, int]:
     """Checkpoints are counted at the search's widest: those of every method that may go on to the second rung."""
-    costs, options, going_on = {label: probe.costs[label] for label in recipe.methods}, recipe.search, 0
+    costs = {label: probe.costs[label] for label in recipe.methods if label in probe.costs}
+    options, going_on = recipe.search, 0
     if options and options.rungs > 1:
         searched = sum(own.checkpoint_bytes for label, own in costs.items() if recipe.space_of(label))
         going_on = math.ceil(options.configurations / options.eta) * searched
-    running = 2 * max(own.checkpoint_bytes for own in costs.values())  # the last one, and the next
+    running = 2 * max((own.checkpoint_bytes for own in costs.values()), default=0)  # the last one, and the next
     return {
         "what was trained": sum(own.adapter_bytes * len(recipe.seeds_of(label)) for label, own in costs.items()),
         "checkpoints": going_on + running,
-        "trunk outputs": max(own.trunk_bytes for own in costs.values()),
+        "trunk outputs": max((own.trunk_bytes for own in costs.values()), default=0),
         "page and figures": PAGE_BYTES,
     }

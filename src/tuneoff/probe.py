@@ -22,18 +22,19 @@ from tuneoff.data.batches import Batch, epoch_batches, evaluation_batches
 from tuneoff.evaluation.generation import predictions
 from tuneoff.evaluation.inference import measure_inference
 from tuneoff.evaluation.loss import losses, token_losses
-from tuneoff.meter import higher
+from tuneoff.meter import higher, synchronize
 from tuneoff.methods import Method
 from tuneoff.models.parameters import parameter_counts
 from tuneoff.models.precision import dtype_of
 from tuneoff.preparation import Preparation
-from tuneoff.progress import Progress, Tell, Watch
+from tuneoff.progress import Progress, Tell, Watch, tell_nobody
 from tuneoff.training import trunk
 from tuneoff.training.loop import Job, train
 from tuneoff.training.options import TrainingOptions
 from tuneoff.workbench import set_up
 
 if TYPE_CHECKING:
+    import torch
     from datasets import Dataset
 
     from tuneoff.models.language_model import LanguageModel
@@ -46,30 +47,26 @@ FLOAT_BYTES = 4
 
 
 def probe(preparation: Preparation, preparation_seconds: float, watch: Watch, known: Probe | None = None) -> Probe:
-    """Measure the methods of a recipe, but for those that are known.
-
-    Raises:
-        Exception: whatever a method raises, out of memory for one: it would in its first trial.
-    """
+    """Measure the methods of a recipe, but for those that are known. One that fails is named with its reason: it would
+    fail in its first trial as well."""
     start = time.perf_counter()
-    there = known.costs if known else {}
-    costs, inference_seconds = {}, known.inference_seconds if known else None
+    costs, refused = (dict(known.costs), dict(known.refused)) if known else ({}, {})
     for label, method in preparation.recipe.methods.items():
-        if label in there:
-            costs[label] = there[label]
+        if label in costs:
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            subject = _Subject(method, preparation, Path(folder), watch.probing(label))
-            costs[label] = subject.costs()
-            if inference_seconds is None:
-                inference_seconds = subject.inference_seconds()
-        del subject
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                costs[label] = _Subject(method, preparation, Path(folder), watch.probing(label)).costs()
+            refused.pop(label, None)
+        except Exception as error:
+            refused[label] = f"{type(error).__name__}: {error}"
         gc.collect()
     return Probe(
         work=work_of(preparation),
         costs=costs,
+        refused=refused,
         preparation_seconds=preparation_seconds,
-        inference_seconds=inference_seconds or 0.0,
+        inference_seconds=known.inference_seconds if known else _inference_seconds(preparation),
         probe_seconds=time.perf_counter() - start + (known.probe_seconds if known else 0.0),
     )
 
@@ -94,6 +91,17 @@ def work_of(preparation: Preparation) -> Work:
     )
 
 
+def _inference_seconds(preparation: Preparation) -> float:
+    """What a trial takes to measure inference: two models by turns, here the untouched one twice."""
+    bench = set_up(preparation.device, preparation.setting.precision, tell_nobody)
+    dtype = dtype_of(preparation.setting.precision)
+    served = preparation.load_base().hold_for_inference(dtype).to(bench.device)
+    start = time.perf_counter()
+    base = preparation.load_base().hold_for_inference(dtype).to(bench.device)
+    measure_inference(served, base, _few_rows(preparation).test, bench)
+    return time.perf_counter() - start
+
+
 class _Subject:
     """One method under the probe."""
 
@@ -101,7 +109,7 @@ class _Subject:
         from accelerate.utils import set_seed
 
         self._method, self._preparation, self._folder = method, preparation, folder
-        self._clock = _Clock(tell)
+        self._clock = _Clock(tell, preparation.device)
         setting = preparation.setting
         self._dtype = dtype_of(setting.precision)
         self._bench = set_up(preparation.device, setting.precision, self._clock)
@@ -142,14 +150,6 @@ class _Subject:
             checkpoint_bytes=ADAM * FLOAT_BYTES * trainable,
             trunk_bytes=trunk_bytes,
         )
-
-    def inference_seconds(self) -> float:
-        """What a trial takes to measure inference, the loading of the untouched model included."""
-        start = time.perf_counter()
-        served = self._method.merged(self._tuned)
-        base = self._preparation.load_base().hold_for_inference(self._dtype).to(self._bench.device)
-        measure_inference(served, base, self._text.test, self._bench)
-        return time.perf_counter() - start
 
     def _meet_shapes(self) -> None:
         """Run small batches of as many lengths as a run will meet.
@@ -237,12 +237,14 @@ class _Clock:
     """Listens to a trial's moments, and notes when each was."""
 
     tell: Tell
+    device: torch.device
 
     def __post_init__(self) -> None:
         self._last = time.perf_counter()
         self._laps: list[tuple[str, int, float]] = []
 
     def __call__(self, progress: Progress) -> None:
+        synchronize(self.device)  # a step's end is still in the queue when it is told of
         now = time.perf_counter()
         self._laps.append((progress.phase, progress.epoch, now - self._last))
         self._last = now

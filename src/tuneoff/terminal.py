@@ -254,7 +254,7 @@ def print_bill(planned: Planned, price_per_hour: float | None = None) -> None:
         money = [money_in_words(seconds, price)] if price is not None else []
         table.add_row(name, trainings, seconds_in_words(seconds), memory, *money)
 
-    for label in planned.parameters:
+    for label in dict.fromkeys(entry.label for entry in bill.entries):
         own = [entry for entry in bill.entries if entry.label == label]
         most = max(entry.memory_bytes for entry in own)
         row(Text(visible(label), style="bold"), "", sum(entry.seconds for entry in own), bytes_in_words(most))
@@ -266,8 +266,9 @@ def print_bill(planned: Planned, price_per_hour: float | None = None) -> None:
     console.print(table)
     disk = ", ".join(f"{bytes_in_words(size)} {what}" for what, size in bill.disk.items() if size)
     console.print(f"Disk: at most {bytes_in_words(bill.disk_bytes)}: {disk}.", markup=False)
-    for line in misfits(bill, room) or ("All of it fits into this machine's memory and disk.",):
-        console.print(line, markup=False)
+    refused = [f"{label} could not be probed: {reason}" for label, reason in planned.refused.items()]
+    for line in (*refused, *misfits(bill, room)) or ("All of it fits into this machine's memory and disk.",):
+        console.print(_printable(line), markup=False)
     console.print("Predicted from a probe on this machine, if nothing diverges or is stopped early.", style="dim")
 
 

@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -232,6 +232,7 @@ class Planned:
     stages: tuple[Stage, ...]
     bill: Bill | None = None  # where it was probed: what it will cost here
     room: Room | None = None  # and what there is for it
+    refused: Mapping[str, str] = field(default_factory=dict)  # methods that could not be probed, with the reason
 
 
 def planned(
@@ -266,7 +267,10 @@ def planned(
         folder = Path(run) if run else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         found = _probed(shared, RunDirectory(folder), preparation_seconds, follower)
     return replace(
-        tree, bill=bill_of(whole, shared.text.summary, found), room=_room(shared, Path(run) if run else RUNS)
+        tree,
+        bill=bill_of(whole, shared.text.summary, found),
+        room=_room(shared, Path(run) if run else RUNS),
+        refused={label: reason for label, reason in found.refused.items() if label in whole.methods},
     )
 
 

@@ -70,6 +70,16 @@ def test_a_probe_opens_neither_validation_nor_test(recipe: dict[str, Any], monke
     assert seen <= {*map(tuple, whole.text.train["tokens"]), *map(tuple, whole.unrelated["tokens"])}
 
 
+def test_a_method_that_cannot_be_probed_is_named_and_the_others_are_priced(
+    recipe_file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneoff.methods.lora.LoRA.save", lambda *_: 1 / 0)
+    assert main(["plan", recipe_file, "methods=[lora, soft-prompt]", "--probe"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "lora could not be probed: ZeroDivisionError: division by zero" in out
+    assert "in all" in out
+
+
 def test_a_plan_with_a_probe_says_what_all_will_cost(
     recipe: dict[str, Any], tmp_path: Path, recipe_file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

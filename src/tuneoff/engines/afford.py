@@ -22,7 +22,7 @@ def probed(preparation: Preparation, run: Path, preparation_seconds: float, watc
     from tuneoff.probe import probe
 
     known = read_spending(run).probe
-    if known and preparation.recipe.methods.keys() <= known.costs.keys():
+    if known and preparation.recipe.methods.keys() <= known.costs.keys() | known.refused.keys():
         return known
     found = probe(preparation, preparation_seconds, watch, known)
     keep(found, run / PROBE)
