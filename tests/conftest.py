@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 import yaml
@@ -17,6 +18,8 @@ import yaml
 from tuneoff.models.language_model import LanguageModel
 
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no bug
+hypothesis.settings.load_profile("no clock")
 
 SENTENCES = [
     "The committee met on Monday and agreed on a plan for the river.",
