@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuneoff.bill import Batches, MethodCosts, Probe, Rate, Work
+from tuneoff.bill import Batches, MethodCosts, Probe, Rate
 from tuneoff.data import TextData, token_counts
-from tuneoff.data.batches import Batch, epoch_batches, evaluation_batches
+from tuneoff.data.batches import Batch, epoch_batches
+from tuneoff.errors import RunError
 from tuneoff.evaluation.generation import predictions
 from tuneoff.evaluation.inference import measure_inference
 from tuneoff.evaluation.loss import losses, token_losses
@@ -30,7 +31,7 @@ from tuneoff.preparation import Preparation
 from tuneoff.progress import Progress, Tell, Watch, tell_nobody
 from tuneoff.training import trunk
 from tuneoff.training.loop import Job, train
-from tuneoff.training.options import TrainingOptions
+from tuneoff.work import evaluated, padded, work_of
 from tuneoff.workbench import set_up
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
 
 EPOCHS = 2
+RATE = 1e-12  # a step costs the same at any, and at none like this does it diverge
 NEW_TOKENS = 12  # generated after each prompt
 SHAPES = 40  # of batches; beyond about so many, oneDNN forgets the oldest
 ADAM = 4  # tensors of each trained one in a checkpoint: itself, its two moments, the best one
@@ -68,26 +70,6 @@ def probe(preparation: Preparation, preparation_seconds: float, watch: Watch, kn
         preparation_seconds=preparation_seconds,
         inference_seconds=known.inference_seconds if known else _inference_seconds(preparation),
         probe_seconds=time.perf_counter() - start + (known.probe_seconds if known else 0.0),
-    )
-
-
-def work_of(preparation: Preparation) -> Work:
-    """Every batch of a trial, as the loops will make them."""
-    recipe, text = preparation.recipe, preparation.text
-    evaluation, generation = recipe.evaluation, recipe.evaluation.generation
-    lengths = {name: token_counts(getattr(text, name)) for name in ("train", "validation", "test")}
-    seen = lengths["train"][: len(lengths["validation"])]
-    unrelated = token_counts(preparation.unrelated) if evaluation.unrelated_passages else []
-    passes = [_evaluated(some, evaluation.batch_size) for some in (lengths["test"], seen, unrelated)]
-    trunk_passes = [_evaluated(lengths[name], trunk.BATCH) for name in ("train", "validation")]
-    return Work(
-        epoch=_trained(lengths["train"], recipe.training),
-        validation=_evaluated(lengths["validation"], evaluation.batch_size),
-        evaluation=_sum(passes),
-        prompts=_evaluated(text.test["prompt_tokens"], generation.batch_size),
-        validation_prompts=_evaluated(text.validation["prompt_tokens"], generation.batch_size),
-        trunk=_sum(trunk_passes),
-        new_tokens=generation.max_new_tokens or recipe.data.max_target_tokens,
     )
 
 
@@ -180,7 +162,7 @@ class _Subject:
         found = cache.outputs(self._tuned, self._text.train, self._preparation.recipe.data.loss_on, self._bench)
         if found is None:
             return None, 0, cache
-        work = _evaluated(token_counts(self._text.train), trunk.BATCH)
+        work = evaluated(token_counts(self._text.train), trunk.BATCH)
         whole = self._preparation.text.summary.splits["train"].examples / len(self._text.train)
         return Rate(token_seconds=found.seconds / work.tokens), int(found.hidden_ND.nbytes * whole), cache
 
@@ -191,14 +173,17 @@ class _Subject:
         job = Job(
             text=self._text,
             options=options,
-            learning_rate=method.learning_rate,
+            learning_rate=RATE,
             weight_decay=method.weight_decay,
             loss_on=recipe.data.loss_on,
             evaluation_batch_size=recipe.evaluation.batch_size,
             seed=0,
         )
-        curve = train(self._tuned, job, self._bench, rates=method.rates(self._tuned), cache=cache).curve
-        batches = _evaluated(token_counts(self._text.validation), recipe.evaluation.batch_size)
+        training = train(self._tuned, job, self._bench, rates=method.rates(self._tuned), cache=cache)
+        if training.diverged:
+            raise RunError(training.diverged)
+        curve = training.curve
+        batches = evaluated(token_counts(self._text.validation), recipe.evaluation.batch_size)
         passes = [row.evaluation_seconds for row in curve][1:] or [row.evaluation_seconds for row in curve]
         validation = Rate(token_seconds=sum(passes) / len(passes) / batches.tokens)
         steps = self._clock.laps("training", EPOCHS)
@@ -206,9 +191,9 @@ class _Subject:
             return 0.0, None, validation
         lengths = token_counts(self._text.train)
         effective = epoch_batches(lengths, options.effective_batch_size, job.seed, EPOCHS)
-        step = fitted([_padded(lengths, rows, options.batch_size) for rows in effective], steps)
+        step = fitted([padded(lengths, rows, options.batch_size) for rows in effective], steps)
         first = epoch_batches(lengths, options.effective_batch_size, job.seed, 1)[0]
-        of_first = step.seconds(Batches(count=1, tokens=_padded(lengths, first, options.batch_size)))
+        of_first = step.seconds(Batches(count=1, tokens=padded(lengths, first, options.batch_size)))
         return max(0.0, self._clock.laps("training", 1)[0] - of_first), step, validation
 
     def _tested(self) -> tuple[Rate, float]:
@@ -218,7 +203,7 @@ class _Subject:
         """
         recipe, rows = self._preparation.recipe, self._text.validation
         losses(self._tuned, rows, self._bench, batch_size=recipe.evaluation.batch_size, phase="evaluation")
-        tokens = _evaluated(token_counts(rows), recipe.evaluation.batch_size).tokens
+        tokens = evaluated(token_counts(rows), recipe.evaluation.batch_size).tokens
         rate = Rate(token_seconds=self._bench.meter.seconds("evaluation") / tokens)
         if recipe.evaluation.unrelated_passages:
             unrelated = _filled(self._preparation.unrelated, range(len(self._preparation.unrelated)), len(rows))
@@ -227,7 +212,7 @@ class _Subject:
         number = min(NEW_TOKENS, options.max_new_tokens or recipe.data.max_target_tokens)
         options = options.model_copy(update={"max_new_tokens": number, "min_new_tokens": number})
         predictions(self._tuned, self._text.test, options, self._bench, max_new_tokens=number)
-        prompts = _evaluated(self._text.test["prompt_tokens"], options.batch_size)
+        prompts = evaluated(self._text.test["prompt_tokens"], options.batch_size)
         reading = rate.seconds(prompts)
         return rate, max(0.0, self._bench.meter.seconds("generation") - reading) / (number * prompts.count)
 
@@ -272,11 +257,12 @@ def _few_rows(preparation: Preparation) -> TextData:
     by_length = sorted(range(len(lengths)), key=lambda row: -lengths[row])
     middle = by_length[len(by_length) // 2 :][: math.ceil(size / 2)]
     by_prompt = sorted(range(len(prompts)), key=lambda row: -prompts[row])
+    evaluated_rows = max(len(preparation.text.validation), len(preparation.text.test))
     generated = min(recipe.evaluation.generation.batch_size, len(preparation.text.test))
     return replace(
         preparation.text,
         train=whole.select(list(dict.fromkeys([*by_length[:size], *middle]))),
-        validation=_filled(whole, by_length, min(recipe.evaluation.batch_size, len(preparation.text.test))),
+        validation=_filled(whole, by_length, min(recipe.evaluation.batch_size, evaluated_rows)),
         test=_filled(whole, by_prompt, generated),
     )
 
@@ -284,25 +270,3 @@ def _few_rows(preparation: Preparation) -> TextData:
 def _filled(split: Dataset, rows: Sequence[int], number: int) -> Dataset:
     """The first of those rows, over again where there are too few."""
     return split.select([rows[i % len(rows)] for i in range(number)])
-
-
-def _trained(lengths: Sequence[int], options: TrainingOptions) -> Batches:
-    """One epoch; another seed would pad a little differently."""
-    effective = epoch_batches(lengths, options.effective_batch_size, 0, 1)
-    padded = [_padded(lengths, rows, options.batch_size) for rows in effective]
-    return Batches(count=len(padded), tokens=sum(padded))
-
-
-def _padded(lengths: Sequence[int], rows: Sequence[int], size: int) -> int:
-    """The tokens of an effective batch, each micro-batch padded to its own longest."""
-    parts = [[lengths[row] for row in rows[start : start + size]] for start in range(0, len(rows), size)]
-    return sum(len(part) * max(part) for part in parts)
-
-
-def _evaluated(lengths: Sequence[int], size: int) -> Batches:
-    batches = evaluation_batches(lengths, size)
-    return Batches(count=len(batches), tokens=sum(len(rows) * lengths[rows[0]] for rows in batches))
-
-
-def _sum(batches: Sequence[Batches]) -> Batches:
-    return Batches(count=sum(b.count for b in batches), tokens=sum(b.tokens for b in batches))
