@@ -55,8 +55,10 @@ def test_nothing_is_said_of_a_method_without_a_trial() -> None:
     assert "Nothing can be said of soft-prompt, which has no trial yet." in verdict(found)
 
 
-def test_the_first_sentence_says_that_it_is_partial() -> None:
-    assert verdict(half(("lora", 1), ("full", 1)))[0].startswith("Partial. ")
+def test_the_first_sentence_says_that_it_is_partial_and_among_whom_it_judges() -> None:
+    three = half(("lora", 1), ("full", 1), ("soft-prompt", 1))
+    assert verdict(three)[0].startswith("Partial: ")
+    assert verdict(half(("lora", 1), ("full", 1)))[0].startswith("Partial, among the methods tried so far: ")
 
 
 def test_what_a_failed_trial_leaves_out_is_not_missing() -> None:

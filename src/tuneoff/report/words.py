@@ -121,7 +121,8 @@ def verdict(comparison: Comparison) -> tuple[str, ...]:
     first, *more = _whole_verdict(comparison)
     if comparison.partial is None:
         return (first, *more, *_cut(comparison))
-    return (f"Partial. {first}", *_partial(comparison, comparison.partial), *more, *_cut(comparison))
+    among = ", among the methods tried so far" if comparison.partial.untried else ""
+    return (f"Partial{among}: {first}", *_partial(comparison, comparison.partial), *more, *_cut(comparison))
 
 
 def _whole_verdict(comparison: Comparison) -> tuple[str, ...]:
@@ -246,7 +247,7 @@ def _leads(comparison: Comparison, found: Verdict) -> Iterator[str]:
     if parts:
         yield (
             f"It leads {', and '.join(parts)}."
-            if found.kind == "winner"
+            if found.kind == "winner" and comparison.partial is None  # else other sentences stand between
             else (f"{_capital(name_of(comparison, best))} leads {', and '.join(parts)}.")
         )
 
