@@ -23,11 +23,12 @@ from tuneoff.progress import Watch
 from tuneoff.recipe import Recipe, load_recipe, overridden
 from tuneoff.runs import RunDirectory, write_whole
 from tuneoff.runs.spending import Counted, Ledger, read_spending
-from tuneoff.stopping import Stop, stopped_by_signals
+from tuneoff.stopping import Stop, Stopped, stopped_by_signals
 from tuneoff.study import Study, study_of
 from tuneoff.variants import variants
 
 if TYPE_CHECKING:
+    from tuneoff.engines.afford import Affordable
     from tuneoff.judging.calibration import Calibration
     from tuneoff.models.parameters import Trained
     from tuneoff.preparation import Preparation
@@ -110,15 +111,26 @@ def _compare(recipe: Recipe, directory: RunDirectory, watch: Watch, *, retry: bo
         directory.begin(recipe, environment(), preparation.text.summary)
         with ledger.kept():
             afforded, counted = affordable(preparation, ledger, watch), Counted(watch, ledger)
-            stop = Stop()
-            with stopped_by_signals(stop):
+            stop = Stop(when=afforded.over)
+            with stopped_by_signals(stop), _budgets_end(afforded):
                 run_missing(
                     afforded.recipe, preparation, directory, counted,
                     retry=retry, has_room=afforded.has_room, stop=stop,
                 )  # fmt: skip
+            ledger.ends()  # whatever was stopped
             ledger.write()  # for the report to read
             _require_something(directory, recipe)
             return report(directory.path)
+
+
+@contextlib.contextmanager
+def _budgets_end(afforded: Affordable) -> Iterator[None]:
+    """Work that the budget stops has come to its end, and is reported."""
+    try:
+        yield
+    except Stopped as stopped:
+        if stopped.reason != afforded.over():
+            raise
 
 
 def _require_something(directory: RunDirectory, recipe: Recipe) -> None:

@@ -14,11 +14,12 @@ from tuneoff.engines.afford import affordable
 from tuneoff.errors import BudgetError
 from tuneoff.preparation import prepare
 from tuneoff.probe import probe
-from tuneoff.progress import Silence
+from tuneoff.progress import Progress, Silence
 from tuneoff.recipe import Recipe
 from tuneoff.report.words import verdict
 from tuneoff.runs import RunDirectory
 from tuneoff.runs.spending import SPENT, Ledger, Spent, read_spending
+from tuneoff.trial import Trial
 
 __all__ = ["quick"]  # a fixture
 
@@ -231,6 +232,32 @@ def test_at_the_end_of_its_budget_a_run_stops_with_a_partial_verdict_and_goes_on
     comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=2h", run=run, watch=diary)
     assert [record.trial.label for record in diary.ended] == ["lora"]
     assert comparison.partial is None
+
+
+def test_a_trial_that_takes_longer_than_predicted_is_stopped_at_the_budgets_end(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then the untouched model has its record, and lora is in its first steps."""
+    run, slow = tmp_path / "run", Slow("lora")
+    monkeypatch.setattr(Ledger, "seconds", property(lambda _: 7200.0 if slow.late else 10.0))
+    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=1h", run=run, watch=slow)
+    assert [record.trial.label for record in slow.ended] == ["base"]
+    assert comparison.partial is not None
+    assert comparison.partial.untried == ("lora",)
+
+
+class Slow(Diary):
+    """It is late as soon as that method trains."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__()
+        self.label, self.late = label, False
+
+    def trial(self, trial: Trial) -> Any:
+        def tell(progress: Progress) -> None:
+            self.late = self.late or (trial.label == self.label and progress.phase == "training")
+
+        return tell
 
 
 def test_a_budget_that_is_over_ends_the_command_with_three(

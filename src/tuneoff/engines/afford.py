@@ -37,13 +37,17 @@ class Affordable:
     ledger: Ledger
     end: float | None = None  # by the ledger's seconds, with time left for the page; None: there is no budget
 
+    def over(self) -> str | None:
+        """That the budget is, as a reason to stop; None while it lasts."""
+        return "the budget is over" if self.end is not None and self.ledger.seconds >= self.end else None
+
     def has_room(self, trial: Trial) -> bool:
-        """Whether a trial is predicted to end in time."""
+        """Whether a trial is predicted to end in time; what an interrupted one has done need not be done again."""
         if self.end is None:
             return True
         probe = read_spending(self.ledger.run).probe
         takes = sum(seconds_of(trial, self.recipe, probe).values()) if probe else 0.0
-        return self.ledger.seconds + takes <= self.end
+        return self.ledger.seconds + max(0.0, takes - self.ledger.seconds_of(trial)) <= self.end
 
 
 def affordable(preparation: Preparation, ledger: Ledger, watch: Watch) -> Affordable:

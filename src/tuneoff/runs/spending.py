@@ -79,6 +79,10 @@ class Ledger:
         """Spent so far, by all processes."""
         return self._before + time.perf_counter() - self._start
 
+    def seconds_of(self, trial: Trial) -> float:
+        """Spent on one trial so far."""
+        return sum(self._trials.get(trial.id, {}).values())
+
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
         """Write it down at the end of the block, however it ends."""
