@@ -35,7 +35,7 @@ Retry = Annotated[bool, typer.Option("--retry", help="Run failed trials again.")
 
 @app.command(
     epilog="Examples: tuneoff compare demo · tuneoff compare mine.yaml training.epochs=3 methods.lora.rank=16 --run r16"
-    " · tuneoff compare rank"
+    " · tuneoff compare rank · tuneoff compare mine.yaml budget=2h30m"
 )
 def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption = None, retry: Retry = False) -> None:
     """Run what is missing of a comparison or a study, and write its report."""

@@ -44,7 +44,9 @@ def compare(
     watch: Watch | None = None,
     retry: bool = False,
 ) -> Comparison:
-    """Run what is missing of a comparison, judge it, and write its report.
+    """Run what is missing of a comparison, judge it, and write its report; with a budget, as much as that allows.
+
+    What a budget left undone is in `Comparison.partial`, and what it cut in `Comparison.spending`.
 
     Args:
         recipe: a recipe, the mapping that one is written as, a file's path, or a shipped one's name.
