@@ -17,12 +17,20 @@ FEWEST = 4  # configurations; below that there is little to choose from
 RESERVED = 0.1  # of a budget, since a prediction is off by about as much
 
 
+class Size(Options):
+    """How large a comparison is."""
+
+    methods: tuple[str, ...]
+    configurations: int | None  # of each search; None: there is no search
+    seeds: tuple[int, ...]
+
+
 class Fit(Options):
     """What a recipe was cut to, for which budget. It is kept, so that a run that goes on goes on with the same plan."""
 
     budget: BudgetOptions
-    configurations: int | None  # None: there is no search
-    seeds: tuple[int, ...]
+    asked: Size
+    left: Size
     whole_seconds: float  # that the budget allows
     predicted_seconds: float  # that what is left will take
     asked_seconds: float  # that the recipe was predicted to take uncut
@@ -30,14 +38,19 @@ class Fit(Options):
     ends: datetime | None = None  # of a budget that lasts until a time of day
 
     def cut(self, recipe: Recipe) -> Recipe:
-        """The recipe with no more than that."""
-        return _with(recipe, self.configurations, self.seeds)
+        """The recipe with no more than what is left."""
+        return _with(recipe, self.left.configurations, self.left.seeds)
 
     def still_holds(self, recipe: Recipe, now: datetime) -> bool:
-        """Whether it is for that recipe's budget, and for this day."""
-        asked = self.cut(recipe)
-        fits = asked.seeds == self.seeds and (asked.search and asked.search.configurations) == self.configurations
-        return fits and self.budget == recipe.budget and (self.ends is None or now < self.ends)
+        """Whether it is for a recipe of that size and budget, and for this day."""
+        same = self.asked == size_of(recipe) and self.budget == recipe.budget
+        return same and (self.ends is None or now < self.ends)
+
+
+def size_of(recipe: Recipe) -> Size:
+    """The size that a recipe asks for."""
+    configurations = recipe.search.configurations if recipe.search else None
+    return Size(methods=tuple(recipe.methods), configurations=configurations, seeds=recipe.seeds)
 
 
 def fitted(recipe: Recipe, seconds: float, predicted: Callable[[Recipe], float]) -> Recipe | None:

@@ -8,7 +8,7 @@ from tests.report.synthetic import synthetic_run
 from tests.test_bill import costs, probe
 from tuneoff.bill import seconds_of
 from tuneoff.comparison import Comparison, judge
-from tuneoff.fitting import Fit
+from tuneoff.fitting import Fit, size_of
 from tuneoff.report.billed import against, money_in_words
 from tuneoff.report.facts import setting_facts
 from tuneoff.report.tables import latex_table, markdown_table
@@ -80,8 +80,9 @@ def test_how_much_more_it_would_take_is_said(comparison: Comparison) -> None:
 
 def test_what_was_cut_for_the_budget_is_said_and_stands_in_the_setting(comparison: Comparison) -> None:
     cut = ("4 configurations of each search in place of 8", "seed 1 in place of 1, 2")
+    size = size_of(comparison.run.recipe)
     fit = Fit.model_validate(
-        {"budget": {"time": "1h"}, "configurations": 4, "seeds": (1,), "whole_seconds": 3600.0,
+        {"budget": {"time": "1h"}, "asked": size, "left": size, "whole_seconds": 3600.0,
          "predicted_seconds": 3000.0, "asked_seconds": 7200.0, "cuts": cut}
     )  # fmt: skip
     assert comparison.spending is not None

@@ -9,7 +9,7 @@ from pathlib import Path
 from tuneoff.bill import PAGE_SECONDS, Probe, bill_of, seconds_of
 from tuneoff.budget import BudgetOptions
 from tuneoff.errors import BudgetError
-from tuneoff.fitting import Fit, cuts, enough, fitted, smallest
+from tuneoff.fitting import Fit, cuts, enough, fitted, size_of, smallest
 from tuneoff.preparation import Preparation
 from tuneoff.progress import Watch
 from tuneoff.recipe import Recipe
@@ -86,8 +86,8 @@ def _fit(
     left = left or smallest(recipe)
     return Fit(
         budget=budget,
-        configurations=left.search.configurations if left.search else None,
-        seeds=left.seeds,
+        asked=size_of(recipe),
+        left=size_of(left),
         whole_seconds=whole,
         predicted_seconds=predicted(left),
         asked_seconds=predicted(recipe),
