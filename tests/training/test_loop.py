@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def text(text_file: Path, load_tiny: Callable[[str], LanguageModel]) -> TextData
 
 @pytest.fixture
 def run(text: TextData, load_tiny: Callable[[str], LanguageModel]) -> Run:
-    def go(method: Method | None = None, *, seed: int = 0, tell: Tell = tell_nobody, **options: Any) -> Any:
+    def go(
+        method: Method | None = None, *, seed: int = 0, tell: Tell = tell_nobody, text: TextData = text, **options: Any
+    ) -> Any:
         method = method or METHODS["full"].read({"learning_rate": 1e-3})
         torch.manual_seed(seed)
         model = method.apply(load_tiny("llama")).hold_for_training(torch.float32)
@@ -87,8 +90,9 @@ def test_a_step_weighs_every_token_alike_whatever_its_micro_batch(run: Run, monk
     """On the gradients themselves: AdamW hides a wrong scale of all of them."""
     seen: list[torch.Tensor] = []
 
-    def look(_: Accelerator, parameters: list[torch.nn.Parameter], __: float) -> None:
+    def look(_: Accelerator, parameters: list[torch.nn.Parameter], __: float) -> torch.Tensor:
         seen.append(torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]))
+        return torch.ones(())
 
     monkeypatch.setattr(Accelerator, "clip_grad_norm_", look)
     run(batch_size=9, epochs=1)
@@ -151,11 +155,66 @@ def test_an_epoch_worse_than_the_untrained_model_is_still_the_methods_own(
     assert run(epochs=1)[1].best_epoch == 1
 
 
-def test_a_loss_that_is_not_finite_ends_the_training_as_diverged(run: Run) -> None:
+def test_a_loss_that_is_not_finite_ends_the_training_as_diverged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses_that_become(monkeypatch, lambda nats_N: nats_N * math.nan)
+    model, training = run()
+    assert training.diverged == "the training loss was nan in step 1 of epoch 1"
+    assert is_untouched(model, run)
+
+
+@pytest.mark.parametrize("clip_norm", [1.0, None])
+def test_gradients_that_are_not_finite_end_the_training_before_they_reach_the_weights(
+    clip_norm: float | None, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses_that_become(monkeypatch, lambda nats_N: nats_N + (nats_N - nats_N.detach()).sqrt())  # the same, but steep
+    model, training = run(clip_norm=clip_norm)
+    assert (training.diverged or "").startswith("the norm of the gradients was ")
+    assert (training.diverged or "").endswith(" in step 1 of epoch 1")
+    assert training.curve[1].train_loss == pytest.approx(math.log(320), abs=0.1)
+    assert is_untouched(model, run)
+
+
+def losses_that_become(monkeypatch: pytest.MonkeyPatch, other: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """From the first step on; the rehearsal sees them as they are."""
+    original, calls = loop.token_losses, iter(range(1000))
+    monkeypatch.setattr(
+        loop, "token_losses", lambda *batch: other(original(*batch)) if next(calls) else original(*batch)
+    )
+
+
+def is_untouched(model: LanguageModel, run: Run) -> bool:
+    fresh, _ = run(METHODS["base"]())
+    return all(torch.equal(a, b) for a, b in zip(model.parameters(), fresh.parameters(), strict=True))
+
+
+def test_a_rate_that_is_far_too_high_ends_as_diverged(run: Run) -> None:
     _, training = run(METHODS["full"].read({"learning_rate": 1e30}), epochs=3, clip_norm=None)
     assert training.diverged is not None
-    assert "not finite" not in training.diverged
-    assert "loss was" in training.diverged
+    assert "was nan in step 2 of epoch 1" in training.diverged
+
+
+def without_targets(text: TextData, rows: set[int]) -> TextData:
+    """No token of these rows of the train split is scored."""
+    prompts = [
+        len(tokens) if row in rows else prompt
+        for row, (tokens, prompt) in enumerate(zip(text.train["tokens"], text.train["prompt_tokens"], strict=True))
+    ]
+    return replace(text, train=text.train.remove_columns("prompt_tokens").add_column("prompt_tokens", prompts))
+
+
+def test_a_batch_without_a_target_teaches_nothing_and_is_no_error(run: Run, text: TextData) -> None:
+    model, training = run(text=without_targets(text, set(range(len(text.train)))))
+    assert (training.diverged, training.curve[1].train_loss, training.curve[1].target_tokens) == (None, None, 0)
+    assert is_untouched(model, run)
+
+
+def test_a_micro_batch_without_a_target_leaves_the_step_to_the_others(run: Run, text: TextData) -> None:
+    some = without_targets(text, {0, 1, 2})
+    apart, _ = run(text=some, batch_size=1, accumulation=8, epochs=1)
+    together, training = run(text=some, batch_size=8, epochs=1)
+    assert training.curve[1].target_tokens < text.summary.splits["train"].target_tokens
+    for a, b in zip(apart.parameters(), together.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-5)
 
 
 def test_a_diverged_training_keeps_its_curve(run: Run) -> None:

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 
+from tuneoff.engines import attempts
+from tuneoff.engines.attempts import Attempt, deaths_at, noted, passed_over
 from tuneoff.engines.trial import Places, run_trial
 from tuneoff.plan import outlook, plan, resumable
 from tuneoff.preparation import Preparation
-from tuneoff.progress import Watch
+from tuneoff.progress import Tell, Watch
 from tuneoff.recipe import Recipe
 from tuneoff.runs import RunDirectory
 from tuneoff.stopping import Stop
-from tuneoff.trial import Trial
+from tuneoff.training.checkpoint import steps_at
+from tuneoff.trial import Record, Trial
 
 
 def run_missing(
@@ -44,14 +47,24 @@ def run_missing(
         trial = missing[0]
         if not has_room(trial):
             break
-        directory.clear(trial)
-        record = run_trial(trial, preparation, _places(trial, directory), watch.trial(trial), stop)
+        record = _run(trial, preparation, directory, watch.trial(trial), stop)
         directory.write_record(record)
         known[trial.id] = record.model_copy(update={"predictions": ()})  # on the disk, and of no use to a plan
         over = {id for id, record in known.items() if record.status != "failed"}
         directory.drop_checkpoints(over - resumable(recipe, setting, known))
         watch.end(record, outlook(recipe, setting, known))
         stop.heed()
+
+
+def _run(trial: Trial, preparation: Preparation, directory: RunDirectory, tell: Tell, stop: Stop) -> Record:
+    """The trial's record; without trying again where processes died in it before and came no further."""
+    folder, steps = directory.trial(trial), steps_at(directory.checkpoint(trial))
+    deaths = deaths_at(folder, steps)
+    directory.clear(trial)
+    if deaths >= attempts.MOST:
+        return passed_over(trial, steps)
+    with noted(folder, Attempt(steps=steps, deaths=deaths)):
+        return run_trial(trial, preparation, _places(trial, directory), tell, stop)
 
 
 def _places(trial: Trial, directory: RunDirectory) -> Places:

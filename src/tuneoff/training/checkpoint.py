@@ -100,6 +100,17 @@ def read_checkpoint(path: Path | None) -> Checkpoint | None:
         return None
 
 
+def steps_at(path: Path) -> int:
+    """How many steps the checkpoint at `path` has done, from its header alone; 0 where there is none that is whole."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return int(json.loads(file.metadata()["state"])["steps"])
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError):
+        return 0
+
+
 @final
 class Keeper:
     """Writes one training's checkpoints, so often that minutes are lost at most and so seldom that it costs little.

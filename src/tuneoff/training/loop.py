@@ -207,11 +207,12 @@ class _Trainer:
         for step, rows in enumerate(effective[within : within + stop - self._done], start=within + 1):
             batches = [self._batch(part) for part in _parts(rows, options.batch_size)]
             sums.learning_rate = float(self._schedule.get_last_lr()[0])
-            nats = self._step(batches)
+            nats, norm = self._step(batches)
             sums.add(nats, batches)
             self._done += 1
-            if not math.isfinite(nats):
-                return f"the training loss was {nats} in step {step} of epoch {epoch + 1}"
+            for what, value in (("training loss", nats), ("norm of the gradients", norm)):
+                if not math.isfinite(value):
+                    return f"the {what} was {value} in step {step} of epoch {epoch + 1}"
             self._schedule.step()
             self._bench.tell(sums.progress(epoch + 1, options.epochs, step, self._steps))
             if is_due():
@@ -270,25 +271,36 @@ class _Trainer:
         model._is_accelerate_prepared = False  # else accelerate would not make it ready a second time
         self._bench.accelerator.free_memory()
 
-    def _step(self, batches: Sequence[Batch]) -> float:
-        """One update from one effective batch; its loss in nats, summed.
+    def _step(self, batches: Sequence[Batch]) -> tuple[float, float]:
+        """One update from one effective batch: its loss in nats, summed, and the norm of its gradients.
 
         The nats of all micro-batches are divided once, by the scored tokens of all: a mean of means would weigh a
-        token by the micro-batch that it fell into.
+        token by the micro-batch that it fell into. One without a scored token teaches nothing. Where the loss or the
+        norm is not finite the weights stay as they are.
         """
         scored = sum(batch.target_tokens for batch in batches)
-        total = 0.0
+        total = norm = 0.0
         for batch in batches:
+            if not batch.target_tokens:
+                continue
             nats = token_losses(self._model, batch).sum()
             total += nats.item()
             if not math.isfinite(total):
-                return total
+                break
             self._bench.accelerator.backward(nats / scored)
-        if self._job.options.clip_norm is not None:
-            self._bench.accelerator.clip_grad_norm_(self.trained, self._job.options.clip_norm)
-        self._optimizer.step()
+        else:
+            norm = self._clipped_norm()
+            if math.isfinite(norm):
+                self._optimizer.step()
         self._optimizer.zero_grad()
-        return total
+        return total, norm
+
+    def _clipped_norm(self) -> float:
+        """Clip the gradients, if they are to be; the norm of all together before that."""
+        limit = self._job.options.clip_norm
+        if limit is not None:
+            return float(self._bench.accelerator.clip_grad_norm_(self.trained, limit))
+        return float(nn.utils.get_total_norm([p.grad for p in self.trained if p.grad is not None]))
 
     def _batch(self, rows: Sequence[int]) -> Batch:
         return collate(self._job.text.train, rows, self._pad, self._job.loss_on, self._bench.device, self._trunk)
@@ -323,7 +335,7 @@ class _Sums:
     @property
     def loss(self) -> float | None:
         """Nats per scored token so far; None before the first, and where it is not finite."""
-        return self.nats / self.target_tokens if self.steps and math.isfinite(self.nats) else None
+        return self.nats / self.target_tokens if self.target_tokens and math.isfinite(self.nats) else None
 
     def progress(self, epoch: int, epochs: int, done: int, steps: int) -> Progress:
         speed = (self.real_tokens - self._from_tokens) / (time.perf_counter() - self._start)
