@@ -6,6 +6,7 @@ TuneoffError
 ├── ModelError             weights that cannot be loaded, or not safely
 ├── RunError               a run directory that cannot be used
 ├── BudgetError            a budget that buys not even the smallest comparison
+├── OutOfMemoryError       a training that does not fit, not even one example at a time
 └── UnequalSettingsError   trials that must not be ranked together
 
 Each is also the standard error that a caller would expect. The command line turns all of them into one
@@ -38,6 +39,10 @@ class RunError(TuneoffError, RuntimeError):
 
 class BudgetError(TuneoffError, ValueError):
     """A budget that buys not even the smallest comparison that a recipe can be cut to."""
+
+
+class OutOfMemoryError(TuneoffError, MemoryError):
+    """A training that does not fit into memory, not even one example at a time."""
 
 
 class UnequalSettingsError(TuneoffError, ValueError):

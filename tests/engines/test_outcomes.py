@@ -9,7 +9,9 @@ import torch
 
 import tuneoff
 from tests.engines.test_here import records
+from tuneoff.data.batches import Batch
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.training import loop
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +53,20 @@ def test_a_target_longer_than_the_limit_is_cut_with_its_end_and_counted(
     assert record.status == "done"
     assert {p.target_tokens for p in record.predictions} == {recipe["data"]["max_target_tokens"]}
     assert comparison.run.data.splits["test"].target_cut_share == 1.0
+
+
+def test_a_record_tells_that_memory_ran_out_with_as_many_examples_at_once_as_were_asked_for(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
+    original = loop.token_losses
+
+    def two_at_most(model: LanguageModel, batch: Batch) -> torch.Tensor:
+        if len(batch.rows) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return original(model, batch)
+
+    monkeypatch.setattr(loop, "token_losses", two_at_most)
+    tuneoff.compare(recipe, "methods=[lora]", run=tmp_path / "run")
+    (record,) = records(tmp_path / "run").values()
+    assert (record.status, record.facts["micro_batch"]) == ("done", 2)

@@ -100,7 +100,7 @@ def _run(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> 
         stopped_early=training.stopped_early,
         scores={} if training.diverged else _validation_scores(training),
         costs=costs(),
-        facts=facts,
+        facts=facts | ({"micro_batch": training.micro_batch} if training.micro_batch else {}),
         curve=training.curve,
     )
     if training.diverged:

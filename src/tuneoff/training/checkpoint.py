@@ -32,6 +32,7 @@ class Checkpoint:
     """Where a training stands after some steps, between two of them."""
 
     steps: int
+    micro_batch: int  # examples in one forward pass; other sizes round otherwise
     curve: tuple[Epoch, ...]
     sums: dict[str, Any]  # of the steps since the last validation
     best_epoch: float  # 0: none yet

@@ -23,6 +23,7 @@ from tuneoff.progress import Progress
 from tuneoff.stopping import Stopped
 from tuneoff.training import generators
 from tuneoff.training.checkpoint import Checkpoint, Keeper
+from tuneoff.training.memory import MicroBatch
 from tuneoff.training.options import TrainingOptions
 from tuneoff.training.trunk import TrunkCache, TrunkOutputs
 from tuneoff.trial import Epoch
@@ -39,6 +40,7 @@ class Training:
     best_epoch: float | None  # by validation loss, never the untrained epoch 0; None if none was validated
     stopped_early: bool
     diverged: str | None  # where the loss stopped being finite, in words
+    micro_batch: int | None = None  # examples in one forward pass, where memory ran out with as many as asked for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +127,7 @@ def train(
         best_epoch=best.epoch or None,
         stopped_early=diverged is None and trainer.is_unfinished,
         diverged=diverged,
+        micro_batch=trainer.micro_batch.size if trainer.micro_batch.size < job.options.batch_size else None,
     )
 
 
@@ -150,6 +153,7 @@ class _Trainer:
         self._pad = model.tokenizer.pad_token_id
         self._model, self._optimizer = bench.accelerator.prepare(model, _adamw(rates, job))
         self._schedule = _schedule(self._optimizer, job.options, self._steps)
+        self.micro_batch = MicroBatch(job.options.batch_size)
         self._done = 0
         self._sums = _Sums(train_seconds=trunk.seconds if trunk else 0.0)  # computed now or earlier, by whomever
 
@@ -181,13 +185,17 @@ class _Trainer:
         """Run the longest micro-batch forward and backward, and forget it.
 
         What is built once (kernels, buffers) is not counted as training, and activations that do not fit into memory
-        fail here and not after an hour. The optimizer's state is not there yet.
+        fail here and not after an hour; so the largest that fits is found. The optimizer's state is not there yet.
         """
         longest = sorted(range(len(self._lengths)), key=lambda row: -self._lengths[row])
+
+        def forward_and_backward(size: int) -> None:
+            loss = token_losses(self._model, self._batch(longest[:size])).sum()
+            self._bench.accelerator.backward(loss)
+
         with self._bench.meter.phase("rehearsal"), torch.random.fork_rng():
             self._model.train()
-            loss = token_losses(self._model, self._batch(longest[: self._job.options.batch_size])).sum()
-            self._bench.accelerator.backward(loss)
+            self.micro_batch.fitting(forward_and_backward, undo=self._optimizer.zero_grad)
             self._optimizer.zero_grad()
 
     def train_until(self, stop: int, keeper: Keeper | None = None) -> str | None:
@@ -205,10 +213,8 @@ class _Trainer:
         epoch, within = divmod(self._done, self._steps)
         effective = epoch_batches(self._lengths, options.effective_batch_size, self._job.seed, epoch + 1)
         for step, rows in enumerate(effective[within : within + stop - self._done], start=within + 1):
-            batches = [self._batch(part) for part in _parts(rows, options.batch_size)]
             sums.learning_rate = float(self._schedule.get_last_lr()[0])
-            nats, norm = self._step(batches)
-            sums.add(nats, batches)
+            nats, norm = self._step(rows)
             self._done += 1
             for what, value in (("training loss", nats), ("norm of the gradients", norm)):
                 if not math.isfinite(value):
@@ -235,6 +241,7 @@ class _Trainer:
         tensors |= {f"random/{which}": drawn for which, drawn in generators.states(self._bench.device).items()}
         return Checkpoint(
             steps=self._done,
+            micro_batch=self.micro_batch.size,
             curve=tuple(curve),
             sums=self._sums.values(),
             memory=self._bench.meter.peaks(),
@@ -249,6 +256,7 @@ class _Trainer:
     def go_on_from(self, there: Checkpoint) -> None:
         """Stand where the checkpoint stood, to the last bit."""
         self._done, self._sums = there.steps, _Sums(**there.sums)
+        self.micro_batch.size = there.micro_batch
         self._bench.meter.recall(there.memory)
         for i, weight in there.part("trained").items():
             self.trained[int(i)].copy_(weight)
@@ -271,15 +279,30 @@ class _Trainer:
         model._is_accelerate_prepared = False  # else accelerate would not make it ready a second time
         self._bench.accelerator.free_memory()
 
-    def _step(self, batches: Sequence[Batch]) -> tuple[float, float]:
+    def _step(self, rows: Sequence[int]) -> tuple[float, float]:
         """One update from one effective batch: its loss in nats, summed, and the norm of its gradients.
 
-        The nats of all micro-batches are divided once, by the scored tokens of all: a mean of means would weigh a
-        token by the micro-batch that it fell into. One without a scored token teaches nothing. Where the loss or the
-        norm is not finite the weights stay as they are.
+        Where the loss or the norm is not finite the weights stay as they are.
         """
+        nats, batches = self.micro_batch.fitting(
+            lambda size: self._gradients(rows, size), undo=self._optimizer.zero_grad
+        )
+        self._sums.add(nats, batches)
+        norm = self._clipped_norm() if math.isfinite(nats) else 0.0
+        if math.isfinite(nats) and math.isfinite(norm):
+            self._optimizer.step()
+        self._optimizer.zero_grad()
+        return nats, norm
+
+    def _gradients(self, rows: Sequence[int], size: int) -> tuple[float, list[Batch]]:
+        """Of the mean loss over the effective batch; its nats, summed, and its micro-batches of that size.
+
+        The nats of all micro-batches are divided once, by the scored tokens of all: a mean of means would weigh a
+        token by the micro-batch that it fell into. One without a scored token teaches nothing.
+        """
+        batches = [self._batch(part) for part in _parts(rows, size)]
         scored = sum(batch.target_tokens for batch in batches)
-        total = norm = 0.0
+        total = 0.0
         for batch in batches:
             if not batch.target_tokens:
                 continue
@@ -288,12 +311,7 @@ class _Trainer:
             if not math.isfinite(total):
                 break
             self._bench.accelerator.backward(nats / scored)
-        else:
-            norm = self._clipped_norm()
-            if math.isfinite(norm):
-                self._optimizer.step()
-        self._optimizer.zero_grad()
-        return total, norm
+        return total, batches
 
     def _clipped_norm(self) -> float:
         """Clip the gradients, if they are to be; the norm of all together before that."""
