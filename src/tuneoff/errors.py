@@ -5,6 +5,7 @@ TuneoffError
 ├── DataError              text that cannot be used
 ├── ModelError             weights that cannot be loaded, or not safely
 ├── RunError               a run directory that cannot be used
+├── FullDiskError          a file for which there is no room
 ├── BudgetError            a budget that buys not even the smallest comparison
 ├── OutOfMemoryError       a training that does not fit, not even one example at a time
 └── UnequalSettingsError   trials that must not be ranked together
@@ -35,6 +36,10 @@ class ModelError(TuneoffError, ValueError):
 
 class RunError(TuneoffError, RuntimeError):
     """A run directory that cannot be used: made by another recipe, or in use by another process."""
+
+
+class FullDiskError(TuneoffError, OSError):
+    """A file for which there is no room: on its disk, in the user's share of it, or under a limit on length."""
 
 
 class BudgetError(TuneoffError, ValueError):

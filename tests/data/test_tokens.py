@@ -37,7 +37,7 @@ def test_text_is_tokenised_once(tokenizer, monkeypatch):
 
 def test_the_cache_is_where_the_environment_says(tokenizer, tmp_path):
     tokenised(PAIRS, OPTIONS, tokenizer)
-    assert [file.parent for file in tmp_path.rglob("*.arrow")] == [cache_folder() / "tokens"]
+    assert [file.parent.parent for file in tmp_path.rglob("*.arrow")] == [cache_folder() / "tokens"]
 
 
 @pytest.mark.parametrize("change", [{"max_tokens": 40}, {"max_target_tokens": 9}, {"prompt": "{source}: "}])
@@ -62,3 +62,24 @@ def test_a_call_with_padding_leaves_a_tokenizer_what_it_is(tokenizer):
     before = tokenizer_identity(tokenizer)
     tokenizer(["a", "the cat"], padding=True, truncation=True, max_length=3)
     assert tokenizer_identity(tokenizer) == before
+
+
+@pytest.mark.parametrize("name", ["tokens.arrow", "SHA256SUMS"])
+def test_a_damaged_file_of_the_cache_is_made_again_with_a_message(tokenizer, caplog, name):
+    before = tokenised(PAIRS, OPTIONS, tokenizer).to_list()
+    (file,) = cache_folder().rglob(name)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert tokenised(PAIRS, OPTIONS, tokenizer).to_list() == before
+    assert f"{name} is damaged: it is removed, and made again" in caplog.text or name == "SHA256SUMS"
+    caplog.clear()
+    assert tokenised(PAIRS, OPTIONS, tokenizer).to_list() == before
+    assert not caplog.records
+
+
+def test_a_cut_off_file_of_the_cache_is_made_again(tokenizer):
+    before = tokenised(PAIRS, OPTIONS, tokenizer).to_list()
+    (file,) = cache_folder().rglob("*.arrow")
+    file.write_bytes(file.read_bytes()[:-40])
+    assert tokenised(PAIRS, OPTIONS, tokenizer).to_list() == before

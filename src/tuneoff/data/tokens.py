@@ -1,7 +1,7 @@
 """Each split tokenised once and kept on disk, so that every trial and every process starts from the same file.
 
-The name of the file is a hash of all that the tokens depend on, the cleaned text itself included: a file is never
-stale, and text that a change left alone is not tokenised again.
+The name of the folder is a hash of all that the tokens depend on, the cleaned text itself included: a file is never
+stale, and text that a change left alone is not tokenised again. A file that is not what was written is made again.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tuneoff.cache import cache_folder
+from tuneoff.cache import cache_folder, is_kept, keep_sums
 from tuneoff.data.cleaning import TextPair
 from tuneoff.data.options import CHAT, TextOptions
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import without_progress_bars
+from tuneoff.disk import in_need_of_room
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,8 +36,8 @@ def tokenised(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Dat
     from datasets import Dataset, Features, List, Value
 
     key = tokens_key(pairs, encoding)
-    file = cache_folder() / "tokens" / f"{key}.arrow"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    folder = cache_folder() / "tokens" / key
+    file = folder / "tokens.arrow"
     text = {"source": [source for source, _ in pairs], "target": [target for _, target in pairs]}
     columns = {
         **dict.fromkeys(("source", "target"), Value("string")),
@@ -44,16 +45,21 @@ def tokenised(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Dat
         "prompt_tokens": Value("int32"),
         **dict.fromkeys(("source_cut", "target_cut"), Value("bool")),
     }
-    with without_progress_bars():
-        return Dataset.from_dict(text).map(
+    with without_progress_bars(), in_need_of_room(file):
+        folder.mkdir(parents=True, exist_ok=True)
+        there = is_kept(folder)
+        dataset = Dataset.from_dict(text).map(
             encoder.columns,
             input_columns=["source", "target"],
             batched=True,
             features=Features(columns),
             cache_file_name=str(file),
-            load_from_cache_file=True,
+            load_from_cache_file=there,
             new_fingerprint=key,
         )
+        if not there:
+            keep_sums(folder, [file])
+        return dataset
 
 
 def encoding_key(options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tuneoff.disk import in_need_of_room
+from tuneoff.errors import FullDiskError
 from tuneoff.evaluation.generation import predictions
 from tuneoff.evaluation.inference import measure_inference
 from tuneoff.evaluation.loss import losses, mean_loss
@@ -47,7 +50,8 @@ def run_trial(trial: Trial, preparation: Preparation, places: Places, tell: Tell
     """Train, and score: in a search on the validation split; to confirm, keep what was trained and open the test split.
 
     Whatever goes wrong becomes a record with its reason, so that the comparison can go on; only an interruption
-    passes through. Every moment that is told is one at which it may be stopped.
+    passes through, and a full disk, on which no record could be kept either. Every moment that is told is one at which
+    it may be stopped.
     """
 
     def tell_and_heed(progress: Progress) -> None:
@@ -55,7 +59,11 @@ def run_trial(trial: Trial, preparation: Preparation, places: Places, tell: Tell
         stop.heed()
 
     try:
-        return _run(trial, preparation, places, tell_and_heed)
+        with in_need_of_room(places.adapter.parent):
+            return _run(trial, preparation, places, tell_and_heed)
+    except FullDiskError:
+        shutil.rmtree(places.adapter, ignore_errors=True)  # half of it is of no use, and its room is
+        raise
     except Exception as error:
         return Record(trial=trial, status="failed", reason=f"{type(error).__name__}: {error}")
     finally:

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tuneoff.cache import cache_folder
+from tuneoff.cache import cache_folder, is_kept, keep_sums
+from tuneoff.disk import in_need_of_room, lacks_room
 from tuneoff.errors import ModelError
 from tuneoff.models.options import ModelOptions
 
@@ -72,16 +73,28 @@ def _converted(gguf: Path, known_as: str) -> Source:
             raise ModelError(f"{gguf} is called .gguf but is no GGUF file. Fetch it again.")
     fingerprint = _digest([gguf])
     folder = cache_folder() / "models" / f"{gguf.stem}-{fingerprint}"
-    if not (folder / "config.json").is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder.parent) as temporary:
-            try:
-                _convert(gguf, Path(temporary) / "model")
-            except (ValueError, KeyError, OSError, RuntimeError) as error:
-                raise ModelError(f"{gguf} cannot be converted: {error}. Fetch it again, or name another.") from error
-            with contextlib.suppress(OSError):  # another process was first
-                (Path(temporary) / "model").replace(folder)
+    if not is_kept(folder):
+        with in_need_of_room(folder):
+            _convert_into(folder, gguf)
     return Source(folder=folder, known_as=known_as, fingerprint=fingerprint)
+
+
+def _convert_into(folder: Path, gguf: Path) -> None:
+    """Whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as temporary:
+        made = Path(temporary) / "model"
+        try:
+            _convert(gguf, made)
+            keep_sums(made, made.iterdir())
+        except (ValueError, KeyError, OSError, RuntimeError) as error:
+            if lacks_room(error):
+                raise
+            raise ModelError(f"{gguf} cannot be converted: {error}. Fetch it again, or name another.") from error
+        if folder.exists():  # one without sums
+            folder.rename(Path(temporary) / "before")
+        with contextlib.suppress(OSError):  # another process was first
+            made.replace(folder)
 
 
 def _convert(gguf: Path, folder: Path) -> None:

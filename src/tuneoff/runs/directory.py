@@ -1,25 +1,35 @@
 """What a run left on disk, and the one process that may add to it."""
 
+import contextlib
 import fcntl
 import json
+import logging
 import os
+import platform
+import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from tuneoff.data import DataSummary
+from tuneoff.disk import in_need_of_room, write_whole
 from tuneoff.errors import RunError
 from tuneoff.recipe import Recipe
-from tuneoff.runs.files import write_whole
+from tuneoff.sums import SUMS, damaged, sum_of, sums_in_words, sums_of
 from tuneoff.trial import Epoch, Prediction, Record, Setting, Trial
 
-LOCK = ".lock"
+LOCK, SET_ASIDE = ".lock", "set-aside"
+RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
+CURVE, PREDICTIONS, RECORD = "curve.jsonl", "predictions.jsonl", "record.json"
+TRIAL_ID = re.compile("[0-9a-f]{12}")
+UNREADABLE = (OSError, ValueError, RecursionError)  # gone, not text, not JSON, or not what it should hold
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +40,7 @@ class Run:
     environment: Mapping[str, Any]  # versions and machine, as `environment.json` has them
     data: DataSummary
     records: tuple[Record, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)  # what is wrong with a damaged record, by trial id
 
 
 class RunDirectory:
@@ -68,19 +79,22 @@ class RunDirectory:
         Raises:
             RunError: another process holds it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / LOCK).open("a+") as lock:
+        with in_need_of_room(self.path / LOCK):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / LOCK).open("a+b", buffering=0)
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.seek(0)
                 raise RunError(
-                    f"{self.path} is in use by process {lock.read().strip() or 'unknown'}. "
+                    f"{self.path} is in use by {lock.read().decode(errors='replace').strip() or 'another process'}. "
                     "Wait for it, stop it, or give this comparison a directory of its own with --run."
                 ) from None
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+            with contextlib.suppress(OSError):  # on a full disk the lock still holds, and only its owner is not told
+                lock.truncate(0)
+                now = datetime.now(UTC)
+                lock.write(f"process {os.getpid()} on {platform.node()} since {now:%Y-%m-%d %H:%M} UTC".encode())
             yield
 
     def begin(self, recipe: Recipe, environment: Mapping[str, Any], data: DataSummary) -> None:
@@ -90,9 +104,28 @@ class RunDirectory:
             RunError: the directory was made by another recipe, or not by us.
         """
         self.require_fits(recipe)
-        write_whole(self.path / "recipe.yaml", yaml.safe_dump(recipe.written(), sort_keys=False, allow_unicode=True))
-        write_whole(self.path / "environment.json", _json(environment))
-        write_whole(self.path / "data.json", _json(data.model_dump(mode="json")))
+        self.set_aside_damaged()
+        contents = {
+            RECIPE: yaml.safe_dump(recipe.written(), sort_keys=False, allow_unicode=True),
+            ENVIRONMENT: _json(environment),
+            DATA: _json(data.model_dump(mode="json")),
+        }
+        write_whole(self.path / SUMS, sums_in_words({name: sum_of(content) for name, content in contents.items()}))
+        for name, content in contents.items():
+            write_whole(self.path / name, content)
+
+    def set_aside_damaged(self) -> None:
+        """Move damaged records out of the way, so that their trials are run again. Only for who holds the directory."""
+        for id, reason in self._records()[1].items():
+            aside = self.path / SET_ASIDE
+            taken = len(list(aside.glob(f"{id}*")))
+            place = aside / (f"{id}-{taken + 1}" if taken else id)
+            with in_need_of_room(place):
+                aside.mkdir(exist_ok=True)
+                (self.path / "trials" / id).rename(place)
+            _LOG.warning(
+                "The record of trial %s is damaged (%s): moved to %s, the trial is run again", id, reason, place
+            )
 
     def require_fits(self, recipe: Recipe) -> None:
         """Refuse a recipe other than the directory's own, before anything is loaded for it.
@@ -101,7 +134,9 @@ class RunDirectory:
             RunError: the directory was made by another recipe, or not by us.
         """
         if self._has_begun():
-            _require_same(self.path, _read_recipe(self.path), recipe)
+            self._require_inside()
+            if there := self._recipe_there():
+                _require_same(self.path, there, recipe)
         elif self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file. Name a new or empty directory with --run.")
         elif self.path.exists() and any(entry.name != LOCK for entry in self.path.iterdir()):
@@ -115,8 +150,8 @@ class RunDirectory:
         Raises:
             RunError: what differs, such as the data's content, the processor or a library's version.
         """
-        for file in self.path.glob("trials/*/record.json"):
-            there = _read_record(file.parent).trial.setting
+        for record in self.records():
+            there = record.trial.setting
             differing = [name for name in Setting.model_fields if getattr(there, name) != getattr(setting, name)]
             if differing:
                 raise RunError(
@@ -125,15 +160,36 @@ class RunDirectory:
                 )
 
     def records(self) -> tuple[Record, ...]:
-        """Every record that is there, with its curve and predictions."""
-        return tuple(_read_record(file.parent) for file in sorted(self.path.glob("trials/*/record.json")))
+        """Every whole record that is there, with its curve and predictions."""
+        return self._records()[0]
+
+    def _records(self) -> tuple[tuple[Record, ...], dict[str, str]]:
+        """The whole records, and what is wrong with the others, by trial id."""
+        records, left_out = [], {}
+        for file in sorted(self.path.glob(f"trials/*/{RECORD}")):
+            if TRIAL_ID.fullmatch(file.parent.name):
+                try:
+                    records.append(_read_record(file.parent))
+                except RunError as error:
+                    left_out[file.parent.name] = str(error)
+        return tuple(records), left_out
 
     def write_record(self, record: Record) -> None:
-        """Keep what became of a trial. The record itself is written last: with it, the trial is over."""
+        """Keep what became of a trial. The record itself is written last: with it, the trial is over.
+
+        Its checksums stand before it, so that a record without them is one of a time before there were any.
+        """
         folder = self.trial(record.trial)
-        write_whole(folder / "curve.jsonl", _json_lines(record.curve))
-        write_whole(folder / "predictions.jsonl", _json_lines(record.predictions))
-        write_whole(folder / "record.json", _json(record.model_dump(mode="json")))
+        contents = {
+            CURVE: _json_lines(record.curve),
+            PREDICTIONS: _json_lines(record.predictions),
+            RECORD: _json(record.model_dump(mode="json")),
+        }
+        adapter = sums_of((file for file in self.adapter(record.trial).rglob("*") if file.is_file()), folder)
+        texts = {name: sum_of(content) for name, content in contents.items()}
+        write_whole(folder / SUMS, sums_in_words(texts | adapter))
+        for name, content in contents.items():
+            write_whole(folder / name, content)
 
     def forget(self, trial: Trial) -> None:
         """Remove what a trial left."""
@@ -156,15 +212,56 @@ class RunDirectory:
             raise RunError(
                 f"{self.path} is no run directory: it has no recipe.yaml. Runs are made by `tuneoff compare`."
             )
+        self._require_inside()
+        if damage := damaged(self.path):
+            raise RunError(
+                f"{self.path / damage[0]} is not what was written: it is damaged, or was changed. Run the same "
+                f"`tuneoff compare` again, which writes it anew and keeps the records; or, if you changed it yourself, "
+                f"remove {self.path / SUMS}."
+            )
+        records, left_out = self._records()
+        for id, reason in left_out.items():
+            _LOG.warning("The record of trial %s is left out (%s): `tuneoff compare` runs it again", id, reason)
         return Run(
             recipe=_read_recipe(self.path),
-            environment=_read_json(self.path / "environment.json"),
-            data=_validated(DataSummary, self.path / "data.json"),
-            records=self.records(),
+            environment=_read_environment(self.path / ENVIRONMENT),
+            data=_read_data(self.path / DATA),
+            records=records,
+            left_out=left_out,
         )
 
     def _has_begun(self) -> bool:
-        return (self.path / "recipe.yaml").is_file()
+        return (self.path / RECIPE).is_file()
+
+    def _recipe_there(self) -> Recipe | None:
+        """The directory's recipe; None where it is damaged and will be written anew. Records then guard the setting."""
+        try:
+            if wrong := damaged(self.path, {RECIPE}):
+                raise RunError(f"{self.path / wrong[0]} is not what was written.")
+            return _read_recipe(self.path)
+        except RunError as error:
+            if not (self.path / "trials").is_dir():
+                raise  # perhaps another program's recipe
+            _LOG.warning("%s Written anew.", error)
+            return None
+
+    def _require_inside(self) -> None:
+        """Refuse links that lead elsewhere: what a run writes and removes must be its own.
+
+        Raises:
+            RunError: there is one.
+        """
+        root = self.path.resolve()
+        for entry in self.path.rglob("*"):
+            if entry.is_symlink() and not _leads_into(entry, root):
+                raise RunError(f"{entry} is a link that leads out of the run directory. Put there what it leads to.")
+
+
+def _leads_into(link: Path, root: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # links in a circle lead nowhere
+        return False
 
 
 def _require_same(path: Path, there: Recipe, recipe: Recipe) -> None:
@@ -188,38 +285,52 @@ def _require_same(path: Path, there: Recipe, recipe: Recipe) -> None:
 
 def _read_recipe(path: Path) -> Recipe:
     try:
-        return Recipe.read(yaml.safe_load((path / "recipe.yaml").read_text("utf-8")))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise RunError(f"{path / 'recipe.yaml'} cannot be read: {error}") from error
+        return Recipe.read(yaml.safe_load((path / RECIPE).read_text("utf-8")))
+    except (*UNREADABLE, yaml.YAMLError) as error:
+        raise _unreadable(path / RECIPE, error) from error
 
 
-def _validated(kind: type[DataSummary], path: Path) -> DataSummary:
+def _read_data(file: Path) -> DataSummary:
     try:
-        return kind.model_validate(_read_json(path))
-    except ValidationError as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+        return DataSummary.model_validate(json.loads(file.read_text("utf-8")))
+    except UNREADABLE as error:
+        raise _unreadable(file, error) from error
+
+
+def _read_environment(file: Path) -> Mapping[str, Any]:  # Any: plain values, only ever shown
+    try:
+        environment = json.loads(file.read_text("utf-8"))
+    except UNREADABLE as error:
+        raise _unreadable(file, error) from error
+    if not isinstance(environment, Mapping):
+        raise _unreadable(file, ValueError("it holds no names with values"))
+    return environment
+
+
+def _unreadable(file: Path, error: Exception) -> RunError:
+    return RunError(
+        f"{file} cannot be read: {error}. Run the same `tuneoff compare` again: it writes the file anew and keeps the "
+        "records."
+    )
 
 
 def _read_record(folder: Path) -> Record:
+    """
+    Raises:
+        RunError: what is wrong with it.
+    """
+    if wrong := damaged(folder, {RECORD, CURVE, PREDICTIONS}):
+        raise RunError(f"{wrong[0]} is not what was written")
     try:
-        record = Record.model_validate(_read_json(folder / "record.json"))
+        record = Record.model_validate(json.loads((folder / RECORD).read_text("utf-8")))
         return record.model_copy(
             update={
-                "curve": tuple(Epoch.model_validate_json(line) for line in _lines(folder / "curve.jsonl")),
-                "predictions": tuple(
-                    Prediction.model_validate_json(line) for line in _lines(folder / "predictions.jsonl")
-                ),
+                "curve": tuple(Epoch.model_validate_json(line) for line in _lines(folder / CURVE)),
+                "predictions": tuple(Prediction.model_validate_json(line) for line in _lines(folder / PREDICTIONS)),
             }
         )
-    except (OSError, ValidationError) as error:
-        raise RunError(f"{folder} cannot be read: {error}. Remove that folder, and the trial is run again.") from error
-
-
-def _read_json(path: Path) -> Any:  # Any: whatever the file holds; validated by the caller
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+    except UNREADABLE as error:
+        raise RunError(f"it cannot be read: {error}") from error
 
 
 def _lines(path: Path) -> list[str]:

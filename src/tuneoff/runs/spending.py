@@ -17,11 +17,11 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 
 from tuneoff.bill import Part, Probe
+from tuneoff.disk import write_whole
 from tuneoff.errors import RunError
 from tuneoff.fitting import Fit
 from tuneoff.options import Options
 from tuneoff.progress import Progress, Tallies, Tell, Watch
-from tuneoff.runs.files import write_whole
 from tuneoff.trial import Record, Trial
 
 PROBE, FIT, SPENT = "probe.json", "fit.json", "spent.json"

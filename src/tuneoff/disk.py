@@ -1,0 +1,81 @@
+"""Writing to a disk that may be full: a file whole or not at all, and one message that says how to go on."""
+
+import errno
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tuneoff.errors import FullDiskError
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, the user's share of it, or the longest file allowed
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Put `content` at `path` so that a reader, or a crash, sees the old file or the new one and nothing between.
+
+    Written under a temporary name in the same folder, flushed to the disk, then renamed.
+
+    Raises:
+        FullDiskError: there is no room for it.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with in_need_of_room(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)  # mkstemp's 0600 would hide a report from a web server
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def in_need_of_room(path: Path) -> Iterator[None]:
+    """Say in our words that the disk became full inside the block, whichever library noticed it.
+
+    Args:
+        path: what is written there.
+
+    Raises:
+        FullDiskError: there was no room.
+    """
+    try:
+        yield
+    except FullDiskError:
+        raise
+    except Exception as error:
+        if not lacks_room(error):
+            raise
+        raise FullDiskError(
+            f"{path} could not be written: {os.strerror(_code(error) or errno.ENOSPC)}. {_left(path)}"
+            "Make room and give the same command again: what was finished is kept, and it goes on from there."
+        ) from error
+
+
+def lacks_room(error: BaseException) -> bool:
+    """Whether an error, or the one that it came from, says that nothing more can be written."""
+    return _code(error) in NO_ROOM or (error.__cause__ is not None and lacks_room(error.__cause__))
+
+
+def _code(error: BaseException) -> int | None:
+    """The system's number for what went wrong; safetensors, written in Rust, has it in its words only."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
+
+
+def _left(path: Path) -> str:
+    there = next((folder for folder in path.absolute().parents if folder.is_dir()), None)
+    if there is None:
+        return ""
+    return f"{shutil.disk_usage(there).free / 1e6:,.1f} MB are left on its disk. "

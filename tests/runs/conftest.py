@@ -1,0 +1,64 @@
+"""A run directory that has begun, and trials for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tuneoff.data import DataSummary
+from tuneoff.evaluation.options import EvaluationOptions
+from tuneoff.methods import METHODS
+from tuneoff.models.options import ModelOptions
+from tuneoff.recipe import Recipe
+from tuneoff.runs import RunDirectory
+from tuneoff.training.options import TrainingOptions
+from tuneoff.trial import Setting, Trial
+
+LORA = METHODS["lora"].read({}).model_dump(mode="json")
+
+
+@pytest.fixture
+def whole() -> Recipe:
+    return Recipe.read(
+        {
+            "name": "r",
+            "model": {"name": "m"},
+            "data": {"source": "aclsum"},
+            "methods": ["base", "lora"],
+            "seeds": [0, 1],
+        }
+    )
+
+
+@pytest.fixture
+def setting(whole: Recipe) -> Setting:
+    return Setting(
+        model=ModelOptions(name="m"),
+        model_fingerprint="a",
+        data=whole.data,
+        data_fingerprint="b",
+        training=TrainingOptions(),
+        evaluation=EvaluationOptions(),
+        precision="float32",
+        device="a processor",
+        versions={"torch": "2.13.0"},
+    )
+
+
+@pytest.fixture
+def summary() -> DataSummary:
+    return DataSummary(fingerprint="b", splits={}, duplicates={})
+
+
+@pytest.fixture
+def directory(tmp_path: Path, whole: Recipe, summary: DataSummary) -> RunDirectory:
+    made = RunDirectory(tmp_path / "run")
+    made.begin(whole, {"python": "3.11"}, summary)
+    return made
+
+
+@pytest.fixture
+def trial(setting: Setting) -> Callable[..., Trial]:
+    """A trial of LoRA, with other values where they are given."""
+    plain = {"label": "lora", "method": "lora", "hyperparameters": LORA, "setting": setting, "seed": 0}
+    return lambda **changes: Trial(**{**plain, **changes})
