@@ -27,6 +27,7 @@ from tuneoff.trial import Epoch, Prediction, Record, Setting, Trial
 LOCK, SET_ASIDE = ".lock", "set-aside"
 RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
 CURVE, PREDICTIONS, RECORD = "curve.jsonl", "predictions.jsonl", "record.json"
+BEFORE_BEGUN = (LOCK, SUMS, f".{SUMS}.", f".{RECIPE}.")  # all that a process which ends early may leave behind
 TRIAL_ID = re.compile("[0-9a-f]{12}")
 UNREADABLE = (OSError, ValueError, RecursionError)  # gone, not text, not JSON, or not what it should hold
 _LOG = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class RunDirectory:
                 _require_same(self.path, there, recipe)
         elif self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file. Name a new or empty directory with --run.")
-        elif self.path.exists() and any(entry.name != LOCK for entry in self.path.iterdir()):
+        elif self.path.exists() and any(not entry.name.startswith(BEFORE_BEGUN) for entry in self.path.iterdir()):
             raise RunError(
                 f"{self.path} holds other files and is no run directory. Name a new or empty one with --run."
             )
