@@ -37,7 +37,7 @@ def _default_seeds(written: Mapping[str, Any]) -> tuple[int, ...]:  # Any: the f
 class Recipe(Options):
     """What is compared: methods by label, and everything that is equal between them."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")  # also the run directory's
+    name: str = Field(pattern=r"^[\w-][\w.-]*$", max_length=100)  # also the run directory's, so never `..`
     note: str = ""  # shown on the page: why these sizes
     model: ModelOptions
     data: DataOptions
@@ -236,5 +236,9 @@ _Yaml.add_implicit_resolver(
 def _parse(text: str, where: str) -> Any:  # Any: whatever YAML holds
     try:
         return yaml.load(text, Loader=_Yaml)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{where} is not YAML: {error}") from None
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # as a 13th month is, and 3000 brackets
+        raise RecipeError(f"{where:.200} is not YAML: {error}. Correct it there.") from None
