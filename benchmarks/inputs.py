@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import gzip
 import io
@@ -91,7 +92,7 @@ def bent_tree(draw: st.DrawFn, valid: tuple[Any, ...]) -> Any:
                 case 1:
                     branch.pop(key)
                 case _:
-                    branch[key] = draw(hostile)
+                    branch[key] = copy.deepcopy(draw(hostile))
             break
     return tree
 

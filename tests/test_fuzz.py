@@ -1,0 +1,35 @@
+"""A little of `python -m benchmarks.fuzz`: what no one would write ends in success or in one of our errors."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.fuzz import fuzz
+from benchmarks.inputs import INPUTS
+from tuneoff.errors import RecipeError
+from tuneoff.recipe import load_recipe
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_bent_input_ends_in_success_or_in_one_of_our_errors(kind: str) -> None:
+    tally = fuzz(kind, cases=max(3, 40 // INPUTS[kind].dear), seed=1)
+    assert not tally.failures
+    assert tally.cases > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 3000, "is not YAML"),
+        ("name: 2020-13-01", "is not YAML"),
+        ("name: " + "9" * 5000, "is not YAML"),
+        ("name: ..", "name: "),
+        ("name: .hidden", "name: "),
+        (f"name: {'a' * 101}", "name: "),
+    ],
+    ids=["brackets", "a month too many", "digits", "the folder above", "a hidden folder", "a long name"],
+)
+def test_what_fuzzing_found_in_a_recipe_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(tmp_path / "mine.yaml")
