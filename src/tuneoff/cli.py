@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tuneoff.errors import RunError, TuneoffError
+from tuneoff.report.visible import visible
 
 app = typer.Typer(
     name="tuneoff",
@@ -201,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(arguments)
     except TuneoffError as error:
-        print(f"tuneoff: {error}", file=sys.stderr)
+        print(f"tuneoff: {visible(str(error))}", file=sys.stderr)  # it may quote data
         return BAD_INPUT
     except OSError as error:
         print(

@@ -4,6 +4,7 @@ A user writes only the difference from the defaults. An unknown key is refused w
 filled-in whole is stored beside the result, where it is a recipe again.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -235,7 +236,9 @@ _Yaml.add_implicit_resolver(
 
 def _parse(text: str, where: str) -> Any:  # Any: whatever YAML holds
     try:
-        return yaml.load(text, Loader=_Yaml)
+        written = yaml.load(text, Loader=_Yaml)
+        json.dumps(written, ensure_ascii=False, skipkeys=True, default=str).encode()  # half a character, or a circle
+        return written
     except (
         yaml.YAMLError,
         ValueError,

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tuneoff.comparison import Comparison
+from tuneoff.report.visible import beginning
 from tuneoff.trial import Prediction
 
 SHOWN = 10
+CHARACTERS = 20_000  # of a text: a few pages of a book; a page of ten whole ones could fill a browser's memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +59,15 @@ def _example(row: int, answers: Mapping[str, Mapping[int, Prediction]]) -> Examp
     sides = (
         Side(
             label=label,
-            prediction=answer.prediction,
+            prediction=beginning(answer.prediction, CHARACTERS),
             rouge=answer.rouge["rougeL"],
             best=len(given) > 1 and answer.rouge["rougeL"] == best > 0,
         )
         for label, answer in given.items()
     )
-    return Example(row=row, source=first.source, reference=first.reference, sides=tuple(sides))
+    return Example(
+        row=row,
+        source=beginning(first.source, CHARACTERS),
+        reference=beginning(first.reference, CHARACTERS),
+        sides=tuple(sides),
+    )

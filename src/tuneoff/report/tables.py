@@ -14,12 +14,14 @@ from tuneoff.report.words import counted, level_in_words
 from tuneoff.trial import Record
 
 IN_A_TERMINAL = ("rougeL", "loss", "trainable", "train_seconds", "training_memory")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet would run or lose
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what a spreadsheet would run or lose
 TIED = "≈"  # behind a score that cannot be told apart from the best
 CSV_UNITS = {"": "parameters", "%": "percent", "s": "seconds", "1/s": "per_second", "×": "ratio"}
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "−": "$-$", "×": r"$\times$", "≈": r"$\approx$",
+    **{chr(0x2400 + code): rf"$\langle$U+{code:04X}$\rangle$" for code in range(0x20)},
+    "⟨": r"$\langle$", "⟩": r"$\rangle$",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
 }  # fmt: skip
 
@@ -57,7 +59,7 @@ def latex_table(comparison: Comparison) -> str:
     board = leaderboard_of(comparison)
     columns = board.only(BRIEF)
     rows = [
-        [_latex(name), *(_marked(_latex(_brief(c, c.cells[i])), c.cells[i], r"\textbf{{{}}}") for c in columns)]
+        [_begun(_latex(name)), *(_marked(_latex(_brief(c, c.cells[i])), c.cells[i], r"\textbf{{{}}}") for c in columns)]
         for i, name in enumerate(board.names)
     ]
     body = "\n".join(f"    {' & '.join(row)} \\\\" for row in rows)
@@ -166,7 +168,9 @@ def _pipes(*cells: str) -> str:
 
 def _markdown(text: str) -> str:
     """Text that Markdown takes for nothing else: no cell, tag, link or emphasis begins in it."""
-    escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#&" else c for c in text)
+    escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#&~" else c for c in text)
+    for start, of_no_link in (("://", "\\://"), ("www.", "www\\."), ("@", "\\@")):  # links need no brackets on GitHub
+        escaped = escaped.replace(start, of_no_link)
     return " ".join(escaped.split())
 
 
@@ -174,8 +178,13 @@ def _latex(text: str) -> str:
     return "".join(LATEX.get(c, c) for c in " ".join(text.split()))
 
 
+def _begun(row: str) -> str:
+    """A row that the end of the row before does not take for its options, as `\\\\[2cm]` or `\\\\*` would be."""
+    return f"{{}}{row}" if row.startswith(("[", "*")) else row
+
+
 def _inert(value: Mapping[str, Any] | str | float | None) -> object:
     if not isinstance(value, str):
         return value
     shown = visible(value)
-    return f"'{shown}" if shown.lstrip(" ").startswith(FORMULA_STARTS) else shown
+    return f"'{shown}" if shown.lstrip(" \u00a0\u3000").startswith(FORMULA_STARTS) else shown

@@ -11,7 +11,24 @@ PLAIN_WHITESPACE = "\n\t"
 
 def visible(text: str) -> str:
     """`text` with every control character, formatting character and line separator replaced by a sign for it."""
-    return "".join(map(_visible_character, text))
+    return text.translate(_SIGNS)
+
+
+def beginning(text: str, characters: int) -> str:
+    """As much of a text as is shown of it, and how much there is besides: a row may have ten million characters."""
+    left = len(text) - characters
+    return text if left <= 0 else f"{text[:characters]} … ({left:,} more characters)"
+
+
+class _Signs(dict[int, str]):
+    """A table for `str.translate` that fills itself, one character at a time."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = _visible_character(chr(code))
+        return self[code]
+
+
+_SIGNS = _Signs()
 
 
 def _visible_character(character: str) -> str:

@@ -1,0 +1,146 @@
+"""Text that others wrote, made to do harm: nothing in it acts, in the page, the tables or the terminal."""
+
+import csv
+import io
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.report.synthetic import synthetic_comparison
+from tuneoff.cli import main
+from tuneoff.comparison import Comparison
+from tuneoff.report.charts import draw
+from tuneoff.report.examples import CHARACTERS, examples_of
+from tuneoff.report.figures import specification_for_page
+from tuneoff.report.page import page
+from tuneoff.report.tables import latex_table, markdown_table, results_csv
+from tuneoff.report.visible import visible
+from tuneoff.terminal import print_outcome
+
+OWNED = "document.title='owned'"
+MARKUP = (
+    f'</script><script>{OWNED}</script><img src=x onerror="{OWNED}"><svg onload="{OWNED}"></svg></style><style>'
+    f'<a href="javascript:{OWNED}" id=link>x</a><iframe srcdoc="<script>parent.{OWNED}</script>"></iframe><!--'
+    "<meta http-equiv=refresh content=0;url=https://example.org><base href=https://example.org>{{ 7 * 7 }}${7}"
+)
+ACTING = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp.exe\u2066\u200b\u2028\x00\r\b"
+FORMULA, LATEX, MARKDOWN = (
+    "=cmd()|'/C calc'!A0",
+    "[2cm]\\input{/etc/passwd}%",
+    "![x](https://example.org) www.example.org",
+)
+HOSTILE = MARKUP + ACTING
+METHODS = {"base": {}, HOSTILE: {"method": "lora"}, FORMULA: {"method": "last-layer"},
+           LATEX: {"method": "lora"}, MARKDOWN: {"method": "full"}}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Comparison:
+    """Hostile labels, note, sources, references and predictions."""
+    from dataclasses import replace
+
+    from tuneoff.comparison import judge
+
+    run = synthetic_comparison(note=HOSTILE, methods=METHODS).run
+    bad = {"source": HOSTILE, "reference": HOSTILE, "prediction": HOSTILE + FORMULA}
+    records = [
+        r.model_copy(update={"predictions": tuple(p.model_copy(update=bad) for p in r.predictions)})
+        for r in run.records
+    ]
+    return judge(replace(run, records=tuple(records)))
+
+
+@pytest.fixture(scope="module")
+def written(hostile: Comparison) -> str:
+    charts = draw(hostile)
+    specifications = {name: specification_for_page(chart) for name, chart in charts.items()}
+    return page(hostile, specifications, dict.fromkeys(charts, "<svg xmlns='http://www.w3.org/2000/svg'/>"))
+
+
+def acts(text: str) -> list[str]:
+    """The characters of a text that would act in a terminal or turn its direction."""
+    return [c for c in text if c != "\n" and visible(c) != c]
+
+
+def test_no_markup_of_others_is_in_the_page(written: str) -> None:
+    assert "<img src=x" not in written
+    assert written.count("<script") == 3
+    assert "<!--<meta" not in written
+    assert not set(acts(written)) - {"\u00ad"}
+
+
+def test_no_script_of_others_runs_in_a_browser(written: str, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium is on the PATH")
+    (tmp_path / "index.html").write_text(written, "utf-8")
+    bare = "<title>safe</title>" + HOSTILE
+    (tmp_path / "bare.html").write_text(bare, "utf-8")
+
+    def shown(name: str) -> str:
+        options = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                   "--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}",
+                   "--virtual-time-budget=5000", "--dump-dom")  # fmt: skip
+        done = subprocess.run(
+            [browser, *options, (tmp_path / name).as_uri()], capture_output=True, text=True, timeout=60
+        )
+        return done.stdout.split("</title>")[0].rsplit("<title>", 1)[-1]
+
+    assert shown("bare.html") == "owned"  # where nothing is escaped the text does harm, so the test can fail
+    assert shown("index.html") == "synthetic · tuneoff"
+
+
+def test_no_cell_of_the_csv_is_a_formula(hostile: Comparison) -> None:
+    text = results_csv(hostile)
+    assert not acts(text)
+    cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
+    assert f"'{FORMULA}" in cells
+    assert not [c for c in cells if c.startswith(("=", "@", "+", "\t")) or (c.startswith("-") and not c[1:2].isdigit())]
+
+
+def test_no_command_and_no_option_of_others_is_in_the_latex(hostile: Comparison) -> None:
+    text = latex_table(hostile)
+    assert not acts(text)
+    assert r"\input" not in text
+    assert r"{}[2cm]\textbackslash{}input\{/etc/passwd\}\%" in text
+
+
+def test_no_link_no_image_and_no_tag_of_others_is_in_the_markdown(hostile: Comparison) -> None:
+    text = markdown_table(hostile)
+    assert not acts(text)
+    assert r"!\[x\](https\://example.org) www\.example.org" in text
+    assert not [i for i, c in enumerate(text) if c == "<" and text[i - 1] != "\\"]
+    assert len({line.replace(r"\|", "").count("|") for line in text.splitlines() if line.startswith("|")}) == 1
+
+
+def test_nothing_of_others_acts_in_the_terminal(
+    hostile: Comparison, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_outcome(hostile, tmp_path)
+    assert not acts(capsys.readouterr().out)
+
+
+def test_an_error_that_quotes_data_does_not_act_in_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "\x1b[2Jmine.yaml").write_text("[")
+    assert main(["plan", str(tmp_path / "\x1b[2Jmine.yaml")]) == 2
+    assert not acts(capsys.readouterr().err)
+
+
+def test_rows_of_ten_million_characters_make_a_page_of_ordinary_size_in_ordinary_time() -> None:
+    comparison = synthetic_comparison(methods={"base": {}, "lora": {}})
+    long = "<\x1b" * 5_000_000
+    for record in comparison.run.records:
+        for answer in record.predictions[:1]:
+            object.__setattr__(answer, "source", long)
+            object.__setattr__(answer, "prediction", long)
+    start = time.perf_counter()
+    (first, *_) = examples_of(comparison)
+    assert len(first.source) < CHARACTERS + 50
+    assert first.sides[0].prediction.endswith("(9,980,000 more characters)")
+    assert len(page(comparison, {}, {})) < 2_000_000
+    assert time.perf_counter() - start < 20
