@@ -49,7 +49,8 @@ def test_a_time_of_day_is_the_next_one_and_comes_on_top_of_what_was_spent(until:
 
 @pytest.mark.parametrize(
     "written",
-    ["soon", "", "0m", "2h30", "-1h", 90, {}, {"money": 5}, {"money": -5, "price_per_hour": 1}, {"until": "25:00"},
+    ["soon", "", "0m", "9" * 400 + "d", {"money": float("inf"), "price_per_hour": 1},
+     "2h30", "-1h", 90, {}, {"money": 5}, {"money": -5, "price_per_hour": 1}, {"until": "25:00"},
      {"time": "1h", "until": "18:30"}, {"tme": "1h"}],
 )  # fmt: skip
 def test_what_is_no_budget_is_refused_with_what_would_be(written: Any) -> None:

@@ -1,5 +1,6 @@
 """What a comparison may spend: time, money, or until a time of day."""
 
+import math
 import re
 from datetime import datetime, time, timedelta
 from typing import Any, Self
@@ -17,15 +18,15 @@ class BudgetOptions(Options):
     """One of the three. Time and money are those of the whole run, whatever it was interrupted by."""
 
     time: str | None = None  # on the wall: "2h30m"
-    money: float | None = Field(None, gt=0)  # in the currency of the price
+    money: float | None = Field(None, gt=0, allow_inf_nan=False)  # in the currency of the price
     until: str | None = None  # the next such time of day, on this machine's clock: "18:30"
-    price_per_hour: float | None = Field(None, gt=0)  # of the machine
+    price_per_hour: float | None = Field(None, gt=0, allow_inf_nan=False)  # of the machine
 
     @field_validator("time")
     @classmethod
     def _is_a_duration(cls, written: str | None) -> str | None:
-        if written is not None and seconds_of_duration(written) <= 0:
-            raise ValueError("a budget of no time buys nothing: write one such as 90m")
+        if written is not None and not 0 < seconds_of_duration(written) < math.inf:
+            raise ValueError("a budget of no time buys nothing, and one without an end is none: write one such as 90m")
         return written
 
     @field_validator("until", mode="before")
