@@ -20,14 +20,25 @@ def test_bent_input_ends_in_success_or_in_one_of_our_errors(kind: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[" * 3000, "is not YAML"),
+        ("[" * 20_000, "more than 100 brackets"),
+        ('name: "\\ud800"', "is not YAML"),
+        ("name: &a [*a]", "is not YAML"),
         ("name: 2020-13-01", "is not YAML"),
         ("name: " + "9" * 5000, "is not YAML"),
         ("name: ..", "name: "),
         ("name: .hidden", "name: "),
         (f"name: {'a' * 101}", "name: "),
     ],
-    ids=["brackets", "a month too many", "digits", "the folder above", "a hidden folder", "a long name"],
+    ids=[
+        "brackets",
+        "half a character",
+        "a circle",
+        "a month too many",
+        "digits",
+        "the folder above",
+        "hidden",
+        "long",
+    ],
 )
 def test_what_fuzzing_found_in_a_recipe_is_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "mine.yaml").write_text(text)

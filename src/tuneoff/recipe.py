@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -28,6 +29,7 @@ from tuneoff.training.options import TrainingOptions
 from tuneoff.vary import VaryOptions
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+MOST_BRACKETS = 100  # the time that YAML takes grows with the square of this
 ONE_SEED, FRESH_SEEDS = (0,), (1, 2, 3)
 
 
@@ -234,7 +236,14 @@ _Yaml.add_implicit_resolver(
 )
 
 
+def _depth(text: str) -> int:
+    """How many brackets are open at most at once."""
+    return max(accumulate((c in "[{") - (c in "]}") for c in text), default=0)
+
+
 def _parse(text: str, where: str) -> Any:  # Any: whatever YAML holds
+    if _depth(text) > MOST_BRACKETS:
+        raise RecipeError(f"{where:.200} opens more than {MOST_BRACKETS} brackets within each other. Close them.")
     try:
         written = yaml.load(text, Loader=_Yaml)
         json.dumps(written, ensure_ascii=False, skipkeys=True, default=str).encode()  # half a character, or a circle

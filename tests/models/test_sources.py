@@ -1,5 +1,6 @@
 """From a name to safe weights: folders, hub repositories in their cache's layout, GGUF files, built-ins."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,9 @@ import pytest
 import torch
 
 from tuneoff.errors import ModelError
+from tuneoff.methods import METHODS
 from tuneoff.models import sources
+from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.loading import load_model, load_tokenizer, outline
 from tuneoff.models.options import ModelOptions
 from tuneoff.models.parameters import parameter_counts
@@ -98,10 +101,35 @@ def test_a_file_that_only_calls_itself_gguf_is_refused(tmp_path: Path) -> None:
         find_source(ModelOptions(name=str(tmp_path / "fake.gguf")))
 
 
-def test_weights_that_only_call_themselves_safetensors_are_refused(folder: Path) -> None:
-    (folder / "model.safetensors").write_bytes(b"\x80\x04\x95pickle in disguise")
-    with pytest.raises(ModelError, match="no whole safetensors file"):
+@pytest.mark.parametrize("pickle", [b"\x80\x04\x95pickle in disguise", b"PK\x03\x04 what torch.save packs"])
+def test_a_pickle_that_calls_itself_safetensors_is_refused_with_the_reason(folder: Path, pickle: bytes) -> None:
+    (folder / "model.safetensors").write_bytes(pickle)
+    with pytest.raises(ModelError, match=r"model\.safetensors is called .* but is a pickle inside.*run code"):
         find_source(ModelOptions(name=str(folder)))
+
+
+@pytest.mark.parametrize("part", ["../other.safetensors", "/etc/passwd", "sub/x.safetensors", 3])
+def test_an_index_that_leads_out_of_the_folder_is_refused(folder: Path, part: object) -> None:
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": part}}))
+    with pytest.raises(ModelError, match="no file beside it"):
+        find_source(ModelOptions(name=str(folder)))
+
+
+def test_an_index_that_is_no_index_is_refused(folder: Path) -> None:
+    (folder / "model.safetensors.index.json").write_text("[]")
+    with pytest.raises(ModelError, match="cannot be read"):
+        find_source(ModelOptions(name=str(folder)))
+
+
+def test_an_adapter_is_read_from_safetensors_only(load_tiny: Callable[[str], LanguageModel], tmp_path: Path) -> None:
+    lora = METHODS["lora"].read({})
+    lora.save(lora.apply(load_tiny("llama")), tmp_path)
+    (tmp_path / "adapter_model.safetensors").rename(tmp_path / "adapter_model.bin")
+    with pytest.raises(ModelError, match=r"only adapter_model\.bin, a pickle"):
+        lora.load(load_tiny("llama"), tmp_path)
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"\x80\x04")
+    with pytest.raises(ModelError, match="is a pickle inside"):
+        lora.load(load_tiny("llama"), tmp_path)
 
 
 def test_weights_that_were_cut_off_are_refused_before_a_trial_begins(folder: Path) -> None:

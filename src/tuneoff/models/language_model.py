@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from tuneoff.models import greedy
 from tuneoff.models.frozen import frozen_blocks, given_by_frozen, skipped
+from tuneoff.models.sources import require_safe_adapter
 
 TRAINED_FILE = "trained.safetensors"
 
@@ -312,6 +313,7 @@ class LanguageModel(nn.Module):
         """This base model with the adapter that `save_adapter` wrote."""
         from peft import PeftModel
 
+        require_safe_adapter(folder)
         with _peft_at_work():
             return self._with_network(PeftModel.from_pretrained(self.network, folder))
 

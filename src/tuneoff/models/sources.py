@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -139,6 +140,7 @@ def _require_safe_weights(folder: Path) -> None:
     weights = sorted(folder.glob("*.safetensors"))
     if weights:
         _require_whole(weights)
+        _require_parts_inside(folder)
         return
     pickled = sorted(f.name for f in folder.iterdir() if f.suffix in PICKLED)
     if pickled:
@@ -154,11 +156,53 @@ def _require_whole(weights: list[Path]) -> None:
     from safetensors import SafetensorError, safe_open
 
     for file in weights:
+        require_no_pickle(file)
         try:
             with safe_open(file, framework="pt"):
                 pass
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{file} is no whole safetensors file: {error}. Fetch it again.") from error
+
+
+def require_no_pickle(file: Path) -> None:
+    """Refuse a file that is a pickle whatever its name says: plain, or in the zip that torch packs it into.
+
+    Raises:
+        ModelError: it is one.
+    """
+    with file.open("rb") as content:
+        start = content.read(4)
+    if start.startswith((b"\x80", b"PK\x03\x04")):
+        raise ModelError(
+            f"{file} is called {file.suffix} but is a pickle inside, which can run code when it is read. "
+            "Fetch safetensors from where it came from, or convert it where you trust it."
+        )
+
+
+def require_safe_adapter(folder: Path) -> None:
+    """Refuse an adapter that peft would read from a pickle.
+
+    Raises:
+        ModelError: its weights are no safetensors file, by name or by content.
+    """
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        pickled = ", ".join(sorted(f.name for f in folder.glob("*") if f.suffix in PICKLED))
+        reason = f"only {pickled}, a pickle, which can run code when it is read" if pickled else "none"
+        raise ModelError(f"{folder} has no adapter's weights as safetensors: {reason}. Save the adapter again.")
+    _require_whole(weights)
+
+
+def _require_parts_inside(folder: Path) -> None:
+    """An index may name only files that lie beside it."""
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            parts = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ModelError(f"{index} cannot be read: {error!r}. Fetch it again.") from error
+        for part in parts:
+            if not isinstance(part, str) or Path(part).name != part:
+                raise ModelError(f"{index} names {part!r}, which is no file beside it. Fetch the model again.")
 
 
 def _content(folder: Path) -> list[Path]:
