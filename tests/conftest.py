@@ -38,8 +38,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["TUNEOFF_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
-@pytest.fixture(scope="session")
-def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def save_tokenizer(folder: Path) -> None:
+    """Write a tokenizer that was trained on the sentences."""
     from tokenizers import ByteLevelBPETokenizer
     from transformers import PreTrainedTokenizerFast
 
@@ -48,8 +48,27 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=trained._tokenizer, eos_token="<eos>", pad_token="<pad>", model_max_length=512
     )
-    folder = tmp_path_factory.mktemp("tokenizer")
     tokenizer.save_pretrained(folder)
+
+
+def save_model(architecture: str, folder: Path) -> None:
+    """Write a tiny model of an architecture with random weights."""
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(tiny_config(architecture)).save_pretrained(folder)
+
+
+def save_rows(path: Path) -> None:
+    """Write twelve rows of real words, as JSON lines."""
+    rows = [{"source": f"{a} {b}", "target": a.split(",")[0]} for a in SENTENCES for b in SENTENCES[:2]]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(folder)
     return folder
 
 
@@ -93,15 +112,12 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Pat
     """A saved tiny model of an architecture, with its tokenizer beside it."""
     import shutil
 
-    from transformers import AutoModelForCausalLM
-
     root = tmp_path_factory.mktemp("models")
 
     def saved(architecture: str) -> Path:
         folder = root / architecture
         if not folder.exists():
-            torch.manual_seed(0)
-            AutoModelForCausalLM.from_config(tiny_config(architecture)).save_pretrained(folder)
+            save_model(architecture, folder)
             for file in tokenizer_folder.iterdir():
                 shutil.copy(file, folder)
         return folder
@@ -141,10 +157,8 @@ def outline_tiny(model_folder: Callable[[str], Path]) -> Callable[[str], Languag
 
 @pytest.fixture
 def text_file(tmp_path: Path) -> Path:
-    """Twelve rows of real words, as JSON lines."""
     path = tmp_path / "text.jsonl"
-    rows = [{"source": f"{a} {b}", "target": a.split(",")[0]} for a in SENTENCES for b in SENTENCES[:2]]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    save_rows(path)
     return path
 
 
