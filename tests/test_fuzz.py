@@ -17,6 +17,9 @@ def test_bent_input_ends_in_success_or_in_one_of_our_errors(kind: str) -> None:
     assert tally.cases > 0
 
 
+BOMB = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -25,6 +28,8 @@ def test_bent_input_ends_in_success_or_in_one_of_our_errors(kind: str) -> None:
         ("name: &a [*a]", "is not YAML"),
         ("name: 2020-13-01", "is not YAML"),
         ("name: " + "9" * 5000, "is not YAML"),
+        ("a: &a [x, x, x, x, x, x, x, x]\n" + BOMB, "stand for more than 100,000 values"),
+        ("seeds: [" + "x" * 100_000 + "]", "seeds.0"),
         ("name: ..", "name: "),
         ("name: .hidden", "name: "),
         (f"name: {'a' * 101}", "name: "),
@@ -35,6 +40,8 @@ def test_bent_input_ends_in_success_or_in_one_of_our_errors(kind: str) -> None:
         "a circle",
         "a month too many",
         "digits",
+        "a bomb",
+        "a book",
         "the folder above",
         "hidden",
         "long",
@@ -42,5 +49,6 @@ def test_bent_input_ends_in_success_or_in_one_of_our_errors(kind: str) -> None:
 )
 def test_what_fuzzing_found_in_a_recipe_is_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "mine.yaml").write_text(text)
-    with pytest.raises(RecipeError, match=said):
+    with pytest.raises(RecipeError, match=said) as refused:
         load_recipe(tmp_path / "mine.yaml")
+    assert len(str(refused.value)) < 2000

@@ -1,5 +1,6 @@
 """The base of every value that a user may write in a recipe: frozen, typed, and strict about keys."""
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Self, get_args
 
@@ -46,7 +47,7 @@ def _problems(options: type[BaseModel], error: ValidationError, where: str) -> I
             case "value_error":
                 yield f"{place + ': ' if place else ''}{problem['ctx']['error']}."
             case _:
-                yield f"{place}: {problem['msg']} (got {problem['input']!r})."
+                yield f"{place}: {problem['msg']} (got {reprlib.repr(problem['input'])})."
 
 
 def _is_internal(step: int | str) -> bool:

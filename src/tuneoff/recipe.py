@@ -29,6 +29,7 @@ from tuneoff.training.options import TrainingOptions
 from tuneoff.vary import VaryOptions
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+MOST_VALUES = 100_000  # of a recipe, its aliases written out
 MOST_BRACKETS = 100  # the time that YAML takes grows with the square of this
 ONE_SEED, FRESH_SEEDS = (0,), (1, 2, 3)
 
@@ -246,6 +247,7 @@ def _parse(text: str, where: str) -> Any:  # Any: whatever YAML holds
         raise RecipeError(f"{where:.200} opens more than {MOST_BRACKETS} brackets within each other. Close them.")
     try:
         written = yaml.load(text, Loader=_Yaml)
+        _require_few(written)
         json.dumps(written, ensure_ascii=False, skipkeys=True, default=str).encode()  # half a character, or a circle
         return written
     except (
@@ -254,3 +256,19 @@ def _parse(text: str, where: str) -> Any:  # Any: whatever YAML holds
         RecursionError,
     ) as error:  # as a 13th month is, and 3000 brackets
         raise RecipeError(f"{where:.200} is not YAML: {error}. Correct it there.") from None
+
+
+def _require_few(whole: Any) -> None:
+    """A few lines of aliases of aliases can stand for more values than memory holds."""
+    sizes: dict[int, int] = {}
+
+    def size(value: Any) -> int:
+        if not isinstance(value, Mapping | list | tuple | set):
+            return 1
+        if id(value) not in sizes:
+            inner = [*value, *value.values()] if isinstance(value, Mapping) else value
+            sizes[id(value)] = 1 + sum(map(size, inner))
+        return sizes[id(value)]
+
+    if size(whole) > MOST_VALUES:
+        raise ValueError(f"its aliases stand for more than {MOST_VALUES:,} values")

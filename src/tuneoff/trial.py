@@ -54,8 +54,13 @@ class Trial(Options):
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits that only this value has."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        return id_of(self.model_dump(mode="json"))
+
+
+def id_of(written: Mapping[str, Any]) -> str:
+    """The id of the trial that is written so, also where another version of ours wrote it."""
+    canonical = json.dumps(written, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
 class Epoch(Options):

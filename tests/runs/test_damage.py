@@ -1,6 +1,8 @@
 """A file that is not what was written is noticed, set aside and made again; nothing outside is touched."""
 
 import logging
+import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +11,10 @@ import pytest
 
 from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
+from tuneoff.evaluation.rouge import ROUGE_TYPES
 from tuneoff.recipe import Recipe
 from tuneoff.runs import RunDirectory
-from tuneoff.trial import Record, Trial
+from tuneoff.trial import Prediction, Record, Trial
 
 MakeTrial = Callable[..., Trial]
 
@@ -137,3 +140,72 @@ def test_a_whole_run_says_nothing(
     caplog.set_level(logging.DEBUG)
     directory.read()
     assert not caplog.records
+
+
+@pytest.fixture
+def answered(directory: RunDirectory, trial: MakeTrial) -> list[Path]:
+    """The folders of three trials with three answers each, without sums, as of a time before there were any."""
+    answers = tuple(
+        Prediction(row=row, source="a", reference="b", prediction="c", loss=0.5, target_tokens=2,
+                   rouge=dict.fromkeys(ROUGE_TYPES, 0.5))
+        for row in range(3)
+    )  # fmt: skip
+    for seed in range(3):
+        directory.write_record(Record(trial=trial(seed=seed), status="done", predictions=answers))
+    folders = [directory.trial(trial(seed=seed)) for seed in range(3)]
+    for folder in folders:
+        (folder / "SHA256SUMS").unlink()
+    return folders
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"row":2', '"row":1'),
+        ('"row":2', '"row":7'),
+        ('"loss":0.5', '"loss":-1e999'),
+        ('"target_tokens":2', '"target_tokens":0'),
+        ('"rougeL":0.5', '"rougeL":1.5'),
+        ('"rougeL":0.5,', ""),
+        ("\n", ""),
+    ],
+)
+def test_answers_that_cannot_be_scored_or_paired_are_left_out(
+    directory: RunDirectory, answered: list[Path], before: str, after: str
+) -> None:
+    file = answered[1] / "predictions.jsonl"
+    file.write_text(file.read_text().replace(before, after))
+    run = directory.read()
+    assert list(run.left_out) == [answered[1].name]
+    assert len(run.records) == 2
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+def test_a_record_that_lacks_answers_is_left_out(directory: RunDirectory, answered: list[Path], kept: int) -> None:
+    file = answered[1] / "predictions.jsonl"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:kept]))
+    assert list(directory.read().left_out) == [answered[1].name]
+
+
+def test_a_copy_of_a_record_counts_only_once(directory: RunDirectory, answered: list[Path]) -> None:
+    shutil.copytree(answered[0], answered[0].with_name("0123456789ab"))
+    run = directory.read()
+    assert (len(run.records), list(run.left_out)) == (3, ["0123456789ab"])
+
+
+def test_weights_that_a_disk_has_changed_are_set_aside_and_removed_ones_are_no_damage(
+    directory: RunDirectory, two: tuple[Record, Record], whole: Recipe, summary: DataSummary
+) -> None:
+    damaged, removed = (directory.adapter(record.trial) for record in two)
+    flip(damaged / "adapter_config.json")
+    shutil.rmtree(removed)
+    directory.begin(whole, {}, summary)
+    assert [record.trial.seed for record in directory.records()] == [1]
+    assert (directory.path / "set-aside" / two[0].trial.id).is_dir()
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(directory: RunDirectory) -> None:
+    (directory.path / "environment.json").unlink()
+    os.mkfifo(directory.path / "environment.json")
+    with pytest.raises(RunError, match="neither a file nor a folder"):
+        directory.read()

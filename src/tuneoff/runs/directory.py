@@ -4,10 +4,12 @@ import contextlib
 import fcntl
 import json
 import logging
+import math
 import os
 import platform
 import re
 import shutil
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,9 +22,10 @@ import yaml
 from tuneoff.data import DataSummary
 from tuneoff.disk import in_need_of_room, write_whole
 from tuneoff.errors import RunError
+from tuneoff.evaluation.rouge import ROUGE_TYPES
 from tuneoff.recipe import Recipe
 from tuneoff.sums import SUMS, damaged, sum_of, sums_in_words, sums_of
-from tuneoff.trial import Epoch, Prediction, Record, Setting, Trial
+from tuneoff.trial import Epoch, Prediction, Record, Setting, Trial, id_of
 
 LOCK, SET_ASIDE = ".lock", "set-aside"
 RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
@@ -117,7 +120,7 @@ class RunDirectory:
 
     def set_aside_damaged(self) -> None:
         """Move damaged records out of the way, so that their trials are run again. Only for who holds the directory."""
-        for id, reason in self._records()[1].items():
+        for id, reason in (self._damaged_weights() | self._judgeable()[1]).items():
             aside = self.path / SET_ASIDE
             taken = len(list(aside.glob(f"{id}*")))
             place = aside / (f"{id}-{taken + 1}" if taken else id)
@@ -127,6 +130,15 @@ class RunDirectory:
             _LOG.warning(
                 "The record of trial %s is damaged (%s): moved to %s, the trial is run again", id, reason, place
             )
+
+    def _damaged_weights(self) -> dict[str, str]:
+        """What differs from what was written besides what a report reads; what was removed to save room may be gone."""
+        return {
+            folder.name: f"{differing[0]} is not what was written"
+            for folder in self.path.glob("trials/*")
+            if TRIAL_ID.fullmatch(folder.name) and (folder / RECORD).is_file()
+            if (differing := [name for name in damaged(folder) if (folder / name).is_file()])
+        }
 
     def require_fits(self, recipe: Recipe) -> None:
         """Refuse a recipe other than the directory's own, before anything is loaded for it.
@@ -162,18 +174,30 @@ class RunDirectory:
 
     def records(self) -> tuple[Record, ...]:
         """Every whole record that is there, with its curve and predictions."""
-        return self._records()[0]
+        return tuple(self._records()[0].values())
 
-    def _records(self) -> tuple[tuple[Record, ...], dict[str, str]]:
+    def _records(self) -> tuple[dict[str, Record], dict[str, str]]:
         """The whole records, and what is wrong with the others, by trial id."""
-        records, left_out = [], {}
+        records: dict[str, Record] = {}
+        left_out = {}
         for file in sorted(self.path.glob(f"trials/*/{RECORD}")):
-            if TRIAL_ID.fullmatch(file.parent.name):
+            id = file.parent.name
+            if TRIAL_ID.fullmatch(id):
                 try:
-                    records.append(_read_record(file.parent))
+                    records[id] = _read_record(file.parent)
                 except RunError as error:
-                    left_out[file.parent.name] = str(error)
-        return tuple(records), left_out
+                    left_out[id] = str(error)
+        return records, left_out
+
+    def _judgeable(self) -> tuple[dict[str, Record], dict[str, str]]:
+        """The whole records whose answers can be scored and paired, and what is wrong with the others."""
+        records, left_out = self._records()
+        for id, record in records.items():
+            if wrong := _wrong_with_answers(record):
+                left_out[id] = wrong
+        for id in _of_other_examples({id: record for id, record in records.items() if id not in left_out}):
+            left_out[id] = "its answers are to other examples than those of most records"
+        return {id: record for id, record in records.items() if id not in left_out}, left_out
 
     def write_record(self, record: Record) -> None:
         """Keep what became of a trial. The record itself is written last: with it, the trial is over.
@@ -220,14 +244,14 @@ class RunDirectory:
                 f"`tuneoff compare` again, which writes it anew and keeps the records; or, if you changed it yourself, "
                 f"remove {self.path / SUMS}."
             )
-        records, left_out = self._records()
+        records, left_out = self._judgeable()
         for id, reason in left_out.items():
             _LOG.warning("The record of trial %s is left out (%s): `tuneoff compare` runs it again", id, reason)
         return Run(
             recipe=_read_recipe(self.path),
             environment=_read_environment(self.path / ENVIRONMENT),
             data=_read_data(self.path / DATA),
-            records=records,
+            records=tuple(records.values()),
             left_out=left_out,
         )
 
@@ -256,6 +280,8 @@ class RunDirectory:
         for entry in self.path.rglob("*"):
             if entry.is_symlink() and not _leads_into(entry, root):
                 raise RunError(f"{entry} is a link that leads out of the run directory. Put there what it leads to.")
+            if not (entry.is_symlink() or entry.is_file() or entry.is_dir()):
+                raise RunError(f"{entry} is neither a file nor a folder, and may never end. Remove it.")
 
 
 def _leads_into(link: Path, root: Path) -> bool:
@@ -323,8 +349,11 @@ def _read_record(folder: Path) -> Record:
     if wrong := damaged(folder, {RECORD, CURVE, PREDICTIONS}):
         raise RunError(f"{wrong[0]} is not what was written")
     try:
-        record = Record.model_validate(json.loads((folder / RECORD).read_text("utf-8")))
-        return record.model_copy(
+        written = json.loads((folder / RECORD).read_text("utf-8"))
+        record = Record.model_validate(written)
+        if id_of(written["trial"]) != folder.name:
+            raise RunError("it is another trial's")
+        whole = record.model_copy(
             update={
                 "curve": tuple(Epoch.model_validate_json(line) for line in _lines(folder / CURVE)),
                 "predictions": tuple(Prediction.model_validate_json(line) for line in _lines(folder / PREDICTIONS)),
@@ -332,6 +361,36 @@ def _read_record(folder: Path) -> Record:
         )
     except UNREADABLE as error:
         raise RunError(f"it cannot be read: {error}") from error
+    return whole
+
+
+def _answers_test(record: Record) -> bool:
+    return record.status == "done" and record.trial.stage == "confirm"
+
+
+def _wrong_with_answers(record: Record) -> str | None:
+    """What a judgement takes for granted, and a record without sums may lack."""
+    answers = record.predictions
+    if not _answers_test(record):
+        return None
+    if not answers or len({p.row for p in answers}) < len(answers):
+        return f"{PREDICTIONS} has no answers, or two to one example"
+    for p in answers:
+        possible = all(0 <= p.rouge.get(name, -1) <= 1 for name in ROUGE_TYPES)
+        if p.target_tokens < 1 or not math.isfinite(p.loss) or not possible:
+            return f"{PREDICTIONS} has a score that cannot be, in row {p.row}"
+    return None
+
+
+def _of_other_examples(records: Mapping[str, Record]) -> list[str]:
+    """The ids of records that cannot be paired with most others, answer by answer."""
+    asked = {
+        id: tuple(sorted((p.row, p.target_tokens) for p in record.predictions))
+        for id, record in records.items()
+        if _answers_test(record)
+    }
+    most = Counter(asked.values()).most_common(1)
+    return [id for id, examples in asked.items() if examples != most[0][0]]
 
 
 def _lines(path: Path) -> list[str]:
