@@ -124,7 +124,7 @@ def test_a_pickle_that_calls_itself_safetensors_is_refused_with_the_reason(folde
 @pytest.mark.parametrize("part", ["../other.safetensors", "/etc/passwd", "sub/x.safetensors", 3])
 def test_an_index_that_leads_out_of_the_folder_is_refused(folder: Path, part: object) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"w": part}}))
-    with pytest.raises(ModelError, match="no file beside it"):
+    with pytest.raises(ModelError, match="no safetensors file beside it"):
         find_source(ModelOptions(name=str(folder)))
 
 
@@ -234,3 +234,30 @@ def test_the_built_in_model_is_converted_once_and_speaks_english(
     assert model.split_head
     assert torch.float32 == model.head.weight.dtype
     assert (find_source(options).folder / "model.safetensors").stat().st_mtime_ns == made
+
+
+def test_weights_whose_header_has_the_length_that_a_pickle_begins_with_are_read(folder: Path) -> None:
+    """The first eight bytes of a safetensors file are its header's length, padded to eights: one in 32 ends in 80."""
+    from safetensors.torch import load_file, save_file
+
+    weights, tensors = folder / "model.safetensors", load_file(folder / "model.safetensors")
+    for padding in range(0, 260, 4):
+        save_file(tensors, weights, metadata={"format": "pt", "padding": "x" * padding})
+        if weights.read_bytes()[:1] == b"\x80":
+            break
+    assert weights.read_bytes()[:1] == b"\x80"
+    assert find_source(ModelOptions(name=str(folder))).folder == folder
+
+
+@pytest.mark.parametrize("part", ["pytorch_model.bin", "gone.safetensors"])
+def test_an_index_that_names_what_is_no_safetensors_file_is_refused(part: str, folder: Path) -> None:
+    (folder / "pytorch_model.bin").touch()
+    (folder / "model.safetensors.index.json").write_text(f'{{"weight_map": {{"lm_head.weight": "{part}"}}}}')
+    with pytest.raises(ModelError, match=f"names '{part}', no safetensors file"):
+        find_source(ModelOptions(name=str(folder)))
+
+
+def test_a_folder_that_would_have_an_adapter_and_another_model_loaded_is_refused(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "somebody/else"}')
+    with pytest.raises(ModelError, match="merge the adapter into it first"):
+        find_source(ModelOptions(name=str(folder)))

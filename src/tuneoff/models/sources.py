@@ -137,10 +137,15 @@ def _fetched(options: ModelOptions) -> Source:
 def _require_safe_weights(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} holds no model: it has no config.json.")
+    if (folder / "adapter_config.json").is_file():
+        raise ModelError(
+            f"{folder} has an adapter_config.json, with which another model than this one would be loaded. Name the "
+            "base model, or merge the adapter into it first."
+        )
     weights = sorted(folder.glob("*.safetensors"))
     if weights:
         _require_whole(weights)
-        _require_parts_inside(folder)
+        _require_parts_inside(folder, {file.name for file in weights})
         return
     pickled = sorted(f.name for f in folder.iterdir() if f.suffix in PICKLED)
     if pickled:
@@ -156,16 +161,18 @@ def _require_whole(weights: list[Path]) -> None:
     from safetensors import SafetensorError, safe_open
 
     for file in weights:
-        require_no_pickle(file)
         try:
             with safe_open(file, framework="pt"):
                 pass
         except (SafetensorError, OSError) as error:
+            require_no_pickle(file)
             raise ModelError(f"{file} is no whole safetensors file: {error}. Fetch it again.") from error
 
 
 def require_no_pickle(file: Path) -> None:
     """Refuse a file that is a pickle whatever its name says: plain, or in the zip that torch packs it into.
+
+    To be asked of what is no safetensors file: such a one begins with a length, which may begin with these bytes too.
 
     Raises:
         ModelError: it is one.
@@ -194,16 +201,16 @@ def require_safe_adapter(folder: Path) -> None:
     _require_whole(weights)
 
 
-def _require_parts_inside(folder: Path) -> None:
-    """An index may name only files that lie beside it."""
+def _require_parts_inside(folder: Path, weights: set[str]) -> None:
+    """An index may name only safetensors files that lie beside it."""
     for index in folder.glob("*.safetensors.index.json"):
         try:
             parts = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ModelError(f"{index} cannot be read: {error!r}. Fetch it again.") from error
         for part in parts:
-            if not isinstance(part, str) or Path(part).name != part:
-                raise ModelError(f"{index} names {part!r}, which is no file beside it. Fetch the model again.")
+            if part not in weights:
+                raise ModelError(f"{index} names {part!r}, no safetensors file beside it. Fetch the model again.")
 
 
 def _content(folder: Path) -> list[Path]:

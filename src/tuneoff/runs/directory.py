@@ -24,6 +24,7 @@ from tuneoff.disk import in_need_of_room, write_whole
 from tuneoff.errors import RunError
 from tuneoff.evaluation.rouge import ROUGE_TYPES
 from tuneoff.recipe import Recipe
+from tuneoff.runs.discreet import discreet
 from tuneoff.sums import SUMS, damaged, sum_of, sums_in_words, sums_of
 from tuneoff.trial import Epoch, Prediction, Record, Setting, Trial, id_of
 
@@ -205,6 +206,8 @@ class RunDirectory:
         Its checksums stand before it, so that a record without them is one of a time before there were any.
         """
         folder = self.trial(record.trial)
+        if record.reason:
+            record = record.model_copy(update={"reason": discreet(record.reason)})
         contents = {
             CURVE: _json_lines(record.curve),
             PREDICTIONS: _json_lines(record.predictions),
