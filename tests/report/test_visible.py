@@ -12,12 +12,15 @@ from tuneoff.report.visible import visible
         ("a\u200bb", "a⟨U+200B⟩b"),
         ("a\u2028b", "a⟨U+2028⟩b"),
         ("\ud800", "⟨U+D800⟩"),
+        ("lo\u200dra", "lo⟨U+200D⟩ra"),
+        ("\u200c", "⟨U+200C⟩"),
+        ("a\u3164b", "a⟨U+3164⟩b"),
     ],
 )
 def test_what_would_act_is_shown(hidden: str, shown: str) -> None:
     assert visible(hidden) == shown
 
 
-@pytest.mark.parametrize("text", ["Two\nlines\tand a tab", "Größe, 東京, שלום", "👩‍🔬"])
+@pytest.mark.parametrize("text", ["Two\nlines\tand a tab", "Größe, 東京, שלום", "👩‍🔬", "می\u200cخواهم"])
 def test_what_is_text_stays(text: str) -> None:
     assert visible(text) == text
