@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save
 
 from tuneoff.errors import ModelError
 from tuneoff.methods import METHODS
@@ -100,18 +99,6 @@ def test_a_file_that_only_calls_itself_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "fake.gguf").write_bytes(b"\x80\x04pickle")
     with pytest.raises(ModelError, match="is no GGUF file"):
         find_source(ModelOptions(name=str(tmp_path / "fake.gguf")))
-
-
-def test_weights_whose_header_is_as_long_as_a_pickle_begins_are_safetensors(folder: Path) -> None:
-    padding = next(n for n in range(1000) if header_length(n) == 0x380)
-    weights = save({"weight": torch.zeros(1)}, {"padding": "-" * padding})
-    assert weights.startswith(b"\x80\x03"), "as a pickle of protocol 3 does"
-    (folder / "model.safetensors").write_bytes(weights)
-    assert find_source(ModelOptions(name=str(folder))).folder == folder
-
-
-def header_length(padding: int) -> int:
-    return int.from_bytes(save({"weight": torch.zeros(1)}, {"padding": "-" * padding})[:8], "little")
 
 
 @pytest.mark.parametrize("pickle", [b"\x80\x04\x95pickle in disguise", b"PK\x03\x04 what torch.save packs"])
