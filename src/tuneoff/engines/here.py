@@ -1,5 +1,6 @@
 """Run what is missing of a comparison in this process, one trial after the other."""
 
+import gc
 from collections.abc import Callable
 
 from tuneoff.engines import attempts
@@ -43,17 +44,20 @@ def run_missing(
     known = {r.trial.id: r for r in directory.records() if not (retry and r.status == "failed")}
     setting = preparation.setting
     watch.begin(outlook(recipe, setting, known))
-    while missing := [trial for trial in plan(recipe, setting, known) if trial.id not in known]:
-        trial = missing[0]
-        if not has_room(trial):
-            break
-        record = _run(trial, preparation, directory, watch.trial(trial), stop)
-        directory.write_record(record)
-        known[trial.id] = record.model_copy(update={"predictions": ()})  # on the disk, and of no use to a plan
-        over = {id for id, record in known.items() if record.status != "failed"}
-        directory.drop_checkpoints(over - resumable(recipe, setting, known))
-        watch.end(record, outlook(recipe, setting, known))
-        stop.heed()
+    try:
+        while missing := [trial for trial in plan(recipe, setting, known) if trial.id not in known]:
+            trial = missing[0]
+            if not has_room(trial):
+                break
+            record = _run(trial, preparation, directory, watch.trial(trial), stop)
+            directory.write_record(record)
+            known[trial.id] = record.model_copy(update={"predictions": ()})  # on the disk, and of no use to a plan
+            over = {id for id, record in known.items() if record.status != "failed"}
+            directory.drop_checkpoints(over - resumable(recipe, setting, known))
+            watch.end(record, outlook(recipe, setting, known))
+            stop.heed()
+    finally:
+        gc.unfreeze()
 
 
 def _run(trial: Trial, preparation: Preparation, directory: RunDirectory, tell: Tell, stop: Stop) -> Record:

@@ -68,6 +68,7 @@ def run_trial(trial: Trial, preparation: Preparation, places: Places, tell: Tell
         return Record(trial=trial, status="failed", reason=f"{type(error).__name__}: {error}")
     finally:
         gc.collect()
+        gc.freeze()  # what is left stays: looking through all libraries took longer than a small trial
 
 
 def _run(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> Record:
