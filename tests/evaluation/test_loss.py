@@ -6,7 +6,9 @@ import pytest
 import torch
 from datasets import Dataset
 
+from tuneoff.evaluation.generation import predictions
 from tuneoff.evaluation.loss import losses, mean_loss
+from tuneoff.evaluation.options import GenerationOptions
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.progress import tell_nobody
 from tuneoff.workbench import Workbench, set_up
@@ -57,3 +59,35 @@ def test_the_batch_size_does_not_matter(load_tiny: Load, split: Dataset, bench: 
 def test_losses_come_in_the_order_of_the_split(load_tiny: Load, split: Dataset, bench: Workbench) -> None:
     found = losses(load_tiny("llama"), split, bench, batch_size=1, **HOW)
     assert [scored for _, scored in found] == [1, 7]
+
+
+def test_where_memory_runs_out_fewer_examples_go_through_the_model_at_once(
+    load_tiny: Load, split: Dataset, bench: Workbench
+) -> None:
+    model, sizes = load_tiny("llama"), []
+
+    def room_for_one(_: object, inputs: tuple[torch.Tensor, ...]) -> None:
+        sizes.append(len(inputs[0]))
+        if len(inputs[0]) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    alone = losses(model, split, bench, batch_size=1, **HOW)
+    model.register_forward_pre_hook(room_for_one)
+    assert losses(model, split, bench, batch_size=2, **HOW) == alone
+    assert sizes == [2, 1, 1]
+
+
+def test_so_it_is_with_predictions(load_tiny: Load, split: Dataset, bench: Workbench) -> None:
+    model, sizes = load_tiny("llama"), []
+    generate, options = model.generate, GenerationOptions(batch_size=2)
+
+    def room_for_one(tokens_BT: torch.Tensor, *rest: object, **named: object) -> torch.Tensor:
+        sizes.append(len(tokens_BT))
+        if len(tokens_BT) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return generate(tokens_BT, *rest, **named)
+
+    whole = predictions(model, split, options, bench, max_new_tokens=5)
+    model.generate = room_for_one
+    assert predictions(model, split, options, bench, max_new_tokens=5) == whole
+    assert sizes == [2, 1, 1]

@@ -65,13 +65,13 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int
         return []
     state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)  # mixed, so 0 + 1 is not 1 + 0
     generator = torch.Generator().manual_seed(int(state[0]))
-    batches = _chunks(get_length_grouped_indices(list(lengths), batch_size, generator=generator), batch_size)
+    batches = parts(get_length_grouped_indices(list(lengths), batch_size, generator=generator), batch_size)
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
 def evaluation_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Every row once, the longest first, so that memory runs out at once or not at all."""
-    return _chunks(sorted(range(len(lengths)), key=lambda row: -lengths[row]), batch_size)
+    return parts(sorted(range(len(lengths)), key=lambda row: -lengths[row]), batch_size)
 
 
 def collate(
@@ -124,5 +124,6 @@ def collate_prompts(split: Dataset, rows: Sequence[int], pad_token_id: int) -> t
     return tokens_BT, attention_BT
 
 
-def _chunks(rows: Sequence[int], size: int) -> list[list[int]]:
+def parts(rows: Sequence[int], size: int) -> list[list[int]]:
+    """The rows in their order, so many at a time."""
     return [list(rows[start : start + size]) for start in range(0, len(rows), size)]

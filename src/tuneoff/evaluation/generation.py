@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
-from tuneoff.data.batches import collate_prompts, evaluation_batches
+from tuneoff.data.batches import collate_prompts, evaluation_batches, parts
 from tuneoff.evaluation.options import GenerationOptions
+from tuneoff.memory import MicroBatch
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.progress import Progress
 from tuneoff.workbench import Workbench
@@ -20,13 +23,17 @@ if TYPE_CHECKING:
 def predictions(
     model: LanguageModel, split: Dataset, options: GenerationOptions, bench: Workbench, *, max_new_tokens: int
 ) -> list[str]:
-    """The text generated for each example, in the order of the split, generated in batches of similar length."""
-    model.eval()
+    """The text generated for each example, in the order of the split, generated in batches of similar length.
+
+    Where memory runs out, fewer prompts are answered at once from then on.
+    """
     pad = model.tokenizer.pad_token_id
-    written: dict[int, str] = {}
-    with bench.meter.phase("generation"), bench.accelerator.autocast():
-        for rows in evaluation_batches(split["prompt_tokens"], options.batch_size):
-            tokens_BT, attention_BT = collate_prompts(split, rows, pad)
+    micro_batch = MicroBatch(options.batch_size)
+
+    def texts(rows: Sequence[int], size: int) -> list[str]:
+        found = []
+        for part in parts(rows, size):
+            tokens_BT, attention_BT = collate_prompts(split, part, pad)
             generated_BT = model.generate(
                 tokens_BT.to(bench.device),
                 attention_BT.to(bench.device),
@@ -34,7 +41,14 @@ def predictions(
                 min_new_tokens=options.min_new_tokens,
                 beams=options.beams,
             )
-            texts = model.tokenizer.batch_decode(generated_BT, skip_special_tokens=True)
-            written.update(zip(rows, (text.strip() for text in texts), strict=True))
+            found += model.tokenizer.batch_decode(generated_BT, skip_special_tokens=True)
+        return found
+
+    written: dict[int, str] = {}
+    model.eval()
+    with bench.meter.phase("generation"), bench.accelerator.autocast():
+        for rows in evaluation_batches(split["prompt_tokens"], options.batch_size):
+            of_rows = micro_batch.fitting(partial(texts, rows))
+            written.update(zip(rows, (text.strip() for text in of_rows), strict=True))
             bench.tell(Progress(phase="predictions", done=len(written), of=len(split)))
     return [written[row] for row in range(len(split))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,7 +11,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tuneoff.data import token_counts
-from tuneoff.data.batches import Batch, collate, evaluation_batches
+from tuneoff.data.batches import Batch, collate, evaluation_batches, parts
+from tuneoff.memory import MicroBatch
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.progress import Progress
 from tuneoff.workbench import Workbench
@@ -45,18 +48,26 @@ def losses(
 ) -> list[tuple[float, int]]:
     """Each example's nats and target tokens, in the order of the split; its cost is filed under `phase`.
 
-    Targets alone are scored, also where a training scored its prompts: what is compared is the answer.
+    Targets alone are scored, also where a training scored its prompts: what is compared is the answer. Where memory
+    runs out, fewer examples go through the model at once from then on.
     """
-    found: dict[int, tuple[float, int]] = {}
+    by_row: dict[int, tuple[float, int]] = {}
+    micro_batch = MicroBatch(batch_size)
+
+    def pairs(rows: Sequence[int], size: int) -> list[tuple[float, int]]:
+        found: list[tuple[float, int]] = []
+        for part in parts(rows, size):
+            batch = collate(split, part, model.tokenizer.pad_token_id, "target", bench.device, trunk)
+            found += zip(example_losses(model, batch).tolist(), batch.scored_BT.sum(dim=1).tolist(), strict=True)
+        return found
+
     model.eval()
     with bench.meter.phase(phase), bench.accelerator.autocast():
         for rows in evaluation_batches(token_counts(split), batch_size):
-            batch = collate(split, rows, model.tokenizer.pad_token_id, "target", bench.device, trunk)
-            nats_B = example_losses(model, batch).tolist()
-            scored_B = batch.scored_BT.sum(dim=1).tolist()
-            found.update(zip(rows, zip(nats_B, scored_B, strict=True), strict=True))
-            bench.tell(Progress(phase=phase, done=len(found), of=len(split)))
-    return [found[row] for row in range(len(split))]
+            of_rows = micro_batch.fitting(partial(pairs, rows))
+            by_row.update(zip(rows, of_rows, strict=True))
+            bench.tell(Progress(phase=phase, done=len(by_row), of=len(split)))
+    return [by_row[row] for row in range(len(split))]
 
 
 def mean_loss(

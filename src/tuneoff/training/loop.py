@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from tuneoff.data import TextData, token_counts
-from tuneoff.data.batches import Batch, collate, epoch_batches
+from tuneoff.data.batches import Batch, collate, epoch_batches, parts
 from tuneoff.evaluation.loss import mean_loss, token_losses
+from tuneoff.memory import MicroBatch
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.progress import Progress
 from tuneoff.stopping import Stopped
 from tuneoff.training import generators
 from tuneoff.training.checkpoint import Checkpoint, Keeper
-from tuneoff.training.memory import MicroBatch
 from tuneoff.training.options import TrainingOptions
 from tuneoff.training.trunk import TrunkCache, TrunkOutputs
 from tuneoff.trial import Epoch
@@ -300,7 +300,7 @@ class _Trainer:
         The nats of all micro-batches are divided once, by the scored tokens of all: a mean of means would weigh a
         token by the micro-batch that it fell into. One without a scored token teaches nothing.
         """
-        batches = [self._batch(part) for part in _parts(rows, size)]
+        batches = [self._batch(part) for part in parts(rows, size)]
         scored = sum(batch.target_tokens for batch in batches)
         total = 0.0
         for batch in batches:
@@ -426,8 +426,3 @@ def _schedule(optimizer: Any, options: TrainingOptions, steps: int) -> torch.opt
     share = made.lr_lambdas[0]
     # transformers warms up from a rate of zero, which makes the first step none; ours begins at the first notch
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share(step + 1 if step < warmup else step))
-
-
-def _parts(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]

@@ -17,7 +17,7 @@ class MicroBatch:
 
     size: int
 
-    def fitting(self, work: Callable[[int], Done], undo: Callable[[], None]) -> Done:
+    def fitting(self, work: Callable[[int], Done], undo: Callable[[], object] = lambda: None) -> Done:
         """What `work` gives with the size, halved and begun anew until it fits. A size that did not fit is not
         tried again.
 
