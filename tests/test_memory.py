@@ -10,6 +10,8 @@ import torch
 from tests.training.test_checkpoint import TRAINED, Train, stopping_in, train_on
 from tests.training.test_loop import Run, losses, run, text
 from tuneoff.errors import OutOfMemoryError
+from tuneoff.methods import METHODS, Method
+from tuneoff.models.language_model import LanguageModel
 from tuneoff.progress import Progress
 from tuneoff.stopping import Stopped
 from tuneoff.training import loop
@@ -93,3 +95,55 @@ def test_a_training_that_goes_on_keeps_its_micro_batch(train_on: Train, tmp_path
     assert training.micro_batch == 1
     _, other = train_on(TRAINED["lora"], (1.0,), go_on_from=replace(there, micro_batch=2))
     assert other.micro_batch is None
+
+
+def test_where_one_example_does_not_fit_blocks_are_computed_again_in_the_backward_pass(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = loop.token_losses
+    plain, _ = run(batch_size=1)
+
+    def fitting_if_checkpointed(model: LanguageModel, batch: loop.Batch) -> torch.Tensor:
+        if model.training and not model.checkpoints_gradients:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return original(model, batch)
+
+    monkeypatch.setattr(loop, "token_losses", fitting_if_checkpointed)
+    spared, training = run(batch_size=1)
+    assert training.gradient_checkpointing
+    assert not spared.checkpoints_gradients, "only while it trains"
+    for a, b in zip(plain.parameters(), spared.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+    with pytest.raises(OutOfMemoryError, match=r"\(CUDA out of memory\).*Lower data\.max_tokens"):
+        run(batch_size=1, gradient_checkpointing="never")
+
+
+def test_on_a_cpu_a_limit_takes_the_place_of_a_cards_memory(run: Run) -> None:
+    with pytest.raises(OutOfMemoryError, match=r"MB of 1 MB"):
+        run(memory_limit="1MB")
+    assert run(memory_limit="500GB")[1].micro_batch is None
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt_neo"])
+@pytest.mark.parametrize("method", [m for m in METHODS.values() if m.depends_on_seed], ids=lambda m: m.name)
+def test_gradient_checkpointing_changes_no_gradient(
+    method: type[Method], architecture: str, load_tiny: Callable[[str], LanguageModel]
+) -> None:
+    def gradients(checkpointed: bool) -> list[torch.Tensor]:
+        base = load_tiny(architecture)
+        torch.manual_seed(0)
+        model = method.read({"peft_type": "VERA"} if method.name == "peft" else {}).apply(base).train()
+        if checkpointed:
+            model.checkpoint_gradients(True)
+        tokens_BT = torch.arange(24).reshape(2, 12)
+        logits = model(tokens_BT, torch.ones_like(tokens_BT).bool(), tokens_BT % 12 > 3)
+        logits.logsumexp(-1).sum().backward()
+        assert model.checkpoints_gradients is checkpointed
+        return [p.grad for p in model.parameters() if p.requires_grad and p.grad is not None]
+
+    if (method.name, architecture) == ("bitfit", "llama"):
+        pytest.skip("a Llama has no biases")
+    plain, checkpointed = gradients(False), gradients(True)
+    assert len(plain) == len(checkpointed) > 0
+    for a, b in zip(plain, checkpointed, strict=True):
+        torch.testing.assert_close(a, b)

@@ -89,10 +89,11 @@ def _high_water(device: torch.device, reset: bool) -> Memory:
             allocated_bytes=torch.cuda.max_memory_allocated(device),
             reserved_bytes=torch.cuda.max_memory_reserved(device),
         )
-    return Memory(resident_bytes=_peak_resident_bytes(), reset=reset)
+    return Memory(resident_bytes=peak_resident_bytes(), reset=reset)
 
 
-def _peak_resident_bytes() -> int:
+def peak_resident_bytes() -> int:
+    """The most that this process held since the mark was restarted, libraries included."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,7 +80,6 @@ def in_mid_epoch(moment: Progress) -> bool:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tuneoff.evaluation.inference.REPEATS", 1)
     monkeypatch.setattr("tuneoff.evaluation.inference.NEW_TOKENS", 1)
-    monkeypatch.setattr("tuneoff.engines.trial.gc", SimpleNamespace(collect=lambda: 0))  # longer than these trials
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def _run(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> 
         stopped_early=training.stopped_early,
         scores={} if training.diverged else _validation_scores(training),
         costs=costs(),
-        facts=facts | ({"micro_batch": training.micro_batch} if training.micro_batch else {}),
+        facts=facts | _how_it_fitted(training),
         curve=training.curve,
     )
     if training.diverged:
@@ -132,6 +132,12 @@ def _run(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> 
     tell(Progress(phase="inference"))
     inference = _inference(tuned, method, preparation, bench)
     return record.model_copy(update={"scores": scores, "costs": costs(inference), "predictions": answers})
+
+
+def _how_it_fitted(training: Training) -> dict[str, int | bool]:
+    """What was done to get into memory; nothing where nothing had to be."""
+    done = {"micro_batch": training.micro_batch, "gradient_checkpointing": training.gradient_checkpointing}
+    return {name: value for name, value in done.items() if value}
 
 
 def _key_of(setting: Setting) -> str:

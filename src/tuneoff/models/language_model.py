@@ -99,6 +99,18 @@ class LanguageModel(nn.Module):
             return False
         return _agree(again, own)
 
+    @property
+    def checkpoints_gradients(self) -> bool:
+        """Whether blocks keep only what enters them for the backward pass, and are computed again in it."""
+        return any(getattr(module, "gradient_checkpointing", False) for module in self.base.modules())
+
+    def checkpoint_gradients(self, wanted: bool) -> None:
+        """See `checkpoints_gradients`: less memory for a third more time."""
+        if wanted:
+            self.base.activation_checkpointing_enable({"use_reentrant": False})
+        else:
+            self.base.activation_checkpointing_disable()
+
     @contextlib.contextmanager
     def _head_narrowed_by(self, select: Select) -> Iterator[None]:
         hook = self.head.register_forward_pre_hook(lambda _, inputs: (select(inputs[0]), *inputs[1:]))

@@ -33,6 +33,7 @@ class Checkpoint:
 
     steps: int
     micro_batch: int  # examples in one forward pass; other sizes round otherwise
+    gradient_checkpointing: bool
     curve: tuple[Epoch, ...]
     sums: dict[str, Any]  # of the steps since the last validation
     best_epoch: float  # 0: none yet

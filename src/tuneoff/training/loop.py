@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,9 +19,10 @@ from torch import Tensor, nn
 from tuneoff.data import TextData, token_counts
 from tuneoff.data.batches import Batch, collate, epoch_batches, parts
 from tuneoff.evaluation.loss import mean_loss, token_losses
-from tuneoff.memory import MicroBatch
+from tuneoff.memory import MicroBatch, require_room
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.progress import Progress
+from tuneoff.room import memory_bytes
 from tuneoff.stopping import Stopped
 from tuneoff.training import generators
 from tuneoff.training.checkpoint import Checkpoint, Keeper
@@ -41,6 +43,7 @@ class Training:
     stopped_early: bool
     diverged: str | None  # where the loss stopped being finite, in words
     micro_batch: int | None = None  # examples in one forward pass, where memory ran out with as many as asked for
+    gradient_checkpointing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +124,7 @@ def train(
     if keeper is not None and diverged is None:
         keeper.write_last(trainer.checkpoint(curve, best))
     best.restore(trainer.trained)
+    checkpointed = model.checkpoints_gradients
     trainer.release()
     return Training(
         curve=tuple(curve),
@@ -128,6 +132,7 @@ def train(
         stopped_early=diverged is None and trainer.is_unfinished,
         diverged=diverged,
         micro_batch=trainer.micro_batch.size if trainer.micro_batch.size < job.options.batch_size else None,
+        gradient_checkpointing=checkpointed,
     )
 
 
@@ -150,10 +155,14 @@ class _Trainer:
         self.trained = [p for _, parameters in rates for p in parameters]
         self._lengths = token_counts(job.text.train)
         self._steps = math.ceil(len(self._lengths) / job.options.effective_batch_size)  # of an epoch
-        self._pad = model.tokenizer.pad_token_id
+        self._language_model, self._pad = model, model.tokenizer.pad_token_id
         self._model, self._optimizer = bench.accelerator.prepare(model, _adamw(rates, job))
         self._schedule = _schedule(self._optimizer, job.options, self._steps)
-        self.micro_batch = MicroBatch(job.options.batch_size)
+        checkpointing = job.options.gradient_checkpointing
+        if checkpointing == "always":
+            model.checkpoint_gradients(True)
+        spare = partial(model.checkpoint_gradients, True) if checkpointing == "auto" else None
+        self.micro_batch = MicroBatch(job.options.batch_size, last_resort=spare)
         self._done = 0
         self._sums = _Sums(train_seconds=trunk.seconds if trunk else 0.0)  # computed now or earlier, by whomever
 
@@ -190,10 +199,14 @@ class _Trainer:
         longest = sorted(range(len(self._lengths)), key=lambda row: -self._lengths[row])
 
         def forward_and_backward(size: int) -> None:
-            loss = token_losses(self._model, self._batch(longest[:size])).sum()
-            self._bench.accelerator.backward(loss)
+            with self._bench.meter.phase("rehearsal"):  # whose peak is this try's own
+                loss = token_losses(self._model, self._batch(longest[:size])).sum()
+                self._bench.accelerator.backward(loss)
+                if self._bench.device.type == "cpu":
+                    to_come = 0 if self._done else sum(p.numel() for p in self.trained)
+                    require_room(self._job.options.memory_limit or memory_bytes(self._bench.device), to_come)
 
-        with self._bench.meter.phase("rehearsal"), torch.random.fork_rng():
+        with torch.random.fork_rng():
             self._model.train()
             self.micro_batch.fitting(forward_and_backward, undo=self._optimizer.zero_grad)
             self._optimizer.zero_grad()
@@ -242,6 +255,7 @@ class _Trainer:
         return Checkpoint(
             steps=self._done,
             micro_batch=self.micro_batch.size,
+            gradient_checkpointing=self._language_model.checkpoints_gradients,
             curve=tuple(curve),
             sums=self._sums.values(),
             memory=self._bench.meter.peaks(),
@@ -257,6 +271,8 @@ class _Trainer:
         """Stand where the checkpoint stood, to the last bit."""
         self._done, self._sums = there.steps, _Sums(**there.sums)
         self.micro_batch.size = there.micro_batch
+        if there.gradient_checkpointing:
+            self._language_model.checkpoint_gradients(True)
         self._bench.meter.recall(there.memory)
         for i, weight in there.part("trained").items():
             self.trained[int(i)].copy_(weight)
@@ -275,6 +291,8 @@ class _Trainer:
     def release(self) -> None:
         """Give back the gradients and the optimizer's state, and the model as it was before accelerate had it."""
         self._optimizer.zero_grad()
+        if self._language_model.checkpoints_gradients:
+            self._language_model.checkpoint_gradients(False)
         model = self._bench.accelerator.unwrap_model(self._model, keep_fp32_wrapper=False)
         model._is_accelerate_prepared = False  # else accelerate would not make it ready a second time
         self._bench.accelerator.free_memory()
