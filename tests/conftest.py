@@ -15,6 +15,7 @@ import pytest
 import torch
 import yaml
 
+from tuneoff import worker
 from tuneoff.models.language_model import LanguageModel
 
 torch.set_num_threads(1)
@@ -36,6 +37,12 @@ ARCHITECTURES = ("gpt_neo", "gpt2", "llama", "qwen2", "gemma2")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing that a test converts or tokenises lands in the user's cache."""
     os.environ["TUNEOFF_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_this_process() -> None:
+    """A command that a test calls does its work here; `test_worker.py` lets it have a process of its own."""
+    os.environ[worker.MARK] = "1"
 
 
 def save_tokenizer(folder: Path) -> None:

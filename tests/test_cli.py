@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.conftest import SENTENCES
+from tuneoff import worker
 from tuneoff.cli import main
 from tuneoff.runs import RunDirectory
 from tuneoff.stopping import Stopped
@@ -172,9 +173,8 @@ def test_each_way_of_stopping_has_a_code_of_its_own(
 def test_a_stopped_comparison_says_how_to_go_on(recipe_file: str, run: Path) -> None:
     command = [sys.executable, "-c", "import sys; from tuneoff.cli import main; sys.exit(main())",
                "compare", recipe_file, "training.epochs=400", "--run", str(run)]  # fmt: skip
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
-    ) as going:
+    own = {name: value for name, value in os.environ.items() if name != worker.MARK} | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=own) as going:
         assert going.stderr is not None
         for line in going.stderr:
             if "lora, seed 0: epoch" in line:

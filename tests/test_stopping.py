@@ -3,10 +3,11 @@
 import os
 import signal
 import threading
+import time
 
 import pytest
 
-from tuneoff.stopping import Stop, Stopped, stopped_by_signals
+from tuneoff.stopping import TOGETHER, Stop, Stopped, stopped_by_signals
 
 
 def test_nothing_happens_until_it_is_asked_for() -> None:
@@ -37,6 +38,8 @@ def test_a_signal_asks_and_a_second_one_stops_at_once(number: int, capfd: pytest
         os.kill(os.getpid(), number)
         assert stop.asked() == signal.Signals(number).name
         assert "Once more stops at once" in capfd.readouterr().err
+        os.kill(os.getpid(), number)  # the same one, handed on by another process as well
+        time.sleep(1.1 * TOGETHER)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
     assert signal.getsignal(number) is before

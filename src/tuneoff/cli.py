@@ -1,6 +1,7 @@
 """The command line: read, call, print. Whatever it does, Python can do with the same words."""
 
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ app = typer.Typer(
     epilog="Start with: tuneoff demo",
 )
 
-FAILED, BAD_INPUT, BUDGET_OVER, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
+FAILED, BAD_INPUT, BUDGET_OVER = 1, 2, 3
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe's file, or a shipped recipe's name.", metavar="RECIPE")]
 Overrides = Annotated[
@@ -40,12 +41,17 @@ Retry = Annotated[bool, typer.Option("--retry", help="Run failed trials again.")
 )
 def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption = None, retry: Retry = False) -> None:
     """Run what is missing of a comparison or a study, and write its report."""
-    from tuneoff import verbs
+    from tuneoff import verbs, worker
     from tuneoff.recipe import load_recipe
-    from tuneoff.terminal import print_outcome, print_study
 
     whole = load_recipe(recipe, overrides or ())
     directory = run or verbs.RUNS / whole.name
+    options = [*(["--run", str(run)] if run else []), *(["--retry"] if retry else [])]
+    arguments = ["compare", recipe, *(overrides or ()), *options]
+    if not worker.is_one():
+        raise typer.Exit(worker.kept_at_work(arguments, directory))
+    from tuneoff.terminal import print_outcome, print_study
+
     try:
         if whole.vary:
             study = verbs.studied(whole, run=directory, retry=retry)
@@ -55,10 +61,9 @@ def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption 
             comparisons = [verbs.compare(whole, run=directory, retry=retry)]
             print_outcome(comparisons[0], directory / "report")
     except KeyboardInterrupt as stopped:
-        options = [*(["--run", str(run)] if run else []), *(["--retry"] if retry else [])]
-        again = shlex.join(["tuneoff", "compare", recipe, *(overrides or ()), *options])
+        again = shlex.join(["tuneoff", *arguments])
         print(f"\nStopped. What was finished is kept in {directory}; to go on: {again}", file=sys.stderr)
-        raise typer.Exit(TERMINATED if str(stopped) == "SIGTERM" else INTERRUPTED) from None
+        raise typer.Exit(128 + getattr(signal, str(stopped), signal.SIGINT)) from None
     if any(record.status == "failed" for comparison in comparisons for record in comparison.run.records):
         print("Some trials failed; their reasons are on the page. To try them again: --retry", file=sys.stderr)
         raise typer.Exit(FAILED)
@@ -196,8 +201,8 @@ def recipes(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
-    0, or 1 for failed trials, 2 for bad input, 3 for a budget that is over; 130 when Ctrl-C stopped it and 143 when
-    SIGTERM did: the same command goes on from there.
+    0, or 1 for failed trials, 2 for bad input, 3 for a budget that is over; 130 when Ctrl-C stopped it, 143 when
+    SIGTERM did, 129 when its terminal was closed: the same command goes on from there.
     """
     try:
         app(arguments)

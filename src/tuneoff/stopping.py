@@ -6,10 +6,12 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import final
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+TOGETHER = 0.3  # seconds: one signal that came by two ways, to this process and to the one that hands it on
 SAID = b"\nStopping after this step. Once more stops at once, and goes back to the last checkpoint.\n"
 
 
@@ -51,25 +53,35 @@ class Stop:
             raise Stopped(reason)
 
 
+def heard() -> list[signal.Signals]:
+    """The signals that ask for an end, but for those that this process was started to ignore."""
+    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 @contextlib.contextmanager
 def stopped_by_signals(stop: Stop) -> Iterator[None]:
-    """Take SIGINT and SIGTERM as asking for `stop`, by their names; a second one raises KeyboardInterrupt at once.
+    """Take Ctrl-C, SIGTERM and a terminal that is closed as asking for `stop`, by the signals' names; a second one
+    raises KeyboardInterrupt at once. Two within `TOGETHER` seconds are one.
 
-    Python takes signals in its main thread alone; elsewhere this does nothing.
+    Python takes signals in its main thread alone; elsewhere this does nothing. Those that the process was started to
+    ignore, as by nohup, it goes on ignoring.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    seen: list[int] = []
+    seen: list[float] = []
 
     def ask(number: int, _: object) -> None:
+        if seen and time.monotonic() - seen[0] < TOGETHER:
+            return
         if seen:
             raise KeyboardInterrupt
-        seen.append(number)
+        seen.append(time.monotonic())
         stop.ask(signal.Signals(number).name)
-        os.write(2, SAID)  # no print: a handler may come in the middle of one
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            os.write(2, SAID)  # no print: a handler may come in the middle of one
 
-    before = {number: signal.signal(number, ask) for number in SIGNALS}
+    before = {number: signal.signal(number, ask) for number in heard()}
     try:
         yield
     finally:

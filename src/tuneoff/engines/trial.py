@@ -55,6 +55,7 @@ def run_trial(trial: Trial, preparation: Preparation, places: Places, tell: Tell
     """
 
     def tell_and_heed(progress: Progress) -> None:
+        stop.heed()  # before as well: who listens may be gone, as a terminal that was closed
         tell(progress)
         stop.heed()
 
