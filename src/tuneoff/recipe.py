@@ -30,7 +30,7 @@ from tuneoff.vary import VaryOptions
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 MOST_VALUES = 100_000  # of a recipe, its aliases written out
-MOST_BRACKETS = 100  # the time that YAML takes grows with the square of this
+MOST_LEVELS = 100  # of what is within each other: the time that YAML takes grows with the square of this
 ONE_SEED, FRESH_SEEDS = (0,), (1, 2, 3)
 
 
@@ -237,24 +237,24 @@ _Yaml.add_implicit_resolver(
 )
 
 
-def _depth(text: str) -> int:
-    """How many brackets are open at most at once."""
-    return max(accumulate((c in "[{") - (c in "]}") for c in text), default=0)
+def _require_shallow(text: str) -> None:
+    """Scanning goes along the text once; parsing what is deep takes minutes."""
+    blocks = yaml.BlockSequenceStartToken | yaml.BlockMappingStartToken
+    brackets = yaml.FlowSequenceStartToken | yaml.FlowMappingStartToken
+    ends = yaml.BlockEndToken | yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken
+    steps = (isinstance(token, blocks | brackets) - isinstance(token, ends) for token in yaml.scan(text))
+    if any(level > MOST_LEVELS for level in accumulate(steps)):
+        raise ValueError(f"more than {MOST_LEVELS} lists or mappings are within each other")
 
 
 def _parse(text: str, where: str) -> Any:  # Any: whatever YAML holds
-    if _depth(text) > MOST_BRACKETS:
-        raise RecipeError(f"{where:.200} opens more than {MOST_BRACKETS} brackets within each other. Close them.")
     try:
+        _require_shallow(text)
         written = yaml.load(text, Loader=_Yaml)
         _require_few(written)
         json.dumps(written, ensure_ascii=False, skipkeys=True, default=str).encode()  # half a character, or a circle
         return written
-    except (
-        yaml.YAMLError,
-        ValueError,
-        RecursionError,
-    ) as error:  # as a 13th month is, and 3000 brackets
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # as a 13th month is
         raise RecipeError(f"{where:.200} is not YAML: {error}. Correct it there.") from None
 
 
