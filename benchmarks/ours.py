@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks import work
-from benchmarks.work import METHODS, NEW_TOKENS, Case, rows, text
+from benchmarks.work import METHODS, NEW_TOKENS, Case, prompts, rows, text
 from tuneoff.evaluation.generation import predictions
 from tuneoff.evaluation.loss import mean_loss
 from tuneoff.evaluation.options import GenerationOptions
@@ -57,14 +57,21 @@ class Side(work.Side):
     def write(self, model: LanguageModel, count: int) -> float:
         start = time.perf_counter()
         options = GenerationOptions(batch_size=16, min_new_tokens=NEW_TOKENS)
-        predictions(model, rows(count), options, self.bench, max_new_tokens=NEW_TOKENS)
+        predictions(model, prompts(count), options, self.bench, max_new_tokens=NEW_TOKENS)
         return time.perf_counter() - start
 
     def train(self, model: LanguageModel, count: int, epochs: int, held_out: int = 1) -> tuple[float, float]:
         batch_size = self.case.batch_size if self.case.task != "comparison" else 4
+        options = TrainingOptions(
+            epochs=epochs,
+            batch_size=batch_size,
+            schedule="constant",
+            warmup=0.0,
+            compile=self.case.method.endswith("-compiled"),
+        )
         job = Job(
             text=text(rows(count), rows(held_out)),
-            options=TrainingOptions(epochs=epochs, batch_size=batch_size, schedule="constant", warmup=0.0),
+            options=options,
             learning_rate=RATE,
             weight_decay=0.0,
             loss_on="target",

@@ -22,7 +22,7 @@ from transformers import (
 
 from benchmarks import work
 from benchmarks.ours import RATE
-from benchmarks.work import NEW_TOKENS, PROMPT, Case, order, rows
+from benchmarks.work import NEW_TOKENS, PROMPT, Case, order, prompts, rows
 from tuneoff.meter import Meter
 
 
@@ -102,16 +102,17 @@ class Side(work.Side):
     def write(self, model: Any, count: int) -> float:
         model.eval()
         start = time.perf_counter()
-        prompts = torch.tensor([row[:PROMPT] for row in rows(count)["tokens"]])
+        asked = [{"input_ids": row} for row in prompts(count)["tokens"]]
+        self.tokenizer.padding_side = "left"
         cast = torch.autocast(self.device, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
         with cast:
-            for batch in prompts.split(16):
-                ids = batch.to(self.device)
+            for first in range(0, count, 16):
+                batch = self.tokenizer.pad(asked[first : first + 16], return_tensors="pt").to(self.device)
                 written = model.generate(
-                    input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW_TOKENS,
-                    min_new_tokens=NEW_TOKENS, do_sample=False, pad_token_id=self.tokenizer.pad_token_id,
+                    **batch, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False,
+                    pad_token_id=self.tokenizer.pad_token_id,
                 )  # fmt: skip
-                self.tokenizer.batch_decode(written[:, PROMPT:], skip_special_tokens=True)
+                self.tokenizer.batch_decode(written[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         return time.perf_counter() - start
 
     def _base(self) -> Any:

@@ -21,6 +21,7 @@ EPOCHS = 10
 METHODS: dict[str, dict[str, Any]] = {
     "last-layer": {"method": "last-layer"},
     "lora": {"method": "lora", "modules": "default"},
+    "lora-compiled": {"method": "lora", "modules": "default"},  # ours alone compiles
     "lora-all-linear": {"method": "lora", "modules": "all-linear"},
     "soft-prompt": {"method": "soft-prompt", "init": "random"},
     "full": {"method": "full"},
@@ -149,6 +150,14 @@ def rows(count: int = ROWS) -> Dataset:
     tokens = torch.randint(100, 40_000, (count, LENGTH), generator=torch.Generator().manual_seed(0)).tolist()
     texts = {"source": [""] * count, "target": [""] * count}
     return Dataset.from_dict({"tokens": tokens, "prompt_tokens": [PROMPT] * count, **texts})
+
+
+def prompts(count: int = ROWS) -> Dataset:
+    """The rows' prompts, of unequal lengths, from a third of the longest on, as those of real text are."""
+    whole = rows(count)
+    lengths = torch.randint(PROMPT // 3, PROMPT + 1, (count,), generator=torch.Generator().manual_seed(1)).tolist()
+    tokens = [row[:length] for row, length in zip(whole["tokens"], lengths, strict=True)]
+    return Dataset.from_dict({**whole.to_dict(), "tokens": tokens, "prompt_tokens": lengths})
 
 
 def text(train: Dataset, held_out: Dataset) -> Any:

@@ -12,6 +12,7 @@ from tuneoff.data.unrelated import unrelated_text
 from tuneoff.environment import numeric_versions, processor
 from tuneoff.errors import RecipeError
 from tuneoff.methods.space import Range
+from tuneoff.models.compiled import require_compiler
 from tuneoff.models.loading import load_model, load_tokenizer, outline
 from tuneoff.models.options import ModelOptions
 from tuneoff.models.precision import resolve_precision
@@ -63,6 +64,8 @@ def prepare(recipe: Recipe) -> Preparation:
     _require_room(recipe, source)
     text = load_text(recipe.data, tokenizer)
     device = _device(recipe)
+    if recipe.training.compile:
+        require_compiler(device)
     setting = Setting(
         model=recipe.model,
         model_fingerprint=source.fingerprint,

@@ -6,6 +6,7 @@ the method. For the same seed every method sees the same batches in the same ord
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from tuneoff.data import TextData, token_counts
 from tuneoff.data.batches import Batch, collate, epoch_batches, parts
 from tuneoff.evaluation.loss import mean_loss, token_losses
 from tuneoff.memory import MicroBatch, require_room
+from tuneoff.models.compiled import compiled
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.progress import Progress
 from tuneoff.room import memory_bytes
@@ -158,6 +160,7 @@ class _Trainer:
         self._language_model, self._pad = model, model.tokenizer.pad_token_id
         self._model, self._optimizer = bench.accelerator.prepare(model, _adamw(rates, job))
         self._schedule = _schedule(self._optimizer, job.options, self._steps)
+        self._steps_run = partial(compiled, model) if job.options.compile else contextlib.nullcontext
         checkpointing = job.options.gradient_checkpointing
         if checkpointing == "always":
             model.checkpoint_gradients(True)
@@ -206,7 +209,7 @@ class _Trainer:
                     to_come = 0 if self._done else sum(p.numel() for p in self.trained)
                     require_room(self._job.options.memory_limit or memory_bytes(self._bench.device), to_come)
 
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), self._steps_run():
             self._model.train()
             self.micro_batch.fitting(forward_and_backward, undo=self._optimizer.zero_grad)
             self._optimizer.zero_grad()
@@ -215,7 +218,7 @@ class _Trainer:
         """The steps up to `stop`, all of one epoch, or until a checkpoint is due; where they diverged, in words."""
         seconds = self._bench.meter.seconds("training")
         try:
-            with self._bench.meter.phase("training"):
+            with self._bench.meter.phase("training"), self._steps_run():
                 return self._train_until(stop, keeper.is_due if keeper else lambda: False)
         finally:
             self._sums.train_seconds += self._bench.meter.seconds("training") - seconds

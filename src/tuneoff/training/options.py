@@ -18,6 +18,7 @@ class TrainingOptions(Options):
     clip_norm: float | None = Field(1.0, gt=0)
     gradient_checkpointing: Literal["auto", "never", "always"] = "auto"  # auto: where one example does not fit without
     memory_limit: ByteSize | None = None  # on a CPU, as 8GiB; None: the container's or the machine's
+    compile: bool = False  # blocks by PyTorch's compiler: faster steps, after a minute or two for each method
     patience: int | None = Field(None, ge=1)  # epochs without a better validation loss; None trains them all
 
     @property
