@@ -46,6 +46,7 @@ from tuneoff.progress import Silence
 from tuneoff.report import page
 from tuneoff.runs import RunDirectory
 from tuneoff.training import checkpoint
+from tuneoff.training.checkpoint import steps_at
 from tuneoff.trial import Record
 
 CLOCKED = {"train_seconds", "evaluation_seconds"}  # of a curve's row
@@ -64,6 +65,7 @@ class Outcome:
     """What became of one comparison that was killed again and again, in one run directory or in several."""
 
     struck: Counter[str] = field(default_factory=Counter)
+    midway: int = 0  # kills that left a training with steps to go on from
     finished: int = 0
     differing: list[str] = field(default_factory=list)
 
@@ -81,6 +83,7 @@ def killed(recipe: Mapping[str, Any], folder: Path, kills: int, draw: random.Ran
             ended = _strike(recipe, run, report, _moment(next(aims), run, draw.uniform(0, seconds)))
             if ended is None:
                 outcome.struck[_place(run)] += 1
+                outcome.midway += any(steps_at(folder / "checkpoint.safetensors") for folder in _unfinished(run))
             elif ended != 0:
                 raise RuntimeError(f"the comparison in {run} ended with {ended}")
             else:
@@ -174,8 +177,7 @@ def _compare(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
 
 def _place(run: Path) -> str:
     """Where a kill struck, by what lies there."""
-    trials = [folder for folder in run.glob("trials/*") if not (folder / "record.json").exists()]
-    left = {file.name for folder in trials for file in folder.iterdir()}
+    left = {file.name for folder in _unfinished(run) for file in folder.iterdir()}
     if any(name.startswith(".checkpoint") for name in left):
         return "checkpoint writing"
     if "curve.jsonl" in left or any(name.startswith(".curve") for name in left):
@@ -185,6 +187,11 @@ def _place(run: Path) -> str:
     if "checkpoint.safetensors" in left:
         return "training"
     return "report writing" if (run / "report").exists() else "beginning"
+
+
+def _unfinished(run: Path) -> list[Path]:
+    """The folders of trials without a record."""
+    return [folder for folder in run.glob("trials/*") if not (folder / "record.json").exists()]
 
 
 def tiny(folder: Path) -> dict[str, Any]:
@@ -223,17 +230,18 @@ def main() -> None:
             "seeds": [1],
             "training": {"epochs": 4, "batch_size": 2},
         }
-        print("| what was killed | kills | where they struck | runs finished | records equal |")
-        print("| --- | --- | --- | --- | --- |")
-        total, struck = 0, Counter[str]()
+        print("| what was killed | kills | where they struck | left steps | runs finished | records equal |")
+        print("| --- | ---: | --- | ---: | ---: | --- |")
+        total, midway, struck = 0, 0, Counter[str]()
         for number, (name, case) in enumerate(cases.items()):
             kills = round((number + 1) * asked.kills / len(cases)) - total
             found = killed(base | case, root / name, kills, draw, report=name == "a search")
             where = ", ".join(f"{place} {count}" for place, count in found.struck.most_common())
             equal = "all, to the last bit" if not found.differing else f"NOT {', '.join(found.differing)}"
-            print(f"| {name} | {kills} | {where} | {found.finished} | {equal} |", flush=True)
-            total, struck = total + kills, struck + found.struck
-        print(f"\n{total} kills: {', '.join(f'{place} {count}' for place, count in struck.most_common())}.")
+            print(f"| {name} | {kills} | {where} | {found.midway} | {found.finished} | {equal} |", flush=True)
+            total, midway, struck = total + kills, midway + found.midway, struck + found.struck
+        places = ", ".join(f"{place} {count}" for place, count in struck.most_common())
+        print(f"\n{total} kills: {places}; {midway} left steps to go on from.")
 
 
 if __name__ == "__main__":

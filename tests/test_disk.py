@@ -2,8 +2,10 @@
 
 import errno
 import json
+import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,12 @@ def full(*_: Any, **__: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_a_file_without_room_is_told_with_what_is_left_and_how_to_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+@pytest.mark.parametrize(
+    ("code", "cure"),
+    [(errno.ENOSPC, ".*MB are left .* Make room"), (errno.EDQUOT, ".*your share"), (errno.EFBIG, "Allow longer files")],
+)
+def test_a_file_without_room_is_told_with_what_gives_it_and_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, cure: str
 ) -> None:
     write_whole(tmp_path / "file", "old")
 
@@ -30,7 +35,7 @@ def test_a_file_without_room_is_told_with_what_is_left_and_how_to_go_on(
         raise OSError(code, "no room")
 
     monkeypatch.setattr("os.fsync", no_room)
-    with pytest.raises(FullDiskError, match=r"file could not be written: .*MB are left .*the same command again"):
+    with pytest.raises(FullDiskError, match=rf"file could not be written: .*\. {cure}.* the same command again"):
         write_whole(tmp_path / "file", "new")
     assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [("file", "old")]
 
@@ -93,6 +98,33 @@ def recipe_file(recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.Monk
 def scores(run: Path) -> dict[str, Any]:
     records = [json.loads(file.read_text()) for file in run.glob("trials/*/record.json")]
     return {record["trial"]["label"]: record["scores"] for record in records}
+
+
+@pytest.fixture
+def longest_file() -> Iterator[Callable[[int], None]]:
+    """Let the kernel refuse files beyond a length."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda length: resource.setrlimit(resource.RLIMIT_FSIZE, (length, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_where_there_is_no_room_for_a_checkpoint_the_same_command_goes_on(
+    recipe_file: str, tmp_path: Path, longest_file: Callable[[int], None], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("tuneoff.training.checkpoint.EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("tuneoff.training.checkpoint.LEAST_SHARE", 0)
+    command, run = ["compare", recipe_file, "methods=[full]", "--run"], tmp_path / "run"
+    assert main([*command, str(tmp_path / "undisturbed")]) == 0
+    longest_file(150_000)  # less than the weights and AdamW's moments, more than anything before
+    assert main([*command, str(run)]) == 2
+    err = capsys.readouterr().err
+    assert "could not be written: File too large. Allow longer files" in err
+    assert "Traceback" not in err
+    assert not [f for f in run.rglob(".*") if f.name != ".lock"]
+    longest_file(resource.RLIM_INFINITY)
+    assert main([*command, str(run)]) == 0
+    assert scores(run) == scores(tmp_path / "undisturbed")
 
 
 @pytest.mark.parametrize("what", PLACES)

@@ -55,9 +55,10 @@ def in_need_of_room(path: Path) -> Iterator[None]:
     except Exception as error:
         if not lacks_room(error):
             raise
+        code = _code(error) or errno.ENOSPC
         raise FullDiskError(
-            f"{path} could not be written: {os.strerror(_code(error) or errno.ENOSPC)}. {_left(path)}"
-            "Make room and give the same command again: what was finished is kept, and it goes on from there."
+            f"{path} could not be written: {os.strerror(code)}. {_cure(code, path)}, "
+            "and give the same command again: what was finished is kept, and it goes on from there."
         ) from error
 
 
@@ -74,8 +75,12 @@ def _code(error: BaseException) -> int | None:
     return int(found[1]) if found else None
 
 
-def _left(path: Path) -> str:
+def _cure(code: int, path: Path) -> str:
+    """What gives room; a quota or a limit on files says nothing of the disk."""
+    if code == errno.EFBIG:
+        return "Allow longer files (ulimit -f unlimited)"
+    if code == errno.EDQUOT:
+        return "Delete what you no longer need, since your share of the disk is used up"
     there = next((folder for folder in path.absolute().parents if folder.is_dir()), None)
-    if there is None:
-        return ""
-    return f"{shutil.disk_usage(there).free / 1e6:,.1f} MB are left on its disk. "
+    left = f"{shutil.disk_usage(there).free / 1e6:,.1f} MB are left on its disk. " if there else ""
+    return f"{left}Make room"

@@ -11,3 +11,4 @@ def test_a_comparison_that_is_killed_again_and_again_comes_to_the_records_of_an_
     outcome = killed(recipe, tmp_path, 4, random.Random(0), report=False)
     assert (sum(outcome.struck.values()), outcome.differing) == (4, [])
     assert len(outcome.struck) > 1, "all struck at one place"
+    assert outcome.midway, "nothing went on in the middle of a training"

@@ -119,12 +119,13 @@ class Keeper:
 
     Args:
         path: where the last one is.
-        every: seconds between two.
+        every: seconds between two; `EVERY_SECONDS` unless given.
         always_last: whether the end of the training is kept however short it was, for another to go on from it.
     """
 
-    def __init__(self, path: Path, *, every: float = EVERY_SECONDS, always_last: bool = False) -> None:
-        self._path, self._every, self._always_last = path, every, always_last
+    def __init__(self, path: Path, *, every: float | None = None, always_last: bool = False) -> None:
+        self._path, self._always_last = path, always_last
+        self._every = EVERY_SECONDS if every is None else every
         self._since = time.monotonic()
         self._took: float | None = None
 
