@@ -1,7 +1,8 @@
 """Times both sides of every case in turn, and prints medians of ratios.
 
 Each side is a process of its own, so that memory is its own; the two take turns, so that whatever else the machine
-does falls on both. Of the usual stack's two precisions the faster one is taken, case by case.
+does falls on both. Of the usual stack's two precisions the faster one is taken, case by case; what is compiled stands
+beside the same as it is.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def _cells(found: dict[str, Any]) -> tuple[str, ...]:
     return (
         found["case"],
         f"{found['ours_s']:.2f} s",
-        f"{found['peer_s']:.2f} s ({'bf16' if found['peer'].endswith('bf16') else 'float32'})",
+        f"{found['peer_s']:.2f} s ({found['peer']})",
         f"**{found['ratio']:.2f}**",
         f"{found['lowest']:.2f} to {found['highest']:.2f}",
         f"{found['tokens_per_second']:.0f}",

@@ -67,7 +67,7 @@ class Side(work.Side):
             batch_size=batch_size,
             schedule="constant",
             warmup=0.0,
-            compile=self.case.method.endswith("-compiled"),
+            compile=self.case.compiled,
         )
         job = Job(
             text=text(rows(count), rows(held_out)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -21,6 +22,7 @@ def cases() -> Iterator[Case]:
         for batch_size in (4, 16):
             for method in METHODS:
                 yield Case(shape=shape, task="step", method=method, batch_size=batch_size, steps=8 // batch_size or 1)
+        yield Case(shape=shape, task="step", method="lora", compiled=True)
         yield Case(shape=shape, task="epochs", method="last-layer")
         yield Case(shape=shape, task="evaluation", batch_size=16)
         yield Case(shape=shape, task="generation", batch_size=16)
@@ -32,14 +34,14 @@ def side(kind: str, case: Case, folder: Path, device: str, threads: int, pipe: C
     import torch
 
     torch.set_num_threads(threads)
-    if kind == "ours":
+    if kind in {"ours", "not compiled"}:
         from benchmarks.ours import Side as Ours
 
-        made: Any = Ours(case, folder, device)
+        made: Any = Ours(replace(case, compiled=case.compiled and kind == "ours"), folder, device)
     else:
         from benchmarks.usual import Side as Usual
 
-        made = Usual(case, folder, device, bf16=kind == "usual bf16")
+        made = Usual(case, folder, device, bf16=kind == "bf16")
     pipe.send(None)
     while asked := pipe.recv():
         match asked:
@@ -54,7 +56,7 @@ def side(kind: str, case: Case, folder: Path, device: str, threads: int, pipe: C
 def measure(case: Case, folder: Path, device: str, threads: int, rounds: int) -> dict[str, Any]:
     """Both sides in turn, `rounds` times after a first that is not counted."""
     context = multiprocessing.get_context("spawn")
-    kinds = ("ours", "usual", "usual bf16")
+    kinds = ("ours", "not compiled") if case.compiled else ("ours", "float32", "bf16")
     pipes, processes = {}, []
     for kind in kinds:
         ours, theirs = context.Pipe()

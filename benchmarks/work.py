@@ -21,7 +21,6 @@ EPOCHS = 10
 METHODS: dict[str, dict[str, Any]] = {
     "last-layer": {"method": "last-layer"},
     "lora": {"method": "lora", "modules": "default"},
-    "lora-compiled": {"method": "lora", "modules": "default"},  # ours alone compiles
     "lora-all-linear": {"method": "lora", "modules": "all-linear"},
     "soft-prompt": {"method": "soft-prompt", "init": "random"},
     "full": {"method": "full"},
@@ -39,11 +38,12 @@ class Case:
     method: str = "lora"
     batch_size: int = 4
     steps: int = 2  # in one round
+    compiled: bool = False  # ours, beside ours as it is
 
     @property
     def name(self) -> str:
         method = "" if self.task in {"evaluation", "generation", "comparison"} else f" {self.method}"
-        return f"{self.shape}{method} {self.task}, batch {self.batch_size}"
+        return f"{self.shape}{method} {self.task}, batch {self.batch_size}{', compiled' if self.compiled else ''}"
 
     @property
     def tokens(self) -> int:
