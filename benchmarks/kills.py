@@ -49,6 +49,8 @@ from tuneoff.training import checkpoint
 from tuneoff.training.checkpoint import steps_at
 from tuneoff.trial import Record
 
+STEPS_OF_EPOCH = 4  # of `tiny`: seven rows for training, two at a time
+MIDWAY = {"training", "checkpoint writing"}
 CLOCKED = {"train_seconds", "evaluation_seconds"}  # of a curve's row
 COUNTED = {"trainable_parameters", "total_parameters", "context_tokens", "adapter_bytes"}  # the costs without a clock
 AIMS = {  # what appears where the work is, as a pattern in the run directory
@@ -65,7 +67,7 @@ class Outcome:
     """What became of one comparison that was killed again and again, in one run directory or in several."""
 
     struck: Counter[str] = field(default_factory=Counter)
-    midway: int = 0  # kills that left a training with steps to go on from
+    midway: int = 0  # kills in a training that left some of its steps done, and some not
     finished: int = 0
     differing: list[str] = field(default_factory=list)
 
@@ -76,14 +78,16 @@ def killed(recipe: Mapping[str, Any], folder: Path, kills: int, draw: random.Ran
     _to_the_end(recipe, undisturbed, report)
     seconds = time.monotonic() - seconds
     expected, outcome = results(undisturbed), Outcome()
+    whole = STEPS_OF_EPOCH * recipe["training"]["epochs"]
     aims = itertools.cycle([None, *(aim for aim in AIMS.values() if report or aim != AIMS["report writing"])])
     for number in itertools.count():
         run = folder / f"killed-{number}"
         while sum(outcome.struck.values()) < kills:
             ended = _strike(recipe, run, report, _moment(next(aims), run, draw.uniform(0, seconds)))
             if ended is None:
-                outcome.struck[_place(run)] += 1
-                outcome.midway += any(steps_at(folder / "checkpoint.safetensors") for folder in _unfinished(run))
+                place = _place(run)
+                outcome.struck[place] += 1
+                outcome.midway += place in MIDWAY and any(0 < steps < whole for steps in _steps(run))
             elif ended != 0:
                 raise RuntimeError(f"the comparison in {run} ended with {ended}")
             else:
@@ -187,6 +191,11 @@ def _place(run: Path) -> str:
     if "checkpoint.safetensors" in left:
         return "training"
     return "report writing" if (run / "report").exists() else "beginning"
+
+
+def _steps(run: Path) -> list[int]:
+    """How many each unfinished trial's checkpoint has."""
+    return [steps_at(folder / "checkpoint.safetensors") for folder in _unfinished(run)]
 
 
 def _unfinished(run: Path) -> list[Path]:

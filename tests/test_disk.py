@@ -45,10 +45,12 @@ def test_what_safetensors_says_of_a_full_disk_is_understood(tmp_path: Path) -> N
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
 
-def test_an_error_that_a_full_disk_brought_about_is_told_as_one() -> None:
+def test_an_error_that_a_full_disk_brought_about_is_told_as_one(tmp_path: Path) -> None:
     error = RuntimeError("cannot save")
-    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    error.__cause__ = OSError(errno.EDQUOT, "Disk quota exceeded")
     assert lacks_room(error)
+    with pytest.raises(FullDiskError, match=r"Disk quota exceeded\. Delete"), in_need_of_room(tmp_path):
+        raise error
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(2, "gone"), ValueError("os error 28"), SafetensorError("cut off")])

@@ -83,7 +83,7 @@ def test_methods_may_be_a_list_of_names(written: dict[str, Any]) -> None:
         ("methods=[]", "write the methods to compare"),
         ("epochs", "is no override"),
         ("name.x=1", "single value 'mine'"),
-        ("training.epochs=[", "is not YAML"),
+        ("training.epochs=[", "cannot be read as YAML"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_cure(written: dict[str, Any], override: str, message: str) -> None:
@@ -118,7 +118,7 @@ def test_a_recipe_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 
 def test_a_recipe_that_is_not_yaml_is_refused(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("a: [")
-    with pytest.raises(RecipeError, match="is not YAML"):
+    with pytest.raises(RecipeError, match="cannot be read as YAML"):
         load_recipe(tmp_path / "r.yaml")
 
 
@@ -130,7 +130,7 @@ def test_a_recipe_that_is_no_mapping_is_refused(tmp_path: Path) -> None:
 
 def test_yaml_that_would_build_objects_is_refused(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("!!python/object/apply:os.system ['true']")
-    with pytest.raises(RecipeError, match="is not YAML"):
+    with pytest.raises(RecipeError, match="cannot be read as YAML"):
         load_recipe(tmp_path / "r.yaml")
 
 

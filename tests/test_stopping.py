@@ -3,11 +3,11 @@
 import os
 import signal
 import threading
-import time
 
 import pytest
 
-from tuneoff.stopping import TOGETHER, Stop, Stopped, stopped_by_signals
+from tuneoff import stopping
+from tuneoff.stopping import Stop, Stopped, stopped_by_signals
 
 
 def test_nothing_happens_until_it_is_asked_for() -> None:
@@ -32,16 +32,20 @@ def test_a_reason_from_elsewhere_is_asked_for_each_time() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_asks_and_a_second_one_stops_at_once(number: int, capfd: pytest.CaptureFixture[str]) -> None:
-    stop, before = Stop(), signal.getsignal(number)
+def test_a_signal_asks_and_a_second_one_stops_at_once(
+    number: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, before, now = Stop(), signal.getsignal(number), [100.0]
+    monkeypatch.setattr(stopping.time, "monotonic", lambda: now[0])
     with stopped_by_signals(stop):
         os.kill(os.getpid(), number)
         assert stop.asked() == signal.Signals(number).name
         assert "Once more stops at once" in capfd.readouterr().err
         os.kill(os.getpid(), number)  # the same one, handed on by another process as well
-        time.sleep(1.1 * TOGETHER)
+        now[0] += 1.1 * stopping.TOGETHER
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)  # likewise
     assert signal.getsignal(number) is before
 
 

@@ -46,10 +46,9 @@ def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption 
 
     whole = load_recipe(recipe, overrides or ())
     directory = run or verbs.RUNS / whole.name
-    options = [*(["--run", str(run)] if run else []), *(["--retry"] if retry else [])]
-    arguments = ["compare", recipe, *(overrides or ()), *options]
+    arguments = ["compare", recipe, *(overrides or ()), *(["--run", str(run)] if run else [])]
     if not worker.is_one():
-        raise typer.Exit(worker.kept_at_work(arguments, directory))
+        raise typer.Exit(worker.kept_at_work(arguments, directory, once=["--retry"] if retry else []))
     from tuneoff.terminal import print_outcome, print_study
 
     try:

@@ -53,9 +53,9 @@ def in_need_of_room(path: Path) -> Iterator[None]:
     except FullDiskError:
         raise
     except Exception as error:
-        if not lacks_room(error):
+        code = _lacking(error)
+        if code is None:
             raise
-        code = _code(error) or errno.ENOSPC
         raise FullDiskError(
             f"{path} could not be written: {os.strerror(code)}. {_cure(code, path)}, "
             "and give the same command again: what was finished is kept, and it goes on from there."
@@ -64,7 +64,15 @@ def in_need_of_room(path: Path) -> Iterator[None]:
 
 def lacks_room(error: BaseException) -> bool:
     """Whether an error, or the one that it came from, says that nothing more can be written."""
-    return _code(error) in NO_ROOM or (error.__cause__ is not None and lacks_room(error.__cause__))
+    return _lacking(error) is not None
+
+
+def _lacking(error: BaseException | None) -> int | None:
+    """Which of `NO_ROOM` an error, or one that it came from, is."""
+    if error is None:
+        return None
+    code = _code(error)
+    return code if code in NO_ROOM else _lacking(error.__cause__)
 
 
 def _code(error: BaseException) -> int | None:

@@ -15,6 +15,8 @@ import torch
 
 from tuneoff.trial import Memory
 
+MAPPED_ALONE = 32 * 2**20  # bytes: what glibc asks the kernel for piece by piece
+
 
 class Meter:
     """Seconds and peak memory by phase, summed over and maximised over the times it was entered.
@@ -102,17 +104,24 @@ def peak_resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def reuse_freed_memory() -> None:
-    """Have glibc keep what a step frees for the next one, until it is asked to give it back between phases.
+@contextlib.contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """Have glibc keep what a step frees for the next one.
 
-    Left to itself it hands each large tensor back, and the kernel fills its pages with zeros again, which takes a quarter
-    of a last layer's epochs (mallopt(3)).
+    Left to itself it hands what is larger than `MAPPED_ALONE` back at once, and the kernel fills its pages with zeros
+    again; where gradients are of that size, that is a quarter of a step. Small tensors in the gaps that large ones
+    leave take more memory, up to a seventh, so that it is for those steps alone (mallopt(3)).
     """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_option is not None:
-        trim_threshold, most_maps = -1, -4
-        set_option(most_maps, 0)
-        set_option(trim_threshold, 2**31 - 1)
+    set_option = getattr(ctypes.CDLL(None), "mallopt", lambda *_: None)  # other systems' allocators have no such call
+    trim_threshold, map_threshold, most_maps = -1, -3, -4
+    set_option(most_maps, 0)
+    set_option(trim_threshold, 2**31 - 1)
+    try:
+        yield
+    finally:
+        set_option(most_maps, 65536)
+        set_option(map_threshold, MAPPED_ALONE)  # what it comes to by itself
+        set_option(trim_threshold, 2 * MAPPED_ALONE)
 
 
 def _give_back_free_memory() -> None:

@@ -62,10 +62,10 @@ def prepare(recipe: Recipe) -> Preparation:
     for _ in outlines(recipe.methods, recipe.model, source, tokenizer):
         pass
     _require_room(recipe, source)
-    text = load_text(recipe.data, tokenizer)
     device = _device(recipe)
     if recipe.training.compile:
         require_compiler(device)
+    text = load_text(recipe.data, tokenizer)
     setting = Setting(
         model=recipe.model,
         model_fingerprint=source.fingerprint,

@@ -255,7 +255,7 @@ def _parse(text: str, where: str) -> Any:  # Any: whatever YAML holds
         json.dumps(written, ensure_ascii=False, skipkeys=True, default=str).encode()  # half a character, or a circle
         return written
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # as a 13th month is
-        raise RecipeError(f"{where:.200} is not YAML: {error}. Correct it there.") from None
+        raise RecipeError(f"{where:.200} cannot be read as YAML: {error}. Correct it there.") from None
 
 
 def _require_few(whole: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import threading
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import final
 
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TOGETHER = 0.3  # seconds: one signal that came by two ways, to this process and to the one that hands it on
 SAID = b"\nStopping after this step. Once more stops at once, and goes back to the last checkpoint.\n"
 
@@ -72,14 +73,14 @@ def stopped_by_signals(stop: Stop) -> Iterator[None]:
     seen: list[float] = []
 
     def ask(number: int, _: object) -> None:
-        if seen and time.monotonic() - seen[0] < TOGETHER:
+        earlier, now = seen[-1] if seen else -math.inf, time.monotonic()
+        if now - earlier < TOGETHER:
             return
-        if seen:
+        seen.append(now)
+        if len(seen) > 1:
             raise KeyboardInterrupt
-        seen.append(time.monotonic())
         stop.ask(signal.Signals(number).name)
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            os.write(2, SAID)  # no print: a handler may come in the middle of one
+        _say(SAID)
 
     before = {number: signal.signal(number, ask) for number in heard()}
     try:
@@ -87,3 +88,15 @@ def stopped_by_signals(stop: Stop) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _say(text: bytes) -> None:
+    """On the terminal, by no print: a handler may come in the middle of one. What is written to one that is closed goes
+    nowhere from now on, so that nobody fails in trying."""
+    for output, said in ((1, b""), (2, text)):
+        try:
+            os.write(output, said)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, output)
+            os.close(nowhere)

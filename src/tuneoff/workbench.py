@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tuneoff.meter import Meter, reuse_freed_memory
+from tuneoff.meter import Meter
 from tuneoff.progress import Tell
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ def set_up(device: torch.device, precision: Precision, tell: Tell) -> Workbench:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
-    reuse_freed_memory()
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
     return Workbench(accelerator=accelerator, meter=Meter(accelerator.device), tell=tell)

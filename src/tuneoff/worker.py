@@ -17,7 +17,7 @@ from pathlib import Path
 from tuneoff.stopping import heard
 
 MARK = "TUNEOFF_WORKER"  # set where this process does the work itself
-IN_VAIN = 3  # starts that left nothing new; a trial is passed over at the third
+IN_VAIN = 3  # starts after one another that left nothing new; a trial is passed over at the third
 NEW = ("record.json", "checkpoint.safetensors", "attempts.json")
 
 
@@ -26,21 +26,22 @@ def is_one() -> bool:
     return MARK in os.environ
 
 
-def kept_at_work(arguments: Sequence[str], root: Path) -> int:
+def kept_at_work(arguments: Sequence[str], root: Path, once: Sequence[str] = ()) -> int:
     """Run tuneoff with these arguments in a worker, again where it dies; its exit code.
 
     Args:
         arguments: of the command line.
+        once: more of them, for what the first start to get on has done: those after it go without.
         root: where the work leaves what it finished; a worker that dies without anything new is not begun for ever.
     """
     in_vain, before = 0, _found(root)
     while True:
-        code, asked_to_end = _worked(arguments)
+        code, asked_to_end = _worked([*arguments, *once])
         if code >= 0 or asked_to_end:
             return code if code >= 0 else 128 - code
         now = _found(root)
-        in_vain, before = (in_vain + 1 if now == before else 1), now
-        print(f"\nThe worker died: {signal.Signals(-code).name}.{_likely(-code)}", end=" ", file=sys.stderr)
+        in_vain, once, before = (in_vain + 1, once, now) if now == before else (0, (), now)
+        print(f"\nThe worker died: {_in_words(-code)}", end=" ", file=sys.stderr)
         if in_vain == IN_VAIN:
             print(
                 f"So it did {IN_VAIN} times without getting on. What was finished is kept in {root}.", file=sys.stderr
@@ -51,7 +52,7 @@ def kept_at_work(arguments: Sequence[str], root: Path) -> int:
 
 def _worked(arguments: Sequence[str]) -> tuple[int, bool]:
     """Run one worker to its end: its exit code, negative where a signal ended it, and whether it was asked to end."""
-    command = [sys.executable, "-m", "tuneoff.worker", *arguments]
+    command = [sys.executable, "-P", "-m", "tuneoff.worker", *arguments]  # -P: nothing is imported from this folder
     asked: list[int] = []
     with subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, MARK: "1"}) as process:
 
@@ -64,7 +65,7 @@ def _worked(arguments: Sequence[str]) -> tuple[int, bool]:
             return process.wait(), bool(asked)
         finally:
             for number, handler in handlers.items():
-                signal.signal(number, handler)
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _found(root: Path) -> dict[Path, int]:
@@ -78,8 +79,9 @@ def _found(root: Path) -> dict[Path, int]:
     return found
 
 
-def _likely(number: int) -> str:
-    return " Most often memory has run out." if number == signal.SIGKILL else ""
+def _in_words(number: int) -> str:
+    likely = " Most often memory has run out." if number == signal.SIGKILL else ""
+    return f"{signal.strsignal(number) or number}.{likely}"
 
 
 def _end_with_parent() -> None:

@@ -13,10 +13,12 @@ from tuneoff.errors import RecipeError
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.compiled import compiled, require_compiler
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.training import loop
 
 __all__ = ["run", "text"]  # fixtures
 Load = Callable[[str], LanguageModel]
 NEEDED = {"peft": {"peft_type": "VERA"}, "lora": {"dropout": 0.3}, "last-blocks": {"blocks": 1}}
+TRAINING_BLOCKS = [m for m in METHODS.values() if m.depends_on_seed and m.name != "last-layer"]
 WITH_PADDING, WITHOUT = (3, 15, 4), (2, 12, 0)  # rows, length, and how much of the first row is padding
 needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="PyTorch compiles for a CPU with g++")
 
@@ -39,18 +41,24 @@ def gradients(model: LanguageModel, rows: int, length: int, padding: int) -> lis
     return [p.grad.clone() for p in model.parameters() if p.requires_grad and p.grad is not None]
 
 
+def programs() -> int:
+    """How many were made."""
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+
+
 def compare(model: LanguageModel, *shapes: tuple[int, int, int]) -> None:
     for shape in shapes:
-        own = gradients(model, *shape)
+        own, traced = gradients(model, *shape), programs()
         with compiled(model):
             made = gradients(model, *shape)
+        assert programs() > traced
         assert len(own) == len(made) > 0
         for a, b in zip(own, made, strict=True):
             torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.usefixtures("only_traced")
-@pytest.mark.parametrize("method", [m for m in METHODS.values() if m.depends_on_seed], ids=lambda m: m.name)
+@pytest.mark.parametrize("method", TRAINING_BLOCKS, ids=lambda method: method.name)
 def test_a_program_gives_the_gradients_of_the_models_own_code(method: type[Method], load_tiny: Load) -> None:
     architecture = "gpt_neo" if method.name == "bitfit" else "llama"
     read = method.read(NEEDED.get(method.name, {}))
@@ -72,10 +80,17 @@ def test_machine_code_gives_the_gradients_of_the_models_own_code(load_tiny: Load
 
 
 @pytest.mark.usefixtures("only_traced")
-def test_a_training_runs_compiled_and_leaves_the_model_as_it_was(run: Run) -> None:
-    traced = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+def test_a_training_runs_compiled_and_leaves_the_model_as_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    traced, rehearsed, rehearse = programs(), [], loop._Trainer.rehearse
+
+    def counted(trainer: loop._Trainer) -> None:
+        rehearse(trainer)
+        rehearsed.append(programs())
+
+    monkeypatch.setattr(loop._Trainer, "rehearse", counted)
     model, training = run(compile=True)
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > traced
+    assert [programs()] == rehearsed, "some were made in the middle of the training"
+    assert programs() > traced
     for made, own in zip(losses(training)[1:], losses(run()[1])[1:], strict=True):
         assert made == pytest.approx(own, rel=1e-5)
     assert not any("forward" in vars(block) for block in model.blocks)

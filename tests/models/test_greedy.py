@@ -23,6 +23,13 @@ def prompts() -> tuple[Tensor, Tensor]:
     return tokens_BT.where(attention_BT.bool(), 1), attention_BT
 
 
+@pytest.fixture
+def unpadded() -> tuple[Tensor, Tensor]:
+    """Three prompts of nine tokens."""
+    tokens_BT = torch.randint(2, 320, (3, 9), generator=torch.Generator().manual_seed(6))
+    return tokens_BT, torch.ones_like(tokens_BT)
+
+
 def by_transformers(model: LanguageModel, prompts: tuple[Tensor, Tensor], least: int = 0) -> Tensor:
     options = {"max_new_tokens": NEW, "min_new_tokens": least, "num_beams": 1}
     prompt_PD = model._soft_prompt()
@@ -66,6 +73,31 @@ def test_a_tuned_model_writes_the_same_too(
     model = read_method(method, {}).apply(load_tiny(architecture)).eval()
     model = with_ends_after_some_tokens(model, prompts)
     assert torch.equal(model.generate(*prompts, max_new_tokens=NEW), by_transformers(model, prompts))
+
+
+@pytest.mark.parametrize("method", ["base", "soft-prompt", "prefix"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_so_it_does_after_prompts_without_padding(
+    architecture: str, method: str, load_tiny: Load, unpadded: tuple[Tensor, Tensor]
+) -> None:
+    torch.manual_seed(0)
+    model = read_method(method, {}).apply(load_tiny(architecture)).eval()
+    assert torch.equal(model.generate(*unpadded, max_new_tokens=NEW), by_transformers(model, unpadded))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "new", "width"),
+    [("llama", 2, 10), ("llama", 1, 9), ("gpt_neo", 2, 9)],
+    ids=["queries that share keys", "no token after the first", "each query with its own key"],
+)
+def test_padding_is_added_where_it_makes_new_tokens_faster(
+    architecture: str, new: int, width: int, load_tiny: Load, unpadded: tuple[Tensor, Tensor]
+) -> None:
+    model = load_tiny(architecture).eval()
+    seen: list[int] = []
+    model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[1]))
+    model.generate(*unpadded, max_new_tokens=new)
+    assert seen[0] == width
 
 
 def test_a_soft_prompt_goes_through_the_model_once_for_all_rows(

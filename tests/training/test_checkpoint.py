@@ -83,7 +83,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one_to_the_last_bit(
         with pytest.raises(Stopped):
             train_on(
                 method, (0.4, 1.0), stopping_in(phase, occurrence),
-                go_on_from=read_checkpoint(path), keeper=Keeper(path, every=0),
+                go_on_from=read_checkpoint(path), keeper=Keeper(path),
             )  # fmt: skip
     resumed, training = train_on(method, (0.4, 1.0), go_on_from=read_checkpoint(path))
     assert without_clocks(training) == without_clocks(undisturbed)
@@ -179,7 +179,8 @@ def test_checkpoints_are_written_as_often_as_is_due_and_never_more_than_they_cos
     assert there is not None
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(checkpoint.Checkpoint, "write", lambda *_: now.__setitem__(0, now[0] + 10))
-    keeper, due = Keeper(written, every=60), []
+    monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 60)
+    keeper, due = Keeper(written), []
     for now[0] in (59, 60):
         due.append(keeper.is_due())
     keeper.write(there)  # takes 10 s

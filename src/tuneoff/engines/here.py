@@ -41,7 +41,10 @@ def run_missing(
         Stopped: `stop` was asked for. What was recorded stays, and the same call goes on from there.
     """
     stop = stop or Stop()
-    known = {r.trial.id: r for r in directory.records() if not (retry and r.status == "failed")}
+    if retry:
+        for failed in [record for record in directory.records() if record.status == "failed"]:
+            directory.clear(failed.trial)
+    known = {record.trial.id: record for record in directory.records()}
     setting = preparation.setting
     watch.begin(outlook(recipe, setting, known))
     try:

@@ -58,7 +58,8 @@ def generate(
     """
     before = 0 if prompt_PD is None else len(prompt_PD)
     length = before + tokens_BT.shape[1] + max_new_tokens
-    if _gains_from_padding(network) and bool(attention_BT.all()) and (prompt_PD is None or sees(network, 1 + length)):
+    unpadded = max_new_tokens > 1 and bool(attention_BT.all())
+    if unpadded and _gains_from_padding(network) and (prompt_PD is None or sees(network, 1 + length)):
         tokens_BT, attention_BT = (functional.pad(of, (1, 0)) for of in (tokens_BT, attention_BT))
     cache = _cache(network, 1 + length)
     positions_BT = before + (attention_BT.cumsum(dim=1) - 1).clamp(min=0)
@@ -95,9 +96,11 @@ def generate(
 def _gains_from_padding(network: Any) -> bool:
     """Whether a new token's attention is faster with padding somewhere: on a CPU only a mask lets transformers give the
     queries that share a key to the kernel together, and that takes a quarter of the time."""
-    config = network.config
-    grouped = (getattr(config, "num_key_value_heads", None) or config.num_attention_heads) < config.num_attention_heads
-    return bool(grouped and network.device.type == "cpu")
+    config = network.config.get_text_config(decoder=True)
+    if network.device.type != "cpu" or config._attn_implementation != "sdpa":
+        return False
+    heads = config.num_attention_heads
+    return bool((getattr(config, "num_key_value_heads", None) or heads) < heads)
 
 
 class _RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed for us

@@ -119,19 +119,17 @@ class Keeper:
 
     Args:
         path: where the last one is.
-        every: seconds between two; `EVERY_SECONDS` unless given.
         always_last: whether the end of the training is kept however short it was, for another to go on from it.
     """
 
-    def __init__(self, path: Path, *, every: float | None = None, always_last: bool = False) -> None:
+    def __init__(self, path: Path, *, always_last: bool = False) -> None:
         self._path, self._always_last = path, always_last
-        self._every = EVERY_SECONDS if every is None else every
         self._since = time.monotonic()
         self._took: float | None = None
 
     def is_due(self) -> bool:
         """Whether to write one now, in mid-training."""
-        return time.monotonic() - self._since >= max(self._every, LEAST_SHARE * (self._took or 0))
+        return time.monotonic() - self._since >= max(EVERY_SECONDS, LEAST_SHARE * (self._took or 0))
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Write it, and count how long that takes."""

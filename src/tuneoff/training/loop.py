@@ -21,6 +21,7 @@ from tuneoff.data import TextData, token_counts
 from tuneoff.data.batches import Batch, collate, epoch_batches, parts
 from tuneoff.evaluation.loss import mean_loss, token_losses
 from tuneoff.memory import MicroBatch, require_room
+from tuneoff.meter import MAPPED_ALONE, freed_memory_kept
 from tuneoff.models.compiled import compiled
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.progress import Progress
@@ -160,7 +161,9 @@ class _Trainer:
         self._language_model, self._pad = model, model.tokenizer.pad_token_id
         self._model, self._optimizer = bench.accelerator.prepare(model, _adamw(rates, job))
         self._schedule = _schedule(self._optimizer, job.options, self._steps)
-        self._steps_run = partial(compiled, model) if job.options.compile else contextlib.nullcontext
+        largest = max(p.numel() * p.element_size() for p in self.trained)
+        self._kept_memory = freed_memory_kept if largest > MAPPED_ALONE else contextlib.nullcontext
+        self._as_programs = partial(compiled, model) if job.options.compile else contextlib.nullcontext
         checkpointing = job.options.gradient_checkpointing
         if checkpointing == "always":
             model.checkpoint_gradients(True)
@@ -201,24 +204,26 @@ class _Trainer:
         """
         longest = sorted(range(len(self._lengths)), key=lambda row: -self._lengths[row])
 
-        def forward_and_backward(size: int) -> None:
+        def forward_and_backward(rows: Sequence[int]) -> None:
             with self._bench.meter.phase("rehearsal"):  # whose peak is this try's own
-                loss = token_losses(self._model, self._batch(longest[:size])).sum()
+                loss = token_losses(self._model, self._batch(rows)).sum()
                 self._bench.accelerator.backward(loss)
                 if self._bench.device.type == "cpu":
                     to_come = 0 if self._done else sum(p.numel() for p in self.trained)
                     require_room(self._job.options.memory_limit or memory_bytes(self._bench.device), to_come)
 
-        with torch.random.fork_rng(), self._steps_run():
+        with torch.random.fork_rng(), self._as_programs():
             self._model.train()
-            self.micro_batch.fitting(forward_and_backward, undo=self._optimizer.zero_grad)
+            self.micro_batch.fitting(lambda size: forward_and_backward(longest[:size]), undo=self._optimizer.zero_grad)
+            for rows in _of_each_kind(longest, self.micro_batch.size) if self._job.options.compile else ():
+                forward_and_backward(rows)
             self._optimizer.zero_grad()
 
     def train_until(self, stop: int, keeper: Keeper | None = None) -> str | None:
         """The steps up to `stop`, all of one epoch, or until a checkpoint is due; where they diverged, in words."""
         seconds = self._bench.meter.seconds("training")
         try:
-            with self._bench.meter.phase("training"), self._steps_run():
+            with self._bench.meter.phase("training"), self._kept_memory(), self._as_programs():
                 return self._train_until(stop, keeper.is_due if keeper else lambda: False)
         finally:
             self._sums.train_seconds += self._bench.meter.seconds("training") - seconds
@@ -343,6 +348,12 @@ class _Trainer:
 
     def _batch(self, rows: Sequence[int]) -> Batch:
         return collate(self._job.text.train, rows, self._pad, self._job.loss_on, self._bench.device, self._trunk)
+
+
+def _of_each_kind(longest: Sequence[int], size: int) -> list[list[int]]:
+    """Rows for a batch of each kind that has a program of its own: of one row, of equal lengths, with padding."""
+    first, last = longest[0], longest[-1]
+    return [[first], [first] * size, [first] * (size - 1) + [last]]
 
 
 @dataclass
