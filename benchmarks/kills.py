@@ -204,7 +204,7 @@ def _unfinished(run: Path) -> list[Path]:
 
 
 def tiny(folder: Path) -> dict[str, Any]:
-    """A comparison that takes a second or two: a tiny GPT-Neo on twelve rows, 24 steps."""
+    """A comparison of seconds: a tiny GPT-Neo on seven rows, 120 steps, long enough to be struck in the middle."""
     save_tokenizer(folder / "model")
     save_model("gpt_neo", folder / "model")
     save_rows(folder / "text.jsonl")
@@ -213,7 +213,7 @@ def tiny(folder: Path) -> dict[str, Any]:
         "model": {"name": str(folder / "model"), "precision": "float32", "device": "cpu"},
         "data": {"source": "jsonl", "files": str(folder / "text.jsonl"), "sizes": {"validation": 2, "test": 3},
                  "max_tokens": 64, "max_target_tokens": 24},
-        "training": {"epochs": 6, "batch_size": 2},
+        "training": {"epochs": 30, "batch_size": 2},
         "evaluation": {"generation": {"max_new_tokens": 4}, "unrelated_passages": 2},
     }  # fmt: skip
 
@@ -237,7 +237,7 @@ def main() -> None:
             "methods": ["base", "lora"],
             "search": {"configurations": 4},
             "seeds": [1],
-            "training": {"epochs": 4, "batch_size": 2},
+            "training": {"epochs": 12, "batch_size": 2},
         }
         print("| what was killed | kills | where they struck | left steps | runs finished | records equal |")
         print("| --- | ---: | --- | ---: | ---: | --- |")
