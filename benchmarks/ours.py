@@ -56,7 +56,7 @@ class Side(work.Side):
 
     def write(self, model: LanguageModel, count: int) -> float:
         start = time.perf_counter()
-        options = GenerationOptions(batch_size=16, min_new_tokens=NEW_TOKENS)
+        options = GenerationOptions(batch_size=self.case.answered_together, min_new_tokens=NEW_TOKENS)
         predictions(model, prompts(count), options, self.bench, max_new_tokens=NEW_TOKENS)
         return time.perf_counter() - start
 

@@ -25,7 +25,8 @@ def cases() -> Iterator[Case]:
         yield Case(shape=shape, task="step", method="lora", compiled=True)
         yield Case(shape=shape, task="epochs", method="last-layer")
         yield Case(shape=shape, task="evaluation", batch_size=16)
-        yield Case(shape=shape, task="generation", batch_size=16)
+        for batch_size in (16, 64):
+            yield Case(shape=shape, task="generation", batch_size=batch_size)
         yield Case(shape=shape, task="comparison", method="lora")
 
 

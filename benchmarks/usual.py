@@ -106,8 +106,8 @@ class Side(work.Side):
         self.tokenizer.padding_side = "left"
         cast = torch.autocast(self.device, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
         with cast:
-            for first in range(0, count, 16):
-                batch = self.tokenizer.pad(asked[first : first + 16], return_tensors="pt").to(self.device)
+            for first in range(0, count, size := self.case.answered_together):
+                batch = self.tokenizer.pad(asked[first : first + size], return_tensors="pt").to(self.device)
                 written = model.generate(
                     **batch, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False,
                     pad_token_id=self.tokenizer.pad_token_id,

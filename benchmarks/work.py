@@ -57,6 +57,11 @@ class Case:
         }
         return tokens.get(self.task, len(COMPARED) * 2 * 32 * LENGTH)
 
+    @property
+    def answered_together(self) -> int:
+        """How many prompts are in a batch of generation."""
+        return self.batch_size if self.task == "generation" else 16
+
 
 class Side(ABC):
     """One model at work; what a round consists of is the same for both sides."""

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from tests.search.conftest import searching
 from tests.test_plan import plain, summary
 from tuneoff.bill import Batches, Bill, MethodCosts, Probe, Rate, Room, Work, bill_of
+from tuneoff.models.greedy import READ_TOGETHER
 from tuneoff.probe import fitted
 from tuneoff.report.billed import misfits
+from tuneoff.work import answered
 
 NOTHING = Batches(count=0, tokens=0)
 GB = 10**9
@@ -142,3 +144,9 @@ def test_a_probe_is_read_from_what_it_was_written_as() -> None:
 
 def test_rates_are_per_batch_and_per_token() -> None:
     assert Rate(batch_seconds=2, token_seconds=0.5).seconds(Batches(count=3, tokens=10)) == 11
+
+
+def test_prompts_are_priced_as_they_are_read_and_answered() -> None:
+    lengths = [10] * READ_TOGETHER + [6, 4]
+    assert answered(lengths, 64) == Batches(count=1, tokens=READ_TOGETHER * 10 + 2 * 6)
+    assert answered(lengths, 2) == Batches(count=READ_TOGETHER // 2 + 1, tokens=READ_TOGETHER * 10 + 2 * 6)

@@ -31,7 +31,7 @@ from tuneoff.preparation import Preparation
 from tuneoff.progress import Progress, Tell, Watch, tell_nobody
 from tuneoff.training import trunk
 from tuneoff.training.loop import Job, train
-from tuneoff.work import evaluated, padded, work_of
+from tuneoff.work import answered, evaluated, padded, work_of
 from tuneoff.workbench import set_up
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class _Subject:
         number = min(NEW_TOKENS, options.max_new_tokens or recipe.data.max_target_tokens)
         options = options.model_copy(update={"max_new_tokens": number, "min_new_tokens": number})
         predictions(self._tuned, self._text.test, options, self._bench, max_new_tokens=number)
-        prompts = evaluated(self._text.test["prompt_tokens"], options.batch_size)
+        prompts = answered(self._text.test["prompt_tokens"], options.batch_size)
         reading = rate.seconds(prompts)
         return rate, max(0.0, self._bench.meter.seconds("generation") - reading) / (number * prompts.count)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tuneoff.bill import Batches, Work
 from tuneoff.data import token_counts
 from tuneoff.data.batches import epoch_batches, evaluation_batches
+from tuneoff.models.greedy import READ_TOGETHER
 from tuneoff.preparation import Preparation
 from tuneoff.training.options import TrainingOptions
 from tuneoff.training.trunk import BATCH
@@ -25,8 +26,8 @@ def work_of(preparation: Preparation) -> Work:
         epoch=_trained(lengths["train"], recipe.training),
         validation=evaluated(lengths["validation"], evaluation.batch_size),
         evaluation=_sum(passes),
-        prompts=evaluated(text.test["prompt_tokens"], generation.batch_size),
-        validation_prompts=evaluated(text.validation["prompt_tokens"], generation.batch_size),
+        prompts=answered(text.test["prompt_tokens"], generation.batch_size),
+        validation_prompts=answered(text.validation["prompt_tokens"], generation.batch_size),
         trunk=_sum(trunk_passes),
         new_tokens=generation.max_new_tokens or recipe.data.max_target_tokens,
     )
@@ -49,6 +50,13 @@ def evaluated(lengths: Sequence[int], size: int) -> Batches:
     """A pass over rows of those lengths, the longest first."""
     batches = evaluation_batches(lengths, size)
     return Batches(count=len(batches), tokens=sum(len(rows) * lengths[rows[0]] for rows in batches))
+
+
+def answered(lengths: Sequence[int], size: int) -> Batches:
+    """Prompts of those lengths: read some at a time, then answered together."""
+    batches = evaluation_batches(lengths, size)
+    read = [evaluated([lengths[row] for row in rows], READ_TOGETHER) for rows in batches]
+    return Batches(count=len(batches), tokens=_sum(read).tokens)
 
 
 def _sum(batches: Sequence[Batches]) -> Batches:

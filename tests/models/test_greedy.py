@@ -15,11 +15,17 @@ NEW = 20
 Load = Callable[[str], LanguageModel]
 
 
+@pytest.fixture(autouse=True)
+def read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four prompts are read at once, so that six are read in two parts."""
+    monkeypatch.setattr(greedy, "READ_TOGETHER", 4)
+
+
 @pytest.fixture
 def prompts() -> tuple[Tensor, Tensor]:
-    """Six prompts of 4 to 14 tokens, padded on the left, and what is no padding."""
+    """Six prompts of 4 to 14 tokens, the last two at most 7, padded on the left, and what is no padding."""
     tokens_BT = torch.randint(2, 320, (6, 14), generator=torch.Generator().manual_seed(5))
-    attention_BT = (torch.arange(14)[None] >= torch.tensor([0, 10, 4, 2, 0, 7])[:, None]).long()
+    attention_BT = (torch.arange(14)[None] >= torch.tensor([0, 4, 2, 0, 10, 7])[:, None]).long()
     return tokens_BT.where(attention_BT.bool(), 1), attention_BT
 
 
@@ -86,18 +92,23 @@ def test_so_it_does_after_prompts_without_padding(
 
 
 @pytest.mark.parametrize(
-    ("architecture", "new", "width"),
-    [("llama", 2, 10), ("llama", 1, 9), ("gpt_neo", 2, 9)],
-    ids=["queries that share keys", "no token after the first", "each query with its own key"],
+    ("architecture", "width"), [("llama", 10), ("gpt_neo", 9)], ids=["queries share keys", "each has its own"]
 )
 def test_padding_is_added_where_it_makes_new_tokens_faster(
-    architecture: str, new: int, width: int, load_tiny: Load, unpadded: tuple[Tensor, Tensor]
+    architecture: str, width: int, load_tiny: Load, unpadded: tuple[Tensor, Tensor]
 ) -> None:
     model = load_tiny(architecture).eval()
-    seen: list[int] = []
-    model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[1]))
-    model.generate(*unpadded, max_new_tokens=new)
-    assert seen[0] == width
+    with torch.no_grad():
+        _, cache, seen_BT = greedy._read(model.base, model._last_logits, *unpadded, None, room=1)
+    assert cache.get_seq_length() == seen_BT.shape[1] == width
+
+
+def test_prompts_are_read_some_at_a_time_and_answered_together(load_tiny: Load, prompts: tuple[Tensor, Tensor]) -> None:
+    model = load_tiny("llama")
+    seen: list[tuple[int, ...]] = []
+    model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[:2])))
+    model.generate(*prompts, max_new_tokens=3)
+    assert seen == [(4, 14), (2, 7), (6, 1), (6, 1)]
 
 
 def test_a_soft_prompt_goes_through_the_model_once_for_all_rows(
@@ -107,7 +118,7 @@ def test_a_soft_prompt_goes_through_the_model_once_for_all_rows(
     seen: list[tuple[int, ...]] = []
     model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[:2])))
     model.generate(*prompts, max_new_tokens=2)
-    assert seen == [(1, 7), (6, 14), (6, 1)]
+    assert seen == [(1, 7), (4, 14), (2, 7), (6, 1)]
 
 
 def test_rows_leave_when_a_quarter_is_done(load_tiny: Load, prompts: tuple[Tensor, Tensor]) -> None:
@@ -115,8 +126,8 @@ def test_rows_leave_when_a_quarter_is_done(load_tiny: Load, prompts: tuple[Tenso
     rows: list[int] = []
     model.blocks[0].register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
     model.generate(*prompts, max_new_tokens=NEW)
-    assert rows[0] == 6
-    assert sorted(set(rows), reverse=True) == list(dict.fromkeys(rows)), "the rows grow fewer and never more"
+    assert rows[:3] == [4, 2, 6]
+    assert rows[2:] == sorted(rows[2:], reverse=True), "the rows grow fewer and never more"
     assert rows[-1] <= 3
 
 
@@ -142,7 +153,7 @@ def test_the_head_sees_one_position_of_each_row(load_tiny: Load, prompts: tuple[
     shapes: set[tuple[int, ...]] = set()
     model.head.register_forward_hook(lambda _, inputs, __: shapes.add(tuple(inputs[0].shape)))
     model.generate(*prompts, max_new_tokens=3)
-    assert shapes == {(6, 32)}
+    assert shapes == {(4, 32), (2, 32), (6, 32)}
 
 
 def test_several_beams_are_left_to_transformers(load_tiny: Load, prompts: tuple[Tensor, Tensor]) -> None:

@@ -11,7 +11,7 @@ class GenerationOptions(Options):
     beams: int = Field(1, ge=1)
     max_new_tokens: int | None = Field(None, ge=1)  # None: the data's own target limit
     min_new_tokens: int = Field(0, ge=0)
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(64, ge=1)
 
 
 class EvaluationOptions(Options):
