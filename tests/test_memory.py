@@ -136,7 +136,7 @@ def test_gradient_checkpointing_changes_no_gradient(
         if checkpointed:
             model.checkpoint_gradients(True)
         tokens_BT = torch.arange(24).reshape(2, 12)
-        logits = model(tokens_BT, torch.ones_like(tokens_BT).bool(), tokens_BT % 12 > 3)
+        logits = model.logits(tokens_BT, torch.ones_like(tokens_BT).bool(), tokens_BT % 12 > 3)
         logits.logsumexp(-1).sum().backward()
         assert model.checkpoints_gradients is checkpointed
         return [p.grad for p in model.parameters() if p.requires_grad and p.grad is not None]

@@ -54,7 +54,7 @@ def logits(model: LanguageModel, tokens_BT: Tensor, attention_BT: Tensor | None 
     scored_BT[:, -5:] = True
     attention_BT = torch.ones_like(tokens_BT) if attention_BT is None else attention_BT
     with torch.no_grad():
-        return model.eval()(tokens_BT, attention_BT, scored_BT)
+        return model.eval().logits(tokens_BT, attention_BT, scored_BT)
 
 
 def alike(one_NV: Tensor, other_NV: Tensor, method: Method) -> bool:
@@ -72,7 +72,7 @@ def take_steps(model: LanguageModel, tokens_BT: Tensor, steps: int = 3) -> None:
     scored_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
     scored_BT[:, 0] = False
     for _ in range(steps):
-        logits_NV = model.train()(tokens_BT, torch.ones_like(tokens_BT), scored_BT)
+        logits_NV = model.train().logits(tokens_BT, torch.ones_like(tokens_BT), scored_BT)
         torch.nn.functional.cross_entropy(logits_NV, tokens_BT[scored_BT]).backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -122,7 +122,7 @@ def test_a_padded_row_has_the_logits_of_the_row_alone(
     scored_BT = torch.zeros_like(padded_BT, dtype=torch.bool)
     scored_BT[:, 3:8] = True
     with torch.no_grad():
-        torch.testing.assert_close(model(padded_BT, attention_BT, scored_BT), alone, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model.logits(padded_BT, attention_BT, scored_BT), alone, rtol=1e-4, atol=1e-5)
 
 
 @over_all
@@ -150,7 +150,7 @@ def test_generation_follows_the_logits(architecture: str, method: Method, load_t
     scored_BT = torch.zeros_like(whole, dtype=torch.bool)
     scored_BT[:, -4:] = True
     with torch.no_grad():
-        assert torch.equal(model(whole, torch.ones_like(whole), scored_BT).argmax(-1), written.flatten())
+        assert torch.equal(model.logits(whole, torch.ones_like(whole), scored_BT).argmax(-1), written.flatten())
 
 
 @over_all

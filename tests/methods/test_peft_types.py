@@ -52,7 +52,7 @@ def losses_while_trained(model: LanguageModel, tokens_BT: Tensor, rate: float = 
     scored_BT[:, 0] = False
     losses = []
     for _ in range(STEPS):
-        logits_NV = model.train()(tokens_BT, torch.ones_like(tokens_BT), scored_BT)
+        logits_NV = model.train().logits(tokens_BT, torch.ones_like(tokens_BT), scored_BT)
         loss = torch.nn.functional.cross_entropy(logits_NV, tokens_BT[scored_BT])
         loss.backward()
         optimizer.step()
@@ -83,7 +83,7 @@ def test_a_type_learns_generates_what_it_scores_and_is_read_back(
     scored_BT = torch.zeros_like(whole, dtype=torch.bool)
     scored_BT[:, -4:] = True
     with torch.no_grad():
-        assert torch.equal(model(whole, torch.ones_like(whole), scored_BT).argmax(-1), whole[:, -4:].flatten())
+        assert torch.equal(model.logits(whole, torch.ones_like(whole), scored_BT).argmax(-1), whole[:, -4:].flatten())
 
     trained = logits(model, tokens_BT)
     method.save(model, tmp_path)

@@ -38,7 +38,7 @@ def test_gradient_checkpointing_changes_no_gradient(architecture: str, load_tiny
             model.base.gradient_checkpointing_enable({"use_reentrant": False})
         scored_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
         scored_BT[:, 0] = False
-        model(tokens_BT, torch.ones_like(tokens_BT), scored_BT).sum().backward()
+        model.logits(tokens_BT, torch.ones_like(tokens_BT), scored_BT).sum().backward()
         return [p.grad for p in model.parameters() if p.grad is not None]
 
     plain = gradients(checkpointed=False)

@@ -30,7 +30,7 @@ def test_scored_positions_have_the_logits_of_the_full_path(
     scored_BT = torch.rand(tokens_BT.shape, generator=torch.Generator().manual_seed(0)) < 0.4
     scored_BT[:, 0] = False
     with torch.no_grad():
-        narrowed = model(tokens_BT, torch.ones_like(tokens_BT), scored_BT)
+        narrowed = model.logits(tokens_BT, torch.ones_like(tokens_BT), scored_BT)
         own_BTV = model.network(input_ids=tokens_BT).logits
     torch.testing.assert_close(narrowed, own_BTV[:, :-1][scored_BT[:, 1:]], rtol=1e-4, atol=1e-5)
 
@@ -41,7 +41,7 @@ def test_the_head_is_given_no_more_than_the_scored_positions(load_tiny: Load, to
     model.head.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[0]))
     scored_BT = torch.zeros_like(tokens_BT, dtype=torch.bool)
     scored_BT[:, -3:] = True
-    model(tokens_BT, torch.ones_like(tokens_BT), scored_BT)
+    model.logits(tokens_BT, torch.ones_like(tokens_BT), scored_BT)
     assert seen == [6]
 
 
@@ -49,7 +49,7 @@ def test_soft_capping_is_still_done(load_tiny: Load, tokens_BT: torch.Tensor) ->
     model = load_tiny("gemma2")
     with torch.no_grad():
         model.head.weight.mul_(1000)
-        logits_NV = model(tokens_BT, torch.ones_like(tokens_BT), torch.arange(12).expand(2, 12) > 8)
+        logits_NV = model.logits(tokens_BT, torch.ones_like(tokens_BT), torch.arange(12).expand(2, 12) > 8)
     assert logits_NV.abs().max() <= 3.0
 
 
@@ -84,7 +84,9 @@ def test_without_a_split_head_the_logits_are_the_models_own(load_tiny: Load, tok
     scored_BT = torch.arange(12).expand(2, 12) > 8
     with torch.no_grad():
         own_BTV = centred(input_ids=tokens_BT).logits
-        assert torch.equal(model(tokens_BT, torch.ones_like(tokens_BT), scored_BT), own_BTV[:, :-1][scored_BT[:, 1:]])
+        assert torch.equal(
+            model.logits(tokens_BT, torch.ones_like(tokens_BT), scored_BT), own_BTV[:, :-1][scored_BT[:, 1:]]
+        )
 
 
 def test_a_head_with_a_bias_can_be_split() -> None:

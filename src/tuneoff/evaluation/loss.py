@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from tuneoff.data import token_counts
 from tuneoff.data.batches import Batch, collate, evaluation_batches, parts
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 
 def token_losses(model: LanguageModel, batch: Batch) -> Tensor:
     """Nats of each scored token, (N,), row by row, in float32."""
-    logits_NV = model(batch.tokens_BT, batch.attention_BT, batch.scored_BT, batch.trunk_ND)
-    return cross_entropy(logits_NV.float(), batch.tokens_BT[batch.scored_BT], reduction="none")
+    return cast(Tensor, model(batch.tokens_BT, batch.attention_BT, batch.scored_BT, batch.trunk_ND))
 
 
 def example_losses(model: LanguageModel, batch: Batch) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from tuneoff.models import greedy
 from tuneoff.models.frozen import frozen_blocks, given_by_frozen, skipped
+from tuneoff.models.nats import nats
 from tuneoff.models.sources import require_safe_adapter
 
 TRAINED_FILE = "trained.safetensors"
@@ -45,6 +46,12 @@ class LanguageModel(nn.Module):
         self.blocks_give_tuples = False  # until one was seen to
 
     def forward(
+        self, tokens_BT: Tensor, attention_BT: Tensor, scored_BT: Tensor, trunk_ND: Tensor | None = None
+    ) -> Tensor:
+        """The nats of each of the N scored tokens, (N,), row by row, in float32; see `logits`."""
+        return nats(self.logits(tokens_BT, attention_BT, scored_BT, trunk_ND), tokens_BT[scored_BT])
+
+    def logits(
         self, tokens_BT: Tensor, attention_BT: Tensor, scored_BT: Tensor, trunk_ND: Tensor | None = None
     ) -> Tensor:
         """The logits, (N, V), that predict each of the N scored tokens, row by row.
@@ -76,7 +83,7 @@ class LanguageModel(nn.Module):
     def trunk(self, tokens_BT: Tensor, attention_BT: Tensor, scored_BT: Tensor) -> Tensor:
         """What the frozen part of the network gives, (N, D): at the positions that predict the scored tokens where the
         head alone is trained, else at every position but padding."""
-        given_BTD = given_by_frozen(self, lambda: self(tokens_BT, attention_BT, scored_BT))
+        given_BTD = given_by_frozen(self, lambda: self.logits(tokens_BT, attention_BT, scored_BT))
         if self.frozen_blocks < len(self.blocks):
             return given_BTD[attention_BT.bool()]
         return given_BTD[:, :-1][scored_BT[:, 1:]]
@@ -91,10 +98,10 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def takes_its_trunk(self) -> bool:
-        """Probe whether `forward` gives the same logits from what `trunk` gave; a model may ask more of its trunk."""
+        """Probe whether `logits` are the same from what `trunk` gave; a model may ask more of its trunk."""
         probe = _probe(self.network)
         try:
-            own, again = self.eval()(*probe), self(*probe, self.trunk(*probe))
+            own, again = self.eval().logits(*probe), self.logits(*probe, self.trunk(*probe))
         except (IndexError, RuntimeError, TypeError, AttributeError, ValueError, KeyError):
             return False
         return _agree(again, own)
@@ -412,7 +419,7 @@ def head_can_be_split(network: Any) -> bool:
     probe = _probe(network)
     ways = [LanguageModel(network, None, "", split_head=split) for split in (True, False)]
     try:
-        narrowed, own = (way.eval()(*probe) for way in ways)
+        narrowed, own = (way.eval().logits(*probe) for way in ways)
     except (IndexError, RuntimeError, TypeError, AttributeError, ValueError):
         return False  # the model's code does not take a narrowed head input
     return _agree(narrowed, own)
