@@ -1,9 +1,8 @@
 """Cross-entropy of large logits, a few rows at a time.
 
-PyTorch's own wants all logits in float32, keeps the logarithms of all probabilities for the backward pass and makes
-gradients in float32: four times the memory of logits in bf16, for a vocabulary several times as much as all the rest of
-a small model's activations. Its `linear_cross_entropy` would avoid that, but not for a head that something follows, and
-on a CPU it multiplies in float32.
+PyTorch's own wants all logits in float32, keeps the logarithms of all probabilities for the backward pass, and makes
+gradients in float32: several times the memory of the logits themselves. Its `linear_cross_entropy` would avoid that, but
+not for a head that something follows, and on a CPU it multiplies in float32.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-AT_ONCE = 2**20  # logits: 4 MB in float32, which stay in a processor's cache
+AT_ONCE = 2**20  # logits, on a CPU: 4 MB in float32, which stay in its cache
+AT_ONCE_ON_CARD = 2**26  # logits: 256 MB; fewer would be many small kernels
 
 
 def nats(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
@@ -37,11 +37,12 @@ class _Nats(torch.autograd.Function):
         grad_NV = torch.empty_like(logits_NV)
         for rows in _some_rows(logits_NV):
             grad_PV = logits_NV[rows].softmax(dim=1, dtype=torch.float32)
-            grad_PV[range(len(grad_PV)), targets_N[rows]] -= 1
+            grad_PV[torch.arange(len(grad_PV), device=grad_PV.device), targets_N[rows]] -= 1
             grad_NV[rows] = grad_PV.mul_(grad_N[rows, None])
         return grad_NV, None
 
 
 def _some_rows(logits_NV: Tensor) -> list[slice]:
-    rows = max(1, AT_ONCE // logits_NV.shape[1])
+    at_once = AT_ONCE if logits_NV.device.type == "cpu" else AT_ONCE_ON_CARD
+    rows = max(1, at_once // logits_NV.shape[1])
     return [slice(start, start + rows) for start in range(0, len(logits_NV), rows)]
