@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 import tuneoff
-from tuneoff.progress import Silence
-from tuneoff.trial import Record
+from tuneoff.records.trial import Record
+from tuneoff.runtime.progress import Silence
 
 WORDS = (
     "the river bridge harbour storm ship plan mayor field rain night team",

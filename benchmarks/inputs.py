@@ -18,16 +18,16 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from tests.report.synthetic import synthetic_run
-from tuneoff.data.options import DataOptions, TextOptions
+from tuneoff.api import load_comparison, load_study
+from tuneoff.config.data import DataOptions, TextOptions
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import read_rows
 from tuneoff.data.splits import draw_splits
-from tuneoff.recipe import Recipe, load_recipe, shipped_recipes
+from tuneoff.recipe.loading import Recipe, load_recipe, shipped_recipes
+from tuneoff.recipe.sweep import variants
 from tuneoff.report.tables import latex_table, markdown_table, results_csv
 from tuneoff.runs import RunDirectory
-from tuneoff.sums import SUMS
-from tuneoff.variants import variants
-from tuneoff.verbs import load_comparison, load_study
+from tuneoff.system.checksums import SUMS
 
 Case = Any  # Any: each kind has inputs of its own
 

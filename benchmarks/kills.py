@@ -33,21 +33,21 @@ import scipy.stats  # noqa: F401
 import torch
 import transformers.models.gpt_neo.modeling_gpt_neo
 import transformers.trainer_pt_utils  # noqa: F401
-
-import tuneoff
 import tuneoff.engines.afford
 import tuneoff.engines.here
 import tuneoff.preparation
 import tuneoff.verbs
+
+import tuneoff
 from tests.conftest import save_model, save_rows, save_tokenizer
-from tuneoff.evaluation import inference
+from tuneoff.evaluation import latency
 from tuneoff.methods import METHODS
-from tuneoff.progress import Silence
+from tuneoff.records.trial import Record
 from tuneoff.report import page
 from tuneoff.runs import RunDirectory
+from tuneoff.runtime.progress import Silence
 from tuneoff.training import checkpoint
 from tuneoff.training.checkpoint import steps_at
-from tuneoff.trial import Record
 
 STEPS_OF_EPOCH = 4  # of `tiny`: seven rows for training, two at a time
 MIDWAY = {"training", "checkpoint writing"}
@@ -173,7 +173,7 @@ def _compare(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
     """What the killed process does."""
     torch.set_num_threads(1)
     checkpoint.EVERY_SECONDS, checkpoint.LEAST_SHARE = 0.0, 3
-    inference.REPEATS, inference.NEW_TOKENS = 1, 2
+    latency.REPEATS, latency.NEW_TOKENS = 1, 2
     if not report:
         page.write_report = lambda *_, **__: None  # type: ignore[assignment]  # it takes longer than all the rest
     tuneoff.compare(recipe, run=run, watch=Silence(), retry=True)

@@ -11,19 +11,19 @@ import torch
 
 from benchmarks import work
 from benchmarks.work import METHODS, NEW_TOKENS, Case, prompts, rows, text
+from tuneoff.config.evaluation import GenerationOptions
+from tuneoff.config.model import ModelOptions
+from tuneoff.config.training import TrainingOptions
 from tuneoff.evaluation.generation import predictions
 from tuneoff.evaluation.loss import mean_loss
-from tuneoff.evaluation.options import GenerationOptions
 from tuneoff.methods import read_method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.loading import load_model, load_tokenizer
-from tuneoff.models.options import ModelOptions
 from tuneoff.models.precision import dtype_of
 from tuneoff.models.sources import find_source
+from tuneoff.runtime.context import set_up
+from tuneoff.training.hidden_state_cache import TrunkCache
 from tuneoff.training.loop import Job, train
-from tuneoff.training.options import TrainingOptions
-from tuneoff.training.trunk import TrunkCache
-from tuneoff.workbench import set_up
 
 PRECISION: Any = "bf16"
 RATE = 1e-4

@@ -23,7 +23,7 @@ from transformers import (
 from benchmarks import work
 from benchmarks.ours import RATE
 from benchmarks.work import NEW_TOKENS, PROMPT, Case, order, prompts, rows
-from tuneoff.meter import Meter
+from tuneoff.runtime.meter import Meter
 
 
 class Side(work.Side):

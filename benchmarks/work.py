@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 
-from tuneoff.meter import synchronize
+from tuneoff.runtime.meter import synchronize
 
 LENGTH, PROMPT = 256, 192  # tokens of a row, and how many of them are its prompt's: the target is the last quarter
 NEW_TOKENS = 32
@@ -133,7 +133,7 @@ def matrix_rate(device: str) -> float:
 
 def model_folder(shape: str, cache: Path) -> Path:
     """A folder with the model: real weights, or GPT-Neo's shape with random ones, of its own vocabulary."""
-    from tuneoff.models.options import ModelOptions
+    from tuneoff.config.model import ModelOptions
     from tuneoff.models.sources import find_source
 
     smollm2 = find_source(ModelOptions(name="smollm2-135m-instruct")).folder

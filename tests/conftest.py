@@ -15,8 +15,8 @@ import pytest
 import torch
 import yaml
 
-from tuneoff import worker
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.system import supervisor
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("no clock", deadline=None)  # a busy machine is no bug
@@ -42,7 +42,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def in_this_process() -> None:
     """A command that a test calls does its work here; `test_worker.py` lets it have a process of its own."""
-    os.environ[worker.MARK] = "1"
+    os.environ[supervisor.MARK] = "1"
 
 
 def save_tokenizer(folder: Path) -> None:
@@ -135,8 +135,8 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Pat
 @pytest.fixture(scope="session")
 def load_tiny(model_folder: Callable[[str], Path]) -> Callable[[str], LanguageModel]:
     """A fresh tiny model, loaded the way that a trial loads it."""
+    from tuneoff.config.model import ModelOptions
     from tuneoff.models.loading import load_model, load_tokenizer
-    from tuneoff.models.options import ModelOptions
     from tuneoff.models.sources import find_source
 
     def load(architecture: str) -> LanguageModel:
@@ -150,8 +150,8 @@ def load_tiny(model_folder: Callable[[str], Path]) -> Callable[[str], LanguageMo
 @pytest.fixture(scope="session")
 def outline_tiny(model_folder: Callable[[str], Path]) -> Callable[[str], LanguageModel]:
     """A tiny model's shape without its weights, as a plan counts it."""
+    from tuneoff.config.model import ModelOptions
     from tuneoff.models.loading import load_tokenizer, outline
-    from tuneoff.models.options import ModelOptions
     from tuneoff.models.sources import find_source
 
     def of(architecture: str) -> LanguageModel:

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from tuneoff.cli import app
-from tuneoff.recipe import Recipe
+from tuneoff.cli.commands import app
+from tuneoff.recipe.loading import Recipe
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ROOT / "docs" / "commands.md"

@@ -9,30 +9,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tuneoff.comparison import Comparison
+    from tuneoff.analysis.comparison import Comparison
+    from tuneoff.analysis.sweep import Study
+    from tuneoff.api import calibrate, compare, load_comparison, load_study, planned, studied, trained
     from tuneoff.errors import TuneoffError
     from tuneoff.methods import METHODS, Method
-    from tuneoff.recipe import Recipe, copy_recipe, load_recipe, shipped_recipes
-    from tuneoff.study import Study
-    from tuneoff.verbs import calibrate, compare, load_comparison, load_study, planned, studied, trained
+    from tuneoff.recipe.loading import Recipe, copy_recipe, load_recipe, shipped_recipes
 
 _HOME = {
     "METHODS": "tuneoff.methods",
-    "Comparison": "tuneoff.comparison",
+    "Comparison": "tuneoff.analysis.comparison",
     "Method": "tuneoff.methods",
-    "Recipe": "tuneoff.recipe",
-    "Study": "tuneoff.study",
+    "Recipe": "tuneoff.recipe.loading",
+    "Study": "tuneoff.analysis.sweep",
     "TuneoffError": "tuneoff.errors",
-    "calibrate": "tuneoff.verbs",
-    "compare": "tuneoff.verbs",
-    "copy_recipe": "tuneoff.recipe",
-    "load_comparison": "tuneoff.verbs",
-    "load_recipe": "tuneoff.recipe",
-    "load_study": "tuneoff.verbs",
-    "planned": "tuneoff.verbs",
-    "shipped_recipes": "tuneoff.recipe",
-    "studied": "tuneoff.verbs",
-    "trained": "tuneoff.verbs",
+    "calibrate": "tuneoff.api",
+    "compare": "tuneoff.api",
+    "copy_recipe": "tuneoff.recipe.loading",
+    "load_comparison": "tuneoff.api",
+    "load_recipe": "tuneoff.recipe.loading",
+    "load_study": "tuneoff.api",
+    "planned": "tuneoff.api",
+    "shipped_recipes": "tuneoff.recipe.loading",
+    "studied": "tuneoff.api",
+    "trained": "tuneoff.api",
 }
 
 __all__ = [

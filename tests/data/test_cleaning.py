@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuneoff.config.data import Clean
 from tuneoff.data.cleaning import UnusableRowError, cleaned, cleaned_pair
-from tuneoff.data.options import Clean
 
 
 def test_white_space_is_collapsed_by_default():

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tuneoff.config.data import Fields
 from tuneoff.data.files import read_pairs
-from tuneoff.data.options import Fields
 from tuneoff.errors import DataError
 
 

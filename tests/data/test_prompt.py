@@ -2,7 +2,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuneoff.data.options import TextOptions
+from tuneoff.config.data import TextOptions
 from tuneoff.data.prompt import Encoder
 from tuneoff.errors import DataError
 

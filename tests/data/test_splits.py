@@ -1,6 +1,6 @@
 import pytest
 
-from tuneoff.data.options import TextOptions
+from tuneoff.config.data import TextOptions
 from tuneoff.data.rows import rows_of_pairs
 from tuneoff.data.splits import draw_splits
 from tuneoff.errors import DataError

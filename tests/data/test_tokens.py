@@ -1,10 +1,10 @@
 import pytest
 
-from tuneoff.cache import cache_folder
+from tuneoff.config.data import TextOptions
 from tuneoff.data import tokens
-from tuneoff.data.options import TextOptions
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.tokens import encoding_key, tokenizer_identity, tokens_key
+from tuneoff.system.cache import cache_folder
 
 PAIRS = [("the cat sat on the mat", "cat"), ("a dog ran over the hill", "dog")]
 OPTIONS = TextOptions(max_tokens=48, max_target_tokens=16)

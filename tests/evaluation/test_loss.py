@@ -6,12 +6,12 @@ import pytest
 import torch
 from datasets import Dataset
 
+from tuneoff.config.evaluation import GenerationOptions
 from tuneoff.evaluation.generation import predictions
 from tuneoff.evaluation.loss import losses, mean_loss
-from tuneoff.evaluation.options import GenerationOptions
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.progress import tell_nobody
-from tuneoff.workbench import Workbench, set_up
+from tuneoff.runtime.context import Workbench, set_up
+from tuneoff.runtime.progress import tell_nobody
 
 Load = Callable[[str], LanguageModel]
 HOW = {"phase": "evaluation"}

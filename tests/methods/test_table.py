@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tuneoff.config.search_space import Range
 from tuneoff.methods import METHODS, read_method
-from tuneoff.methods.space import Range
 from tuneoff.models.language_model import LanguageModel
 
 NEEDED = {"peft": {"peft_type": "LOHA"}}

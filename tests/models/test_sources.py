@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from tuneoff.config.model import ModelOptions
 from tuneoff.errors import ModelError
 from tuneoff.methods import METHODS
 from tuneoff.models import sources
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.loading import load_model, load_tokenizer, outline
-from tuneoff.models.options import ModelOptions
 from tuneoff.models.parameters import parameter_counts
 from tuneoff.models.sources import find_source
 

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.report.synthetic import synthetic_run
-from tuneoff.comparison import Comparison, judge
+from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.runs import Run
 
 

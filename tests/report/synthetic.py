@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tuneoff.comparison import Comparison, judge
+from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.data import DataSummary, SplitSummary
-from tuneoff.recipe import Recipe
+from tuneoff.recipe.loading import Recipe
+from tuneoff.records.trial import Costs, Epoch, Inference, Memory, Prediction, Record, Setting, Trial
 from tuneoff.runs import Run
-from tuneoff.trial import Costs, Epoch, Inference, Memory, Prediction, Record, Setting, Trial
 
 HOSTILE = '</script><script>alert("owned")</script><!-- \x1b[31m\u202egnp.exe\u2028'
 EXAMPLES = 40

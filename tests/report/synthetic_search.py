@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from tests.report.synthetic import synthetic_run
-from tuneoff.comparison import Comparison, judge
-from tuneoff.plan import chosen_methods, plan
+from tuneoff.analysis.comparison import Comparison, judge
+from tuneoff.records.trial import Costs, Epoch, Record, Trial
+from tuneoff.runner.plan import chosen_methods, plan
 from tuneoff.runs import Run
 from tuneoff.search.history import Search, searches_of
-from tuneoff.trial import Costs, Epoch, Record, Trial
 
 SEARCHED: dict[str, dict[str, Any]] = {
     "base": {}, "last-layer": {}, "lora": {}, "soft-prompt": {}, "full": {},

@@ -1,5 +1,5 @@
 from tests.report.synthetic import EXAMPLES, with_records
-from tuneoff.comparison import Comparison
+from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.examples import evenly, examples_of
 from tuneoff.runs import Run
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from tests.report.synthetic import synthetic_comparison
-from tuneoff.cli import main
-from tuneoff.comparison import Comparison
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.cli.commands import main
+from tuneoff.console.tables import print_outcome
 from tuneoff.report.charts import draw
+from tuneoff.report.escape import visible
 from tuneoff.report.examples import CHARACTERS, examples_of
-from tuneoff.report.figures import specification_for_page
 from tuneoff.report.page import page
+from tuneoff.report.render import specification_for_page
 from tuneoff.report.tables import latex_table, markdown_table, results_csv
-from tuneoff.report.visible import visible
-from tuneoff.terminal import print_outcome
 
 OWNED = "document.title='owned'"
 MARKUP = (
@@ -42,7 +42,7 @@ def hostile() -> Comparison:
     """Hostile labels, note, sources, references and predictions."""
     from dataclasses import replace
 
-    from tuneoff.comparison import judge
+    from tuneoff.analysis.comparison import judge
 
     run = synthetic_comparison(note=HOSTILE, methods=METHODS).run
     bad = {"source": HOSTILE, "reference": HOSTILE, "prediction": HOSTILE + FORMULA}

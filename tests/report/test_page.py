@@ -10,14 +10,14 @@ import pytest
 
 from tests.report.synthetic import HOSTILE, altered, synthetic_comparison, with_records
 from tests.report.synthetic_search import searched_comparison
-from tuneoff.comparison import Comparison, judge
-from tuneoff.diagnoses import diagnose
-from tuneoff.report.facts import setting_facts
-from tuneoff.report.knobs import knobs_in_words
+from tuneoff.analysis.comparison import Comparison, judge
+from tuneoff.report.diagnostics import diagnose
+from tuneoff.report.html import json_in_html
+from tuneoff.report.hyperparameters import knobs_in_words
 from tuneoff.report.page import write_report
-from tuneoff.report.searched import notes
-from tuneoff.report.shell import json_in_html
-from tuneoff.report.words import verdict
+from tuneoff.report.search_table import notes
+from tuneoff.report.sentences import verdict
+from tuneoff.report.setting import setting_facts
 from tuneoff.runs import Run
 
 

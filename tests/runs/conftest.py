@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tuneoff.config.evaluation import EvaluationOptions
+from tuneoff.config.model import ModelOptions
+from tuneoff.config.training import TrainingOptions
 from tuneoff.data import DataSummary
-from tuneoff.evaluation.options import EvaluationOptions
 from tuneoff.methods import METHODS
-from tuneoff.models.options import ModelOptions
-from tuneoff.recipe import Recipe
+from tuneoff.recipe.loading import Recipe
+from tuneoff.records.trial import Setting, Trial
 from tuneoff.runs import RunDirectory
-from tuneoff.training.options import TrainingOptions
-from tuneoff.trial import Setting, Trial
 
 LORA = METHODS["lora"].read({}).model_dump(mode="json")
 

@@ -12,9 +12,9 @@ import pytest
 from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
 from tuneoff.evaluation.rouge import ROUGE_TYPES
-from tuneoff.recipe import Recipe
+from tuneoff.recipe.loading import Recipe
+from tuneoff.records.trial import Prediction, Record, Trial
 from tuneoff.runs import RunDirectory
-from tuneoff.trial import Prediction, Record, Trial
 
 MakeTrial = Callable[..., Trial]
 

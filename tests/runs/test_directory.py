@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tuneoff.errors import RunError
-from tuneoff.recipe import Recipe
+from tuneoff.recipe.loading import Recipe
+from tuneoff.records.trial import Epoch, Prediction, Record, Setting, Trial
 from tuneoff.runs import RunDirectory, write_whole
-from tuneoff.trial import Epoch, Prediction, Record, Setting, Trial
 
 MakeTrial = Callable[..., Trial]
 
@@ -103,7 +103,7 @@ def test_a_directory_is_held_by_one_process_and_let_go_when_it_dies(tmp_path: Pa
 
 
 def test_no_secret_of_the_environment_is_in_the_environments_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tuneoff.environment import environment
+    from tuneoff.system.environment import environment
 
     monkeypatch.setenv("HF_TOKEN", "hf_secret_secret")
     assert "hf_secret_secret" not in json.dumps(environment())

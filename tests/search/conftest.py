@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tuneoff.evaluation.options import EvaluationOptions
-from tuneoff.models.options import ModelOptions
-from tuneoff.plan import plan
-from tuneoff.recipe import Recipe
-from tuneoff.training.options import TrainingOptions
-from tuneoff.trial import Epoch, Record, Setting, Trial
+from tuneoff.config.evaluation import EvaluationOptions
+from tuneoff.config.model import ModelOptions
+from tuneoff.config.training import TrainingOptions
+from tuneoff.recipe.loading import Recipe
+from tuneoff.records.trial import Epoch, Record, Setting, Trial
+from tuneoff.runner.plan import plan
 
 Score = Callable[[Trial], float | None]
 STEP_TOKENS = 1000

@@ -6,10 +6,10 @@ import pytest
 
 from tests.search.conftest import STEP_TOKENS, best_at, run_through, searching
 from tuneoff.errors import RecipeError
-from tuneoff.plan import outlook, plan, resumable
+from tuneoff.records.trial import Record, Setting
+from tuneoff.runner.plan import outlook, plan, resumable
 from tuneoff.search.halving import edge_of
 from tuneoff.search.history import searches_of
-from tuneoff.trial import Record, Setting
 
 LR = "learning_rate"
 

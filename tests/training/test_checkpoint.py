@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 import torch
 
+from tuneoff.config.data import FileText
+from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData, load_text
-from tuneoff.data.options import FileText
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.progress import Progress, Tell, tell_nobody
-from tuneoff.stopping import Stopped
+from tuneoff.runtime.context import set_up
+from tuneoff.runtime.progress import Progress, Tell, tell_nobody
+from tuneoff.system.interrupts import Stopped
 from tuneoff.training import checkpoint
 from tuneoff.training.checkpoint import Keeper, read_checkpoint
 from tuneoff.training.loop import Job, Training, train
-from tuneoff.training.options import TrainingOptions
-from tuneoff.workbench import set_up
 
 TRAINED = {
     **{name: method.read({}) for name, method in METHODS.items() if method.depends_on_seed and name != "peft"},

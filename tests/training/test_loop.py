@@ -10,15 +10,15 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from tuneoff.config.data import FileText
+from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData, load_text
-from tuneoff.data.options import FileText
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.progress import Progress, Tell, tell_nobody
+from tuneoff.runtime.context import set_up
+from tuneoff.runtime.progress import Progress, Tell, tell_nobody
 from tuneoff.training import loop
 from tuneoff.training.loop import Job, Training, train
-from tuneoff.training.options import TrainingOptions
-from tuneoff.workbench import set_up
 
 Run = Callable[..., tuple[LanguageModel, Training]]
 

@@ -1,8 +1,6 @@
 """Text: where it comes from, how it becomes examples, and how examples become batches."""
 
-from tuneoff.data.batches import Batch, collate, collate_prompts, epoch_batches, evaluation_batches
-from tuneoff.data.load import TextData, load_text
-from tuneoff.data.options import (
+from tuneoff.config.data import (
     AclsumText,
     Clean,
     DataOptions,
@@ -16,7 +14,9 @@ from tuneoff.data.options import (
     SplitNames,
     TextOptions,
 )
-from tuneoff.data.summary import DataSummary, SplitSummary, token_counts
+from tuneoff.data.batches import Batch, collate, collate_prompts, epoch_batches, evaluation_batches
+from tuneoff.data.load import TextData, load_text
+from tuneoff.data.statistics import DataSummary, SplitSummary, token_counts
 
 __all__ = [
     "AclsumText",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
-    from tuneoff.training.trunk import TrunkOutputs
+    from tuneoff.training.hidden_state_cache import TrunkOutputs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from tuneoff.data.options import Clean
+from tuneoff.config.data import Clean
 from tuneoff.data.rows import Pair
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character; nothing that follows can bear it

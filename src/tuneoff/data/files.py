@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from tuneoff.data.options import Fields
+from tuneoff.config.data import Fields
 from tuneoff.data.rows import Pair, require_columns
 from tuneoff.errors import DataError
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tuneoff.data.options import DataOptions
+from tuneoff.config.data import DataOptions
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import read_rows
 from tuneoff.data.splits import SPLITS, draw_splits
-from tuneoff.data.summary import DataSummary, fingerprint, summarised
+from tuneoff.data.statistics import DataSummary, fingerprint, summarised
 from tuneoff.data.tokens import encoding_key, tokenised
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tuneoff.data.options import CHAT, PLACE, TextOptions
+from tuneoff.config.data import CHAT, PLACE, TextOptions
 from tuneoff.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tuneoff.data.options import Fields
+from tuneoff.config.data import Fields
 from tuneoff.errors import DataError, nearest
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuneoff.config.data import AclsumText, DataOptions, Fields, FileText, HubText, SavedText, SplitNames
 from tuneoff.data.files import column_names, json_lines, read_pairs, require_file
-from tuneoff.data.options import AclsumText, DataOptions, Fields, FileText, HubText, SavedText, SplitNames
 from tuneoff.data.rows import Rows, columns_in_words, rows_of_dataset, rows_of_pairs
 from tuneoff.errors import DataError, nearest
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, get_args
 
+from tuneoff.config.data import Clean, TextOptions
 from tuneoff.data.cleaning import TextPair, UnusableRowError, cleaned_pair
-from tuneoff.data.options import Clean, TextOptions
 from tuneoff.data.rows import Rows
 from tuneoff.errors import DataError
 

@@ -11,12 +11,12 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tuneoff.cache import cache_folder, is_kept, keep_sums
+from tuneoff.config.data import CHAT, TextOptions
 from tuneoff.data.cleaning import TextPair
-from tuneoff.data.options import CHAT, TextOptions
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import without_progress_bars
-from tuneoff.disk import in_need_of_room
+from tuneoff.system.atomic_write import in_need_of_room
+from tuneoff.system.cache import cache_folder, is_kept, keep_sums
 
 if TYPE_CHECKING:
     from datasets import Dataset

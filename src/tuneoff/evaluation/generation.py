@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tuneoff.config.evaluation import GenerationOptions
 from tuneoff.data.batches import collate_prompts, evaluation_batches, parts
-from tuneoff.evaluation.options import GenerationOptions
-from tuneoff.memory import MicroBatch
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.progress import Progress
-from tuneoff.workbench import Workbench
+from tuneoff.runtime.context import Workbench
+from tuneoff.runtime.micro_batch import MicroBatch
+from tuneoff.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from tuneoff.data import token_counts
 from tuneoff.data.batches import Batch, collate, evaluation_batches, parts
-from tuneoff.memory import MicroBatch
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.progress import Progress
-from tuneoff.workbench import Workbench
+from tuneoff.runtime.context import Workbench
+from tuneoff.runtime.micro_batch import MicroBatch
+from tuneoff.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from tuneoff.training.trunk import TrunkOutputs
+    from tuneoff.training.hidden_state_cache import TrunkOutputs
 
 
 def token_losses(model: LanguageModel, batch: Batch) -> Tensor:

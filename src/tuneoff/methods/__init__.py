@@ -5,8 +5,9 @@ from typing import Any
 
 from tuneoff.errors import RecipeError, nearest
 from tuneoff.methods.adapter import Adapter
-from tuneoff.methods.base import Method
-from tuneoff.methods.bit_fit import BitFit
+from tuneoff.methods.any_peft import PeftType
+from tuneoff.methods.base_model import Untouched
+from tuneoff.methods.bitfit import BitFit
 from tuneoff.methods.dora import DoRA
 from tuneoff.methods.full import Full
 from tuneoff.methods.ia3 import IA3
@@ -15,13 +16,12 @@ from tuneoff.methods.last_layer import LastLayer
 from tuneoff.methods.layer_norm import LayerNorm
 from tuneoff.methods.lora import LoRA
 from tuneoff.methods.lora_plus import LoRAPlus
+from tuneoff.methods.method import Method
 from tuneoff.methods.p_tuning import PTuning
-from tuneoff.methods.peft_type import PeftType
 from tuneoff.methods.pissa import PiSSA
 from tuneoff.methods.prefix import Prefix
-from tuneoff.methods.rs_lora import RSLoRA
+from tuneoff.methods.rslora import RSLoRA
 from tuneoff.methods.soft_prompt import SoftPrompt
-from tuneoff.methods.untouched import Untouched
 
 METHODS: dict[str, type[Method]] = {
     method.name: method

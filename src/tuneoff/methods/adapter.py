@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from pydantic import Field
 
-from tuneoff.methods.base import Rate
-from tuneoff.methods.parts import Parts
-from tuneoff.methods.space import Range, Space
+from tuneoff.config.search_space import Range, Space
+from tuneoff.methods.method import Rate
+from tuneoff.methods.subset import Parts
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
-from tuneoff.methods.base import Rate
+from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.low_rank import SHAPES, LowRank
-from tuneoff.methods.space import Range, Space
+from tuneoff.methods.method import Rate
 
 
 @final

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, final
 
-from tuneoff.methods.base import Decay, Method, Rate
-from tuneoff.methods.space import Range, Space
+from tuneoff.config.search_space import Range, Space
+from tuneoff.methods.method import Decay, Method, Rate
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, final
 
-from tuneoff.methods.base import Rate
+from tuneoff.config.search_space import Range, Space
+from tuneoff.methods.method import Rate
 from tuneoff.methods.peft_adapter import PeftAdapter
-from tuneoff.methods.space import Range, Space
 
 if TYPE_CHECKING:
     from peft import PeftConfig

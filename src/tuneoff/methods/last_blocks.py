@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from pydantic import Field
 
-from tuneoff.methods.base import Decay, Rate
-from tuneoff.methods.parts import Parts
-from tuneoff.methods.space import Range, Space
+from tuneoff.config.search_space import Range, Space
+from tuneoff.methods.method import Decay, Rate
+from tuneoff.methods.subset import Parts
 
 if TYPE_CHECKING:
     from torch import nn

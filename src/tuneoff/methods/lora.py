@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
-from tuneoff.methods.base import Rate
+from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.low_rank import SHAPES, LowRank
-from tuneoff.methods.space import Range, Space
+from tuneoff.methods.method import Rate
 
 
 @final

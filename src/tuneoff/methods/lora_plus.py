@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from pydantic import Field
 
-from tuneoff.methods.base import Rate
+from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.low_rank import SHAPES, LowRank
-from tuneoff.methods.space import Range, Space
+from tuneoff.methods.method import Rate
 
 if TYPE_CHECKING:
     from torch import nn

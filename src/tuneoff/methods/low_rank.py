@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from tuneoff.config.search_space import Knob
 from tuneoff.methods.peft_adapter import PeftAdapter
-from tuneoff.methods.space import Knob
 
 if TYPE_CHECKING:
     from peft import PeftConfig

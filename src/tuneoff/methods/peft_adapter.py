@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuneoff.methods.base import Method
+from tuneoff.methods.method import Method
 
 if TYPE_CHECKING:
     from peft import PeftConfig

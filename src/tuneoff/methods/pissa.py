@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from tuneoff.methods.base import Rate
+from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.low_rank import SHAPES, LowRank
-from tuneoff.methods.space import Range, Space
+from tuneoff.methods.method import Rate
 
 if TYPE_CHECKING:
     from peft import PeftConfig

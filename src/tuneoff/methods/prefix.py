@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 from pydantic import Field
 
-from tuneoff.methods.base import Method, Rate
+from tuneoff.config.search_space import Range, Space
+from tuneoff.methods.method import Method, Rate
 from tuneoff.methods.soft_prompt import INIT_TEXT
-from tuneoff.methods.space import Range, Space
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel

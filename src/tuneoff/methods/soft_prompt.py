@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from pydantic import Field
 
-from tuneoff.methods.base import Rate
+from tuneoff.config.search_space import Range, Space
+from tuneoff.methods.method import Rate
 from tuneoff.methods.peft_adapter import PeftAdapter
-from tuneoff.methods.space import Range, Space
 
 if TYPE_CHECKING:
     from peft import PeftConfig

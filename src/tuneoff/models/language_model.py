@@ -17,9 +17,9 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
-from tuneoff.models import greedy
-from tuneoff.models.frozen import frozen_blocks, given_by_frozen, skipped
-from tuneoff.models.nats import nats
+from tuneoff.models import greedy_decoding
+from tuneoff.models.cross_entropy import nats
+from tuneoff.models.frozen_prefix import frozen_blocks, given_by_frozen, skipped
 from tuneoff.models.sources import require_safe_adapter
 
 TRAINED_FILE = "trained.safetensors"
@@ -144,11 +144,13 @@ class LanguageModel(nn.Module):
         if prompt_PD is not None:
             prompt_PD = prompt_PD.to(self.base.get_input_embeddings().weight.dtype)
         length = tokens_BT.shape[1] + max_new_tokens + (0 if prompt_PD is None else len(prompt_PD))
-        misplaced = prompt_PD is not None and not bool(attention_BT.all()) and not greedy.sees(self.base, length)
-        if beams == 1 and greedy.can_generate(self.base) and not misplaced:
+        misplaced = (
+            prompt_PD is not None and not bool(attention_BT.all()) and not greedy_decoding.sees(self.base, length)
+        )
+        if beams == 1 and greedy_decoding.can_generate(self.base) and not misplaced:
             ends = self.base.generation_config.eos_token_id or ()
             pad = self.base.generation_config.pad_token_id
-            return greedy.generate(
+            return greedy_decoding.generate(
                 self.base,
                 self._last_logits,
                 tokens_BT,

@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from tuneoff.config.model import ModelOptions
 from tuneoff.errors import ModelError
 from tuneoff.models.language_model import LanguageModel, head_can_be_split
-from tuneoff.models.options import ModelOptions
 from tuneoff.models.sources import Source
 
 

@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tuneoff.cache import cache_folder, is_kept, keep_sums
-from tuneoff.disk import in_need_of_room, lacks_room
+from tuneoff.config.model import ModelOptions
 from tuneoff.errors import ModelError
-from tuneoff.models.options import ModelOptions
+from tuneoff.system.atomic_write import in_need_of_room, lacks_room
+from tuneoff.system.cache import cache_folder, is_kept, keep_sums
 
 # Name -> the package that ships it, the file in that package, and how to get it.
 BUILT_IN = {

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tuneoff.comparison import Comparison
-from tuneoff.report.visible import beginning
-from tuneoff.trial import Prediction
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.records.trial import Prediction
+from tuneoff.report.escape import beginning
 
 SHOWN = 10
 CHARACTERS = 20_000  # of a text: a few pages of a book; a page of ten whole ones could fill a browser's memory

@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tuneoff.comparison import COSTS, METRICS, Comparison, Cost, Metric, Row
-from tuneoff.report.visible import visible
-from tuneoff.report.words import MINUS, cost_in_words, interval_in_words, score_in_words
+from tuneoff.analysis.comparison import COSTS, METRICS, Comparison, Cost, Metric, Row
+from tuneoff.report.escape import visible
+from tuneoff.report.sentences import MINUS, cost_in_words, interval_in_words, score_in_words
 
 NOTHING = "–"
 BRIEF = ("rougeL", "rouge1", "rouge2", "loss", "trainable", "train_seconds", "training_memory", "adapter_bytes")

@@ -8,21 +8,21 @@ from typing import Any
 
 import yaml
 
-from tuneoff.comparison import Comparison
-from tuneoff.diagnoses import diagnose
-from tuneoff.report.beside import beside
-from tuneoff.report.billed import against as against_actual
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.report.budget_table import against as against_actual
 from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TITLES, TRADE_OFFS, colours, draw
-from tuneoff.report.differences import differences, differences_csv
+from tuneoff.report.diagnostics import diagnose
 from tuneoff.report.examples import examples_of
-from tuneoff.report.facts import environment_facts, headline_facts, setting_facts
-from tuneoff.report.figures import Specification, specification_for_page, write_figures
-from tuneoff.report.knobs import knobs_in_words
+from tuneoff.report.html import document
+from tuneoff.report.hyperparameters import knobs_in_words
 from tuneoff.report.leaderboard import BRIEF, leaderboard_of
-from tuneoff.report.searched import effort, notes, searched
-from tuneoff.report.shell import document
+from tuneoff.report.pairwise import differences, differences_csv
+from tuneoff.report.render import Specification, specification_for_page, write_figures
+from tuneoff.report.search_table import effort, notes, searched
+from tuneoff.report.sentences import verdict
+from tuneoff.report.setting import environment_facts, headline_facts, setting_facts
+from tuneoff.report.side_by_side import beside
 from tuneoff.report.tables import latex_table, markdown_table, results_csv
-from tuneoff.report.words import verdict
 from tuneoff.runs import write_whole
 
 SECTIONS = (

@@ -7,7 +7,7 @@ runs/NAME/
   report/      index.html  table.md  table.tex  results.csv  figures/
 """
 
-from tuneoff.disk import write_whole
 from tuneoff.runs.directory import Run, RunDirectory
+from tuneoff.system.atomic_write import write_whole
 
 __all__ = ["Run", "RunDirectory", "write_whole"]

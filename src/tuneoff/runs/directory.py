@@ -20,13 +20,13 @@ from typing import Any
 import yaml
 
 from tuneoff.data import DataSummary
-from tuneoff.disk import in_need_of_room, write_whole
 from tuneoff.errors import RunError
 from tuneoff.evaluation.rouge import ROUGE_TYPES
-from tuneoff.recipe import Recipe
-from tuneoff.runs.discreet import discreet
-from tuneoff.sums import SUMS, damaged, sum_of, sums_in_words, sums_of
-from tuneoff.trial import Epoch, Prediction, Record, Setting, Trial, id_of
+from tuneoff.recipe.loading import Recipe
+from tuneoff.records.trial import Epoch, Prediction, Record, Setting, Trial, id_of
+from tuneoff.runs.redaction import discreet
+from tuneoff.system.atomic_write import in_need_of_room, write_whole
+from tuneoff.system.checksums import SUMS, damaged, sum_of, sums_in_words, sums_of
 
 LOCK, SET_ASIDE = ".lock", "set-aside"
 RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"

@@ -11,11 +11,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tuneoff.methods.space import Range, Space
-from tuneoff.recipe import Recipe
-from tuneoff.search.draws import ADAPTIVE, Values, drawn, suggested
-from tuneoff.search.options import SearchOptions
-from tuneoff.trial import Record, Setting, Trial
+from tuneoff.config.search import SearchOptions
+from tuneoff.config.search_space import Range, Space
+from tuneoff.recipe.loading import Recipe
+from tuneoff.records.trial import Record, Setting, Trial
+from tuneoff.search.sampling import ADAPTIVE, Values, drawn, suggested
 
 RATE = "learning_rate"
 DECADE = 10.0  # how far beyond its edge a range is widened

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneoff.methods.space import Space
-from tuneoff.recipe import Recipe
+from tuneoff.config.search_space import Space
+from tuneoff.recipe.loading import Recipe
+from tuneoff.records.trial import Record
 from tuneoff.search.halving import RATE, Climb, climb, edge_of, score_of
-from tuneoff.trial import Record
 
 
 @dataclass(frozen=True, kw_only=True)

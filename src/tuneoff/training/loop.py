@@ -17,22 +17,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData, token_counts
 from tuneoff.data.batches import Batch, collate, epoch_batches, parts
 from tuneoff.evaluation.loss import mean_loss, token_losses
-from tuneoff.memory import MicroBatch, require_room
-from tuneoff.meter import MAPPED_ALONE, freed_memory_kept
-from tuneoff.models.compiled import compiled
+from tuneoff.models.compilation import compiled
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.progress import Progress
-from tuneoff.room import memory_bytes
-from tuneoff.stopping import Stopped
-from tuneoff.training import generators
+from tuneoff.records.trial import Epoch
+from tuneoff.runtime.context import Workbench
+from tuneoff.runtime.meter import MAPPED_ALONE, freed_memory_kept
+from tuneoff.runtime.micro_batch import MicroBatch, require_room
+from tuneoff.runtime.progress import Progress
+from tuneoff.system.capacity import memory_bytes
+from tuneoff.system.interrupts import Stopped
+from tuneoff.training import rng_state
 from tuneoff.training.checkpoint import Checkpoint, Keeper
-from tuneoff.training.options import TrainingOptions
-from tuneoff.training.trunk import TrunkCache, TrunkOutputs
-from tuneoff.trial import Epoch
-from tuneoff.workbench import Workbench
+from tuneoff.training.hidden_state_cache import TrunkCache, TrunkOutputs
 
 Rates = Sequence[tuple[float, list[nn.Parameter]]]  # multiples of the learning rate, and who is trained with each
 
@@ -259,7 +259,7 @@ class _Trainer:
         tensors |= {f"optimizer/{i}/{n}": t for i, kept in state["state"].items() for n, t in kept.items()}
         if best.epoch != self.epoch:  # else they are the trained ones
             tensors |= {f"best/{i}": weight for i, weight in enumerate(best.weights)}
-        tensors |= {f"random/{which}": drawn for which, drawn in generators.states(self._bench.device).items()}
+        tensors |= {f"random/{which}": drawn for which, drawn in rng_state.states(self._bench.device).items()}
         return Checkpoint(
             steps=self._done,
             micro_batch=self.micro_batch.size,
@@ -294,7 +294,7 @@ class _Trainer:
         ]
         self._optimizer.load_state_dict({"state": state, "param_groups": groups})
         self._schedule.load_state_dict({**there.schedule, "lr_lambdas": [None] * len(groups)})
-        generators.restore(there.part("random"), self._bench.device)
+        rng_state.restore(there.part("random"), self._bench.device)
 
     def release(self) -> None:
         """Give back the gradients and the optimizer's state, and the model as it was before accelerate had it."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tuneoff.report.charts.bars import evaluation_loss, peak_memory, rouge, slowest_epoch, trainable_parameters
 from tuneoff.report.charts.canvas import colours, memory_kind
 from tuneoff.report.charts.curves import loss_by_epoch
-from tuneoff.report.charts.five import evaluation_loss, peak_memory, rouge, slowest_epoch, trainable_parameters
-from tuneoff.report.charts.ranks import ranks
-from tuneoff.report.charts.searches import expected_by_budget, scores_by_rate
-from tuneoff.report.charts.trade_offs import quality_against
+from tuneoff.report.charts.pareto import quality_against
+from tuneoff.report.charts.rank_changes import ranks
+from tuneoff.report.charts.search import expected_by_budget, scores_by_rate
 
 if TYPE_CHECKING:
     import altair as alt
 
-    from tuneoff.comparison import Comparison
+    from tuneoff.analysis.comparison import Comparison
 
 FIGURES = {
     "trainable-parameters": "Trainable parameters",

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.comparison import COSTS, Comparison, Cost, Metric, Row
-from tuneoff.report.visible import visible
-from tuneoff.report.words import cost_in_words, interval_in_words, score_in_words
+from tuneoff.analysis.comparison import COSTS, Comparison, Cost, Metric, Row
+from tuneoff.report.escape import visible
+from tuneoff.report.sentences import cost_in_words, interval_in_words, score_in_words
 
 if TYPE_CHECKING:
     import altair as alt

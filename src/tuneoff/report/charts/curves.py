@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from tuneoff.comparison import Comparison
+from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.charts.canvas import Datum, canvas, tooltip
-from tuneoff.report.visible import visible
+from tuneoff.report.escape import visible
 
 if TYPE_CHECKING:
     import altair as alt

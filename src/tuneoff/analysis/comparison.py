@@ -1,0 +1,359 @@
+"""The verdict: a pure function from records to a comparison.
+
+Nothing here trains, reads a clock or opens a file, so that a comparison can be made again from its records at any
+time, also from half a run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+
+import numpy as np
+
+from tuneoff.analysis.partial import Partial, counts, partial_of
+from tuneoff.analysis.statistics import Apart, Estimate, Scored, estimate, p_values
+from tuneoff.analysis.verdict import Verdict, verdict_of
+from tuneoff.budget.ledger import Spending
+from tuneoff.config.verdict import VerdictOptions
+from tuneoff.errors import UnequalSettingsError
+from tuneoff.records.trial import Costs, Memory, Prediction, Record, Setting
+from tuneoff.runs import Run
+from tuneoff.search.history import Search, searches_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """What is scored on the test split, per example: a ratio of sums whose direction is known."""
+
+    name: str
+    title: str
+    unit: str
+    higher_is_better: bool
+    numerator: Callable[[Prediction], float]
+    denominator: Callable[[Prediction], float]
+
+
+def _rouge(name: str, title: str) -> Metric:
+    return Metric(
+        name=name,
+        title=title,
+        unit="F1 × 100",
+        higher_is_better=True,
+        numerator=lambda p: 100 * p.rouge[name],
+        denominator=lambda p: 1.0,
+    )
+
+
+METRICS = (
+    _rouge("rougeL", "ROUGE-L"),
+    _rouge("rouge1", "ROUGE-1"),
+    _rouge("rouge2", "ROUGE-2"),
+    _rouge("rougeLsum", "ROUGE-Lsum"),
+    Metric(
+        name="loss",
+        title="Evaluation loss",
+        unit="nats per target token",
+        higher_is_better=False,
+        numerator=lambda p: p.loss,
+        denominator=lambda p: p.target_tokens,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """A column of what a trial cost."""
+
+    name: str
+    title: str
+    unit: str
+    of: Callable[[Costs], float | None]
+    higher_is_better: bool = False
+
+
+def _peak(memory: Memory | None) -> int | None:
+    return memory.peak_bytes if memory else None
+
+
+COSTS = (
+    Cost(name="trainable", title="Trainable parameters", unit="", of=lambda c: c.trainable_parameters),
+    Cost(name="share", title="Share", unit="%", of=lambda c: 100 * c.trainable_parameters / c.total_parameters),
+    Cost(name="train_seconds", title="Training", unit="s", of=lambda c: c.train_seconds),
+    Cost(name="slowest_epoch", title="Slowest epoch", unit="s", of=lambda c: c.slowest_epoch_seconds),
+    Cost(
+        name="target_rate",
+        title="Target tokens per second",
+        unit="1/s",
+        of=lambda c: c.target_tokens_per_second,
+        higher_is_better=True,
+    ),
+    Cost(name="training_memory", title="Peak memory, training", unit="bytes", of=lambda c: _peak(c.training_memory)),
+    Cost(
+        name="evaluation_memory", title="Peak memory, evaluation", unit="bytes", of=lambda c: _peak(c.evaluation_memory)
+    ),
+    Cost(name="adapter_bytes", title="Size of its files", unit="bytes", of=lambda c: c.adapter_bytes),
+    Cost(name="context_tokens", title="Context taken", unit="tokens", of=lambda c: c.context_tokens),
+    Cost(name="prefill_ms", title="Prefill", unit="ms", of=lambda c: c.inference.prefill_ms if c.inference else None),
+    Cost(
+        name="token_ms", title="Each new token", unit="ms", of=lambda c: c.inference.token_ms if c.inference else None
+    ),
+    Cost(
+        name="prefill_ratio",
+        title="Prefill, times the base's",
+        unit="×",
+        of=lambda c: c.inference.prefill_ms / c.inference.base_prefill_ms if c.inference else None,
+    ),
+    Cost(
+        name="token_ratio",
+        title="New token, times the base's",
+        unit="×",
+        of=lambda c: c.inference.token_ms / c.inference.base_token_ms if c.inference else None,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One method of the comparison, over all its seeds. Without a finished trial, scores are empty."""
+
+    label: str
+    method: str
+    records: tuple[Record, ...]  # of its confirmed trials; those of its search are in `Comparison.searches`
+    scores: Mapping[str, Estimate]  # by metric name, on the test split
+    costs: Mapping[str, float]  # by cost name, mean over seeds; a cost that does not apply is absent
+
+    @property
+    def finished(self) -> tuple[Record, ...]:
+        """The trials that came to a score."""
+        return tuple(r for r in self.records if r.status == "done")
+
+    def mean_score(self, name: str) -> float | None:
+        """The mean over seeds of a score of the records, such as "train/loss"; None where one lacks it."""
+        values = [record.scores.get(name) for record in self.finished]
+        there = [value for value in values if value is not None]
+        return fmean(there) if there and len(there) == len(values) else None
+
+    @property
+    def overfitting(self) -> float | None:
+        """The loss on examples that were trained on less that on validation, in nats: far below zero is by heart."""
+        train, validation = self.mean_score("train/loss"), self.mean_score("validation/loss")
+        return None if train is None or validation is None else train - validation
+
+
+Decision = Literal["different", "equal", "open"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two methods by one metric, paired over test examples, with the luck of seeds as a second source of noise."""
+
+    metric: Metric
+    better: Row
+    other: Row
+    difference: Estimate  # positive: `better` is better, whatever the metric's direction
+    p: float  # of no difference, after Holm's correction over all pairs by the metric
+    decision: Decision
+    apart: Apart = field(repr=False)  # what further seeds or examples would change
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The trials of one run, ranked by test ROUGE-L, best first; rows without a score come last."""
+
+    run: Run
+    setting: Setting
+    rows: tuple[Row, ...]
+    spending: Spending | None = None  # None: made from records alone
+    partial: Partial | None = None  # None: all that the recipe asks for is there
+
+    def ranked(self, metric: Metric) -> tuple[Row, ...]:
+        """The rows with a score, best by `metric` first."""
+        scored = [row for row in self.rows if metric.name in row.scores]
+        return tuple(sorted(scored, key=lambda row: row.scores[metric.name].mean, reverse=metric.higher_is_better))
+
+    def pairs(self, metric: Metric) -> tuple[Pair, ...]:
+        """Every two methods with a score, once, the better one first; best pairs first."""
+        return self._pairs[metric.name]
+
+    def pair(self, metric: Metric, a: Row, b: Row) -> Pair:
+        """The two of them."""
+        return next(pair for pair in self.pairs(metric) if {pair.better.label, pair.other.label} == {a.label, b.label})
+
+    @cached_property
+    def _pairs(self) -> dict[str, tuple[Pair, ...]]:
+        return {metric.name: _pairs_by(metric, self.ranked(metric), self.run.recipe.verdict) for metric in METRICS}
+
+    def verdict(self, metric: Metric) -> Verdict:
+        """Who won by a metric, if anybody did.
+
+        Raises:
+            ValueError: no method has a score by it.
+        """
+        return verdict_of(self, metric)
+
+    def front(self, metric: Metric, cost: Cost) -> frozenset[str]:
+        """The labels that nothing beats in quality and cost together; the untouched model, which costs nothing to
+        train, is left out."""
+        there = [row for row in self.ranked(metric) if cost.name in row.costs and row is not self.base]
+        return frozenset(row.label for row in there if not any(self._beats(o, row, metric, cost) for o in there))
+
+    def _beats(self, one: Row, other: Row, metric: Metric, cost: Cost) -> bool:
+        """Better beyond noise and not dearer, or shown to be equal and cheaper."""
+        if one is other:
+            return False
+        pair, dearer = self.pair(metric, one, other), _dearness(one, cost) - _dearness(other, cost)
+        if pair.decision == "different":
+            return pair.better is one and dearer <= 0
+        return pair.decision == "equal" and dearer < 0
+
+    @cached_property
+    def searches(self) -> Mapping[str, Search]:
+        """What was tried for each method, by label; empty without a search."""
+        return searches_of(self.run.recipe, self.run.records)
+
+    @property
+    def best(self) -> Row | None:
+        """The best row by test ROUGE-L."""
+        return next(iter(self.ranked(METRICS[0])), None)
+
+    @property
+    def base(self) -> Row | None:
+        """The untouched model's row: the one that trained nothing."""
+        return next((row for row in self.rows if row.costs.get("trainable") == 0), None)
+
+    def forgetting(self, row: Row) -> float | None:
+        """Nats per token that unrelated text became harder by; None where it was not measured."""
+        tuned = row.mean_score("unrelated/loss")
+        untouched = self.base.mean_score("unrelated/loss") if self.base else None
+        return None if tuned is None or untouched is None else tuned - untouched
+
+    def table(self) -> str:
+        """The leaderboard in Markdown."""
+        from tuneoff.report.tables import markdown_table
+
+        return markdown_table(self)
+
+    def report(self, folder: str | Path, *, with_text: bool = True) -> Path:
+        """Write the page, the tables and the figures into `folder`, with test examples or without; the page's path."""
+        from tuneoff.report.page import write_report
+
+        return write_report(self, Path(folder), with_text=with_text)
+
+    def _repr_markdown_(self) -> str:
+        return self.table()  # what a notebook shows
+
+
+def judge(run: Run, spending: Spending | None = None) -> Comparison:
+    """Rank the methods whose confirmed trials have a record in `run`.
+
+    Args:
+        spending: what the run was predicted to cost, and has cost.
+
+    Raises:
+        UnequalSettingsError: two trials differ in base model, data, training, precision or device.
+    """
+    setting = _the_setting(run.records)
+    partial = partial_of(run.recipe, run.records)
+    confirmed = [r for r in run.records if r.trial.stage == "confirm" and counts(partial, run.recipe, r)]
+    labels = dict.fromkeys(record.trial.label for record in confirmed)
+    confidence = run.recipe.verdict.confidence
+    rows = [_row(label, [r for r in confirmed if r.trial.label == label], confidence) for label in labels]
+    first = METRICS[0]
+    rows.sort(key=lambda row: row.scores[first.name].mean if row.scores else float("-inf"), reverse=True)
+    return Comparison(run=run, setting=setting, rows=tuple(rows), spending=spending, partial=partial)
+
+
+def _the_setting(records: Sequence[Record]) -> Setting:
+    settings = {record.trial.setting.model_dump_json(): record.trial.setting for record in records}
+    if len(settings) == 1:
+        return next(iter(settings.values()))
+    if not settings:
+        raise UnequalSettingsError("There are no records to compare yet. Run `tuneoff compare RECIPE` first.")
+    first, second, *_ = settings.values()
+    differing = [name for name in Setting.model_fields if getattr(first, name) != getattr(second, name)]
+    raise UnequalSettingsError(
+        f"Records of unequal settings are never ranked together; these differ in {', '.join(differing)}. "
+        "Keep one run directory for each setting."
+    )
+
+
+def _row(label: str, records: list[Record], confidence: float) -> Row:
+    finished = [r for r in records if r.status == "done"]
+    paid = finished or records  # a training that diverged at once would make its method look cheap
+    spent = {cost.name: [v for r in paid if r.costs and (v := cost.of(r.costs)) is not None] for cost in COSTS}
+    return Row(
+        label=label,
+        method=records[0].trial.method,
+        records=tuple(records),
+        scores={m.name: estimate(scored(finished, m), confidence) for m in METRICS} if finished else {},
+        costs={name: fmean(values) for name, values in spent.items() if values},
+    )
+
+
+def scored(records: Sequence[Record], metric: Metric) -> Scored:
+    """The test answers of one method's trainings as an array, seed by example."""
+    answers = [sorted(record.predictions, key=lambda p: p.row) for record in records]
+    return Scored(
+        np.array([[metric.numerator(p) for p in of_seed] for of_seed in answers]),
+        np.array([metric.denominator(p) for p in answers[0]], dtype=float),
+        stream=zlib.crc32(records[0].trial.label.encode()),
+    )
+
+
+def _pairs_by(metric: Metric, rows: Sequence[Row], options: VerdictOptions) -> tuple[Pair, ...]:
+    """All pairs at once, since Holm's correction and the random swappings are shared."""
+    both = list(itertools.combinations(rows, 2))
+    if not both:
+        return ()
+    by_label = {row.label: scored(row.finished, metric) for row in rows}
+    apart = [Apart(by_label[a.label], by_label[b.label]) for a, b in both]
+    found = zip(both, apart, p_values(apart), strict=True)
+    return tuple(_pair(metric, better, other, one, p, options) for (better, other), one, p in found)
+
+
+def _pair(metric: Metric, better: Row, other: Row, apart: Apart, p: float, options: VerdictOptions) -> Pair:
+    difference = apart.difference(options.confidence)
+    if not metric.higher_is_better:
+        difference = replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
+    return Pair(
+        metric=metric,
+        better=better,
+        other=other,
+        difference=difference,
+        p=p,
+        decision=decide(difference, p, margin_of(metric, options), options.confidence)
+        if luck_is_known(better, other)
+        else "open",
+        apart=apart,
+    )
+
+
+def luck_is_known(better: Row, other: Row) -> bool:
+    """Not where one training stands against several: how far another of its kind would be is not known, though the
+    interval looks as if it were. Where all are single, what is said is said of these trainings alone."""
+    seeds = {len(row.finished) for row in (better, other) if row.costs.get("trainable") != 0}
+    return 1 not in seeds or len(seeds) == 1
+
+
+def margin_of(metric: Metric, options: VerdictOptions) -> float:
+    """The difference by that metric below which nothing matters in practice."""
+    return options.margin_loss if metric.name == "loss" else options.margin_rouge
+
+
+def decide(difference: Estimate, p: float, margin: float, confidence: float) -> Decision:
+    """Different: beyond noise by interval and by p-value, and large enough to matter. Equal: whatever the noise
+    hides is too small to matter. Open: neither is shown."""
+    if difference.low > 0 and p < 1 - confidence and difference.mean >= margin:
+        return "different"
+    return "equal" if -margin <= difference.low and difference.high <= margin else "open"
+
+
+def _dearness(row: Row, cost: Cost) -> float:
+    return -row.costs[cost.name] if cost.higher_is_better else row.costs[cost.name]

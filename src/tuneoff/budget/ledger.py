@@ -1,0 +1,163 @@
+"""What a run was predicted to cost, and what it has cost so far: beside its records, and no part of them.
+
+RUN/probe.json  what a probe measured
+RUN/fit.json    what its recipe was cut to, so as to fit its budget
+RUN/spent.json  seconds, over all processes that worked on the run, and of every trial
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
+
+from tuneoff.budget.estimate import Part, Probe
+from tuneoff.budget.shrink import Fit
+from tuneoff.config.base import Options
+from tuneoff.errors import RunError
+from tuneoff.records.trial import Record, Trial
+from tuneoff.runtime.progress import Progress, Tallies, Tell, Watch
+from tuneoff.system.atomic_write import write_whole
+
+PROBE, FIT, SPENT = "probe.json", "fit.json", "spent.json"
+TESTING = {"evaluation", "predictions", "inference"}  # phases of a confirmed trial's second part
+WRITE_EVERY = 10.0  # seconds that a process which is killed may leave uncounted
+
+Kept = TypeVar("Kept", bound=Options)
+
+
+class Spent(Options):
+    """Seconds by the clock on the wall, of interrupted and failed attempts too."""
+
+    seconds: float = 0.0  # of all processes: from reading the text to the last line of the page, and of a probe
+    trials: Mapping[str, Mapping[Part, float]] = Field(default_factory=dict)  # by trial id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spending:
+    """What was predicted and what was spent; without a budget nothing is cut, and perhaps nothing was probed."""
+
+    probe: Probe | None = None
+    fit: Fit | None = None
+    spent: Spent = field(default_factory=Spent)
+
+
+def read_spending(run: Path) -> Spending:
+    """What is kept of it in a run directory.
+
+    Raises:
+        RunError: a file is there, and cannot be read.
+    """
+    return Spending(
+        probe=_read(Probe, run / PROBE), fit=_read(Fit, run / FIT), spent=_read(Spent, run / SPENT) or Spent()
+    )
+
+
+def keep(value: Options, file: Path) -> None:
+    """Write one of these values."""
+    write_whole(file, value.model_dump_json(indent=2) + "\n")
+
+
+class Ledger:
+    """Counts what this process spends on a run, on top of what others did before. Its clock runs from the start."""
+
+    def __init__(self, run: Path) -> None:
+        self.run, self._file = run, run / SPENT
+        before = _read(Spent, self._file) or Spent()
+        self._before, self._start = before.seconds, time.perf_counter()
+        self._trials = {id: dict(parts) for id, parts in before.trials.items()}
+        self._running: tuple[str, Part] | None = None
+        self._last = self._written = self._start
+
+    @property
+    def seconds(self) -> float:
+        """Spent so far, by all processes."""
+        return self._before + time.perf_counter() - self._start
+
+    def seconds_of(self, trial: Trial) -> float:
+        """Spent on one trial so far."""
+        return sum(self._trials.get(trial.id, {}).values())
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Write it down at the end of the block, however it ends."""
+        try:
+            yield
+        finally:
+            self._count()
+            self.write()
+
+    def write(self) -> None:
+        """Write it down as it is now."""
+        keep(Spent(seconds=self.seconds, trials=self._trials), self._file)
+        self._written = time.perf_counter()
+
+    def begins(self, trial: Trial) -> None:
+        """What is spent from now on is this trial's."""
+        self._count()
+        self._running = (trial.id, "search" if trial.stage == "search" else "confirm")
+
+    def hears(self, phase: str) -> None:
+        """Where the trial is."""
+        if self._running and self._running[1] == "confirm" and phase in TESTING:
+            self._running = (self._running[0], "test")
+        self._count()
+        if self._last - self._written > WRITE_EVERY:
+            self.write()
+
+    def ends(self) -> None:
+        """The trial is over."""
+        self._count()
+        self._running = None
+
+    def _count(self) -> None:
+        now = time.perf_counter()
+        if self._running:
+            id, part = self._running
+            parts = self._trials.setdefault(id, {})
+            parts[part] = parts.get(part, 0.0) + now - self._last
+        self._last = now
+
+
+class Counted:
+    """A watch that has a ledger hear all that it hears itself."""
+
+    def __init__(self, watch: Watch, ledger: Ledger) -> None:
+        self._watch, self._ledger = watch, ledger
+
+    def probing(self, label: str) -> Tell:
+        return self._watch.probing(label)
+
+    def says(self, text: str) -> None:
+        self._watch.says(text)
+
+    def begin(self, tallies: Tallies) -> None:
+        self._watch.begin(tallies)
+
+    def trial(self, trial: Trial) -> Tell:
+        self._ledger.begins(trial)
+        tell = self._watch.trial(trial)
+
+        def heard(progress: Progress) -> None:
+            self._ledger.hears(progress.phase)
+            tell(progress)
+
+        return heard
+
+    def end(self, record: Record, tallies: Tallies) -> None:
+        self._ledger.ends()
+        self._watch.end(record, tallies)
+
+
+def _read(kind: type[Kept], file: Path) -> Kept | None:
+    try:
+        return kind.model_validate_json(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, ValidationError) as error:
+        raise RunError(f"{file} cannot be read: {error}. Remove it; what it told is then not known.") from error

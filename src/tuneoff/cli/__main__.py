@@ -1,0 +1,10 @@
+"""`python -m tuneoff.cli`: the command line, also as the supervised process."""
+
+import sys
+
+from tuneoff.cli import main
+from tuneoff.system.supervisor import end_with_parent, is_one
+
+if is_one():
+    end_with_parent()
+sys.exit(main(sys.argv[1:]))

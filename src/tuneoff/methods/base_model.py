@@ -1,0 +1,34 @@
+"""The base model as it came: the first row of every report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, final
+
+from tuneoff.config.search_space import Space
+from tuneoff.methods.method import Method
+
+if TYPE_CHECKING:
+    from tuneoff.models.language_model import LanguageModel
+
+
+@final
+class Untouched(Method):
+    """Trains nothing, and so costs nothing but its evaluation."""
+
+    name: ClassVar[str] = "base"
+    starts_as_base: ClassVar[bool] = True
+    depends_on_seed: ClassVar[bool] = False
+    space: ClassVar[Space] = {}
+    learning_rate: Literal[0] = 0  # nothing is trained, so there is nothing to set
+    weight_decay: Literal[0] = 0
+
+    def apply(self, base: LanguageModel) -> LanguageModel:
+        base.requires_grad_(False)
+        return base
+
+    def save(self, tuned: LanguageModel, folder: Path) -> None:
+        """Nothing was trained, so nothing is written."""
+
+    def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
+        return base

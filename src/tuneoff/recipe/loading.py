@@ -1,0 +1,274 @@
+"""The recipe: the whole configuration of a comparison in one typed tree.
+
+A user writes only the difference from the defaults. An unknown key is refused with the nearest known one, and the
+filled-in whole is stored beside the result, where it is a recipe again.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from itertools import accumulate
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
+
+from tuneoff.config.base import Options
+from tuneoff.config.budget import BudgetOptions, read_budget
+from tuneoff.config.data import DataOptions
+from tuneoff.config.evaluation import EvaluationOptions
+from tuneoff.config.model import ModelOptions
+from tuneoff.config.search import SearchOptions
+from tuneoff.config.search_space import Knob, Range, Space
+from tuneoff.config.sweep import VaryOptions
+from tuneoff.config.training import TrainingOptions
+from tuneoff.config.verdict import VerdictOptions
+from tuneoff.errors import RecipeError, nearest
+from tuneoff.methods import Method, read_method
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+MOST_VALUES = 100_000  # of a recipe, its aliases written out
+MOST_LEVELS = 100  # of what is within each other: the time that YAML takes grows with the square of this
+ONE_SEED, FRESH_SEEDS = (0,), (1, 2, 3)
+
+
+def _default_seeds(written: Mapping[str, Any]) -> tuple[int, ...]:  # Any: the fields read so far
+    return FRESH_SEEDS if written.get("search") else ONE_SEED
+
+
+class Recipe(Options):
+    """What is compared: methods by label, and everything that is equal between them."""
+
+    name: str = Field(pattern=r"^[\w-][\w.-]*$", max_length=100)  # also the run directory's, so never `..`
+    note: str = ""  # shown on the page: why these sizes
+    model: ModelOptions
+    data: DataOptions
+    methods: Mapping[str, SerializeAsAny[Method]]
+    training: TrainingOptions = TrainingOptions()
+    evaluation: EvaluationOptions = EvaluationOptions()
+    search: SearchOptions | None = None  # None: each method is trained as it is written
+    seeds: tuple[Seed, ...] = Field(default_factory=_default_seeds, min_length=1)  # three fresh ones after a search
+    verdict: VerdictOptions = VerdictOptions()
+    vary: VaryOptions | None = None
+    budget: BudgetOptions | None = None  # None: as long as it takes
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _read_methods(cls, written: Any) -> dict[str, Method]:  # Any: what a user wrote, before it is checked
+        if isinstance(written, list) and all(isinstance(label, str) for label in written):
+            written = dict.fromkeys(written)
+        if not isinstance(written, Mapping) or not written or not all(isinstance(label, str) for label in written):
+            raise ValueError("write the methods to compare, as `methods: [base, lora]` or `methods: {lora: {rank: 8}}`")
+        return {label: m if isinstance(m, Method) else read_method(label, m) for label, m in written.items()}
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _read_budget(cls, written: Any) -> Any:  # Any: what a user wrote, before it is checked
+        return read_budget(written)
+
+    @model_validator(mode="after")
+    def _a_study_has_no_budget(self) -> Self:
+        if self.vary and self.budget:
+            raise ValueError("a budget is one comparison's, and vary makes several: leave the one or the other out")
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("the same seed twice would be the same trial: write different seeds")
+        if self.search and self.search.seed in self.seeds:
+            raise ValueError(
+                f"the search has seed {self.search.seed}, and what it chose is to be confirmed on fresh ones: "
+                "take that seed out of seeds, or write another search.seed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _spaces_fit(self) -> Self:
+        for label in self.search.spaces if self.search else ():
+            if label not in self.methods:
+                raise RecipeError(
+                    f"search.spaces has {label!r}, which is no method here.{nearest(label, self.methods)}"
+                )
+            self._try_ends_of(label)
+        return self
+
+    def _try_ends_of(self, label: str) -> None:
+        """Every choice of a knob and both ends of its range must be a value that the method takes."""
+        method = self.methods[label]
+        for knob, values in self.space_of(label).items():
+            for value in (values.low, values.high) if isinstance(values, Range) else values:
+                type(method).read({**method.model_dump(), knob: value}, where=f"search.spaces.{label}")
+
+    def space_of(self, label: str) -> Space:
+        """What the search varies of a method: the knobs that it declares and the recipe does not fix, and the
+        recipe's own. Nothing without a search."""
+        if self.search is None:
+            return {}
+        method = self.methods[label]
+        declared = {knob: values for knob, values in method.space.items() if knob not in method.model_fields_set}
+        own = {knob: self._as_read(label, knob, values) for knob, values in self.search.spaces.get(label, {}).items()}
+        return {**declared, **own}
+
+    def _as_read(self, label: str, knob: str, values: Knob) -> Knob:
+        """A range as it is; choices as the method reads them, such as a number that was written as text."""
+        if isinstance(values, Range):
+            return values
+        method, where = self.methods[label], f"search.spaces.{label}"
+        read = [type(method).read({**method.model_dump(), knob: value}, where=where) for value in values]
+        return tuple(getattr(one, knob) for one in read)
+
+    def configured(self, label: str, values: Mapping[str, Any]) -> Method:
+        """The method of that label with some knobs set."""
+        method = self.methods[label]
+        return type(method).read({**method.model_dump(), **values}, where=f"methods.{label}")
+
+    def seeds_of(self, label: str) -> tuple[int, ...]:
+        """The seeds that a method is tried with: one fixed seed where none matters to it."""
+        return self.seeds if self.methods[label].depends_on_seed else (0,)
+
+    def written(self) -> dict[str, Any]:
+        """The filled-in whole, as plain values that `Recipe.read` takes back."""
+        whole = self.model_dump(mode="json")
+        whole["methods"] = {
+            label: {"method": method.name, **method.model_dump(mode="json")} for label, method in self.methods.items()
+        }
+        if self.search:  # written out, since a method that is written out fixes all its knobs
+            spaces = {label: self.space_of(label) for label in self.methods}
+            whole["search"] = self.search.model_copy(update={"spaces": spaces}).model_dump(mode="json")
+        return whole
+
+
+def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """The recipe in a YAML file, or the shipped one of that name, with `key.key=value` overrides applied.
+
+    Raises:
+        RecipeError: there is no such recipe, it is not YAML, or a key or value in it does not fit.
+    """
+    written = _parse(_text_of(recipe), str(recipe))
+    if not isinstance(written, Mapping):
+        raise RecipeError(
+            f"{recipe} is no mapping of keys to values. `tuneoff recipes demo mine.yaml` makes one to start from."
+        )
+    return Recipe.read(overridden(written, overrides))
+
+
+def shipped_recipes() -> dict[str, str]:
+    """The recipes that come with the package: YAML text by name."""
+    folder = resources.files("tuneoff.recipe") / "shipped"
+    texts = {f.name.removesuffix(".yaml"): f.read_text("utf-8") for f in folder.iterdir() if f.name.endswith(".yaml")}
+    return dict(sorted(texts.items()))
+
+
+def copy_recipe(name: str, to: Path) -> Path:
+    """Copy the shipped recipe `name` to the file `to`, to be changed.
+
+    Raises:
+        RecipeError: no such recipe is shipped, or the file exists.
+    """
+    shipped = shipped_recipes()
+    if name not in shipped:
+        raise RecipeError(f"No recipe {name!r} is shipped.{nearest(name, shipped)}")
+    if to.exists():
+        raise RecipeError(f"{to} exists already. Name another file, or remove it.")
+    to.write_text(shipped[name], "utf-8")
+    return to
+
+
+def overridden(written: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """`written` with each `a.b=value` put in its place; a value is read as YAML is."""
+    whole = dict(written)
+    for override in overrides:
+        place, equals, value = override.partition("=")
+        if not equals or not place:
+            raise RecipeError(f"{override!r} is no override. Write it as key.key=value, such as training.epochs=3.")
+        path = place.split(".")
+        whole = _put(whole, path, _parse(value, override), override)
+        if len(path) == 3 and path[0] == "methods":
+            whole = _without_space(whole, *path[1:])
+    return whole
+
+
+def _without_space(whole: dict[str, Any], label: str, knob: str) -> dict[str, Any]:
+    """A knob that is set by hand is not searched, whatever the recipe says of it."""
+    try:
+        left = {name: values for name, values in whole["search"]["spaces"][label].items() if name != knob}
+    except (KeyError, TypeError, AttributeError):  # there is no such space, or nothing that could be one
+        return whole
+    search = whole["search"]
+    return {**whole, "search": {**search, "spaces": {**search["spaces"], label: left}}}
+
+
+def _put(tree: Mapping[str, Any], path: list[str], value: Any, override: str) -> dict[str, Any]:
+    first, *rest = path
+    if not rest:
+        return {**tree, first: value}
+    branch = tree.get(first)
+    if isinstance(branch, list):  # a list of method names: the mapping that it stands for
+        branch = dict.fromkeys(branch)
+    if branch is not None and not isinstance(branch, Mapping):
+        raise RecipeError(f"{override!r} goes into {first!r}, which is the single value {branch!r}.")
+    return {**tree, first: _put(branch or {}, rest, value, override)}
+
+
+def _text_of(recipe: str | Path) -> str:
+    path = Path(recipe)
+    if path.is_file():
+        try:
+            return path.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise RecipeError(f"The recipe {path} is not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
+    shipped = shipped_recipes()
+    if str(recipe) in shipped:
+        return shipped[str(recipe)]
+    raise RecipeError(
+        f"No recipe {str(recipe)!r}: it is neither a file nor a shipped recipe.{nearest(str(recipe), shipped)}"
+    )
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML as people write it: `1e-5` is a number, which YAML 1.1 takes for text since it has no point."""
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _require_shallow(text: str) -> None:
+    """Scanning goes along the text once; parsing what is deep takes minutes."""
+    blocks = yaml.BlockSequenceStartToken | yaml.BlockMappingStartToken
+    brackets = yaml.FlowSequenceStartToken | yaml.FlowMappingStartToken
+    ends = yaml.BlockEndToken | yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken
+    steps = (isinstance(token, blocks | brackets) - isinstance(token, ends) for token in yaml.scan(text))
+    if any(level > MOST_LEVELS for level in accumulate(steps)):
+        raise ValueError(f"more than {MOST_LEVELS} lists or mappings are within each other")
+
+
+def _parse(text: str, where: str) -> Any:  # Any: whatever YAML holds
+    try:
+        _require_shallow(text)
+        written = yaml.load(text, Loader=_Yaml)
+        _require_few(written)
+        json.dumps(written, ensure_ascii=False, skipkeys=True, default=str).encode()  # half a character, or a circle
+        return written
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # as a 13th month is
+        raise RecipeError(f"{where:.200} cannot be read as YAML: {error}. Correct it there.") from None
+
+
+def _require_few(whole: Any) -> None:
+    """A few lines of aliases of aliases can stand for more values than memory holds."""
+    sizes: dict[int, int] = {}
+
+    def size(value: Any) -> int:
+        if not isinstance(value, Mapping | list | tuple | set):
+            return 1
+        if id(value) not in sizes:
+            inner = [*value, *value.values()] if isinstance(value, Mapping) else value
+            sizes[id(value)] = 1 + sum(map(size, inner))
+        return sizes[id(value)]
+
+    if size(whole) > MOST_VALUES:
+        raise ValueError(f"its aliases stand for more than {MOST_VALUES:,} values")

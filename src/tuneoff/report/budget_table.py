@@ -1,0 +1,131 @@
+"""The bill in words: what will not fit, and, once it was run, what was predicted against what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.budget.estimate import Bill, Part, Room, seconds_of, trunk_seconds
+from tuneoff.records.trial import Record
+from tuneoff.report.sentences import MINUS, bytes_in_words, seconds_in_words
+
+NOTHING = "–"
+
+
+def money_in_words(seconds: float, price_per_hour: float) -> str:
+    """In the currency of the price, which nobody named."""
+    return f"{seconds / 3600 * price_per_hour:,.2f}"
+
+
+def misfits(bill: Bill, room: Room) -> tuple[str, ...]:
+    """What does not fit into the machine or the budget, and what would help; nothing where all does."""
+    return tuple(_misfits(bill, room))
+
+
+def _misfits(bill: Bill, room: Room) -> Iterator[str]:
+    memory = bytes_in_words(room.memory_bytes)
+    for label in dict.fromkeys(entry.label for entry in bill.entries):
+        own = [entry for entry in bill.entries if entry.label == label and entry.memory_bytes > room.memory_bytes]
+        if own:
+            most = max(own, key=lambda entry: entry.memory_bytes)
+            lever = "evaluation.generation.batch_size" if most.part == "test" else "training.batch_size"
+            yield (
+                f"{label} does not fit into memory: in {most.part} it would hold {bytes_in_words(most.memory_bytes)}, "
+                f"and there are {memory}. Lower {lever} or data.max_tokens, or leave it out."
+            )
+    if bill.disk_bytes > room.disk_bytes:
+        largest = max(bill.disk, key=lambda what: bill.disk[what])
+        yield (
+            f"It does not fit onto the disk: it would keep {bytes_in_words(bill.disk_bytes)}, most of it {largest}, "
+            f"and {bytes_in_words(room.disk_bytes)} are free. Make room, or name another disk with --run."
+        )
+    if room.seconds is not None and bill.seconds > room.seconds:
+        yield (
+            f"It does not fit into the budget: it would take {seconds_in_words(bill.seconds)}, and the budget has "
+            f"{seconds_in_words(room.seconds)}. `tuneoff compare` cuts the plan to it."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """A line of the table: what was predicted of a part, and what it took."""
+
+    label: str | None  # None: of no method
+    name: str
+    predicted: str
+    actual: str
+    off: str  # the time's error, as a share of what it took
+    predicted_memory: str = NOTHING
+    actual_memory: str = NOTHING
+    memory_off: str = ""
+
+
+NAMES: dict[Part, str] = {"search": "search", "confirm": "confirm", "test": "test"}
+
+
+def against(comparison: Comparison) -> tuple[Against, ...]:
+    """Of all that has been run so far, if it was probed before; the last line is the sum."""
+    return tuple(_against(comparison))
+
+
+def _against(comparison: Comparison) -> Iterator[Against]:
+    spending = comparison.spending
+    if spending is None or spending.probe is None:
+        return
+    probe, recipe, trials = spending.probe, comparison.run.recipe, spending.spent.trials
+    predicted_in_all = actual_in_all = 0.0
+    for label in recipe.methods:
+        records = [r for r in comparison.run.records if r.trial.label == label and r.trial.id in trials]
+        if label not in probe.costs or not records:
+            continue
+        once = trunk_seconds(probe, label)
+        for part in NAMES:
+            each = [seconds_of(record.trial, recipe, probe) for record in records]
+            expected = [seconds[part] for seconds in each if part in seconds]
+            if not expected:
+                continue
+            trains = probe.costs[label].step is not None
+            took = sum(_took(trials[r.trial.id], part, trains=trains) for r in records)
+            predicted, once = sum(expected) + once, 0.0
+            predicted_in_all, actual_in_all = predicted_in_all + predicted, actual_in_all + took
+            yield _line(
+                label, NAMES[part], predicted, took, probe.costs[label].memory_bytes(part), _held(records, part)
+            )
+    if not actual_in_all:
+        return
+    apart = spending.spent.seconds - probe.probe_seconds - sum(sum(parts.values()) for parts in trials.values())
+    predicted_apart = probe.apart_seconds
+    yield _line(None, "reading text and model, drawing the page", predicted_apart, apart)
+    yield _line(None, "in all", predicted_in_all + predicted_apart, actual_in_all + apart)
+
+
+def _took(parts: Mapping[Part, float], part: Part, *, trains: bool) -> float:
+    """What trains nothing has its loading and its first validation counted with its test."""
+    return parts.get(part, 0.0) + (0.0 if trains or part != "test" else parts.get("confirm", 0.0))
+
+
+def _held(records: list[Record], part: Part) -> int | None:
+    """The most that any of the trials held in that part."""
+    costs = [r.costs for r in records if r.costs and (r.trial.stage == "search") == (part == "search")]
+    memories = [c.evaluation_memory if part == "test" else c.training_memory for c in costs]
+    return max((m.peak_bytes or 0 for m in memories if m), default=None)
+
+
+def _line(
+    label: str | None, name: str, predicted: float, actual: float, memory: int | None = None, held: int | None = None
+) -> Against:
+    return Against(
+        label=label,
+        name=name,
+        predicted=seconds_in_words(predicted),
+        actual=seconds_in_words(actual),
+        off=_off(predicted, actual),
+        predicted_memory=bytes_in_words(memory) if memory and held else NOTHING,
+        actual_memory=bytes_in_words(held) if memory and held else NOTHING,
+        memory_off=_off(memory, held) if memory and held else "",
+    )
+
+
+def _off(predicted: float, actual: float) -> str:
+    return f"{100 * (predicted / actual - 1):+.0f} %".replace("-", MINUS) if actual > 0 else ""

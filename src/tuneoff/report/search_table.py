@@ -1,0 +1,113 @@
+"""The search of each method as a line of a table: what was spent, and what was found."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.report.charts.search import in_unit, is_adaptive, searched_metric
+from tuneoff.report.hyperparameters import knobs_in_words, span_in_words
+from tuneoff.report.sentences import score_in_words, seconds_in_words
+from tuneoff.search.halving import RATE
+from tuneoff.search.history import Search
+
+RUNNING = "not finished"
+IN_VAIN = "nothing came to a score"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """One method's search, in words; an empty text where there is nothing to say."""
+
+    label: str
+    tries: str
+    without_score: str  # how many of the tries diverged or failed
+    tokens: str
+    train_seconds: str
+    chosen: str
+    score: str  # on validation
+    rates: str  # between which the search went, as declared
+    edge: str  # what became of the range, and whether its end was best
+
+
+def searched(comparison: Comparison) -> Iterator[Searched]:
+    """A line for each method that was searched, in the order of the recipe."""
+    for search in comparison.searches.values():
+        metric = searched_metric(comparison)
+        lost = sum(one.scores[-1] is None for one in search.tries)
+        score = in_unit(metric, search.chosen.scores[-1]) if search.chosen else None
+        yield Searched(
+            label=search.label,
+            tries=f"{len(search.tries)}",
+            without_score=f"{lost} diverged or failed" if lost else "",
+            tokens=f"{search.tokens:,}",
+            train_seconds=seconds_in_words(search.train_seconds),
+            chosen=_chosen(search),
+            score="" if score is None else score_in_words(metric, score),
+            rates=span_in_words(search.space[RATE]) if RATE in search.space else "not searched",
+            edge="; ".join(_edge(search)),
+        )
+
+
+def _chosen(search: Search) -> str:
+    if search.chosen:
+        return knobs_in_words(search.chosen.values)
+    return IN_VAIN if is_in_vain(search) else RUNNING
+
+
+def effort(comparison: Comparison) -> str:
+    """Whether the methods spent alike, in a sentence; nothing without a search."""
+    tokens = [search.tokens for search in comparison.searches.values()]
+    seconds = [search.train_seconds for search in comparison.searches.values()]
+    if not tokens:
+        return ""
+    if any(search.chosen is None and not is_in_vain(search) for search in comparison.searches.values()):
+        spent = f"The search is not finished: so far it took {min(tokens):,} to {max(tokens):,} tokens a method"
+    elif min(tokens) == max(tokens):
+        spent = f"Every method was searched with {tokens[0]:,} tokens"
+    else:
+        spent = (
+            f"Every method was given the same tokens, and spent {min(tokens):,} to {max(tokens):,}: less where "
+            "tries diverged, or there were fewer to make"
+        )
+    return f"{spent}; that took from {seconds_in_words(min(seconds))} to {seconds_in_words(max(seconds))} of training."
+
+
+def is_in_vain(search: Search) -> bool:
+    """Whether everything that was tried diverged or failed."""
+    return search.tries != () and all(one.scores[-1] is None for one in search.tries)
+
+
+def notes(comparison: Comparison) -> dict[str, str]:
+    """How to read the pictures of a search, by figure; and why one is not there."""
+    lost = any(one.scores[-1] is None for search in comparison.searches.values() for one in search.tries)
+    widened = any(search.widened != search.space for search in comparison.searches.values())
+    crosses = "A cross at the edge diverged, failed, or scored too badly to be drawn. " if lost else ""
+    dotted = ", dotted where it was widened" if widened else ""
+    rates = (
+        "A point is one configuration, the larger the further it was trained; its line comes from the first rung. "
+        f"{crosses}The ring is what was chosen. Below: the range searched{dotted}. Click a name to see it alone."
+    )
+    if is_adaptive(comparison):
+        sampler = comparison.run.recipe.search.sampler if comparison.run.recipe.search else ""
+        return {
+            "search-rates": f"{rates} No curve of the best score by budget is drawn: the sampler {sampler} learns from "
+            "its earlier tries, so the tries are not alike and no expectation over them is unbiased."
+        }
+    budget = (
+        "The budget is so many trainings to the first rung, where all were trained equally long; the score is the mean "
+        "best over all ways to pick so many of the tries made, none twice (arXiv:2004.13705)"
+    )
+    left_out = "; tries beyond a declared range are left out" if widened else ""
+    worst = (
+        " A try without a score is worse than any: a curve begins where not all that are picked can be such."
+        if lost
+        else ""
+    )
+    return {"search-rates": rates, "search-budget": f"{budget}{left_out}.{worst}"}
+
+
+def _edge(search: Search) -> Iterator[str]:
+    if search.widened != search.space and RATE in search.widened:
+        yield f"widened to {span_in_words(search.widened[RATE])}"
+    if search.on_edge:
+        yield f"the best is the {'lowest' if search.on_edge == 'low' else 'highest'} tried"

@@ -1,0 +1,158 @@
+"""Two comparisons beside each other: what each concludes, and what differs between their recipes.
+
+Their scores stand side by side, and are never ranked together where the settings are unequal.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tuneoff.analysis.comparison import Comparison, Row
+from tuneoff.records.trial import Setting
+from tuneoff.report.hyperparameters import knobs_in_words, value_in_words
+from tuneoff.report.sentences import ROUGE_L, interval_in_words, listed, rate_in_words, score_in_words, verdict
+
+NOTHING = "–"
+SEARCHED = "searched"
+OF_THE_RECIPE = frozenset({"model", "data", "training", "evaluation"})  # parts of a setting that a recipe writes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """One method's place in one ranking."""
+
+    place: int
+    label: str
+    score: str
+    interval: str
+    rate: str  # its learning rate; empty for what trains nothing
+    moved: int  # places up from the other ranking, among the methods that stand in both; shown on this side alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conclusion:
+    """What one comparison concludes."""
+
+    name: str
+    headline: str
+    standings: tuple[Standing, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Differing:
+    """One place in the recipe, or in what it was run with, where the two differ."""
+
+    place: str
+    there: str
+    here: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """The other comparison and this one."""
+
+    there: Conclusion
+    here: Conclusion
+    moved: str  # whose rank changed, in a sentence
+    unequal: str  # what of the setting is unequal, in a sentence
+    differing: tuple[Differing, ...]
+
+
+def beside(here: Comparison, there: Comparison) -> Beside:
+    """This comparison's conclusions beside those of another."""
+    places_here, places_there = common_places(here, there)
+    moved = {label: places_there[label] - place for label, place in places_here.items()}
+    sentences = [
+        f"{label} goes from place {places_there[label]} to {places_here[label]}" for label, by in moved.items() if by
+    ]
+    return Beside(
+        there=_conclusion(there, {}),
+        here=_conclusion(here, moved),
+        moved="; ".join(sentences) or "Every method that both rank has the same place in both",
+        unequal=_unequal(here, there),
+        differing=(*_differing(_written(there), _written(here)), *_circumstances(here, there)),
+    )
+
+
+def common_places(here: Comparison, there: Comparison) -> tuple[dict[str, int], dict[str, int]]:
+    """The place of each method in either ranking by ROUGE-L, counted among the methods that stand in both."""
+    ranked_here, ranked_there = ([row.label for row in c.ranked(ROUGE_L)] for c in (here, there))
+    return _places(ranked_here, ranked_there), _places(ranked_there, ranked_here)
+
+
+def _places(labels: Sequence[str], others: Sequence[str]) -> dict[str, int]:
+    return {label: place for place, label in enumerate((label for label in labels if label in others), start=1)}
+
+
+def _conclusion(comparison: Comparison, moved: Mapping[str, int]) -> Conclusion:
+    return Conclusion(
+        name=comparison.run.recipe.name,
+        headline=verdict(comparison)[0],
+        standings=tuple(
+            Standing(
+                place=place,
+                label=row.label,
+                score=score_in_words(ROUGE_L, row.scores[ROUGE_L.name].mean),
+                interval=interval_in_words(ROUGE_L, row.scores[ROUGE_L.name]),
+                rate=_rate(row),
+                moved=moved.get(row.label, 0),
+            )
+            for place, row in enumerate(comparison.ranked(ROUGE_L), start=1)
+        ),
+    )
+
+
+def _rate(row: Row) -> str:
+    rate = row.records[0].trial.hyperparameters.get("learning_rate")
+    return f"rate {rate_in_words(rate)}" if rate else ""
+
+
+def _unequal(here: Comparison, there: Comparison) -> str:
+    parts = [name.replace("_", " ") for name in _unequal_parts(here.setting, there.setting)]
+    if not parts:
+        return "Both have the same setting; each ranking still rests on its own trainings."
+    return (
+        f"The settings are unequal ({listed(parts)}), so the scores stand side by side here and are never "
+        "ranked together."
+    )
+
+
+def _unequal_parts(here: Setting, there: Setting) -> list[str]:
+    return [name for name in Setting.model_fields if getattr(here, name) != getattr(there, name)]
+
+
+def _written(comparison: Comparison) -> dict[str, Any]:
+    """The recipe as plain values; a knob that was searched has none of its own."""
+    recipe = comparison.run.recipe
+    whole = recipe.written()
+    for label in recipe.methods:
+        whole["methods"][label] |= dict.fromkeys(recipe.space_of(label), SEARCHED)
+    return whole
+
+
+def _differing(there: Mapping[str, Any], here: Mapping[str, Any], within: str = "") -> Iterator[Differing]:
+    """Where two recipes differ; Any: what YAML holds."""
+    for key in dict.fromkeys([*there, *here]):
+        ours, theirs = here.get(key), there.get(key)
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            yield from _differing(theirs, ours, f"{within}{key}.")
+        elif ours != theirs and f"{within}{key}" not in {"name", "note"}:
+            yield Differing(place=f"{within}{key}", there=_said(theirs), here=_said(ours))
+
+
+def _circumstances(here: Comparison, there: Comparison) -> Iterator[Differing]:
+    """What no recipe says: the machine, the libraries, and the content behind a name."""
+    for name in _unequal_parts(here.setting, there.setting):
+        if name not in OF_THE_RECIPE:
+            values = (_said(getattr(setting, name)) for setting in (there.setting, here.setting))
+            yield Differing(place=name.replace("_", " "), **dict(zip(("there", "here"), values, strict=True)))
+
+
+def _said(value: Any) -> str:
+    match value:
+        case None:
+            return NOTHING
+        case Mapping():
+            return knobs_in_words({name: one for name, one in value.items() if one and not isinstance(one, Mapping)})
+        case _:
+            return value_in_words(value)

@@ -1,0 +1,122 @@
+"""Drawing configurations from a space: by a seeded design, or by a sampler that learns from what came of the others."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tuneoff.config.search import SearchOptions
+from tuneoff.config.search_space import Knob, Range, Space
+
+Values = Mapping[str, Any]  # Any: what a knob takes
+TRIES_PER_DRAW = 20  # before a small space of choices is taken for exhausted
+ADAPTIVE = frozenset({"tpe", "gp"})
+
+
+def drawn(space: Space, options: SearchOptions, count: int, seed: int) -> list[Values]:
+    """The first `count` configurations of a design, all different; fewer where the space has fewer.
+
+    The learning rate is drawn along the first coordinate, so that methods with the same number of configurations
+    try the same places of their ranges, whatever else they vary.
+    """
+    if not space:
+        return [{}]
+    knobs = sorted(space, key=lambda name: (name != "learning_rate", list(space).index(name)))
+    found: list[Values] = []
+    for point in itertools.islice(_points(len(knobs), options.sampler, seed), count * TRIES_PER_DRAW):
+        values = {name: _at(space[name], share) for name, share in zip(knobs, point, strict=True)}
+        if values not in found:
+            found.append(values)
+        if len(found) == count:
+            break
+    return found
+
+
+def suggested(spaces: Sequence[Space], options: SearchOptions, told: Sequence[tuple[Values, float | None]]) -> Values:
+    """The next configuration of an adaptive sampler, after all that was told.
+
+    The study is made anew and told everything again, so that the same records always lead to the same suggestion.
+    A sampler made anew would also repeat its first random number, and so has a seed of its own for each draw.
+
+    Args:
+        spaces: the space of each draw, told or to come; the last is the one to draw from.
+        told: the configurations before this one with their validation scores; None for one that diverged.
+    """
+    key = repr((spaces, options, told))
+    if key not in _suggestions:
+        _suggestions[key] = _suggestion(spaces, options, told)
+    return _suggestions[key]
+
+
+_suggestions: dict[str, Values] = {}  # a plan is made anew after every trial, and a Gaussian process takes seconds
+
+
+def _suggestion(spaces: Sequence[Space], options: SearchOptions, told: Sequence[tuple[Values, float | None]]) -> Values:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    loss = options.metric == "loss"
+    study = optuna.create_study(direction="minimize" if loss else "maximize", sampler=_sampler(options, len(told)))
+    states = optuna.trial.TrialState
+    for space, (values, score) in zip(spaces, told, strict=False):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={name: _asked(knob, values[name]) for name, knob in space.items()},
+                distributions=_distributions(space),
+                state=states.PRUNED if score is None else states.COMPLETE,  # pruned: worse than any score
+                value=score,
+            )
+        )
+    space = spaces[len(told)]
+    asked = study.ask(_distributions(space)).params
+    return {name: _drawn(knob, asked[name]) for name, knob in space.items()}
+
+
+def _points(dimensions: int, sampler: str, seed: int) -> Iterator[Sequence[float]]:
+    """Points of the unit cube, without end, the same for the same seed."""
+    import numpy as np
+    from scipy.stats import qmc
+
+    generator = np.random.default_rng(seed)
+    if sampler == "random":
+        while True:
+            yield generator.random(dimensions).tolist()
+    halton = qmc.Halton(dimensions, scramble=True, rng=generator)  # unlike Sobol's, balanced at any number of points
+    while True:
+        yield halton.random(1)[0].tolist()
+
+
+def _at(knob: Knob, share: float) -> Any:
+    return knob.at(share) if isinstance(knob, Range) else knob[min(int(share * len(knob)), len(knob) - 1)]
+
+
+def _sampler(options: SearchOptions, told: int) -> Any:  # Any: optuna's samplers, imported when asked for
+    import optuna
+
+    first = max(2, options.configurations // 2)  # drawn at random, to learn from
+    if options.sampler == "gp":
+        return optuna.samplers.GPSampler(seed=options.seed + told, n_startup_trials=first)
+    return optuna.samplers.TPESampler(seed=options.seed + told, n_startup_trials=first)
+
+
+def _distributions(space: Space) -> dict[str, Any]:  # Any: optuna's distributions
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    def of(knob: Knob) -> Any:
+        if not isinstance(knob, Range):
+            return CategoricalDistribution(range(len(knob)))
+        if isinstance(knob.low, int) and isinstance(knob.high, int):
+            return IntDistribution(knob.low, knob.high, log=True)
+        return FloatDistribution(knob.low, knob.high, log=True)
+
+    return {name: of(knob) for name, knob in space.items()}
+
+
+def _asked(knob: Knob, value: Any) -> Any:
+    """A value as optuna knows it: a choice by its place, since choices may be of any type."""
+    return value if isinstance(knob, Range) else knob.index(value)
+
+
+def _drawn(knob: Knob, asked: Any) -> Any:
+    return knob.rounded(asked) if isinstance(knob, Range) else knob[asked]

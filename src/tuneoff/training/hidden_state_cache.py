@@ -1,0 +1,171 @@
+"""What the frozen part of a model makes of a split, computed once: in a training it never changes.
+
+For a method that trains the head alone that is what the head is given at the scored positions; for one that trains the
+uppermost blocks, what enters the lowest of them at every position. Kept on disk, memory-mapped, and shared by all
+epochs, rates and seeds. What computing it took is kept with it and charged to every training that uses it, so that a
+cost stays what one training alone would cost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from tuneoff.data.batches import collate, evaluation_batches
+from tuneoff.data.statistics import fingerprint, token_counts
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.runtime.progress import Progress
+from tuneoff.system.cache import cache_folder
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from tuneoff.runtime.context import Workbench
+
+LIMIT = 4 * 2**30  # bytes of all that is kept; what was used longest ago goes first
+BATCH = 16  # examples in one pass
+
+
+@dataclass(frozen=True)
+class TrunkOutputs:
+    """What enters the trained part of a model, for a split, row after row.
+
+    Args:
+        hidden_ND: all rows together, in the dtype in which it enters.
+        ends: where each row's own end.
+        seconds: what computing them took, whenever that was.
+    """
+
+    hidden_ND: Tensor
+    ends: Sequence[int]
+    seconds: float
+
+    def of(self, rows: Sequence[int]) -> Tensor:
+        """Those of some rows, in their order, (N, D)."""
+        starts = [0, *self.ends]
+        return torch.cat([self.hidden_ND[starts[row] : self.ends[row]] for row in rows])
+
+
+@dataclass(frozen=True)
+class TrunkCache:
+    """Finds or makes the outputs of one trunk.
+
+    Args:
+        key: all that decides them besides the split: weights, precision, device, versions.
+        limit: bytes on disk.
+        folder: where they are kept.
+    """
+
+    key: str
+    limit: int = LIMIT
+    folder: Path = field(default_factory=lambda: cache_folder() / "trunk")
+
+    def outputs(self, model: LanguageModel, split: Dataset, loss_on: str, bench: Workbench) -> TrunkOutputs | None:
+        """The split's outputs; None where they change in training, or would not fit under the limit."""
+        frozen = model.frozen_blocks
+        if not frozen or not self._is_enough(model, bench):
+            return None
+        positions = _positions(model, split, loss_on)
+        whole = hashlib.sha256(json.dumps([self.key, frozen, positions, fingerprint({"train": split})]).encode())
+        path = self.folder / f"{whole.hexdigest()[:32]}.safetensors"
+        found = _read(path)
+        if found is None:
+            if sum(positions) * model.width * 4 > self.limit:
+                return None
+            found = _computed(model, split, loss_on, bench)
+            _write(found, path)
+            _make_room(self.folder, self.limit, path)
+        return found
+
+    @staticmethod
+    def _is_enough(model: LanguageModel, bench: Workbench) -> bool:
+        with bench.accelerator.autocast():
+            return model.takes_its_trunk()
+
+
+def _positions(model: LanguageModel, split: Dataset, loss_on: str) -> list[int]:
+    """How many positions of each row are kept: the scored ones for the head, else all."""
+    lengths = token_counts(split)
+    if model.frozen_blocks < len(model.blocks):
+        return lengths
+    unscored = split["prompt_tokens"] if loss_on == "target" else [1] * len(lengths)
+    return [length - before for length, before in zip(lengths, unscored, strict=True)]
+
+
+@torch.no_grad()
+def _computed(model: LanguageModel, split: Dataset, loss_on: str, bench: Workbench) -> TrunkOutputs:
+    by_row: dict[int, Tensor] = {}
+    positions = _positions(model, split, loss_on)
+    model.eval()
+    start = time.perf_counter()
+    with bench.meter.phase("training"), bench.accelerator.autocast():
+        for rows in evaluation_batches(token_counts(split), BATCH):
+            batch = collate(split, rows, model.tokenizer.pad_token_id, loss_on, bench.device)
+            hidden_ND = model.trunk(batch.tokens_BT, batch.attention_BT, batch.scored_BT).cpu()
+            of_rows = torch.split(hidden_ND, [positions[row] for row in rows])
+            by_row.update(zip(rows, of_rows, strict=True))
+            bench.tell(Progress(phase="trunk", done=len(by_row), of=len(split)))
+    seconds = time.perf_counter() - start
+    in_order = [by_row[row] for row in range(len(split))]
+    return TrunkOutputs(torch.cat(in_order), list(accumulate(map(len, in_order))), seconds)
+
+
+def _write(outputs: TrunkOutputs, path: Path) -> None:
+    """Whole or not at all."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    tensors = {"hidden": outputs.hidden_ND, "ends": torch.tensor(outputs.ends)}
+    try:
+        save_file(tensors, unfinished, {"seconds": repr(outputs.seconds), "sha256": _digest(outputs)})
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> TrunkOutputs | None:
+    """What was written, mapped; None where there is nothing. A damaged file is removed, with a message."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            found = TrunkOutputs(
+                file.get_tensor("hidden"), file.get_tensor("ends").tolist(), float(file.metadata()["seconds"])
+            )
+            whole = file.metadata()["sha256"] == _digest(found)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        whole = False
+    if not whole:
+        logging.getLogger(__name__).warning("%s is damaged: it is removed, and its content computed again.", path)
+        path.unlink(missing_ok=True)
+        return None
+    path.touch()
+    return found
+
+
+def _digest(outputs: TrunkOutputs) -> str:
+    digest = hashlib.sha256(outputs.hidden_ND.contiguous().view(torch.uint8).numpy().data)
+    digest.update(repr(list(outputs.ends)).encode())
+    return digest.hexdigest()
+
+
+def _make_room(folder: Path, limit: int, but: Path) -> None:
+    """Remove what was used longest ago, until the rest is within the limit."""
+    files = sorted(folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file, bytes_so_far in zip(files, accumulate(file.stat().st_size for file in files), strict=True):
+        if bytes_so_far > limit and file != but:
+            file.unlink(missing_ok=True)

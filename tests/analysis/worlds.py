@@ -1,0 +1,81 @@
+"""Scores made from known noise, as arrays and as whole comparisons."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.report.synthetic import synthetic_run, with_records
+from tuneoff.analysis.comparison import METRICS, Comparison
+from tuneoff.analysis.statistics import Apart, Scored
+from tuneoff.records.trial import Costs, Prediction, Record
+
+ROUGE_L, LOSS = METRICS[0], METRICS[-1]
+Array = NDArray[np.float64]
+
+
+def apart(
+    generator: np.random.Generator,
+    *,
+    seeds: int = 3,
+    examples: int = 40,
+    luck: float = 0.0,
+    interaction: float = 8.0,
+    own: float = 0.0,
+    difference: float = 0.0,
+) -> Apart:
+    """Two methods whose scores differ by `difference`, and by chance.
+
+    Args:
+        luck: standard deviation of a training, on all of its answers alike.
+        interaction: of a training on each single answer.
+        own: of a method on each example, whatever the seed.
+    """
+    hardness_E = generator.normal(20, 8, size=examples)
+
+    def side(stream: int, mean: float) -> Scored:
+        luck_S1 = generator.normal(0, luck, size=(seeds, 1))
+        rest_SE = generator.normal(0, interaction, size=(seeds, examples))
+        top_SE = mean + hardness_E + generator.normal(0, own, size=examples) + luck_S1 + rest_SE
+        return Scored(top_SE, np.ones(examples), stream)
+
+    return Apart(side(0, difference), side(1, 0.0))
+
+
+def compared(
+    rouge_SE: Mapping[str, Array], /, costs: Mapping[str, Mapping[str, Any]] | None = None, **verdict: Any
+) -> Comparison:
+    """A comparison in which the methods score so, F1 × 100, by every ROUGE; the loss falls as ROUGE rises.
+
+    Args:
+        costs: fields of `Costs` that are other than the synthetic run has them, by label.
+        verdict: the recipe's options of that name.
+    """
+    most = max(len(scores_SE) for scores_SE in rouge_SE.values())
+    run = synthetic_run(methods=list(rouge_SE), seeds=list(range(most)), verdict=verdict)
+    return with_records(
+        run, [_scoring(r, rouge_SE[r.trial.label], (costs or {}).get(r.trial.label, {})) for r in run.records]
+    )
+
+
+def _scoring(record: Record, rouge_SE: Array, costs: Mapping[str, Any]) -> Record:
+    """A seed that a method has no scores of failed."""
+    if record.trial.seed >= len(rouge_SE):
+        return record.model_copy(update={"status": "failed", "reason": "no room", "scores": {}, "predictions": ()})
+    assert isinstance(record.costs, Costs)
+    answers = _answers(record.predictions[0], rouge_SE[record.trial.seed])
+    return record.model_copy(update={"predictions": answers, "costs": record.costs.model_copy(update=costs)})
+
+
+def _answers(like: Prediction, rouge_E: Sequence[float] | Array) -> tuple[Prediction, ...]:
+    return tuple(
+        like.model_copy(
+            update={
+                "row": row,
+                "rouge": dict.fromkeys(like.rouge, float(value) / 100),
+                "loss": like.target_tokens * (5 - float(value) / 100),
+            }
+        )
+        for row, value in enumerate(rouge_E)
+    )

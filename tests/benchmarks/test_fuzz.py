@@ -1,0 +1,60 @@
+"""A little of `python -m benchmarks.fuzz`: what no one would write ends in success or in one of our errors."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.fuzz import fuzz
+from benchmarks.inputs import INPUTS
+from tuneoff.errors import RecipeError
+from tuneoff.recipe.loading import load_recipe
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_bent_input_ends_in_success_or_in_one_of_our_errors(kind: str) -> None:
+    tally = fuzz(kind, cases=max(3, 40 // INPUTS[kind].dear), seed=1)
+    assert not tally.failures
+    assert tally.cases > 0
+
+
+BOMB = "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 20_000, "more than 100 lists or mappings"),
+        ('name: "\\ud800"', "cannot be read as YAML"),
+        ("name: &a [*a]", "cannot be read as YAML"),
+        ("name: 2020-13-01", "cannot be read as YAML"),
+        ("name: " + "9" * 5000, "cannot be read as YAML"),
+        ("- " * 5000, "more than 100 lists or mappings"),
+        ("? " * 5000, "more than 100 lists or mappings"),
+        ("".join(" " * level + "a:\n" for level in range(300)), "more than 100 lists or mappings"),
+        ("a: &a [x, x, x, x, x, x, x, x]\n" + BOMB, "stand for more than 100,000 values"),
+        ("seeds: [" + "x" * 100_000 + "]", "seeds.0"),
+        ("name: ..", "name: "),
+        ("name: .hidden", "name: "),
+        (f"name: {'a' * 101}", "name: "),
+    ],
+    ids=[
+        "brackets",
+        "half a character",
+        "a circle",
+        "a month too many",
+        "digits",
+        "dashes",
+        "question marks",
+        "levels",
+        "a bomb",
+        "a book",
+        "the folder above",
+        "hidden",
+        "long",
+    ],
+)
+def test_what_fuzzing_found_in_a_recipe_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(RecipeError, match=said) as refused:
+        load_recipe(tmp_path / "mine.yaml")
+    assert len(str(refused.value)) < 2000

@@ -1,0 +1,177 @@
+"""What a budget says, and what a recipe is cut to for it."""
+
+import functools
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.budget.test_estimate import costs, probe
+from tests.runner.test_plan import plain, summary
+from tests.search.conftest import searching
+from tuneoff.budget.estimate import bill_of
+from tuneoff.budget.shrink import FEWEST, RESERVED, Fit, cuts, enough, fitted, size_of, smaller_ones, smallest
+from tuneoff.config.budget import BudgetOptions, seconds_of_duration
+from tuneoff.errors import RecipeError
+from tuneoff.recipe.loading import Recipe, overridden
+from tuneoff.records.trial import Setting
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+def budget(written: Any) -> BudgetOptions:
+    found = plain(budget=written).budget
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("2h30m", 9000), ("90m", 5400), ("1d", 86_400), ("1.5h", 5400), ("1h 5s", 3605), ("45s", 45)],
+)
+def test_time_is_written_in_days_hours_minutes_and_seconds(written: str, seconds: float) -> None:
+    assert seconds_of_duration(written) == seconds
+    assert budget(written).whole_seconds(0, NOON) == seconds
+
+
+def test_money_buys_time_at_its_price() -> None:
+    assert budget({"money": 12.6, "price_per_hour": 2.1}).whole_seconds(0, NOON) == pytest.approx(6 * 3600)
+
+
+@pytest.mark.parametrize(("until", "seconds"), [("18:30", 6.5 * 3600), ("06:00", 18 * 3600), (1110, 6.5 * 3600)])
+def test_a_time_of_day_is_the_next_one_and_comes_on_top_of_what_was_spent(until: str | int, seconds: float) -> None:
+    """YAML takes a bare 18:30 for the number 1110."""
+    assert budget({"until": until}).whole_seconds(100, NOON) == seconds + 100
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["soon", "", "0m", "9" * 400 + "d", {"money": float("inf"), "price_per_hour": 1},
+     "2h30", "-1h", 90, {}, {"money": 5}, {"money": -5, "price_per_hour": 1}, {"until": "25:00"},
+     {"time": "1h", "until": "18:30"}, {"tme": "1h"}],
+)  # fmt: skip
+def test_what_is_no_budget_is_refused_with_what_would_be(written: Any) -> None:
+    with pytest.raises(RecipeError, match="budget"):
+        budget(written)
+
+
+def test_an_override_sets_it() -> None:
+    written = overridden(plain().written(), ["budget=2h30m"])
+    assert Recipe.read(written).budget == BudgetOptions(time="2h30m")
+    written = overridden(plain().written(), ["budget.until=18:30"])
+    assert Recipe.read(written).budget == BudgetOptions(until="18:30")
+
+
+def test_a_written_recipe_has_its_budget_again() -> None:
+    recipe = plain(budget={"money": 5, "price_per_hour": 2})
+    assert Recipe.read(recipe.written()) == recipe or Recipe.read(recipe.written()).budget == recipe.budget
+
+
+def test_a_budget_is_no_part_of_a_setting() -> None:
+    assert "budget" not in Setting.model_fields
+
+
+def test_a_study_has_none() -> None:
+    with pytest.raises(RecipeError, match="vary"):
+        plain(budget="1h", vary={"knob": "methods.lora.rank", "values": [1, 2]})
+
+
+def fair(**changes: Any) -> Recipe:
+    whole = {"methods": ["base", "lora"], "training": {"epochs": 2, "batch_size": 4}, "seeds": [1, 2, 3], **changes}
+    return searching(**whole)
+
+
+def predicted() -> Callable[[Recipe], float]:
+    return lambda recipe: seconds_for(*size(recipe))
+
+
+@functools.cache  # drawing configurations is dear, and the same few recipes are asked for again and again
+def seconds_for(configurations: int, seeds: int) -> float:
+    recipe = fair(search={"configurations": configurations}, seeds=[1, 2, 3][:seeds])
+    return bill_of(recipe, summary(80), probe()).seconds
+
+
+def size(recipe: Recipe) -> tuple[int, int]:
+    return recipe.search.configurations if recipe.search else 0, len(recipe.seeds)
+
+
+def test_configurations_go_first_and_then_seeds() -> None:
+    assert [size(recipe) for recipe in smaller_ones(fair())] == [(8, 3), (7, 3), (6, 3), (5, 3), (4, 3), (4, 2), (4, 1)]
+
+
+def test_without_a_search_seeds_alone_go() -> None:
+    assert [size(recipe) for recipe in smaller_ones(plain(seeds=[5, 6]))] == [(0, 2), (0, 1)]
+
+
+def test_a_search_below_the_floor_is_left_as_it_is() -> None:
+    assert {size(r)[0] for r in smaller_ones(fair(search={"configurations": FEWEST - 1}))} == {FEWEST - 1}
+
+
+@settings(deadline=None)
+@given(st.floats(1, 3000))
+def test_what_is_left_never_exceeds_the_budget(seconds: float) -> None:
+    left = fitted(fair(), seconds, predicted())
+    if left is None:
+        assert predicted()(smallest(fair())) > (1 - RESERVED) * seconds
+    else:
+        assert predicted()(left) <= (1 - RESERVED) * seconds
+
+
+@settings(deadline=None)
+@given(st.floats(1, 3000), st.floats(0, 3000))
+def test_more_budget_never_buys_less(seconds: float, more: float) -> None:
+    one, other = (fitted(fair(), s, predicted()) for s in (seconds, seconds + more))
+    assert one is None or (other is not None and size(other) >= size(one) and len(other.seeds) >= len(one.seeds))
+
+
+@pytest.mark.parametrize("seconds", [1500.0, 2500.0, 4000.0])
+def test_methods_are_cut_alike(seconds: float) -> None:
+    recipe = fair(methods=["base", "lora", "soft-prompt", "full"])
+    measured = probe(**{label: costs(begin_seconds=i) for i, label in enumerate(recipe.methods)})
+    left = fitted(recipe, seconds, lambda r: bill_of(r, summary(80), measured).seconds)
+    assert left is not None
+    entries = bill_of(left, summary(80), measured).entries
+    counts = {label: [e.trainings for e in entries if e.label == label] for label in recipe.methods}
+    assert counts["lora"] == counts["soft-prompt"] == counts["full"]
+
+
+def test_what_was_cut_is_said() -> None:
+    assert cuts(fair(), fair()) == ()
+    assert cuts(fair(), smallest(fair())) == (
+        "4 configurations of each search in place of 8",
+        "seed 1 in place of 1, 2, 3",
+    )
+
+
+def test_the_budget_that_is_named_as_enough_is() -> None:
+    needed = predicted()(smallest(fair()))
+    assert fitted(fair(), seconds_of_duration(enough(needed)), predicted()) is not None
+
+
+def fit(**changes: Any) -> Fit:
+    """Of the recipe above with a budget of an hour, cut to the smallest."""
+    least = size_of(smallest(fair()))
+    times = {"whole_seconds": 3600.0, "predicted_seconds": 3000.0, "asked_seconds": 9000.0}
+    written = {"budget": {"time": "1h"}, "asked": size_of(fair()), "left": least, "cuts": (), **times, **changes}
+    return Fit.model_validate(written)
+
+
+@pytest.mark.parametrize("change", [{"budget": "2h"}, {"budget": None}, {"seeds": [1, 2, 3, 4]}, {"methods": ["lora"]}])
+def test_a_cut_is_kept_for_the_same_budget_and_the_same_recipe_alone(change: dict[str, Any]) -> None:
+    assert fit().still_holds(fair(budget="1h"), NOON)
+    assert not fit().still_holds(fair(**{"budget": "1h", **change}), NOON)
+
+
+def test_a_cut_until_a_time_of_day_is_kept_for_that_day() -> None:
+    until = fit(budget={"until": "18:30"}, ends=NOON + timedelta(hours=6))
+    assert until.still_holds(fair(budget={"until": "18:30"}), NOON)
+    assert not until.still_holds(fair(budget={"until": "18:30"}), NOON + timedelta(hours=7))
+
+
+def test_a_cut_recipe_draws_from_the_same_spaces() -> None:
+    left = fit().cut(fair())
+    assert size(left) == (4, 1)
+    assert left.space_of("lora") == fair().space_of("lora")

@@ -1,0 +1,103 @@
+"""Progress in words, on a terminal and in a log, and an outcome that fits a narrow one."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.report.synthetic import synthetic_comparison
+from tests.report.synthetic_sweep import model_study, rank_study, size_study
+from tuneoff.analysis.sweep import Study
+from tuneoff.console import tables
+from tuneoff.console.tables import _Lines, _Screen, print_outcome, print_study
+from tuneoff.records.trial import Record, Trial
+from tuneoff.runtime.progress import Progress, Tally
+
+
+@pytest.fixture
+def trial() -> Trial:
+    return synthetic_comparison().rows[0].records[0].trial
+
+
+def test_a_log_gets_a_line_for_every_tenth_of_a_phase(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
+    tell = _Lines().trial(trial)
+    for step in range(1, 1001):
+        tell(Progress(phase="training", done=step, of=1000, epoch=1, epochs=1, loss=2.5))
+    lines = capsys.readouterr().err.splitlines()
+    assert 10 <= len(lines) <= 12
+    assert "epoch 1 of 1, 1000 of 1000 · loss 2.500" in lines[-1]
+
+
+def test_the_screen_shows_the_stages_the_trial_its_epoch_loss_speed_memory_and_the_time_left(trial: Trial) -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    screen = _Screen(console)
+    screen.begin({"search": Tally(done=4, of=9), "confirm": Tally(done=0, of=2)})
+    screen._start -= 60
+    tell = screen.trial(trial)
+    tell(Progress(phase="training", done=9, of=10, epoch=2, epochs=2, loss=1.25, tokens_per_second=1234.0))
+    console.print(screen.render())
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for part in (
+        "4 of 9",
+        "0 of 2",
+        "lora, seed 0",
+        "epoch 2 of 2, 9 of 10",
+        "loss 1.250",
+        "1,234 tokens/s",
+        "resident",
+        "left",
+    ):
+        assert part in shown
+
+
+def test_the_outcome_fits_eighty_columns_and_names_every_method_and_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(tables, "Console", lambda: Console(file=screen, width=80))
+    comparison = synthetic_comparison()
+    print_outcome(comparison, tmp_path / "report")
+    table, _, rest = screen.getvalue().partition("\n\n")
+    assert all(len(line) <= 80 for line in screen.getvalue().splitlines()[:10])
+    for row in comparison.rows:
+        assert f" {row.label}" in screen.getvalue()
+    assert "…" not in table
+    assert str(tmp_path / "report" / "index.html") in rest
+
+
+@pytest.mark.parametrize("study", [rank_study, model_study, size_study])
+def test_a_study_fits_eighty_columns_and_names_the_knob_each_point_and_the_page(
+    study: Callable[[], Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen, shown = io.StringIO(), study()
+    monkeypatch.setattr(tables, "Console", lambda **_: Console(file=screen, width=80, color_system=None))
+    print_study(shown, tmp_path)
+    title, *lines = screen.getvalue().splitlines()
+    assert shown.recipe.vary is not None
+    assert title.endswith(shown.recipe.vary.knob)
+    assert not any("…" in line for line in lines)
+    rows = [line.split() for line in lines]
+    for label, points in shown.lines.items():
+        assert sum(row[:1] == [label] for row in rows) == len(points)
+    for row in shown.references:
+        assert any(cells[:2] == [row.label, "–"] for cells in rows)
+    assert str(tmp_path / "report" / "index.html") in screen.getvalue()
+
+
+def test_a_training_of_a_search_is_named_by_its_rate_and_its_rung(
+    trial: Trial, capsys: pytest.CaptureFixture[str]
+) -> None:
+    searching = trial.model_copy(
+        update={"stage": "search", "rungs": (0.25, 0.5), "hyperparameters": {"learning_rate": 5e-4}}
+    )
+    ended = Record(trial=searching, status="done", scores={"validation/loss": 2.5})
+    _Lines().end(ended, {"search": Tally(done=3, of=8), "confirm": Tally(done=0, of=6)})
+    said = capsys.readouterr().err
+    assert said == "✓ lora, rate 5e-4, to 50.0 %: validation loss 2.500 (search 3 of 8, confirm 0 of 6)\n"
+
+
+def test_what_a_failure_says_cannot_steer_the_terminal(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
+    _Lines().end(Record(trial=trial, status="failed", reason="bad \x1b[2J\x07 news"), {"test": Tally(done=1, of=2)})
+    assert "\x1b" not in capsys.readouterr().err

@@ -1,0 +1,105 @@
+"""Compiled blocks give the gradients of the model's own code, for every method."""
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+
+from tests.conftest import ARCHITECTURES
+from tests.training.test_loop import Run, losses, run, text
+from tuneoff.errors import RecipeError
+from tuneoff.methods import METHODS, Method
+from tuneoff.models.compilation import compiled, require_compiler
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.training import loop
+
+__all__ = ["run", "text"]  # fixtures
+Load = Callable[[str], LanguageModel]
+NEEDED = {"peft": {"peft_type": "VERA"}, "lora": {"dropout": 0.3}, "last-blocks": {"blocks": 1}}
+TRAINING_BLOCKS = [m for m in METHODS.values() if m.depends_on_seed and m.name != "last-layer"]
+WITH_PADDING, WITHOUT = (3, 15, 4), (2, 12, 0)  # rows, length, and how much of the first row is padding
+needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="PyTorch compiles for a CPU with g++")
+
+
+@pytest.fixture
+def only_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks become programs but no machine code: that takes half a minute for each."""
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+
+
+def gradients(model: LanguageModel, rows: int, length: int, padding: int) -> list[torch.Tensor]:
+    tokens_BT = 2 + torch.arange(rows * length).reshape(rows, length)
+    attention_BT = torch.ones_like(tokens_BT).bool()
+    attention_BT[0, length - padding :] = False
+    scored_BT = attention_BT & (torch.arange(length) > 3)
+    torch.manual_seed(length)
+    model.zero_grad()
+    model(tokens_BT, attention_BT, scored_BT).sum().backward()
+    return [p.grad.clone() for p in model.parameters() if p.requires_grad and p.grad is not None]
+
+
+def programs() -> int:
+    """How many were made."""
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+
+
+def compare(model: LanguageModel, *shapes: tuple[int, int, int]) -> None:
+    traced = programs()
+    for shape in shapes:
+        own = gradients(model, *shape)
+        with compiled(model):
+            made = gradients(model, *shape)
+        assert len(own) == len(made) > 0
+        for a, b in zip(own, made, strict=True):
+            torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5)
+    assert programs() > traced
+
+
+@pytest.mark.usefixtures("only_traced")
+@pytest.mark.parametrize("method", TRAINING_BLOCKS, ids=lambda method: method.name)
+def test_a_program_gives_the_gradients_of_the_models_own_code(method: type[Method], load_tiny: Load) -> None:
+    architecture = "gpt_neo" if method.name == "bitfit" else "llama"
+    read = method.read(NEEDED.get(method.name, {}))
+    torch.manual_seed(0)
+    compare(read.apply(load_tiny(architecture)).train(), WITH_PADDING)
+
+
+@pytest.mark.usefixtures("only_traced")
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_program_fits_every_architecture(architecture: str, load_tiny: Load) -> None:
+    compare(METHODS["lora"].read({}).apply(load_tiny(architecture)).train(), WITHOUT, WITH_PADDING)
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch, in its compiler
+def test_machine_code_gives_the_gradients_of_the_models_own_code(load_tiny: Load) -> None:
+    torch.compiler.reset()
+    compare(METHODS["lora"].read({"dropout": 0.3}).apply(load_tiny("gpt_neo")).train(), WITH_PADDING)
+
+
+@pytest.mark.usefixtures("only_traced")
+def test_a_training_runs_compiled_and_leaves_the_model_as_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    traced, rehearsed, rehearse = programs(), [], loop._Trainer.rehearse
+
+    def counted(trainer: loop._Trainer) -> None:
+        rehearse(trainer)
+        rehearsed.append(programs())
+
+    monkeypatch.setattr(loop._Trainer, "rehearse", counted)
+    model, training = run(compile=True)
+    assert [programs()] == rehearsed, "some were made in the middle of the training"
+    assert programs() > traced
+    for made, own in zip(losses(training)[1:], losses(run()[1])[1:], strict=True):
+        assert made == pytest.approx(own, rel=1e-5)
+    assert not any("forward" in vars(block) for block in model.blocks)
+
+
+def test_where_nothing_can_be_compiled_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.compiler.reset()
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)
+    with pytest.raises(RecipeError, match=r"g\+\+ and Python's headers"):
+        require_compiler(torch.device("cpu"))

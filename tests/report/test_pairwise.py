@@ -1,0 +1,62 @@
+import csv
+
+import pytest
+
+from tests.report.synthetic import synthetic_comparison, with_records
+from tuneoff.analysis.comparison import METRICS, Comparison
+from tuneoff.report.pairwise import Matrix, differences, differences_csv
+from tuneoff.runs import Run
+
+
+@pytest.fixture(scope="module")
+def three_seeds() -> Comparison:
+    return synthetic_comparison(seeds=[0, 1, 2], methods=["base", "last-layer", "lora", "full"])
+
+
+@pytest.fixture(scope="module")
+def rouge(three_seeds: Comparison) -> Matrix:
+    return differences(three_seeds)[0]
+
+
+def test_there_is_a_matrix_for_rouge_and_one_for_the_loss(three_seeds: Comparison) -> None:
+    assert [matrix.metric.name for matrix in differences(three_seeds)] == ["rougeL", "loss"]
+
+
+def test_methods_stand_best_first_and_against_themselves_nothing(rouge: Matrix, three_seeds: Comparison) -> None:
+    assert rouge.labels == tuple(row.label for row in three_seeds.ranked(METRICS[0]))
+    nothing = [(i, j) for i, row in enumerate(rouge.rows) for j, cell in enumerate(row) if cell is None]
+    assert nothing == [(i, i) for i in range(4)]
+
+
+def test_a_pair_is_seen_from_both_sides(rouge: Matrix) -> None:
+    there, back = rouge.rows[0][3], rouge.rows[3][0]
+    assert there is not None
+    assert back is not None
+    assert (there.direction, back.direction) == ("better", "worse")
+    assert (there.text[0], back.text[0]) == ("+", "−")
+    assert there.text[1:] == back.text[1:]
+    assert there.decision == back.decision == "different"
+
+
+def test_a_lower_loss_is_better(three_seeds: Comparison) -> None:
+    best_against_worst = differences(three_seeds)[1].rows[0][3]
+    assert best_against_worst is not None
+    assert best_against_worst.direction == "better"
+    assert best_against_worst.text.startswith("−")
+
+
+def test_a_decision_is_the_comparisons_own(rouge: Matrix, three_seeds: Comparison) -> None:
+    for pair in three_seeds.pairs(METRICS[0]):
+        cell = rouge.rows[rouge.labels.index(pair.better.label)][rouge.labels.index(pair.other.label)]
+        assert cell is not None
+        assert cell.decision == pair.decision
+
+
+def test_each_pair_is_a_line_of_csv(three_seeds: Comparison) -> None:
+    lines = list(csv.DictReader(differences_csv(three_seeds).splitlines()))
+    assert len(lines) == 2 * 6
+    assert {line["decision"] for line in lines} <= {"different", "equal", "open"}
+
+
+def test_a_method_alone_has_no_differences(run: Run) -> None:
+    assert differences(with_records(run, [r for r in run.records if r.trial.label == "base"])) == ()

@@ -1,0 +1,157 @@
+from typing import Any
+
+import pytest
+
+from tests.report.synthetic import with_records
+from tests.report.synthetic_search import TOKENS_OF_AN_EPOCH, searched_comparison
+from tuneoff.analysis.comparison import Comparison, judge
+from tuneoff.records.trial import Record
+from tuneoff.report.charts import draw
+from tuneoff.report.charts.search import HEIGHT, expected_by_budget, scores_by_rate
+from tuneoff.report.render import specification_for_page
+from tuneoff.report.search_table import effort, notes, searched
+from tuneoff.runs import Run
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    return searched_comparison()
+
+
+@pytest.fixture(scope="module")
+def tries(comparison: Comparison) -> list[dict[str, Any]]:
+    return [row for row in drawn(scores_by_rate(comparison)) if "rate" in row]
+
+
+@pytest.fixture(scope="module")
+def ranges(comparison: Comparison) -> list[dict[str, Any]]:
+    return [row for row in drawn(scores_by_rate(comparison)) if "lane" in row]
+
+
+def drawn(chart: Any) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = specification_for_page(chart)["data"]["values"]
+    return rows
+
+
+def test_every_try_of_every_method_is_a_point(comparison: Comparison, tries: list[dict[str, Any]]) -> None:
+    assert len(tries) == sum(len(search.tries) for search in comparison.searches.values()) == 4 * 12
+
+
+def test_a_try_stands_at_its_rate_and_at_the_score_of_its_furthest_rung(
+    comparison: Comparison, tries: list[dict[str, Any]]
+) -> None:
+    made = {
+        (s.label, t.hyperparameters["learning_rate"], t.scores[-1])
+        for s in comparison.searches.values()
+        for t in s.tries
+    }
+    assert {(row["method"], row["rate"], row["value"]) for row in tries} == made
+
+
+def test_a_diverged_try_is_at_the_edge_and_no_score_is(tries: list[dict[str, Any]]) -> None:
+    assert {row["drawn"] for row in tries if row["value"] is None} == {"at the edge"}
+    assert {row["exact"] for row in tries if row["drawn"] == "at the edge"} == {"diverged"}
+
+
+def test_a_score_far_beyond_the_others_does_not_stretch_the_axis(comparison: Comparison) -> None:
+    worst = max(comparison.searches["full"].tries, key=lambda one: one.scores[0] or 0)
+    stretched = scores_by_rate(with_record(comparison, worst.records[0], scores={"validation/loss": 900.0}))
+    assert [row["drawn"] for row in drawn(stretched) if row.get("value") == 900] == ["at the edge"]
+    assert "900" not in str([layer["encoding"] for layer in specification_for_page(stretched)["layer"]])
+
+
+def test_one_try_of_each_method_is_marked_as_chosen(tries: list[dict[str, Any]]) -> None:
+    assert sorted(row["method"] for row in tries if row["chosen"] == "yes") == [
+        "full",
+        "last-layer",
+        "lora",
+        "soft-prompt",
+    ]
+
+
+def test_each_method_has_a_lane_below_the_scores_with_its_declared_range(
+    comparison: Comparison, ranges: list[dict[str, Any]]
+) -> None:
+    declared = {row["method"]: (row["low"], row["high"]) for row in ranges if row["part"] == "declared"}
+    spaces = {label: search.space["learning_rate"] for label, search in comparison.searches.items()}
+    assert declared == {label: (rates.low, rates.high) for label, rates in spaces.items()}
+    assert len({row["lane"] for row in ranges}) == len(declared)
+    assert min(row["lane"] for row in ranges) > HEIGHT
+
+
+def test_a_widened_range_goes_on_where_the_declared_one_ended(ranges: list[dict[str, Any]]) -> None:
+    assert [(r["method"], r["low"], r["high"]) for r in ranges if r["part"] == "widened"] == [("soft-prompt", 0.3, 3.0)]
+
+
+def test_a_curve_of_the_expected_best_ends_at_the_best_of_the_first_rung(comparison: Comparison) -> None:
+    last = {row["method"]: row["value"] for row in drawn(expected_by_budget(comparison))}
+    search = comparison.searches["lora"]
+    assert last["lora"] == pytest.approx(min(t.scores[0] for t in search.tries if t.scores[0] is not None))
+
+
+def test_a_budget_is_a_number_of_trainings_to_the_first_rung(comparison: Comparison) -> None:
+    rows = [row for row in drawn(expected_by_budget(comparison)) if row["method"] == "last-layer"]
+    assert [row["tokens"] for row in rows] == [n * TOKENS_OF_AN_EPOCH for n in range(1, 13)]
+
+
+def test_a_curve_leaves_tries_from_a_widened_range_out(comparison: Comparison) -> None:
+    rows = [row for row in drawn(expected_by_budget(comparison)) if row["method"] == "soft-prompt"]
+    assert len(rows) == sum(not one.widened for one in comparison.searches["soft-prompt"].tries) == 9
+
+
+def test_a_curve_begins_where_not_all_that_are_picked_can_have_diverged(comparison: Comparison) -> None:
+    rows = [row for row in drawn(expected_by_budget(comparison)) if row["method"] == "full"]
+    lost = sum(one.scores[0] is None for one in comparison.searches["full"].tries)
+    assert rows[0]["tries"] == lost + 1 > 1
+
+
+def test_rouge_is_drawn_in_its_own_unit_and_the_higher_is_chosen() -> None:
+    comparison = searched_comparison(metric="rougeL", methods={"base": {}, "lora": {}})
+    rows = [row for row in drawn(scores_by_rate(comparison)) if "rate" in row]
+    (chosen,) = [row for row in rows if row["chosen"] == "yes"]
+    assert chosen["value"] == max(row["value"] for row in rows if row["value"] is not None)
+    assert chosen["value"] > 1
+
+
+def test_an_adaptive_sampler_has_no_curve_and_the_page_says_why() -> None:
+    comparison = searched_comparison(sampler="tpe", configurations=4, methods={"base": {}, "lora": {}})
+    assert expected_by_budget(comparison) is None
+    assert "tpe learns from its earlier tries" in notes(comparison)["search-rates"]
+
+
+def test_without_a_search_nothing_of_one_is_drawn(run: Run) -> None:
+    plain = judge(run)
+    assert not {"search-rates", "search-budget"} & draw(plain).keys()
+    assert (list(searched(plain)), effort(plain)) == ([], "")
+
+
+def test_a_line_of_the_table_says_what_was_chosen_and_what_it_took(comparison: Comparison) -> None:
+    lora = next(line for line in searched(comparison) if line.label == "lora")
+    assert lora.chosen == "rate 3.7e-4 · rank 16 · alpha 16 · dropout 0.1 · modules all-linear"
+    assert (lora.tries, lora.without_score, lora.tokens) == ("12", "1 diverged or failed", "360,000")
+    assert lora.rates == "2e-5 to 3e-3"
+
+
+def test_a_line_of_the_table_says_that_a_range_was_widened(comparison: Comparison) -> None:
+    line = next(line for line in searched(comparison) if line.label == "soft-prompt")
+    assert line.edge == "widened to 1e-3 to 3"
+
+
+def test_equal_tokens_are_said_to_be_equal_and_others_are_not(comparison: Comparison) -> None:
+    assert effort(comparison).startswith("Every method was searched with 360,000 tokens; ")
+    furthest = comparison.searches["full"].tries[0].records[-1]
+    assert "spent 300,000 to 360,000" in effort(with_record(comparison, furthest, curve=()))
+
+
+def test_half_a_search_is_said_to_be_half(comparison: Comparison) -> None:
+    begun = [r for r in comparison.run.records if r.trial.stage == "confirm" or len(r.trial.rungs) == 1]
+    half = with_records(comparison.run, begun)
+    assert effort(half).startswith("The search is not finished: so far it took ")
+    assert {line.chosen for line in searched(half)} == {"not finished"}
+    assert scores_by_rate(half) is not None
+
+
+def with_record(comparison: Comparison, changed: Record, **update: Any) -> Comparison:
+    """The comparison with something else in one record."""
+    records = [r.model_copy(update=update) if r is changed else r for r in comparison.run.records]
+    return with_records(comparison.run, records)

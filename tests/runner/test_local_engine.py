@@ -1,0 +1,214 @@
+"""Running a comparison is making the records that are missing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tuneoff
+from tuneoff.errors import RunError
+from tuneoff.records.trial import Record, Trial
+from tuneoff.runner import trial as trial_module
+from tuneoff.runs import RunDirectory
+from tuneoff.runtime.progress import Silence, Tallies
+
+
+class Diary(Silence):
+    """Remembers what began and how it ended."""
+
+    def __init__(self) -> None:
+        self.began: list[str] = []
+        self.ended: list[Record] = []
+
+    def trial(self, trial: Trial) -> Any:
+        self.began.append(trial.label)
+        return super().trial(trial)
+
+    def end(self, record: Record, tallies: Tallies) -> None:
+        self.ended.append(record)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the figures, which take longer than the trials, and with one turn of the inference clock."""
+    monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
+    monkeypatch.setattr("tuneoff.evaluation.latency.REPEATS", 1)
+    monkeypatch.setattr("tuneoff.evaluation.latency.NEW_TOKENS", 2)
+
+
+def records(run: Path) -> dict[str, Record]:
+    return {record.trial.label: record for record in RunDirectory(run).read().records}
+
+
+def without_clocks(record: Record) -> str:
+    """Everything of a record but what a clock or the kernel said."""
+    plain = record.model_dump(mode="json", exclude={"costs"})
+    plain["curve"] = [row.model_dump(exclude={"train_seconds", "evaluation_seconds"}) for row in record.curve]
+    plain["predictions"] = [p.model_dump() for p in record.predictions]
+    return json.dumps(plain)
+
+
+def test_every_method_gets_a_record_with_scores_costs_and_predictions(recipe: dict[str, Any], tmp_path: Path) -> None:
+    recipe["methods"] = ["base", "full", "last-layer", "lora", "soft-prompt"]
+    tuneoff.compare(recipe, run=tmp_path / "run")
+    for label, record in records(tmp_path / "run").items():
+        assert (record.status, record.reason) == ("done", None), label
+        assert len(record.predictions) == 3
+        assert record.costs is not None
+        assert record.costs.inference is not None
+        assert (record.costs.adapter_bytes or 0) > 0 or label == "base"
+
+
+def test_the_test_loss_of_a_record_is_that_of_its_predictions(recipe: dict[str, Any], tmp_path: Path) -> None:
+    tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
+    record = records(tmp_path / "run")["base"]
+    whole = sum(p.loss for p in record.predictions) / sum(p.target_tokens for p in record.predictions)
+    assert record.scores["test/loss"] == pytest.approx(whole)
+
+
+def test_the_base_trains_nothing_and_has_the_loss_of_the_others_before_their_first_step(
+    recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run")
+    base, lora = (records(tmp_path / "run")[label] for label in ("base", "lora"))
+    assert base.curve[0].validation_loss == lora.curve[0].validation_loss
+    assert base.costs is not None
+    assert (base.costs.trainable_parameters, base.costs.train_seconds) == (0, 0.0)
+
+
+def test_running_again_runs_nothing(recipe: dict[str, Any], tmp_path: Path) -> None:
+    tuneoff.compare(recipe, run=tmp_path / "run")
+    again = Diary()
+    tuneoff.compare(recipe, run=tmp_path / "run", watch=again)
+    assert again.began == []
+
+
+def test_a_missing_record_is_made_and_nothing_else(recipe: dict[str, Any], tmp_path: Path) -> None:
+    tuneoff.compare(recipe, run=tmp_path / "run")
+    directory = RunDirectory(tmp_path / "run")
+    directory.forget(records(tmp_path / "run")["lora"].trial)
+    again = Diary()
+    tuneoff.compare(recipe, run=tmp_path / "run", watch=again)
+    assert again.began == ["lora"]
+
+
+def test_the_same_trial_gives_the_same_record_to_the_last_bit(recipe: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        tuneoff.compare(recipe, run=tmp_path / name)
+    one, two = records(tmp_path / "one"), records(tmp_path / "two")
+    assert {label: without_clocks(r) for label, r in one.items()} == {
+        label: without_clocks(r) for label, r in two.items()
+    }
+
+
+def test_an_interrupted_comparison_goes_on_to_the_records_of_an_undisturbed_one(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuneoff.compare(recipe, run=tmp_path / "undisturbed")
+    original = trial_module.predictions
+
+    def interrupt(model: Any, *rest: Any, **how: Any) -> list[str]:
+        if hasattr(model.network, "peft_config"):
+            raise KeyboardInterrupt
+        return original(model, *rest, **how)
+
+    monkeypatch.setattr(trial_module, "predictions", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        tuneoff.compare(recipe, run=tmp_path / "interrupted")
+    assert list(records(tmp_path / "interrupted")) == ["base"]
+    monkeypatch.setattr(trial_module, "predictions", original)
+    tuneoff.compare(recipe, run=tmp_path / "interrupted")
+    undisturbed, resumed = records(tmp_path / "undisturbed"), records(tmp_path / "interrupted")
+    assert list(map(without_clocks, resumed.values())) == list(map(without_clocks, undisturbed.values()))
+
+
+def test_a_trial_that_fails_is_recorded_with_its_reason_and_the_others_go_on(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("tuneoff.methods.lora.LoRA.save", fail)
+    tuneoff.compare(recipe, run=tmp_path / "run")
+    found = records(tmp_path / "run")
+    assert {label: record.status for label, record in found.items()} == {
+        "base": "done", "lora": "failed", "soft-prompt": "done"
+    }  # fmt: skip
+    assert found["lora"].reason == "OSError: no space left"
+
+
+def test_failed_trials_are_tried_again_only_when_asked(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("tuneoff.methods.lora.LoRA.save", lambda *_: 1 / 0)
+        tuneoff.compare(recipe, run=tmp_path / "run")
+    unasked, asked = Diary(), Diary()
+    tuneoff.compare(recipe, run=tmp_path / "run", watch=unasked)
+    tuneoff.compare(recipe, run=tmp_path / "run", watch=asked, retry=True)
+    assert (unasked.began, asked.began, asked.ended[0].status) == ([], ["lora"], "done")
+
+
+def test_a_diverged_trial_is_a_record_with_its_curve(recipe: dict[str, Any], tmp_path: Path) -> None:
+    recipe["methods"] = {"base": None, "full": {"learning_rate": 1e30}}
+    recipe["training"]["clip_norm"] = None
+    tuneoff.compare(recipe, run=tmp_path / "run")
+    record = records(tmp_path / "run")["full"]
+    assert record.status == "diverged"
+    assert record.curve[-1].steps > 0
+
+
+def test_methods_may_be_added_to_a_run(recipe: dict[str, Any], tmp_path: Path) -> None:
+    tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
+    more = Diary()
+    tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run", watch=more)
+    assert more.began == ["lora"]
+
+
+def test_the_base_is_evaluated_once_for_all_seeds(recipe: dict[str, Any], tmp_path: Path) -> None:
+    diary = Diary()
+    tuneoff.compare(recipe, "methods=[base, lora]", "seeds=[0, 1]", run=tmp_path / "run", watch=diary)
+    assert diary.began == ["base", "lora", "lora"]
+
+
+def test_a_run_made_by_another_recipe_is_refused_and_left_as_it_was(recipe: dict[str, Any], tmp_path: Path) -> None:
+    tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
+    before = {f: f.read_bytes() for f in (tmp_path / "run").rglob("*") if f.is_file()}
+    with pytest.raises(RunError, match=r"made by another recipe: training differ.*--run"):
+        tuneoff.compare(recipe, "methods=[base]", "training.epochs=9", run=tmp_path / "run")
+    assert {f: f.read_bytes() for f in (tmp_path / "run").rglob("*") if f.is_file()} == before
+
+
+def test_a_second_process_on_the_same_run_is_refused(recipe: dict[str, Any], tmp_path: Path) -> None:
+    with RunDirectory(tmp_path / "run").held(), pytest.raises(RunError, match="is in use by process"):
+        tuneoff.compare(recipe, run=tmp_path / "run")
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+@pytest.mark.parametrize("label", ["lora", "soft-prompt"])
+def test_a_saved_adapter_loads_in_plain_peft_with_the_logits_of_the_trial(
+    label: str, recipe: dict[str, Any], tmp_path: Path, model_folder: Callable[[str], Path]
+) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    recipe["data"] |= {"max_tokens": 200, "max_target_tokens": 90}  # nothing is cut
+    tuneoff.compare(recipe, f"methods=[{label}]", run=tmp_path / "run")
+    directory = RunDirectory(tmp_path / "run")
+    record = records(tmp_path / "run")[label]
+    base = AutoModelForCausalLM.from_pretrained(model_folder("llama"))
+    model = PeftModel.from_pretrained(base, directory.adapter(record.trial)).eval()
+    tokenizer = AutoTokenizer.from_pretrained(model_folder("llama"))
+    answer = record.predictions[0]
+    prompt = tokenizer(f"{answer.source}\n\nTL;DR: ")["input_ids"]
+    target = [*tokenizer(answer.reference)["input_ids"], tokenizer.eos_token_id]
+    tokens_BT = torch.tensor([prompt + target])
+    with torch.no_grad():
+        logits_TV = model(input_ids=tokens_BT, attention_mask=torch.ones_like(tokens_BT)).logits[0]
+    nats = torch.nn.functional.cross_entropy(
+        logits_TV[-len(target) - 1 : -1], tokens_BT[0, -len(target) :], reduction="sum"
+    )
+    assert nats.item() == pytest.approx(answer.loss, rel=1e-5)

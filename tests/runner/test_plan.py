@@ -1,0 +1,69 @@
+"""What a comparison wants: pure, from a recipe and the records that are there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.search.conftest import searching, setting
+from tuneoff.data import DataSummary, SplitSummary
+from tuneoff.methods import METHODS
+from tuneoff.recipe.loading import Recipe
+from tuneoff.records.trial import Record, Setting, Trial
+from tuneoff.runner.plan import stages, wanted
+
+__all__ = ["setting"]  # a fixture
+
+
+def plain(methods: Any = ("base", "lora"), **more: Any) -> Recipe:
+    data = {"name": "r", "model": {"name": "m"}, "data": {"source": "aclsum"}, "seeds": [0, 1]}
+    return Recipe.read({**data, "methods": methods if isinstance(methods, dict) else list(methods), **more})
+
+
+def failed(setting: Setting, label: str, seed: int, **changes: Any) -> Record:
+    method = METHODS["base" if label == "base" else "lora"].read(changes)
+    trial = Trial(
+        label=label, method=method.name, hyperparameters=method.model_dump(mode="json"), setting=setting, seed=seed
+    )
+    return Record(trial=trial, status="failed", reason="x")
+
+
+def test_records_are_read_in_the_recipes_order(setting: Setting) -> None:
+    there = [failed(setting, label, seed) for label, seed in (("lora", 1), ("base", 0), ("lora", 0))]
+    assert [(r.trial.label, r.trial.seed) for r in wanted(plain(), there)] == [("base", 0), ("lora", 0), ("lora", 1)]
+
+
+def test_records_of_methods_that_the_recipe_no_longer_has_are_left_out(setting: Setting) -> None:
+    assert wanted(plain(), [failed(setting, "gone", 0)]) == ()
+
+
+def test_records_of_a_method_that_the_recipe_has_otherwise_now_are_left_out(setting: Setting) -> None:
+    """Or a rank 8 and a rank 16 would be averaged as two seeds of one method."""
+    assert wanted(plain(), [failed(setting, "lora", 0, rank=16)]) == ()
+
+
+def summary(examples: int) -> DataSummary:
+    split = SplitSummary(
+        examples=examples, left_out=0, left_out_examples=[], duplicates_removed=0, source_cut_share=0,
+        target_cut_share=0, tokens=100 * examples, target_tokens=25 * examples, longest_tokens=100, median_tokens=100,
+    )  # fmt: skip
+    return DataSummary(fingerprint="f", splits={"train": split}, duplicates={})
+
+
+def worked(recipe: Recipe) -> Mapping[tuple[str, str, float], tuple[int, int, int]]:
+    found = stages(recipe, summary(80), [label for label in recipe.methods if label != "base"])
+    return {(s.label, s.name, s.rung): (s.trainings, s.steps, s.trained_tokens) for s in found}
+
+
+def test_the_tree_counts_what_each_stage_trains_beyond_the_one_before() -> None:
+    recipe = searching(methods=["base", "lora"], training={"epochs": 2, "batch_size": 4})
+    assert worked(recipe) == {
+        ("base", "confirm", 1.0): (1, 0, 0),
+        ("lora", "search", 0.25): (8, 80, 32_000),
+        ("lora", "search", 0.5): (4, 40, 16_000),
+        ("lora", "search", 1.0): (2, 40, 16_000),
+        ("lora", "confirm", 1.0): (3, 120, 48_000),
+    }
+
+
+def test_without_a_search_every_method_is_confirmed_under_the_recipes_seeds() -> None:
+    recipe = plain(training={"epochs": 1, "batch_size": 8})
+    assert worked(recipe) == {("base", "confirm", 1.0): (1, 0, 0), ("lora", "confirm", 1.0): (2, 20, 16_000)}
