@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 import tuneoff
-from tuneoff.records.trial import Record
-from tuneoff.runtime.progress import Silence
+from tuneoff.records.record import Record
+from tuneoff.runner.watch import Silence
 
 WORDS = (
     "the river bridge harbour storm ship plan mayor field rain night team",

@@ -23,7 +23,8 @@ from tuneoff.config.data import DataOptions, TextOptions
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import read_rows
 from tuneoff.data.splits import draw_splits
-from tuneoff.recipe.loading import Recipe, load_recipe, shipped_recipes
+from tuneoff.recipe.loading import load_recipe, shipped_recipes
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.sweep import variants
 from tuneoff.report.tables import latex_table, markdown_table, results_csv
 from tuneoff.runs import RunDirectory

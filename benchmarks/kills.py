@@ -33,19 +33,19 @@ import scipy.stats  # noqa: F401
 import torch
 import transformers.models.gpt_neo.modeling_gpt_neo
 import transformers.trainer_pt_utils  # noqa: F401
-import tuneoff.engines.afford
-import tuneoff.engines.here
-import tuneoff.preparation
-import tuneoff.verbs
 
 import tuneoff
+import tuneoff.api
+import tuneoff.budget.limit
+import tuneoff.runner.local_engine
+import tuneoff.runner.prepare
 from tests.conftest import save_model, save_rows, save_tokenizer
 from tuneoff.evaluation import latency
 from tuneoff.methods import METHODS
-from tuneoff.records.trial import Record
+from tuneoff.records.record import Record
 from tuneoff.report import page
+from tuneoff.runner.watch import Silence
 from tuneoff.runs import RunDirectory
-from tuneoff.runtime.progress import Silence
 from tuneoff.training import checkpoint
 from tuneoff.training.checkpoint import steps_at
 

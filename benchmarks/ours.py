@@ -23,7 +23,8 @@ from tuneoff.models.precision import dtype_of
 from tuneoff.models.sources import find_source
 from tuneoff.runtime.context import set_up
 from tuneoff.training.hidden_state_cache import TrunkCache
-from tuneoff.training.loop import Job, train
+from tuneoff.training.loop import train
+from tuneoff.training.trainer import Job
 
 PRECISION: Any = "bf16"
 RATE = 1e-4

@@ -8,7 +8,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tuneoff.cli.commands import app
-from tuneoff.recipe.loading import Recipe
+from tuneoff.recipe.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ROOT / "docs" / "commands.md"

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tuneoff.analysis.comparison import Comparison
     from tuneoff.analysis.sweep import Study
-    from tuneoff.api import calibrate, compare, load_comparison, load_study, planned, studied, trained
+    from tuneoff.api import calibrate, compare, load_comparison, load_study, planned, studied
     from tuneoff.errors import TuneoffError
     from tuneoff.methods import METHODS, Method
-    from tuneoff.recipe.loading import Recipe, copy_recipe, load_recipe, shipped_recipes
+    from tuneoff.recipe.loading import copy_recipe, load_recipe, shipped_recipes
+    from tuneoff.recipe.recipe import Recipe
+    from tuneoff.runner.inspect import trained
 
 _HOME = {
     "METHODS": "tuneoff.methods",
     "Comparison": "tuneoff.analysis.comparison",
     "Method": "tuneoff.methods",
-    "Recipe": "tuneoff.recipe.loading",
+    "Recipe": "tuneoff.recipe.recipe",
     "Study": "tuneoff.analysis.sweep",
     "TuneoffError": "tuneoff.errors",
     "calibrate": "tuneoff.api",
@@ -32,7 +34,7 @@ _HOME = {
     "planned": "tuneoff.api",
     "shipped_recipes": "tuneoff.recipe.loading",
     "studied": "tuneoff.api",
-    "trained": "tuneoff.api",
+    "trained": "tuneoff.runner.inspect",
 }
 
 __all__ = [

@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,22 +15,20 @@ import yaml
 
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.analysis.sweep import Study, study_of
-from tuneoff.budget.estimate import Bill, Probe, Room, bill_of
+from tuneoff.budget.estimate import Planned, Probe, Room, bill_of
 from tuneoff.budget.ledger import Counted, Ledger, read_spending
-from tuneoff.config.model import ModelOptions
 from tuneoff.errors import BudgetError, RecipeError, RunError
-from tuneoff.methods import METHODS, Method
-from tuneoff.recipe.loading import Recipe, load_recipe, overridden
+from tuneoff.recipe.loading import load_recipe, overridden
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.sweep import variants
-from tuneoff.runner.plan import Stage, stages, wanted
+from tuneoff.runner.plan import stages, wanted
+from tuneoff.runner.watch import Watch
 from tuneoff.runs import RunDirectory, write_whole
-from tuneoff.runtime.progress import Watch
 from tuneoff.system.interrupts import Stop, Stopped, stopped_by_signals
 
 if TYPE_CHECKING:
     from tuneoff.analysis.calibration import Calibration
     from tuneoff.budget.limit import Affordable
-    from tuneoff.models.parameters import Trained
     from tuneoff.runner.prepare import Preparation
 
 RUNS = Path("runs")
@@ -145,7 +143,7 @@ def _require_something(directory: RunDirectory, recipe: Recipe) -> None:
 
 @contextlib.contextmanager
 def _followed_by(watch: Watch | None) -> Iterator[Watch]:
-    from tuneoff.console.tables import following
+    from tuneoff.console.progress import following
 
     with contextlib.nullcontext(watch) if watch else following() as follower:
         yield follower
@@ -237,18 +235,6 @@ def _comparisons_of(run: Path) -> Iterator[tuple[str, Comparison]]:
         yield str(run), load_comparison(run)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Planned:
-    """A comparison before it is run: what each method trains, and what it goes through stage by stage."""
-
-    recipe: Recipe
-    parameters: Mapping[str, tuple[int, int]]  # trainable and all, by label
-    stages: tuple[Stage, ...]
-    bill: Bill | None = None  # where it was probed: what it will cost here
-    room: Room | None = None  # and what there is for it
-    refused: Mapping[str, str] = field(default_factory=dict)  # methods that could not be probed, with the reason
-
-
 def planned(
     recipe: Recipe | Mapping[str, Any] | str | Path,
     *overrides: str,
@@ -311,47 +297,6 @@ def _room(shared: Preparation, run: Path) -> Room:
         disk_bytes=disk_bytes(run),
         seconds=budget.whole_seconds(spent, datetime.now().astimezone()) if budget else None,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trains:
-    """What a method trains in a model, module by module; or why it does not fit."""
-
-    label: str
-    method: Method | None = None
-    groups: tuple[Trained, ...] = ()
-    trainable: int = 0
-    total: int = 0
-    refused: str = ""
-
-
-def trained(model: str | ModelOptions, which: Mapping[str, Method] | None = None) -> tuple[Trains, ...]:
-    """What each method trains in `model`, from its shape alone: every method with its defaults unless given.
-
-    Raises:
-        RecipeError: a method that is given does not fit the model.
-    """
-    from tuneoff.models.loading import load_tokenizer
-    from tuneoff.models.parameters import parameter_counts, trained_groups
-    from tuneoff.models.sources import find_source
-    from tuneoff.runner.prepare import outlines
-
-    options = ModelOptions(name=model) if isinstance(model, str) else model
-    source = find_source(options)
-    tokenizer = load_tokenizer(source, options)
-
-    def trains(label: str, method: Method) -> Trains:
-        ((_, tuned),) = outlines({label: method}, options, source, tokenizer)
-        trainable, total = parameter_counts(tuned)
-        return Trains(label=label, method=method, groups=trained_groups(tuned), trainable=trainable, total=total)
-
-    def of_the_table(name: str) -> Trains:
-        try:
-            return trains(name, METHODS[name].read({}, where=f"methods.{name}"))
-        except RecipeError as error:
-            return Trains(label=name, refused=str(error.__cause__ or error))
-
-    return tuple(trains(*one) for one in which.items()) if which else tuple(map(of_the_table, METHODS))
 
 
 def _recipe(recipe: Recipe | Mapping[str, Any] | str | Path, overrides: Iterable[str]) -> Recipe:

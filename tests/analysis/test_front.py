@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tests.analysis.worlds import ROUGE_L, Array, compared
-from tuneoff.analysis.comparison import COSTS, Comparison, Cost
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.metrics import COSTS, Cost
 
 (SECONDS,) = (cost for cost in COSTS if cost.name == "train_seconds")
 (RATE,) = (cost for cost in COSTS if cost.name == "target_rate")

@@ -8,7 +8,8 @@ import pytest
 from tests.analysis.worlds import LOSS, ROUGE_L, Array, apart, compared
 from tests.report.synthetic import synthetic_run, with_records
 from tuneoff.analysis.calibration import is_different
-from tuneoff.analysis.comparison import Comparison, Decision, Metric, decide
+from tuneoff.analysis.comparison import Comparison, Decision, decide
+from tuneoff.analysis.metrics import Metric
 from tuneoff.analysis.statistics import Estimate
 from tuneoff.analysis.verdict import POWER, Needed, Verdict, needed_for, power, verdict_of
 
@@ -22,7 +23,7 @@ def scores(mean: float, *, seeds: int = 3, examples: int = 40, noise: float = 1.
 
 
 def outcome(comparison: Comparison, metric: Metric = ROUGE_L) -> tuple[str, str, list[str]]:
-    found = comparison.verdict(metric)
+    found = verdict_of(comparison, metric)
     return found.kind, found.best.label, sorted(row.label for row in found.leaders)
 
 
@@ -117,7 +118,7 @@ def tie(**verdict: Any) -> Verdict:
         margin_rouge=1.0,
         **verdict,
     )
-    return comparison.verdict(ROUGE_L)
+    return verdict_of(comparison, ROUGE_L)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_a_tie_goes_to_the_cheaper_by_the_cost_that_the_recipe_names(cost: str, 
 
 
 def test_a_winner_is_its_own_cheapest_however_dear() -> None:
-    assert compared({"full": scores(24), "last-layer": scores(20)}).verdict(ROUGE_L).cheapest.label == "full"
+    assert verdict_of(compared({"full": scores(24), "last-layer": scores(20)}), ROUGE_L).cheapest.label == "full"
 
 
 # What would settle it
@@ -150,12 +151,12 @@ def test_the_power_of_a_paired_t_test_is_the_textbooks() -> None:
 
 
 def test_a_decided_verdict_needs_nothing() -> None:
-    assert compared({"lora": scores(24), "full": scores(20)}).verdict(ROUGE_L).needed is None
+    assert verdict_of(compared({"lora": scores(24), "full": scores(20)}), ROUGE_L).needed is None
 
 
 def test_with_one_seed_each_nobody_knows_how_many_would_do() -> None:
     comparison = compared({"lora": scores(21, seeds=1, noise=6), "full": scores(20, seeds=1, noise=6)})
-    found = comparison.verdict(ROUGE_L).needed
+    found = verdict_of(comparison, ROUGE_L).needed
     assert found is not None
     assert found.seeds is None
     assert found.examples is not None
@@ -164,7 +165,7 @@ def test_with_one_seed_each_nobody_knows_how_many_would_do() -> None:
 
 def test_beside_the_untouched_model_which_has_one_seed_the_others_seeds_count() -> None:
     comparison = compared({"base": scores(20, seeds=1), "lora": scores(23.5, luck=2)})
-    found = comparison.verdict(ROUGE_L).needed
+    found = verdict_of(comparison, ROUGE_L).needed
     assert found is not None
     assert found.seeds is not None
     assert found.seeds > 3
@@ -260,8 +261,8 @@ def test_the_untouched_model_has_no_luck_and_is_told_apart() -> None:
 @pytest.mark.parametrize(("cost", "cheapest"), [("adapter_bytes", "base"), ("training_memory", "base")])
 def test_the_untouched_model_costs_no_training_and_has_no_files(cost: str, cheapest: str) -> None:
     comparison = compared({"full": scores(20.2), "base": scores(20, seeds=1)}, margin_rouge=1.0, cheaper_by=cost)
-    assert comparison.verdict(ROUGE_L).kind == "tie"
-    assert comparison.verdict(ROUGE_L).cheapest.label == cheapest
+    assert verdict_of(comparison, ROUGE_L).kind == "tie"
+    assert verdict_of(comparison, ROUGE_L).cheapest.label == cheapest
 
 
 def test_so_few_examples_that_no_swapping_is_rare_are_never_enough() -> None:

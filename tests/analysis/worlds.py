@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.report.synthetic import synthetic_run, with_records
-from tuneoff.analysis.comparison import METRICS, Comparison
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.metrics import METRICS
 from tuneoff.analysis.statistics import Apart, Scored
-from tuneoff.records.trial import Costs, Prediction, Record
+from tuneoff.records.record import Costs, Prediction, Record
 
 ROUGE_L, LOSS = METRICS[0], METRICS[-1]
 Array = NDArray[np.float64]

@@ -9,7 +9,8 @@ import tuneoff
 from tests.runner.test_local_engine import Diary, quick
 from tuneoff.cli.commands import main
 from tuneoff.errors import RecipeError
-from tuneoff.recipe.loading import Recipe, load_recipe, shipped_recipes
+from tuneoff.recipe.loading import load_recipe, shipped_recipes
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.sweep import variants
 
 __all__ = ["quick"]  # a fixture

@@ -14,12 +14,13 @@ from tuneoff.budget.limit import affordable
 from tuneoff.budget.profiler import probe
 from tuneoff.cli.commands import main
 from tuneoff.errors import BudgetError
-from tuneoff.recipe.loading import Recipe
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Trial
 from tuneoff.report.sentences import verdict
 from tuneoff.runner.prepare import prepare
+from tuneoff.runner.watch import Silence
 from tuneoff.runs import RunDirectory
-from tuneoff.runtime.progress import Progress, Silence
+from tuneoff.runtime.progress import Progress
 
 __all__ = ["quick"]  # a fixture
 

@@ -16,7 +16,8 @@ from tuneoff.budget.estimate import bill_of
 from tuneoff.budget.shrink import FEWEST, RESERVED, Fit, cuts, enough, fitted, size_of, smaller_ones, smallest
 from tuneoff.config.budget import BudgetOptions, seconds_of_duration
 from tuneoff.errors import RecipeError
-from tuneoff.recipe.loading import Recipe, overridden
+from tuneoff.recipe.loading import overridden
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Setting
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

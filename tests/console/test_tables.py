@@ -11,9 +11,12 @@ from tests.report.synthetic import synthetic_comparison
 from tests.report.synthetic_sweep import model_study, rank_study, size_study
 from tuneoff.analysis.sweep import Study
 from tuneoff.console import tables
-from tuneoff.console.tables import _Lines, _Screen, print_outcome, print_study
-from tuneoff.records.trial import Record, Trial
-from tuneoff.runtime.progress import Progress, Tally
+from tuneoff.console.progress import _Lines, _Screen
+from tuneoff.console.tables import print_outcome, print_study
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Trial
+from tuneoff.runner.watch import Tally
+from tuneoff.runtime.progress import Progress
 
 
 @pytest.fixture

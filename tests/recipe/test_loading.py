@@ -8,7 +8,8 @@ import yaml
 
 from tuneoff.config.search_space import Range
 from tuneoff.errors import RecipeError
-from tuneoff.recipe.loading import Recipe, copy_recipe, load_recipe, overridden, shipped_recipes
+from tuneoff.recipe.loading import copy_recipe, load_recipe, overridden, shipped_recipes
+from tuneoff.recipe.recipe import Recipe
 
 
 @pytest.fixture

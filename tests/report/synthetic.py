@@ -8,8 +8,9 @@ from typing import Any
 
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.data import DataSummary, SplitSummary
-from tuneoff.recipe.loading import Recipe
-from tuneoff.records.trial import Costs, Epoch, Inference, Memory, Prediction, Record, Setting, Trial
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Costs, Epoch, Inference, Memory, Prediction, Record
+from tuneoff.records.trial import Setting, Trial
 from tuneoff.runs import Run
 
 HOSTILE = '</script><script>alert("owned")</script><!-- \x1b[31m\u202egnp.exe\u2028'

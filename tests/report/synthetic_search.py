@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.report.synthetic import synthetic_run
 from tuneoff.analysis.comparison import Comparison, judge
-from tuneoff.records.trial import Costs, Epoch, Record, Trial
+from tuneoff.records.record import Costs, Epoch, Record
+from tuneoff.records.trial import Trial
 from tuneoff.runner.plan import chosen_methods, plan
 from tuneoff.runs import Run
 from tuneoff.search.history import Search, searches_of

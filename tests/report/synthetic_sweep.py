@@ -5,9 +5,9 @@ from typing import Any
 
 from tests.report.synthetic import synthetic_recipe, synthetic_run, with_records
 from tuneoff.analysis.sweep import Study, study_of
-from tuneoff.recipe.loading import Recipe
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.sweep import variants
-from tuneoff.records.trial import Memory, Record
+from tuneoff.records.record import Memory, Record
 
 METHODS: dict[str, dict[str, Any]] = {"base": {}, "lora": {}, "full": {}}
 RANKS = {1: -0.06, 4: -0.02, 16: 0.0, 64: 0.0}  # what each rank's ROUGE-L differs from LoRA's made-up one

@@ -10,8 +10,8 @@ from tests.report.synthetic_search import searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.report.charts import CURVES, FIGURES, TITLES, TRADE_OFFS, colours, draw
 from tuneoff.report.charts.canvas import cost_named
+from tuneoff.report.format import ROUGE_L
 from tuneoff.report.render import specification_for_file, specification_for_page, write_figures
-from tuneoff.report.sentences import ROUGE_L
 from tuneoff.runs import Run
 
 

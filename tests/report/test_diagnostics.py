@@ -8,7 +8,7 @@ from tests.report.synthetic import altered, made_up_curve, synthetic_data, synth
 from tests.report.synthetic_search import SEARCHED, searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.data import DataSummary
-from tuneoff.records.trial import Memory
+from tuneoff.records.record import Memory
 from tuneoff.report.diagnostics import Diagnosis, diagnose
 from tuneoff.runs import Run
 

@@ -3,7 +3,8 @@ import csv
 import pytest
 
 from tests.report.synthetic import synthetic_comparison, with_records
-from tuneoff.analysis.comparison import METRICS, Comparison
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.metrics import METRICS
 from tuneoff.report.pairwise import Matrix, differences, differences_csv
 from tuneoff.runs import Run
 

@@ -5,7 +5,7 @@ import pytest
 from tests.report.synthetic import with_records
 from tests.report.synthetic_search import TOKENS_OF_AN_EPOCH, searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
-from tuneoff.records.trial import Record
+from tuneoff.records.record import Record
 from tuneoff.report.charts import draw
 from tuneoff.report.charts.search import HEIGHT, expected_by_budget, scores_by_rate
 from tuneoff.report.render import specification_for_page

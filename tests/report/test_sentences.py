@@ -8,11 +8,12 @@ import pytest
 
 from tests.report.synthetic import altered, synthetic_comparison, synthetic_run, with_records
 from tests.report.synthetic_sweep import shifted
-from tuneoff.analysis.comparison import METRICS, Comparison, Metric
-from tuneoff.report.sentences import (
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.metrics import METRICS, Metric
+from tuneoff.analysis.verdict import verdict_of
+from tuneoff.report.format import (
     LOSS,
     ROUGE_L,
-    _why_open,
     bytes_in_words,
     count_in_words,
     counted,
@@ -22,8 +23,8 @@ from tuneoff.report.sentences import (
     score_in_words,
     seconds_in_words,
     share_in_words,
-    verdict,
 )
+from tuneoff.report.sentences import _why_open, verdict
 from tuneoff.runs import Run
 
 
@@ -148,7 +149,7 @@ def test_a_lead_within_the_noise_is_said_to_be(comparison: Comparison) -> None:
 
 def test_where_examples_would_settle_it_their_number_is_said() -> None:
     undecided = full_higher(0, seeds=[0])
-    needed = undecided.verdict(ROUGE_L).needed
+    needed = verdict_of(undecided, ROUGE_L).needed
     assert needed is not None
     assert verdict(undecided)[1] == (
         f"About {needed.examples} test examples in all would settle its difference to full, "
@@ -158,7 +159,7 @@ def test_where_examples_would_settle_it_their_number_is_said() -> None:
 
 def test_where_seeds_would_settle_it_their_number_is_said() -> None:
     undecided = full_higher(-0.008, seeds=[0, 1])
-    needed = undecided.verdict(ROUGE_L).needed
+    needed = verdict_of(undecided, ROUGE_L).needed
     assert needed is not None
     assert verdict(undecided)[1] == (
         f"About {needed.seeds} seeds of each in all would settle its difference to full, "

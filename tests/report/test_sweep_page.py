@@ -12,9 +12,9 @@ from tuneoff.config.sweep import VaryOptions
 from tuneoff.report.charts.canvas import logarithmic_ticks
 from tuneoff.report.charts.sweep import colours_of, draw_study, titles_of
 from tuneoff.report.escape import visible
+from tuneoff.report.format import ROUGE_L
 from tuneoff.report.hyperparameters import value_of
 from tuneoff.report.render import Specification, specification_for_page
-from tuneoff.report.sentences import ROUGE_L
 from tuneoff.report.sweep_page import conclusions, write_study
 
 

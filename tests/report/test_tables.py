@@ -6,9 +6,10 @@ import pytest
 
 from tests.report.synthetic import OUTCOMES, altered, synthetic_comparison, with_records
 from tests.report.synthetic_search import searched_comparison
-from tuneoff.analysis.comparison import METRICS, Comparison
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.metrics import METRICS
+from tuneoff.report.format import bytes_in_words, count_in_words, score_in_words, seconds_in_words
 from tuneoff.report.leaderboard import Cell, leaderboard_of
-from tuneoff.report.sentences import bytes_in_words, count_in_words, score_in_words, seconds_in_words
 from tuneoff.report.tables import latex_table, leaderboard, markdown_table, results_csv, rows_as_csv
 from tuneoff.runs import Run
 

@@ -12,8 +12,8 @@ import pytest
 
 import tuneoff
 from tests.conftest import SENTENCES
+from tuneoff.runner.watch import Silence
 from tuneoff.runs import RunDirectory
-from tuneoff.runtime.progress import Silence
 
 COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 CARD = """---

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from tuneoff.methods import METHODS
-from tuneoff.recipe.loading import Recipe
-from tuneoff.records.trial import Record, Trial
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Trial
 from tuneoff.runner.local_engine import run_missing
 from tuneoff.runner.prepare import Preparation, prepare
+from tuneoff.runner.watch import Silence
 from tuneoff.runs import RunDirectory
-from tuneoff.runtime.progress import Progress, Silence, Tell
+from tuneoff.runtime.progress import Progress, Tell
 from tuneoff.system.interrupts import Stop, Stopped
 
 WHERE = {"bitfit": "gpt_neo"}  # a Llama has no biases to train

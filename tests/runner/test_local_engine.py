@@ -10,10 +10,11 @@ import torch
 
 import tuneoff
 from tuneoff.errors import RunError
-from tuneoff.records.trial import Record, Trial
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Trial
 from tuneoff.runner import trial as trial_module
+from tuneoff.runner.watch import Silence, Tallies
 from tuneoff.runs import RunDirectory
-from tuneoff.runtime.progress import Silence, Tallies
 
 
 class Diary(Silence):

@@ -6,8 +6,9 @@ from typing import Any
 from tests.search.conftest import searching, setting
 from tuneoff.data import DataSummary, SplitSummary
 from tuneoff.methods import METHODS
-from tuneoff.recipe.loading import Recipe
-from tuneoff.records.trial import Record, Setting, Trial
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.plan import stages, wanted
 
 __all__ = ["setting"]  # a fixture

@@ -7,7 +7,7 @@ import pytest
 
 import tuneoff
 from tests.runner.test_local_engine import Diary, quick, without_clocks
-from tuneoff.records.trial import Record
+from tuneoff.records.record import Record
 from tuneoff.runner import local_engine
 from tuneoff.runs import RunDirectory
 

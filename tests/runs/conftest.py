@@ -10,7 +10,7 @@ from tuneoff.config.model import ModelOptions
 from tuneoff.config.training import TrainingOptions
 from tuneoff.data import DataSummary
 from tuneoff.methods import METHODS
-from tuneoff.recipe.loading import Recipe
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runs import RunDirectory
 

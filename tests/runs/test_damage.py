@@ -12,8 +12,9 @@ import pytest
 from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
 from tuneoff.evaluation.rouge import ROUGE_TYPES
-from tuneoff.recipe.loading import Recipe
-from tuneoff.records.trial import Prediction, Record, Trial
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Prediction, Record
+from tuneoff.records.trial import Trial
 from tuneoff.runs import RunDirectory
 
 MakeTrial = Callable[..., Trial]

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tuneoff.errors import RunError
-from tuneoff.recipe.loading import Recipe
-from tuneoff.records.trial import Epoch, Prediction, Record, Setting, Trial
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Epoch, Prediction, Record
+from tuneoff.records.trial import Setting, Trial
 from tuneoff.runs import RunDirectory, write_whole
 
 MakeTrial = Callable[..., Trial]

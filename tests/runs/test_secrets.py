@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import tuneoff
-from tuneoff.runtime.progress import Silence
+from tuneoff.runner.watch import Silence
 
 SECRETS = {
     "HF_TOKEN": "hf_aVerySecretToken", "HUGGING_FACE_HUB_TOKEN": "hf_anOlderSecretToken", "AWS_SECRET_ACCESS_KEY":

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from tuneoff.records.trial import Memory
+from tuneoff.records.record import Memory
 from tuneoff.runtime.meter import Meter, higher
 
 MIB = 1 << 20

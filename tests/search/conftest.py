@@ -9,8 +9,9 @@ import pytest
 from tuneoff.config.evaluation import EvaluationOptions
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.training import TrainingOptions
-from tuneoff.recipe.loading import Recipe
-from tuneoff.records.trial import Epoch, Record, Setting, Trial
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Epoch, Record
+from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.plan import plan
 
 Score = Callable[[Trial], float | None]

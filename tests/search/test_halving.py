@@ -6,7 +6,8 @@ import pytest
 
 from tests.search.conftest import STEP_TOKENS, best_at, run_through, searching
 from tuneoff.errors import RecipeError
-from tuneoff.records.trial import Record, Setting
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Setting
 from tuneoff.runner.plan import outlook, plan, resumable
 from tuneoff.search.halving import edge_of
 from tuneoff.search.history import searches_of

@@ -19,7 +19,8 @@ from tuneoff.runtime.progress import Progress, Tell, tell_nobody
 from tuneoff.system.interrupts import Stopped
 from tuneoff.training import checkpoint
 from tuneoff.training.checkpoint import Keeper, read_checkpoint
-from tuneoff.training.loop import Job, Training, train
+from tuneoff.training.loop import Training, train
+from tuneoff.training.trainer import Job
 
 TRAINED = {
     **{name: method.read({}) for name, method in METHODS.items() if method.depends_on_seed and name != "peft"},

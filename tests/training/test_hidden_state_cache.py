@@ -18,7 +18,8 @@ from tuneoff.runtime.context import set_up
 from tuneoff.runtime.progress import tell_nobody
 from tuneoff.training import hidden_state_cache
 from tuneoff.training.hidden_state_cache import TrunkCache
-from tuneoff.training.loop import Job, Training, train
+from tuneoff.training.loop import Training, train
+from tuneoff.training.trainer import Job
 
 Go = Callable[..., Training]
 LAST_LAYER = METHODS["last-layer"].read({"learning_rate": 1e-2})

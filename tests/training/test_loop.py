@@ -18,7 +18,8 @@ from tuneoff.models.language_model import LanguageModel
 from tuneoff.runtime.context import set_up
 from tuneoff.runtime.progress import Progress, Tell, tell_nobody
 from tuneoff.training import loop
-from tuneoff.training.loop import Job, Training, train
+from tuneoff.training.loop import Training, train
+from tuneoff.training.trainer import Job
 
 Run = Callable[..., tuple[LanguageModel, Training]]
 

@@ -12,7 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from tuneoff.analysis.comparison import METRICS, Comparison, Metric, Row, decide, scored
+from tuneoff.analysis.comparison import Comparison, Row, decide, scored
+from tuneoff.analysis.metrics import METRICS, Metric
 from tuneoff.analysis.statistics import Apart, Scored, p_values
 from tuneoff.analysis.verdict import power
 

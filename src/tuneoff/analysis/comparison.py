@@ -8,115 +8,24 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
 import numpy as np
 
+from tuneoff.analysis.metrics import COSTS, METRICS, Cost, Metric
 from tuneoff.analysis.partial import Partial, counts, partial_of
 from tuneoff.analysis.statistics import Apart, Estimate, Scored, estimate, p_values
-from tuneoff.analysis.verdict import Verdict, verdict_of
 from tuneoff.budget.ledger import Spending
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.errors import UnequalSettingsError
-from tuneoff.records.trial import Costs, Memory, Prediction, Record, Setting
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Setting
 from tuneoff.runs import Run
 from tuneoff.search.history import Search, searches_of
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """What is scored on the test split, per example: a ratio of sums whose direction is known."""
-
-    name: str
-    title: str
-    unit: str
-    higher_is_better: bool
-    numerator: Callable[[Prediction], float]
-    denominator: Callable[[Prediction], float]
-
-
-def _rouge(name: str, title: str) -> Metric:
-    return Metric(
-        name=name,
-        title=title,
-        unit="F1 × 100",
-        higher_is_better=True,
-        numerator=lambda p: 100 * p.rouge[name],
-        denominator=lambda p: 1.0,
-    )
-
-
-METRICS = (
-    _rouge("rougeL", "ROUGE-L"),
-    _rouge("rouge1", "ROUGE-1"),
-    _rouge("rouge2", "ROUGE-2"),
-    _rouge("rougeLsum", "ROUGE-Lsum"),
-    Metric(
-        name="loss",
-        title="Evaluation loss",
-        unit="nats per target token",
-        higher_is_better=False,
-        numerator=lambda p: p.loss,
-        denominator=lambda p: p.target_tokens,
-    ),
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """A column of what a trial cost."""
-
-    name: str
-    title: str
-    unit: str
-    of: Callable[[Costs], float | None]
-    higher_is_better: bool = False
-
-
-def _peak(memory: Memory | None) -> int | None:
-    return memory.peak_bytes if memory else None
-
-
-COSTS = (
-    Cost(name="trainable", title="Trainable parameters", unit="", of=lambda c: c.trainable_parameters),
-    Cost(name="share", title="Share", unit="%", of=lambda c: 100 * c.trainable_parameters / c.total_parameters),
-    Cost(name="train_seconds", title="Training", unit="s", of=lambda c: c.train_seconds),
-    Cost(name="slowest_epoch", title="Slowest epoch", unit="s", of=lambda c: c.slowest_epoch_seconds),
-    Cost(
-        name="target_rate",
-        title="Target tokens per second",
-        unit="1/s",
-        of=lambda c: c.target_tokens_per_second,
-        higher_is_better=True,
-    ),
-    Cost(name="training_memory", title="Peak memory, training", unit="bytes", of=lambda c: _peak(c.training_memory)),
-    Cost(
-        name="evaluation_memory", title="Peak memory, evaluation", unit="bytes", of=lambda c: _peak(c.evaluation_memory)
-    ),
-    Cost(name="adapter_bytes", title="Size of its files", unit="bytes", of=lambda c: c.adapter_bytes),
-    Cost(name="context_tokens", title="Context taken", unit="tokens", of=lambda c: c.context_tokens),
-    Cost(name="prefill_ms", title="Prefill", unit="ms", of=lambda c: c.inference.prefill_ms if c.inference else None),
-    Cost(
-        name="token_ms", title="Each new token", unit="ms", of=lambda c: c.inference.token_ms if c.inference else None
-    ),
-    Cost(
-        name="prefill_ratio",
-        title="Prefill, times the base's",
-        unit="×",
-        of=lambda c: c.inference.prefill_ms / c.inference.base_prefill_ms if c.inference else None,
-    ),
-    Cost(
-        name="token_ratio",
-        title="New token, times the base's",
-        unit="×",
-        of=lambda c: c.inference.token_ms / c.inference.base_token_ms if c.inference else None,
-    ),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,14 +99,6 @@ class Comparison:
     def _pairs(self) -> dict[str, tuple[Pair, ...]]:
         return {metric.name: _pairs_by(metric, self.ranked(metric), self.run.recipe.verdict) for metric in METRICS}
 
-    def verdict(self, metric: Metric) -> Verdict:
-        """Who won by a metric, if anybody did.
-
-        Raises:
-            ValueError: no method has a score by it.
-        """
-        return verdict_of(self, metric)
-
     def front(self, metric: Metric, cost: Cost) -> frozenset[str]:
         """The labels that nothing beats in quality and cost together; the untouched model, which costs nothing to
         train, is left out."""
@@ -233,21 +134,6 @@ class Comparison:
         tuned = row.mean_score("unrelated/loss")
         untouched = self.base.mean_score("unrelated/loss") if self.base else None
         return None if tuned is None or untouched is None else tuned - untouched
-
-    def table(self) -> str:
-        """The leaderboard in Markdown."""
-        from tuneoff.report.tables import markdown_table
-
-        return markdown_table(self)
-
-    def report(self, folder: str | Path, *, with_text: bool = True) -> Path:
-        """Write the page, the tables and the figures into `folder`, with test examples or without; the page's path."""
-        from tuneoff.report.page import write_report
-
-        return write_report(self, Path(folder), with_text=with_text)
-
-    def _repr_markdown_(self) -> str:
-        return self.table()  # what a notebook shows
 
 
 def judge(run: Run, spending: Spending | None = None) -> Comparison:

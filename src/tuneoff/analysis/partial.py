@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tuneoff.recipe.loading import Recipe
-from tuneoff.records.trial import Record
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Record
 from tuneoff.search.history import searches_of
 
 

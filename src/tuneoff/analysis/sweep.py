@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneoff.analysis.comparison import Comparison, Row
-from tuneoff.recipe.loading import Recipe
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.sweep import label_at, variants, varied_method
 
 

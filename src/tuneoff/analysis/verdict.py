@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from tuneoff.analysis.comparison import Comparison, Metric, Pair, Row
+from tuneoff.analysis.comparison import Comparison, Pair, Row, margin_of
+from tuneoff.analysis.metrics import Metric
 
 MOST_SEEDS, MOST_EXAMPLES = 50, 100_000  # beyond these nobody would go
 POWER = 0.8  # the chance of a decision that the further seeds or examples should give
@@ -88,8 +88,6 @@ def _chance(pair: Pair, comparison: Comparison) -> Callable[[int, int], float]:
     with it, and to stay that large. A smaller one is to be told from the margin, on both sides.
     """
     from scipy.stats import norm
-
-    from tuneoff.analysis.comparison import margin_of
 
     options = comparison.run.recipe.verdict
     observed, margin = abs(pair.apart.mean), margin_of(pair.metric, options)

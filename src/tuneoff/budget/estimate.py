@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from tuneoff.config.base import Options
 from tuneoff.data import DataSummary
-from tuneoff.recipe.loading import Recipe
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Trial
-from tuneoff.runner.plan import stages
+from tuneoff.runner.plan import Stage, stages
+
+if TYPE_CHECKING:
+    pass
 
 Part = Literal["search", "confirm", "test"]  # a confirmed trial is trained in one part and tested in the other
 
@@ -259,3 +262,15 @@ def _disk(recipe: Recipe, probe: Probe) -> dict[str, int]:
         "trunk outputs": max((own.trunk_bytes for own in costs.values()), default=0),
         "page and figures": PAGE_BYTES,
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A comparison before it is run: what each method trains, and what it goes through stage by stage."""
+
+    recipe: Recipe
+    parameters: Mapping[str, tuple[int, int]]  # trainable and all, by label
+    stages: tuple[Stage, ...]
+    bill: Bill | None = None  # where it was probed: what it will cost here
+    room: Room | None = None  # and what there is for it
+    refused: Mapping[str, str] = field(default_factory=dict)  # methods that could not be probed, with the reason

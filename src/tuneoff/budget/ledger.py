@@ -20,8 +20,10 @@ from tuneoff.budget.estimate import Part, Probe
 from tuneoff.budget.shrink import Fit
 from tuneoff.config.base import Options
 from tuneoff.errors import RunError
-from tuneoff.records.trial import Record, Trial
-from tuneoff.runtime.progress import Progress, Tallies, Tell, Watch
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Trial
+from tuneoff.runner.watch import Tallies, Watch
+from tuneoff.runtime.progress import Progress, Tell
 from tuneoff.system.atomic_write import write_whole
 
 PROBE, FIT, SPENT = "probe.json", "fit.json", "spent.json"

@@ -11,10 +11,10 @@ from tuneoff.budget.ledger import FIT, PROBE, Ledger, keep, read_spending
 from tuneoff.budget.shrink import Fit, cuts, enough, fitted, size_of, smallest
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.errors import BudgetError
-from tuneoff.recipe.loading import Recipe
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Trial
 from tuneoff.runner.prepare import Preparation
-from tuneoff.runtime.progress import Watch
+from tuneoff.runner.watch import Watch
 
 
 def probed(preparation: Preparation, run: Path, preparation_seconds: float, watch: Watch) -> Probe:

@@ -28,11 +28,13 @@ from tuneoff.methods import Method
 from tuneoff.models.parameters import parameter_counts
 from tuneoff.models.precision import dtype_of
 from tuneoff.runner.prepare import Preparation
+from tuneoff.runner.watch import Watch
 from tuneoff.runtime.context import set_up
 from tuneoff.runtime.meter import higher, synchronize
-from tuneoff.runtime.progress import Progress, Tell, Watch, tell_nobody
+from tuneoff.runtime.progress import Progress, Tell, tell_nobody
 from tuneoff.training import hidden_state_cache
-from tuneoff.training.loop import Job, train
+from tuneoff.training.loop import train
+from tuneoff.training.trainer import Job
 
 if TYPE_CHECKING:
     import torch

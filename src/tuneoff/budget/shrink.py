@@ -11,7 +11,7 @@ from datetime import datetime
 
 from tuneoff.config.base import Options
 from tuneoff.config.budget import BudgetOptions
-from tuneoff.recipe.loading import Recipe
+from tuneoff.recipe.recipe import Recipe
 
 FEWEST = 4  # configurations; below that there is little to choose from
 RESERVED = 0.1  # of a budget, since a prediction is off by about as much

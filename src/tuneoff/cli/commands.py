@@ -172,15 +172,15 @@ def methods(
     recipe: Annotated[str | None, typer.Option(help="Take the methods and the model of this recipe.")] = None,
 ) -> None:
     """Show which modules each method trains in a model, how many parameters, and what share."""
-    from tuneoff import api
     from tuneoff.console.tables import print_methods
     from tuneoff.recipe.loading import load_recipe
+    from tuneoff.runner import inspect
 
     if recipe is None:
-        print_methods(api.trained(model))
+        print_methods(inspect.trained(model))
     else:
         whole = load_recipe(recipe)
-        print_methods(api.trained(whole.model, whole.methods))
+        print_methods(inspect.trained(whole.model, whole.methods))
 
 
 @app.command(epilog="Examples: tuneoff recipes · tuneoff recipes demo mine.yaml")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from torch import Tensor
 
-    from tuneoff.training.hidden_state_cache import TrunkOutputs
+    from tuneoff.models.frozen_prefix import TrunkOutputs
 
 
 @dataclass(frozen=True, kw_only=True)

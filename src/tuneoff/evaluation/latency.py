@@ -10,7 +10,7 @@ import torch
 
 from tuneoff.data.batches import collate_prompts
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.records.trial import Inference
+from tuneoff.records.record import Inference
 from tuneoff.runtime.context import Workbench
 from tuneoff.runtime.meter import synchronize
 

@@ -19,7 +19,7 @@ from tuneoff.runtime.progress import Progress
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from tuneoff.training.hidden_state_cache import TrunkOutputs
+    from tuneoff.models.frozen_prefix import TrunkOutputs
 
 
 def token_losses(model: LanguageModel, batch: Batch) -> Tensor:

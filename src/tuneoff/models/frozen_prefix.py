@@ -10,10 +10,17 @@ Shapes: N positions, D width.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
+
+from tuneoff.models.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    pass
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -88,3 +95,23 @@ def skipped(model: LanguageModel, given_BTD: Tensor) -> Iterator[None]:
 
 class _EnoughError(Exception):
     """What was asked for is there; ends a forward pass."""
+
+
+@dataclass(frozen=True)
+class TrunkOutputs:
+    """What enters the trained part of a model, for a split, row after row.
+
+    Args:
+        hidden_ND: all rows together, in the dtype in which it enters.
+        ends: where each row's own end.
+        seconds: what computing them took, whenever that was.
+    """
+
+    hidden_ND: Tensor
+    ends: Sequence[int]
+    seconds: float
+
+    def of(self, rows: Sequence[int]) -> Tensor:
+        """Those of some rows, in their order, (N, D)."""
+        starts = [0, *self.ends]
+        return torch.cat([self.hidden_ND[starts[row] : self.ends[row]] for row in rows])

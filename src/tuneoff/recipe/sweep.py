@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneoff.errors import RecipeError, nearest
-from tuneoff.recipe.loading import Recipe, overridden
+from tuneoff.recipe.loading import overridden
+from tuneoff.recipe.recipe import Recipe
 
 TOGETHER = "all"  # the one comparison of a study whose knob is a method's own
 

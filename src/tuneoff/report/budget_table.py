@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.budget.estimate import Bill, Part, Room, seconds_of, trunk_seconds
-from tuneoff.records.trial import Record
-from tuneoff.report.sentences import MINUS, bytes_in_words, seconds_in_words
+from tuneoff.records.record import Record
+from tuneoff.report.format import MINUS, bytes_in_words, seconds_in_words
 
 NOTHING = "–"
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from tuneoff.analysis.comparison import Comparison, Row
-from tuneoff.records.trial import Record
+from tuneoff.records.record import Record
+from tuneoff.report.format import counted, listed, rate_in_words, share_in_words
 from tuneoff.report.hyperparameters import ends_of, span_in_words
 from tuneoff.report.search_table import is_in_vain
-from tuneoff.report.sentences import counted, listed, rate_in_words, share_in_words
 from tuneoff.search.halving import RATE
 from tuneoff.search.history import Search
 from tuneoff.search.sampling import ADAPTIVE

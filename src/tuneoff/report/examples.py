@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.records.trial import Prediction
+from tuneoff.records.record import Prediction
 from tuneoff.report.escape import beginning
 
 SHOWN = 10

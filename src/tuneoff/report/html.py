@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.report.escape import visible
+from tuneoff.report.format import count_in_words, share_in_words
 from tuneoff.report.render import Specification, vega_lite_version
-from tuneoff.report.sentences import count_in_words, share_in_words
 
 if TYPE_CHECKING:
     import jinja2

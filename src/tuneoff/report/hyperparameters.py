@@ -6,7 +6,7 @@ from typing import Any
 from tuneoff.analysis.sweep import Study
 from tuneoff.config.search_space import Knob, Range
 from tuneoff.report.escape import visible
-from tuneoff.report.sentences import rate_in_words
+from tuneoff.report.format import rate_in_words
 
 
 def knobs_in_words(values: Mapping[str, Any]) -> str:  # Any: what a knob takes

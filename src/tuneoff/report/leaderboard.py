@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tuneoff.analysis.comparison import COSTS, METRICS, Comparison, Cost, Metric, Row
+from tuneoff.analysis.comparison import Comparison, Row
+from tuneoff.analysis.metrics import COSTS, METRICS, Cost, Metric
 from tuneoff.report.escape import visible
-from tuneoff.report.sentences import MINUS, cost_in_words, interval_in_words, score_in_words
+from tuneoff.report.format import MINUS, cost_in_words, interval_in_words, score_in_words
 
 NOTHING = "–"
 BRIEF = ("rougeL", "rouge1", "rouge2", "loss", "trainable", "train_seconds", "training_memory", "adapter_bytes")

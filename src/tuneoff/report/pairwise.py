@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tuneoff.analysis.comparison import Comparison, Decision, Metric, Pair
-from tuneoff.report.sentences import LOSS, MINUS, ROUGE_L, score_in_words
+from tuneoff.analysis.comparison import Comparison, Decision, Pair
+from tuneoff.analysis.metrics import Metric
+from tuneoff.report.format import LOSS, MINUS, ROUGE_L, score_in_words
 from tuneoff.report.tables import rows_as_csv
 
 METRICS = (ROUGE_L, LOSS)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.charts.search import in_unit, is_adaptive, searched_metric
+from tuneoff.report.format import score_in_words, seconds_in_words
 from tuneoff.report.hyperparameters import knobs_in_words, span_in_words
-from tuneoff.report.sentences import score_in_words, seconds_in_words
 from tuneoff.search.halving import RATE
 from tuneoff.search.history import Search
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tuneoff.analysis.comparison import COSTS, Comparison
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.metrics import COSTS
 from tuneoff.budget.ledger import Spending
 from tuneoff.config.budget import BudgetOptions
-from tuneoff.recipe.loading import Recipe
-from tuneoff.report.sentences import (
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.report.format import (
     ROUGE_L,
     bytes_in_words,
     counted,

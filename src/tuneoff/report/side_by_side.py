@@ -9,8 +9,9 @@ from typing import Any
 
 from tuneoff.analysis.comparison import Comparison, Row
 from tuneoff.records.trial import Setting
+from tuneoff.report.format import ROUGE_L, interval_in_words, listed, rate_in_words, score_in_words
 from tuneoff.report.hyperparameters import knobs_in_words, value_in_words
-from tuneoff.report.sentences import ROUGE_L, interval_in_words, listed, rate_in_words, score_in_words, verdict
+from tuneoff.report.sentences import verdict
 
 NOTHING = "–"
 SEARCHED = "searched"

@@ -9,14 +9,15 @@ from urllib.parse import quote
 
 import yaml
 
-from tuneoff.analysis.comparison import Metric, Row
+from tuneoff.analysis.comparison import Row
+from tuneoff.analysis.metrics import Metric
 from tuneoff.analysis.sweep import Point, Study
 from tuneoff.report.charts.sweep import COST, QUALITY, colours_of, draw_study, titles_of
 from tuneoff.report.escape import visible
+from tuneoff.report.format import LOSS, ROUGE_L, cost_in_words, interval_in_words, listed, score_in_words
 from tuneoff.report.html import document
 from tuneoff.report.hyperparameters import knob_of, value_of
 from tuneoff.report.render import specification_for_page, write_figures
-from tuneoff.report.sentences import LOSS, ROUGE_L, cost_in_words, interval_in_words, listed, score_in_words
 from tuneoff.runs import write_whole
 
 NOTHING = "–"

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuneoff.analysis.comparison import COSTS, METRICS, Comparison, Metric, scored
+from tuneoff.analysis.comparison import Comparison, scored
+from tuneoff.analysis.metrics import COSTS, METRICS, Metric
 from tuneoff.analysis.statistics import estimate
-from tuneoff.records.trial import Record
+from tuneoff.records.record import Record
 from tuneoff.report.escape import visible
+from tuneoff.report.format import counted, level_in_words
 from tuneoff.report.leaderboard import BRIEF, INTERVAL_IN_BRIEF, Cell, Column, Leaderboard, leaderboard_of
-from tuneoff.report.sentences import counted, level_in_words
 
 IN_A_TERMINAL = ("rougeL", "loss", "trainable", "train_seconds", "training_memory")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what a spreadsheet would run or lose

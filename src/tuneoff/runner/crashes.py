@@ -11,7 +11,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tuneoff.config.base import Options
-from tuneoff.records.trial import Record, Trial
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Trial
 from tuneoff.runs import write_whole
 
 FILE = "attempts.json"

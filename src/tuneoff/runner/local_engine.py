@@ -3,15 +3,17 @@
 import gc
 from collections.abc import Callable
 
-from tuneoff.recipe.loading import Recipe
-from tuneoff.records.trial import Record, Trial
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Trial
 from tuneoff.runner import crashes
 from tuneoff.runner.crashes import Attempt, deaths_at, noted, passed_over
 from tuneoff.runner.plan import outlook, plan, resumable
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runner.trial import Places, run_trial
+from tuneoff.runner.watch import Watch
 from tuneoff.runs import RunDirectory
-from tuneoff.runtime.progress import Tell, Watch
+from tuneoff.runtime.progress import Tell
 from tuneoff.system.interrupts import Stop
 from tuneoff.training.checkpoint import steps_at
 

@@ -10,9 +10,10 @@ from tuneoff.config.search import SearchOptions
 from tuneoff.config.training import TrainingOptions
 from tuneoff.data import DataSummary
 from tuneoff.methods import Method
-from tuneoff.recipe.loading import Recipe
-from tuneoff.records.trial import Record, Setting, Trial
-from tuneoff.runtime.progress import Tally
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Setting, Trial
+from tuneoff.runner.watch import Tally
 from tuneoff.search import halving
 from tuneoff.search.halving import climb, number_of_configurations, numbers_at_rungs
 from tuneoff.search.history import searches_of

@@ -16,7 +16,7 @@ from tuneoff.models.compilation import require_compiler
 from tuneoff.models.loading import load_model, load_tokenizer, outline
 from tuneoff.models.precision import resolve_precision
 from tuneoff.models.sources import Source, find_source
-from tuneoff.recipe.loading import Recipe
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Setting
 from tuneoff.system.environment import numeric_versions, processor
 

@@ -22,7 +22,8 @@ from tuneoff.methods import Method, method_named
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.parameters import parameter_counts
 from tuneoff.models.precision import dtype_of
-from tuneoff.records.trial import Costs, Epoch, Inference, Prediction, Record, Setting, Trial
+from tuneoff.records.record import Costs, Epoch, Inference, Prediction, Record
+from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import Workbench, set_up
 from tuneoff.runtime.meter import Meter, higher
@@ -31,7 +32,8 @@ from tuneoff.system.atomic_write import in_need_of_room
 from tuneoff.system.interrupts import Stop
 from tuneoff.training.checkpoint import Keeper, read_checkpoint
 from tuneoff.training.hidden_state_cache import TrunkCache
-from tuneoff.training.loop import Job, Training, train
+from tuneoff.training.loop import Training, train
+from tuneoff.training.trainer import Job
 
 if TYPE_CHECKING:
     from datasets import Dataset

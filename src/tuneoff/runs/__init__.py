@@ -7,7 +7,8 @@ runs/NAME/
   report/      index.html  table.md  table.tex  results.csv  figures/
 """
 
-from tuneoff.runs.directory import Run, RunDirectory
+from tuneoff.runs.directory import RunDirectory
+from tuneoff.runs.reading import Run
 from tuneoff.system.atomic_write import write_whole
 
 __all__ = ["Run", "RunDirectory", "write_whole"]

@@ -4,15 +4,12 @@ import contextlib
 import fcntl
 import json
 import logging
-import math
 import os
 import platform
 import re
 import shutil
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,31 +18,31 @@ import yaml
 
 from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
-from tuneoff.evaluation.rouge import ROUGE_TYPES
-from tuneoff.recipe.loading import Recipe
-from tuneoff.records.trial import Epoch, Prediction, Record, Setting, Trial, id_of
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Epoch, Prediction, Record
+from tuneoff.records.trial import Setting, Trial
+from tuneoff.runs.integrity import _leads_into, _of_other_examples, _require_same, _wrong_with_answers
+from tuneoff.runs.reading import (
+    CURVE,
+    DATA,
+    ENVIRONMENT,
+    PREDICTIONS,
+    RECIPE,
+    RECORD,
+    Run,
+    _read_data,
+    _read_environment,
+    _read_recipe,
+    _read_record,
+)
 from tuneoff.runs.redaction import discreet
 from tuneoff.system.atomic_write import in_need_of_room, write_whole
 from tuneoff.system.checksums import SUMS, damaged, sum_of, sums_in_words, sums_of
 
 LOCK, SET_ASIDE = ".lock", "set-aside"
-RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
-CURVE, PREDICTIONS, RECORD = "curve.jsonl", "predictions.jsonl", "record.json"
 BEFORE_BEGUN = (LOCK, SUMS, f".{SUMS}.", f".{RECIPE}.")  # all that a process which ends early may leave behind
 TRIAL_ID = re.compile("[0-9a-f]{12}")
-UNREADABLE = (OSError, ValueError, RecursionError)  # gone, not text, not JSON, or not what it should hold
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """Everything that a report is made from."""
-
-    recipe: Recipe
-    environment: Mapping[str, Any]  # versions and machine, as `environment.json` has them
-    data: DataSummary
-    records: tuple[Record, ...]
-    left_out: Mapping[str, str] = field(default_factory=dict)  # what is wrong with a damaged record, by trial id
 
 
 class RunDirectory:
@@ -285,119 +282,6 @@ class RunDirectory:
                 raise RunError(f"{entry} is a link that leads out of the run directory. Put there what it leads to.")
             if not (entry.is_symlink() or entry.is_file() or entry.is_dir()):
                 raise RunError(f"{entry} is neither a file nor a folder, and may never end. Remove it.")
-
-
-def _leads_into(link: Path, root: Path) -> bool:
-    try:
-        return link.resolve().is_relative_to(root)
-    except (OSError, RuntimeError):  # links in a circle lead nowhere
-        return False
-
-
-def _require_same(path: Path, there: Recipe, recipe: Recipe) -> None:
-    """Methods and seeds may be added; note, verdict and budget may change; what the search does otherwise may not."""
-    ours, theirs = recipe.written(), there.written()
-    for whole in (ours, theirs):
-        for name in ("note", "seeds", "verdict", "budget"):
-            whole.pop(name)
-        whole["spaces"] = (whole["search"] or {}).pop("spaces", {})
-    differing = [name for name in ours if name not in {"methods", "spaces"} and ours[name] != theirs[name]]
-    for part in ("methods", "spaces"):
-        for label in there.methods.keys() & recipe.methods.keys():
-            if ours[part].get(label) != theirs[part].get(label):
-                differing.append(f"{'search.' if part == 'spaces' else ''}{part}.{label}")
-    if differing:
-        raise RunError(
-            f"{path} was made by another recipe: {', '.join(sorted(differing))} differ. "
-            "Give this comparison a directory of its own with --run, or remove that one."
-        )
-
-
-def _read_recipe(path: Path) -> Recipe:
-    try:
-        return Recipe.read(yaml.safe_load((path / RECIPE).read_text("utf-8")))
-    except (*UNREADABLE, yaml.YAMLError) as error:
-        raise _unreadable(path / RECIPE, error) from error
-
-
-def _read_data(file: Path) -> DataSummary:
-    try:
-        return DataSummary.model_validate(json.loads(file.read_text("utf-8")))
-    except UNREADABLE as error:
-        raise _unreadable(file, error) from error
-
-
-def _read_environment(file: Path) -> Mapping[str, Any]:  # Any: plain values, only ever shown
-    try:
-        environment = json.loads(file.read_text("utf-8"))
-    except UNREADABLE as error:
-        raise _unreadable(file, error) from error
-    if not isinstance(environment, Mapping):
-        raise _unreadable(file, ValueError("it holds no names with values"))
-    return environment
-
-
-def _unreadable(file: Path, error: Exception) -> RunError:
-    return RunError(
-        f"{file} cannot be read: {error}. Run the same `tuneoff compare` again: it writes the file anew and keeps the "
-        "records."
-    )
-
-
-def _read_record(folder: Path) -> Record:
-    """
-    Raises:
-        RunError: what is wrong with it.
-    """
-    if wrong := damaged(folder, {RECORD, CURVE, PREDICTIONS}):
-        raise RunError(f"{wrong[0]} is not what was written")
-    try:
-        written = json.loads((folder / RECORD).read_text("utf-8"))
-        record = Record.model_validate(written)
-        if id_of(written["trial"]) != folder.name:
-            raise RunError("it is another trial's")
-        whole = record.model_copy(
-            update={
-                "curve": tuple(Epoch.model_validate_json(line) for line in _lines(folder / CURVE)),
-                "predictions": tuple(Prediction.model_validate_json(line) for line in _lines(folder / PREDICTIONS)),
-            }
-        )
-    except UNREADABLE as error:
-        raise RunError(f"it cannot be read: {error}") from error
-    return whole
-
-
-def _answers_test(record: Record) -> bool:
-    return record.status == "done" and record.trial.stage == "confirm"
-
-
-def _wrong_with_answers(record: Record) -> str | None:
-    """What a judgement takes for granted, and a record without sums may lack."""
-    answers = record.predictions
-    if not _answers_test(record):
-        return None
-    if not answers or len({p.row for p in answers}) < len(answers):
-        return f"{PREDICTIONS} has no answers, or two to one example"
-    for p in answers:
-        possible = all(0 <= p.rouge.get(name, -1) <= 1 for name in ROUGE_TYPES)
-        if p.target_tokens < 1 or not math.isfinite(p.loss) or not possible:
-            return f"{PREDICTIONS} has a score that cannot be, in row {p.row}"
-    return None
-
-
-def _of_other_examples(records: Mapping[str, Record]) -> list[str]:
-    """The ids of records that cannot be paired with most others, answer by answer."""
-    asked = {
-        id: tuple(sorted((p.row, p.target_tokens) for p in record.predictions))
-        for id, record in records.items()
-        if _answers_test(record)
-    }
-    most = Counter(asked.values()).most_common(1)
-    return [id for id, examples in asked.items() if examples != most[0][0]]
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text("utf-8").split("\n")[:-1]
 
 
 def _json(value: Any) -> str:  # Any: whatever JSON takes

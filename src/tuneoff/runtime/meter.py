@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from tuneoff.records.trial import Memory
+from tuneoff.records.record import Memory
 
 MAPPED_ALONE = 32 * 2**20  # bytes: what glibc asks the kernel for piece by piece
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Range, Space
-from tuneoff.recipe.loading import Recipe
-from tuneoff.records.trial import Record, Setting, Trial
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Setting, Trial
 from tuneoff.search.sampling import ADAPTIVE, Values, drawn, suggested
 
 RATE = "learning_rate"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneoff.config.search_space import Space
-from tuneoff.recipe.loading import Recipe
-from tuneoff.records.trial import Record
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Record
 from tuneoff.search.halving import RATE, Climb, climb, edge_of, score_of
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from tuneoff.records.trial import Epoch, Memory
+from tuneoff.records.record import Epoch, Memory
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from tuneoff.data.batches import collate, evaluation_batches
 from tuneoff.data.statistics import fingerprint, token_counts
+from tuneoff.models.frozen_prefix import TrunkOutputs
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.runtime.progress import Progress
 from tuneoff.system.cache import cache_folder
@@ -35,26 +35,6 @@ if TYPE_CHECKING:
 
 LIMIT = 4 * 2**30  # bytes of all that is kept; what was used longest ago goes first
 BATCH = 16  # examples in one pass
-
-
-@dataclass(frozen=True)
-class TrunkOutputs:
-    """What enters the trained part of a model, for a split, row after row.
-
-    Args:
-        hidden_ND: all rows together, in the dtype in which it enters.
-        ends: where each row's own end.
-        seconds: what computing them took, whenever that was.
-    """
-
-    hidden_ND: Tensor
-    ends: Sequence[int]
-    seconds: float
-
-    def of(self, rows: Sequence[int]) -> Tensor:
-        """Those of some rows, in their order, (N, D)."""
-        starts = [0, *self.ends]
-        return torch.cat([self.hidden_ND[starts[row] : self.ends[row]] for row in rows])
 
 
 @dataclass(frozen=True)

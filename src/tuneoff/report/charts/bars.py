@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.analysis.comparison import METRICS, Comparison
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.metrics import METRICS
 from tuneoff.report.charts.canvas import Canvas, canvas, cost_named, cost_rows, memory_kind, score_rows, tooltip
-from tuneoff.report.sentences import LOSS
+from tuneoff.report.format import LOSS
 
 if TYPE_CHECKING:
     import altair as alt

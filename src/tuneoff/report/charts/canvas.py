@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.analysis.comparison import COSTS, Comparison, Cost, Metric, Row
+from tuneoff.analysis.comparison import Comparison, Row
+from tuneoff.analysis.metrics import COSTS, Cost, Metric
 from tuneoff.report.escape import visible
-from tuneoff.report.sentences import cost_in_words, interval_in_words, score_in_words
+from tuneoff.report.format import cost_in_words, interval_in_words, score_in_words
 
 if TYPE_CHECKING:
     import altair as alt

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.charts.canvas import canvas, cost_named, powers_of_ten, score_row, tooltip
-from tuneoff.report.sentences import ROUGE_L, cost_in_words
+from tuneoff.report.format import ROUGE_L, cost_in_words
 
 if TYPE_CHECKING:
     import altair as alt

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.charts.canvas import Canvas, colours, tooltip
 from tuneoff.report.escape import visible
-from tuneoff.report.sentences import ROUGE_L, score_in_words
+from tuneoff.report.format import ROUGE_L, score_in_words
 from tuneoff.report.side_by_side import common_places
 
 if TYPE_CHECKING:

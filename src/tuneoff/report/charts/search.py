@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.analysis.comparison import METRICS, Comparison, Metric
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.metrics import METRICS, Metric
 from tuneoff.report.charts.canvas import Canvas, Datum, canvas, powers_of_ten, tooltip
 from tuneoff.report.escape import visible
+from tuneoff.report.format import count_in_words, rate_in_words, share_in_words
 from tuneoff.report.hyperparameters import ends_of, knobs_in_words
-from tuneoff.report.sentences import count_in_words, rate_in_words, share_in_words
 from tuneoff.search.expected_best import expected_best
 from tuneoff.search.halving import RATE
 from tuneoff.search.history import Search

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tuneoff.analysis.comparison import Cost, Metric, Row
+from tuneoff.analysis.comparison import Row
+from tuneoff.analysis.metrics import Cost, Metric
 from tuneoff.analysis.sweep import Study
 from tuneoff.report.charts.canvas import Canvas, Datum, cost_named, logarithmic_ticks, palette, score_row, tooltip
 from tuneoff.report.escape import visible
+from tuneoff.report.format import LOSS, ROUGE_L, cost_in_words
 from tuneoff.report.hyperparameters import knob_of, value_of
-from tuneoff.report.sentences import LOSS, ROUGE_L, cost_in_words
 
 if TYPE_CHECKING:
     import altair as alt
