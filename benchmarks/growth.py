@@ -21,7 +21,7 @@ import numpy as np
 
 import tuneoff
 from tuneoff.records.record import Record
-from tuneoff.runner.watch import Silence
+from tuneoff.runner.listener import SilentListener
 
 WORDS = (
     "the river bridge harbour storm ship plan mayor field rain night team",
@@ -91,7 +91,7 @@ def compared(
         "seeds": list(seeds),
     }  # fmt: skip
     start = time.perf_counter()
-    comparison = tuneoff.compare(recipe, run=home / "runs" / name, watch=Silence())
+    comparison = tuneoff.compare(recipe, run=home / "runs" / name, listener=SilentListener())
     return time.perf_counter() - start, comparison.run.records
 
 

@@ -18,17 +18,17 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from tests.report.synthetic import synthetic_run
-from tuneoff.api import load_comparison, load_study
+from tuneoff.api import load_comparison, load_sweep
 from tuneoff.config.data import DataOptions, TextOptions
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import read_rows
 from tuneoff.data.splits import draw_splits
 from tuneoff.recipe.loading import load_recipe, shipped_recipes
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.recipe.sweep import variants
-from tuneoff.report.tables import latex_table, markdown_table, results_csv
+from tuneoff.recipe.sweep import expand_sweep
+from tuneoff.report.tables import format_latex_table, format_markdown_table, format_results_csv
 from tuneoff.runs import RunDirectory
-from tuneoff.system.checksums import SUMS
+from tuneoff.system.checksums import CHECKSUMS
 
 Case = Any  # Any: each kind has inputs of its own
 
@@ -126,10 +126,10 @@ def read_recipe(content: bytes, folder: Path) -> None:
     file = folder / "mine.yaml"
     file.write_bytes(content)
     recipe = load_recipe(file)
-    stored = yaml.safe_dump(recipe.written(), sort_keys=False, allow_unicode=True)
-    assert Recipe.read(yaml.safe_load(stored)).written() == recipe.written() or "nan" in stored
-    if recipe.vary:
-        for name in variants(recipe):
+    stored = yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True)
+    assert Recipe.read(yaml.safe_load(stored)).to_dict() == recipe.to_dict() or "nan" in stored
+    if recipe.sweep:
+        for name in expand_sweep(recipe):
             assert (folder / name).resolve().parent == folder.resolve(), name
     assert (folder / recipe.name).resolve().parent == folder.resolve(), recipe.name
     assert _contents(folder) == {"mine.yaml": content}
@@ -271,7 +271,7 @@ def bent_runs(draw: st.DrawFn, only: str = "") -> dict[str, bytes]:
     """A run with some files bent; half of the time without its sums, so that what is bent is read."""
     files = dict(_run())
     if draw(st.integers(0, 3)):
-        files = {name: content for name, content in files.items() if not name.endswith(SUMS)}
+        files = {name: content for name, content in files.items() if not name.endswith(CHECKSUMS)}
     for name in draw(st.lists(st.sampled_from([n for n in files if only in n]), min_size=1, max_size=2, unique=True)):
         content = files[name]
         if name.endswith(".json") and draw(st.booleans()):
@@ -293,7 +293,7 @@ def read_run(files: dict[str, bytes], folder: Path) -> None:
         comparison = load_comparison(folder)
     finally:
         assert _contents(folder) == files
-    for table in (markdown_table, latex_table, results_csv):
+    for table in (format_markdown_table, format_latex_table, format_results_csv):
         table(comparison).encode()
     directory = RunDirectory(folder)
     trials = {name.split("/")[1] for name in files if name.endswith("record.json")}
@@ -306,7 +306,7 @@ def read_study(content: bytes, folder: Path) -> None:
     """A study's recipe with no comparison yet."""
     (folder / "study.yaml").write_bytes(content)
     try:
-        load_study(folder)
+        load_sweep(folder)
     finally:
         assert _contents(folder) == {"study.yaml": content}
 

@@ -44,10 +44,10 @@ from tuneoff.evaluation import latency
 from tuneoff.methods import METHODS
 from tuneoff.records.record import Record
 from tuneoff.report import page
-from tuneoff.runner.watch import Silence
+from tuneoff.runner.listener import SilentListener
 from tuneoff.runs import RunDirectory
 from tuneoff.training import checkpoint
-from tuneoff.training.checkpoint import steps_at
+from tuneoff.training.checkpoint import read_steps
 
 STEPS_OF_EPOCH = 4  # of `tiny`: seven rows for training, two at a time
 MIDWAY = {"training", "checkpoint writing"}
@@ -176,7 +176,7 @@ def _compare(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
     latency.REPEATS, latency.NEW_TOKENS = 1, 2
     if not report:
         page.write_report = lambda *_, **__: None  # type: ignore[assignment]  # it takes longer than all the rest
-    tuneoff.compare(recipe, run=run, watch=Silence(), retry=True)
+    tuneoff.compare(recipe, run=run, listener=SilentListener(), retry=True)
 
 
 def _place(run: Path) -> str:
@@ -195,7 +195,7 @@ def _place(run: Path) -> str:
 
 def _steps(run: Path) -> list[int]:
     """How many each unfinished trial's checkpoint has."""
-    return [steps_at(folder / "checkpoint.safetensors") for folder in _unfinished(run)]
+    return [read_steps(folder / "checkpoint.safetensors") for folder in _unfinished(run)]
 
 
 def _unfinished(run: Path) -> list[Path]:

@@ -14,17 +14,17 @@ from benchmarks.work import METHODS, NEW_TOKENS, Case, prompts, rows, text
 from tuneoff.config.evaluation import GenerationOptions
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.training import TrainingOptions
-from tuneoff.evaluation.generation import predictions
-from tuneoff.evaluation.loss import mean_loss
+from tuneoff.evaluation.generation import generate_predictions
+from tuneoff.evaluation.loss import evaluate_mean_loss
 from tuneoff.methods import read_method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.loading import load_model, load_tokenizer
-from tuneoff.models.precision import dtype_of
+from tuneoff.models.precision import get_dtype
 from tuneoff.models.sources import find_source
-from tuneoff.runtime.context import set_up
+from tuneoff.runtime.context import create_context
 from tuneoff.training.hidden_state_cache import TrunkCache
 from tuneoff.training.loop import train
-from tuneoff.training.trainer import Job
+from tuneoff.training.trainer import TrainingSpec
 
 PRECISION: Any = "bf16"
 RATE = 1e-4
@@ -35,19 +35,19 @@ class Side(work.Side):
 
     def __init__(self, case: Case, folder: Path, device: str) -> None:
         self.case, self.options = case, ModelOptions(name=str(folder))
-        self.bench = set_up(torch.device(device), PRECISION, lambda _: None)
+        self.bench = create_context(torch.device(device), PRECISION, lambda _: None)
         self.model = self._served() if case.task in {"evaluation", "generation"} else self._ready(case.method)
 
     def evaluate(self) -> tuple[float, float]:
         start = time.perf_counter()
-        loss = mean_loss(self.model, rows(), self.bench, batch_size=self.case.batch_size, phase="evaluation")
+        loss = evaluate_mean_loss(self.model, rows(), self.bench, batch_size=self.case.batch_size, phase="evaluation")
         return time.perf_counter() - start, loss
 
     def whole(self, method: str) -> float:
         model = self._ready(method)
         _, loss = self.train(model, 32, epochs=2, held_out=16)
-        model.hold_for_inference(dtype_of(PRECISION))
-        mean_loss(model, rows(16), self.bench, batch_size=16, phase="evaluation")
+        model.hold_for_inference(get_dtype(PRECISION))
+        evaluate_mean_loss(model, rows(16), self.bench, batch_size=16, phase="evaluation")
         self.write(model, 16)
         return loss
 
@@ -58,7 +58,7 @@ class Side(work.Side):
     def write(self, model: LanguageModel, count: int) -> float:
         start = time.perf_counter()
         options = GenerationOptions(batch_size=self.case.answered_together, min_new_tokens=NEW_TOKENS)
-        predictions(model, prompts(count), options, self.bench, max_new_tokens=NEW_TOKENS)
+        generate_predictions(model, prompts(count), options, self.bench, max_new_tokens=NEW_TOKENS)
         return time.perf_counter() - start
 
     def train(self, model: LanguageModel, count: int, epochs: int, held_out: int = 1) -> tuple[float, float]:
@@ -70,7 +70,7 @@ class Side(work.Side):
             warmup=0.0,
             compile=self.case.compiled,
         )
-        job = Job(
+        job = TrainingSpec(
             text=text(rows(count), rows(held_out)),
             options=options,
             learning_rate=RATE,
@@ -88,10 +88,10 @@ class Side(work.Side):
         base = self._base()
         torch.manual_seed(0)
         tuned = read_method(method, METHODS[method]).apply(base)
-        return tuned.hold_for_training(dtype_of(PRECISION)).to(self.bench.device)
+        return tuned.hold_for_training(get_dtype(PRECISION)).to(self.bench.device)
 
     def _served(self) -> LanguageModel:
-        return self._base().hold_for_inference(dtype_of(PRECISION)).to(self.bench.device)
+        return self._base().hold_for_inference(get_dtype(PRECISION)).to(self.bench.device)
 
     def _base(self) -> LanguageModel:
         source = find_source(self.options)

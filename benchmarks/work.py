@@ -172,9 +172,9 @@ def text(train: Dataset, held_out: Dataset) -> Any:
 
 def order(count: int, batch_size: int, epochs: int) -> list[int]:
     """The rows in the order in which tuneoff's loop takes them with seed 0."""
-    from tuneoff.data.batches import epoch_batches
+    from tuneoff.data.batches import make_epoch_batches
 
     return [
-        row for epoch in range(1, epochs + 1) for batch in epoch_batches([LENGTH] * count, batch_size, 0, epoch)
+        row for epoch in range(1, epochs + 1) for batch in make_epoch_batches([LENGTH] * count, batch_size, 0, epoch)
         for row in batch
     ]  # fmt: skip

@@ -151,13 +151,13 @@ def load_tiny(model_folder: Callable[[str], Path]) -> Callable[[str], LanguageMo
 def outline_tiny(model_folder: Callable[[str], Path]) -> Callable[[str], LanguageModel]:
     """A tiny model's shape without its weights, as a plan counts it."""
     from tuneoff.config.model import ModelOptions
-    from tuneoff.models.loading import load_tokenizer, outline
+    from tuneoff.models.loading import build_empty_model, load_tokenizer
     from tuneoff.models.sources import find_source
 
     def of(architecture: str) -> LanguageModel:
         options = ModelOptions(name=str(model_folder(architecture)))
         source = find_source(options)
-        return outline(source, options, load_tokenizer(source, options))
+        return build_empty_model(source, options, load_tokenizer(source, options))
 
     return of
 

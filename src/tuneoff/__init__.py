@@ -2,7 +2,7 @@
 
 import tuneoff
 comparison = tuneoff.compare("demo")
-print(comparison.table())
+print(tuneoff.format_markdown_table(comparison))
 """
 
 from importlib import import_module
@@ -10,31 +10,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tuneoff.analysis.comparison import Comparison
-    from tuneoff.analysis.sweep import Study
-    from tuneoff.api import calibrate, compare, load_comparison, load_study, planned, studied
+    from tuneoff.analysis.sweep import Sweep
+    from tuneoff.api import calibrate, compare, load_comparison, load_sweep, plan, sweep
     from tuneoff.errors import TuneoffError
     from tuneoff.methods import METHODS, Method
     from tuneoff.recipe.loading import copy_recipe, load_recipe, shipped_recipes
     from tuneoff.recipe.recipe import Recipe
-    from tuneoff.runner.inspect import trained
+    from tuneoff.report.page import write_report
+    from tuneoff.report.tables import format_markdown_table
+    from tuneoff.runner.inspect import inspect_methods
 
-_HOME = {
+_MODULES = {
     "METHODS": "tuneoff.methods",
     "Comparison": "tuneoff.analysis.comparison",
     "Method": "tuneoff.methods",
     "Recipe": "tuneoff.recipe.recipe",
-    "Study": "tuneoff.analysis.sweep",
+    "Sweep": "tuneoff.analysis.sweep",
     "TuneoffError": "tuneoff.errors",
     "calibrate": "tuneoff.api",
     "compare": "tuneoff.api",
     "copy_recipe": "tuneoff.recipe.loading",
+    "format_markdown_table": "tuneoff.report.tables",
+    "inspect_methods": "tuneoff.runner.inspect",
     "load_comparison": "tuneoff.api",
     "load_recipe": "tuneoff.recipe.loading",
-    "load_study": "tuneoff.api",
-    "planned": "tuneoff.api",
+    "load_sweep": "tuneoff.api",
+    "plan": "tuneoff.api",
     "shipped_recipes": "tuneoff.recipe.loading",
-    "studied": "tuneoff.api",
-    "trained": "tuneoff.runner.inspect",
+    "sweep": "tuneoff.api",
+    "write_report": "tuneoff.report.page",
 }
 
 __all__ = [
@@ -42,24 +46,26 @@ __all__ = [
     "Comparison",
     "Method",
     "Recipe",
-    "Study",
+    "Sweep",
     "TuneoffError",
     "calibrate",
     "compare",
     "copy_recipe",
+    "format_markdown_table",
+    "inspect_methods",
     "load_comparison",
     "load_recipe",
-    "load_study",
-    "planned",
+    "load_sweep",
+    "plan",
     "shipped_recipes",
-    "studied",
-    "trained",
+    "sweep",
+    "write_report",
 ]
 
 
 def __getattr__(name: str) -> Any:  # Any: whichever public name is asked for
-    if name in _HOME:  # imported when first used, so that `import tuneoff` costs nothing
-        return getattr(import_module(_HOME[name]), name)
+    if name in _MODULES:  # imported on first use, so that `import tuneoff` stays fast
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'tuneoff' has no attribute {name!r}")
 
 

@@ -14,32 +14,33 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tuneoff.analysis.comparison import Comparison, judge
-from tuneoff.analysis.sweep import Study, study_of
-from tuneoff.budget.estimate import Planned, Probe, Room, bill_of
-from tuneoff.budget.ledger import Counted, Ledger, read_spending
+from tuneoff.analysis.sweep import Sweep, build_sweep
+from tuneoff.budget.estimate import Capacity, Plan, Probe, estimate_cost
+from tuneoff.budget.ledger import Ledger, MeteredListener, read_spending
 from tuneoff.errors import BudgetError, RecipeError, RunError
-from tuneoff.recipe.loading import load_recipe, overridden
+from tuneoff.recipe.loading import apply_overrides, load_recipe
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.recipe.sweep import variants
-from tuneoff.runner.plan import stages, wanted
-from tuneoff.runner.watch import Watch
-from tuneoff.runs import RunDirectory, write_whole
-from tuneoff.system.interrupts import Stop, Stopped, stopped_by_signals
+from tuneoff.recipe.sweep import expand_sweep
+from tuneoff.runner.listener import Listener
+from tuneoff.runner.plan import plan_stages, select_records
+from tuneoff.runs import RunDirectory, write_atomically
+from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
     from tuneoff.analysis.calibration import Calibration
-    from tuneoff.budget.limit import Affordable
+    from tuneoff.budget.limit import AffordablePlan
     from tuneoff.runner.prepare import Preparation
 
 RUNS = Path("runs")
-STUDY, VALUES = "study.yaml", "values"
+SWEEP, VALUES = "sweep.yaml", "values"
+SWEEP_BEFORE = "study.yaml"  # its name before 0.2
 
 
 def compare(
     recipe: Recipe | Mapping[str, Any] | str | Path,
     *overrides: str,
     run: str | Path | None = None,
-    watch: Watch | None = None,
+    listener: Listener | None = None,
     retry: bool = False,
 ) -> Comparison:
     """Run what is missing of a comparison, judge it, and write its report; with a budget, as much as that allows.
@@ -57,74 +58,74 @@ def compare(
         TuneoffError: something in the recipe, the data, the model or the run directory needs the user's hand.
         KeyboardInterrupt: handed on; what was recorded stays, and the same call goes on from there.
     """
-    whole = _recipe(recipe, overrides)
-    if whole.vary:
-        raise RecipeError(f"{whole.name} varies {whole.vary.knob}, and is not one comparison: use tuneoff.studied.")
+    whole = _read_recipe(recipe, overrides)
+    if whole.sweep:
+        raise RecipeError(f"{whole.name} varies {whole.sweep.parameter}, and is not one comparison: use tuneoff.sweep.")
     directory = RunDirectory(Path(run) if run else RUNS / whole.name)
-    with _followed_by(watch) as follower:
+    with _listen(listener) as follower:
         return _compare(whole, directory, follower, retry=retry)
 
 
-def studied(
+def sweep(
     recipe: Recipe | Mapping[str, Any] | str | Path,
     *overrides: str,
     run: str | Path | None = None,
-    watch: Watch | None = None,
+    listener: Listener | None = None,
     retry: bool = False,
-) -> Study:
+) -> Sweep:
     """Run what is missing of a study, a recipe with `vary`, and write its report; see `compare` for the arguments.
 
     Its comparisons are run directories of their own, in the folder `values` of the study's.
     """
-    whole = _recipe(recipe, overrides)
-    parts = variants(whole)
+    whole = _read_recipe(recipe, overrides)
+    parts = expand_sweep(whole)
     root = Path(run) if run else RUNS / whole.name
     if (root / "recipe.yaml").exists():
         raise RunError(f"{root} is the run of one comparison. Give this study a directory of its own with --run.")
     for name, part in parts.items():
         RunDirectory(root / VALUES / name).require_fits(part)
-    write_whole(root / STUDY, yaml.safe_dump(whole.written(), sort_keys=False, allow_unicode=True))
-    with _followed_by(watch) as follower:
+    write_atomically(root / SWEEP, yaml.safe_dump(whole.to_dict(), sort_keys=False, allow_unicode=True))
+    with _listen(listener) as follower:
         for name, part in parts.items():
             _compare(part, RunDirectory(root / VALUES / name), follower, retry=retry)
-            study = report_study(root)
-    return study
+            sweep = report_sweep(root)
+    return sweep
 
 
-def parts(recipe: Recipe | Mapping[str, Any] | str | Path, *overrides: str) -> Mapping[str, Recipe]:
+def expand(recipe: Recipe | Mapping[str, Any] | str | Path, *overrides: str) -> Mapping[str, Recipe]:
     """The comparisons that a recipe stands for, by name: itself, or a study's."""
-    whole = _recipe(recipe, overrides)
-    return variants(whole) if whole.vary else {whole.name: whole}
+    whole = _read_recipe(recipe, overrides)
+    return expand_sweep(whole) if whole.sweep else {whole.name: whole}
 
 
-def _compare(recipe: Recipe, directory: RunDirectory, watch: Watch, *, retry: bool) -> Comparison:
-    from tuneoff.budget.limit import affordable
+def _compare(recipe: Recipe, directory: RunDirectory, listener: Listener, *, retry: bool) -> Comparison:
+    from tuneoff.budget.limit import fit_to_budget
     from tuneoff.runner.local_engine import run_missing
     from tuneoff.runner.prepare import prepare
-    from tuneoff.system.environment import environment
+    from tuneoff.system.environment import describe_environment
 
     directory.require_fits(recipe)
     ledger = Ledger(directory.path)
     preparation = prepare(recipe)
     directory.require_same_setting(preparation.setting)
     with directory.held():
-        directory.begin(recipe, environment(), preparation.text.summary)
+        directory.begin(recipe, describe_environment(), preparation.text.summary)
         with ledger.kept():
-            afforded, counted = affordable(preparation, ledger, watch), Counted(watch, ledger)
-            stop = Stop(when=afforded.over)
-            with stopped_by_signals(stop), _budgets_end(afforded):
+            afforded, counted = fit_to_budget(preparation, ledger, listener), MeteredListener(listener, ledger)
+            stop = StopRequest(when=afforded.over)
+            with stop_on_signals(stop), _end_with_budget(afforded):
                 run_missing(
                     afforded.recipe, preparation, directory, counted,
-                    retry=retry, has_room=afforded.has_room, stop=stop,
+                    retry=retry, fits_budget=afforded.fits_budget, stop=stop,
                 )  # fmt: skip
             ledger.ends()  # whatever was stopped
             ledger.write()  # for the report to read
-            _require_something(directory, recipe)
-            return report(directory.path)
+            _require_any_record(directory, recipe)
+            return report_run(directory.path)
 
 
 @contextlib.contextmanager
-def _budgets_end(afforded: Affordable) -> Iterator[None]:
+def _end_with_budget(afforded: AffordablePlan) -> Iterator[None]:
     """Work that the budget stops has come to its end, and is reported."""
     try:
         yield
@@ -133,7 +134,7 @@ def _budgets_end(afforded: Affordable) -> Iterator[None]:
             raise
 
 
-def _require_something(directory: RunDirectory, recipe: Recipe) -> None:
+def _require_any_record(directory: RunDirectory, recipe: Recipe) -> None:
     if recipe.budget and not any(directory.path.glob("trials/*/record.json")):
         raise BudgetError(
             f"The budget was over before one trial was. What was begun is kept in {directory.path}: "
@@ -142,10 +143,10 @@ def _require_something(directory: RunDirectory, recipe: Recipe) -> None:
 
 
 @contextlib.contextmanager
-def _followed_by(watch: Watch | None) -> Iterator[Watch]:
-    from tuneoff.console.progress import following
+def _listen(listener: Listener | None) -> Iterator[Listener]:
+    from tuneoff.console.progress import show_progress
 
-    with contextlib.nullcontext(watch) if watch else following() as follower:
+    with contextlib.nullcontext(listener) if listener else show_progress() as follower:
         yield follower
 
 
@@ -157,15 +158,20 @@ def load_comparison(run: str | Path) -> Comparison:
     """
     whole, spending = RunDirectory(Path(run)).read(), read_spending(Path(run))
     recipe = spending.fit.cut(whole.recipe) if spending.fit else whole.recipe
-    return judge(replace(whole, recipe=recipe, records=wanted(recipe, whole.records)), spending)
+    return judge(replace(whole, recipe=recipe, records=select_records(recipe, whole.records)), spending)
 
 
-def is_study(run: str | Path) -> bool:
+def is_sweep(run: str | Path) -> bool:
     """Whether a directory is a study's, and not one comparison's."""
-    return (Path(run) / STUDY).is_file()
+    return _find_sweep_file(Path(run)).is_file()
 
 
-def load_study(run: str | Path) -> Study:
+def _find_sweep_file(run: Path) -> Path:
+    before = run / SWEEP_BEFORE
+    return before if before.is_file() and not (run / SWEEP).is_file() else run / SWEEP
+
+
+def load_sweep(run: str | Path) -> Sweep:
     """What a study's directory holds, also half a study's.
 
     Raises:
@@ -173,14 +179,14 @@ def load_study(run: str | Path) -> Study:
     """
     root = Path(run)
     try:
-        recipe = Recipe.read(yaml.safe_load((root / STUDY).read_text("utf-8")))
+        recipe = Recipe.read(yaml.safe_load(_find_sweep_file(root).read_text("utf-8")))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise RunError(f"{root / STUDY} cannot be read: {error}") from error
-    there = [name for name in variants(recipe) if any((root / VALUES / name).glob("trials/*/record.json"))]
-    return study_of(recipe, {name: load_comparison(root / VALUES / name) for name in there})
+        raise RunError(f"{_find_sweep_file(root)} cannot be read: {error}") from error
+    there = [name for name in expand_sweep(recipe) if any((root / VALUES / name).glob("trials/*/record.json"))]
+    return build_sweep(recipe, {name: load_comparison(root / VALUES / name) for name in there})
 
 
-def report(
+def report_run(
     run: str | Path, against: str | Path | None = None, to: str | Path | None = None, *, with_text: bool = True
 ) -> Comparison:
     """Write a run directory's report again, from its records alone.
@@ -198,13 +204,13 @@ def report(
     return comparison
 
 
-def report_study(run: str | Path) -> Study:
+def report_sweep(run: str | Path) -> Sweep:
     """Write a study's page and figures again; those of its comparisons stay as they are."""
-    from tuneoff.report.sweep_page import write_study
+    from tuneoff.report.sweep_page import write_sweep_report
 
-    study = load_study(run)
-    write_study(study, Path(run) / "report")
-    return study
+    sweep = load_sweep(run)
+    write_sweep_report(sweep, Path(run) / "report")
+    return sweep
 
 
 def calibrate(*runs: str | Path, seeds: int = 3, comparisons: int = 1000) -> Iterator[Calibration]:
@@ -217,31 +223,31 @@ def calibrate(*runs: str | Path, seeds: int = 3, comparisons: int = 1000) -> Ite
     Raises:
         RunError: no method has two trials that came to a score, so that nothing is known of its luck.
     """
-    from tuneoff.analysis.calibration import calibrations, usable
+    from tuneoff.analysis.calibration import calibrate_comparisons, can_calibrate
 
-    found = {name: comparison for run in runs for name, comparison in _comparisons_of(Path(run))}
-    if not any(usable(comparison) for comparison in found.values()):
+    found = {name: comparison for run in runs for name, comparison in _iterate_comparisons(Path(run))}
+    if not any(can_calibrate(comparison) for comparison in found.values()):
         raise RunError(
             f"No method in {', '.join(map(str, runs))} was scored with two seeds, so nothing is known of the luck of "
             "a training. Add some with `tuneoff compare RECIPE 'seeds=[0, 1, 2]' --run RUN`, and calibrate then."
         )
-    return calibrations(found, seeds=seeds, pairs=comparisons)
+    return calibrate_comparisons(found, seeds=seeds, pairs=comparisons)
 
 
-def _comparisons_of(run: Path) -> Iterator[tuple[str, Comparison]]:
-    if is_study(run):
-        yield from ((f"{run} {name}", comparison) for name, comparison in load_study(run).comparisons.items())
+def _iterate_comparisons(run: Path) -> Iterator[tuple[str, Comparison]]:
+    if is_sweep(run):
+        yield from ((f"{run} {name}", comparison) for name, comparison in load_sweep(run).comparisons.items())
     else:
         yield str(run), load_comparison(run)
 
 
-def planned(
+def plan(
     recipe: Recipe | Mapping[str, Any] | str | Path,
     *overrides: str,
     probe: bool = False,
     run: str | Path | None = None,
-    watch: Watch | None = None,
-) -> Planned:
+    listener: Listener | None = None,
+) -> Plan:
     """The tree of a comparison's trials; reads the data, but no weights unless they are probed.
 
     Args:
@@ -250,60 +256,60 @@ def planned(
             it is not there. What is kept there already is not measured again.
         watch: whoever follows the probe; the terminal or the notebook unless given.
     """
-    from tuneoff.models.parameters import parameter_counts
-    from tuneoff.runner.prepare import outlines, prepare
+    from tuneoff.models.parameters import count_parameters
+    from tuneoff.runner.prepare import fit_methods, prepare
 
-    whole, start = _recipe(recipe, overrides), time.perf_counter()
+    whole, start = _read_recipe(recipe, overrides), time.perf_counter()
     shared = prepare(whole)
     preparation_seconds = time.perf_counter() - start
-    shapes = outlines(whole.methods, whole.model, shared.source, shared.tokenizer)
-    counts = {label: parameter_counts(tuned) for label, tuned in shapes}
+    shapes = fit_methods(whole.methods, whole.model, shared.source, shared.tokenizer)
+    counts = {label: count_parameters(tuned) for label, tuned in shapes}
     trains = [label for label, (trainable, _) in counts.items() if trainable]
-    tree = Planned(recipe=whole, parameters=counts, stages=stages(whole, shared.text.summary, trains))
+    tree = Plan(recipe=whole, parameters=counts, stages=plan_stages(whole, shared.text.summary, trains))
     if not probe:
         return tree
     with contextlib.ExitStack() as stack:
-        follower = stack.enter_context(_followed_by(watch))
+        follower = stack.enter_context(_listen(listener))
         folder = Path(run) if run else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        found = _probed(shared, RunDirectory(folder), preparation_seconds, follower)
+        found = _probe(shared, RunDirectory(folder), preparation_seconds, follower)
     return replace(
         tree,
-        bill=bill_of(whole, shared.text.summary, found),
-        room=_room(shared, Path(run) if run else RUNS),
+        cost_estimate=estimate_cost(whole, shared.text.summary, found),
+        room=_measure_capacity(shared, Path(run) if run else RUNS),
         refused={label: reason for label, reason in found.refused.items() if label in whole.methods},
     )
 
 
-def _probed(shared: Preparation, directory: RunDirectory, preparation_seconds: float, watch: Watch) -> Probe:
-    from tuneoff.budget.limit import probed
-    from tuneoff.system.environment import environment
+def _probe(shared: Preparation, directory: RunDirectory, preparation_seconds: float, listener: Listener) -> Probe:
+    from tuneoff.budget.limit import load_or_run_probe
+    from tuneoff.system.environment import describe_environment
 
     recipe, data = shared.recipe, shared.text.summary
     directory.require_fits(recipe)
     directory.require_same_setting(shared.setting)
     ledger = Ledger(directory.path)
     with directory.held():
-        directory.begin(recipe, environment(), data)
+        directory.begin(recipe, describe_environment(), data)
         with ledger.kept():
-            return probed(shared, directory.path, preparation_seconds, watch)
+            return load_or_run_probe(shared, directory.path, preparation_seconds, listener)
 
 
-def _room(shared: Preparation, run: Path) -> Room:
-    from tuneoff.system.capacity import disk_bytes, memory_bytes
+def _measure_capacity(shared: Preparation, run: Path) -> Capacity:
+    from tuneoff.system.capacity import get_free_disk_bytes, get_memory_bytes
 
     spent, budget = read_spending(run).spent.seconds, shared.recipe.budget
-    return Room(
-        memory_bytes=memory_bytes(shared.device),
-        disk_bytes=disk_bytes(run),
+    return Capacity(
+        memory_bytes=get_memory_bytes(shared.device),
+        disk_bytes=get_free_disk_bytes(run),
         seconds=budget.whole_seconds(spent, datetime.now().astimezone()) if budget else None,
     )
 
 
-def _recipe(recipe: Recipe | Mapping[str, Any] | str | Path, overrides: Iterable[str]) -> Recipe:
+def _read_recipe(recipe: Recipe | Mapping[str, Any] | str | Path, overrides: Iterable[str]) -> Recipe:
     match recipe:
         case str() | Path():
             return load_recipe(recipe, overrides)
         case Recipe():
-            return Recipe.read(overridden(recipe.written(), overrides))
+            return Recipe.read(apply_overrides(recipe.to_dict(), overrides))
         case _:
-            return Recipe.read(overridden(recipe, overrides))
+            return Recipe.read(apply_overrides(recipe, overrides))

@@ -54,7 +54,7 @@ class UnequalSettingsError(TuneoffError, ValueError):
     """Trials that differ in more than their method and seed, and so must not be ranked together."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """A hint for a misspelt word: the nearest known one, then all of them."""
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1)

@@ -9,8 +9,15 @@ from scipy import stats
 
 from tests.analysis.worlds import LOSS, ROUGE_L, apart, compared
 from tuneoff.analysis import calibration as judged
-from tuneoff.analysis.calibration import Calibration, calibration, calibrations, from_records, is_different, simulated
-from tuneoff.analysis.statistics import Apart, Scored
+from tuneoff.analysis.calibration import (
+    Calibration,
+    calibrate_comparisons,
+    calibrate_method,
+    draw_from_records,
+    draw_simulated,
+    is_different,
+)
+from tuneoff.analysis.statistics import PairedDifference, ScoreMatrix
 
 PAIRS = 250
 MOST_FALSE = int(stats.binom.isf(0.001, PAIRS, 0.05))  # of as many, if one in twenty is
@@ -19,11 +26,11 @@ MOST_FALSE = int(stats.binom.isf(0.001, PAIRS, 0.05))  # of as many, if one in t
 def calibrated(*, seeds: int = 3, luck: float = 2.0) -> Calibration:
     """Pairs of methods that are one and the same, from known noise."""
 
-    def draw(generator: np.random.Generator) -> tuple[Scored, Scored]:
+    def draw(generator: np.random.Generator) -> tuple[ScoreMatrix, ScoreMatrix]:
         pair = apart(generator, seeds=seeds, luck=luck)
         return pair.ours, pair.theirs
 
-    return calibration(draw, label="lora", metric=ROUGE_L, drawn="simulated", pairs=PAIRS, confidence=0.95)
+    return calibrate_method(draw, label="lora", metric=ROUGE_L, drawn="simulated", pairs=PAIRS, confidence=0.95)
 
 
 REGIMES = [(2, 0.5), (2, 2.0), (3, 0.0), (3, 2.0), (5, 2.0)]
@@ -64,7 +71,7 @@ def test_the_rule_that_is_calibrated_is_the_comparisons_own(shift: float) -> Non
 def test_a_verdict_that_ignores_the_luck_of_seeds_is_caught_by_its_false_winners(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Scored, "seed_variance", 0.0)
+    monkeypatch.setattr(ScoreMatrix, "seed_variance", 0.0)
     assert calibrated().false_winners > MOST_FALSE
 
 
@@ -73,7 +80,7 @@ def test_a_verdict_with_one_seed_is_caught_by_its_false_winners() -> None:
 
 
 def test_a_verdict_that_hardly_ever_decides_is_caught_by_what_it_finds(monkeypatch: pytest.MonkeyPatch) -> None:
-    rule: Callable[[Apart, float], bool] = judged.is_different
+    rule: Callable[[PairedDifference, float], bool] = judged.is_different
     monkeypatch.setattr(judged, "is_different", lambda pair, _: rule(pair, 0.999))
     found = calibrated()
     assert found.false_winners == 0
@@ -82,7 +89,7 @@ def test_a_verdict_that_hardly_ever_decides_is_caught_by_what_it_finds(monkeypat
 
 def test_a_verdict_that_gets_the_side_wrong_has_found_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judged, "is_different", lambda *_: True)
-    monkeypatch.setattr(Apart, "mean", -1.0)
+    monkeypatch.setattr(PairedDifference, "mean", -1.0)
     assert calibrated().found == 0
 
 
@@ -90,57 +97,59 @@ def test_a_verdict_that_gets_the_side_wrong_has_found_nothing(monkeypatch: pytes
 
 
 @pytest.fixture
-def whole() -> Scored:
+def whole() -> ScoreMatrix:
     """Eight seeds by forty examples."""
     return apart(np.random.default_rng(2), seeds=8, luck=2).ours
 
 
 def test_pairs_from_records_share_no_seed() -> None:
-    numbered = Scored(np.arange(8.0)[:, None] + np.zeros((8, 40)), np.ones(40))
-    ours, theirs = from_records(numbered, 3)(np.random.default_rng(1))
+    numbered = ScoreMatrix(np.arange(8.0)[:, None] + np.zeros((8, 40)), np.ones(40))
+    ours, theirs = draw_from_records(numbered, 3)(np.random.default_rng(1))
     assert len({*ours.top_SE[:, 0], *theirs.top_SE[:, 0]}) == 6
 
 
 def test_pairs_from_records_answer_the_same_examples_some_of_them_twice() -> None:
-    numbered = Scored(np.zeros((8, 40)) + np.arange(40.0), np.ones(40))
-    ours, theirs = from_records(numbered, 3)(np.random.default_rng(1))
+    numbered = ScoreMatrix(np.zeros((8, 40)) + np.arange(40.0), np.ones(40))
+    ours, theirs = draw_from_records(numbered, 3)(np.random.default_rng(1))
     assert ours.top_SE[0].tolist() == theirs.top_SE[0].tolist()
     assert 20 < len(set(ours.top_SE[0])) < 32
 
 
-def test_simulated_pairs_are_as_noisy_as_the_method_that_they_imitate(whole: Scored) -> None:
+def test_simulated_pairs_are_as_noisy_as_the_method_that_they_imitate(whole: ScoreMatrix) -> None:
     generator = np.random.default_rng(1)
-    sides = [side for _ in range(500) for side in simulated(whole, 8)(generator)]
+    sides = [side for _ in range(500) for side in draw_simulated(whole, 8)(generator)]
     assert np.mean([side.seed_variance for side in sides]) == pytest.approx(whole.seed_variance, rel=0.1)
     assert np.mean([side.interaction_variance for side in sides]) == pytest.approx(whole.interaction_variance, rel=0.1)
     assert np.mean([side.mean for side in sides]) == pytest.approx(whole.mean, rel=0.02)
 
 
-def test_six_seeds_are_enough_for_two_groups_of_three(whole: Scored) -> None:
+def test_six_seeds_are_enough_for_two_groups_of_three(whole: ScoreMatrix) -> None:
     six, five = ({"lora": whole.top_SE[:seeds]} for seeds in (6, 5))
-    assert [one.drawn for one in calibrations({"": compared(six)}, pairs=2)] == ["records"] * 2
-    assert [one.drawn for one in calibrations({"": compared(five)}, pairs=2)] == ["simulated"] * 2
+    assert [one.drawn for one in calibrate_comparisons({"": compared(six)}, pairs=2)] == ["records"] * 2
+    assert [one.drawn for one in calibrate_comparisons({"": compared(five)}, pairs=2)] == ["simulated"] * 2
 
 
-def test_every_method_with_two_seeds_is_calibrated_by_rouge_and_by_loss(whole: Scored) -> None:
+def test_every_method_with_two_seeds_is_calibrated_by_rouge_and_by_loss(whole: ScoreMatrix) -> None:
     comparison = compared({"base": whole.top_SE[:1], "full": whole.top_SE[:1], "lora": whole.top_SE[1:4]})
-    found = list(calibrations({"": comparison}, pairs=2))
+    found = list(calibrate_comparisons({"": comparison}, pairs=2))
     assert [(one.label, one.metric) for one in found] == [("lora", ROUGE_L), ("lora", LOSS)]
 
 
-def test_methods_of_several_comparisons_are_told_apart(whole: Scored) -> None:
+def test_methods_of_several_comparisons_are_told_apart(whole: ScoreMatrix) -> None:
     one = compared({"lora": whole.top_SE[:2]})
-    assert [c.label for c in calibrations({"a": one, "b": one}, pairs=2)] == ["a: lora"] * 2 + ["b: lora"] * 2
+    assert [c.label for c in calibrate_comparisons({"a": one, "b": one}, pairs=2)] == ["a: lora"] * 2 + ["b: lora"] * 2
 
 
-def test_the_same_records_give_the_same_figures(whole: Scored) -> None:
+def test_the_same_records_give_the_same_figures(whole: ScoreMatrix) -> None:
     comparison = {"": compared({"lora": whole.top_SE[:2]})}
-    assert list(calibrations(comparison, pairs=20)) == list(calibrations(comparison, pairs=20))
+    assert list(calibrate_comparisons(comparison, pairs=20)) == list(calibrate_comparisons(comparison, pairs=20))
 
 
 def test_answers_without_any_noise_are_told_apart_at_once() -> None:
-    same = Scored(np.full((2, 40), 20.0), np.ones(40))
-    found = calibration(simulated(same, 3), label="lora", metric=ROUGE_L, drawn="simulated", pairs=5, confidence=0.95)
+    same = ScoreMatrix(np.full((2, 40), 20.0), np.ones(40))
+    found = calibrate_method(
+        draw_simulated(same, 3), label="lora", metric=ROUGE_L, drawn="simulated", pairs=5, confidence=0.95
+    )
     assert (found.false_winners, found.observed_power, found.stated_power) == (0, 1, 1)
 
 
@@ -161,10 +170,10 @@ def test_the_share_of_false_winners_has_its_exact_interval() -> None:
 
 def test_the_markdown_has_a_line_for_each() -> None:
     assert (
-        judged.markdown([SOME, SOME]).splitlines()[2:]
+        judged.format_markdown([SOME, SOME]).splitlines()[2:]
         == ["| lora | Loss | records | 3 × 300 | 4.1 % | 3.0 to 5.5 | 0.012 | 77 % | 80 % |"] * 2
     )
 
 
 def test_a_bar_in_a_label_does_not_end_its_cell() -> None:
-    assert r"| lora \| wide |" in judged.markdown([dataclasses.replace(SOME, label="lora | wide")])
+    assert r"| lora \| wide |" in judged.format_markdown([dataclasses.replace(SOME, label="lora | wide")])

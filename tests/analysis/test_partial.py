@@ -6,7 +6,7 @@ import pytest
 
 from tests.report.synthetic import synthetic_run
 from tuneoff.analysis.comparison import Comparison, judge
-from tuneoff.report.sentences import verdict
+from tuneoff.report.sentences import describe_verdict
 from tuneoff.runs import Run
 
 METHODS = ["base", "lora", "full", "soft-prompt"]
@@ -22,7 +22,7 @@ def half(*there: tuple[str, int], seeds: tuple[int, ...] = (1, 2, 3)) -> Compari
 def whole(seeds: tuple[int, ...]) -> Run:
     """All of it; the untouched model has the one seed that it always has."""
     run = synthetic_run(methods=METHODS, seeds=list(seeds))
-    one = {"base": run.recipe.seeds_of("base")[0]}
+    one = {"base": run.recipe.get_seeds("base")[0]}
     trials = {id(r): r.trial.model_copy(update={"seed": one.get(r.trial.label, r.trial.seed)}) for r in run.records}
     return replace(run, records=tuple(r.model_copy(update={"trial": trials[id(r)]}) for r in run.records))
 
@@ -34,7 +34,7 @@ def seeds_judged(comparison: Comparison) -> dict[str, list[int]]:
 def test_a_whole_comparison_is_not_partial() -> None:
     run = whole((1, 2))
     assert judge(run).partial is None
-    assert not verdict(judge(run))[0].startswith("Partial")
+    assert not describe_verdict(judge(run))[0].startswith("Partial")
 
 
 def test_methods_are_judged_by_the_seeds_that_all_of_them_have() -> None:
@@ -42,7 +42,7 @@ def test_methods_are_judged_by_the_seeds_that_all_of_them_have() -> None:
     assert seeds_judged(found) == {"base": [0], "lora": [1], "full": [1], "soft-prompt": [1]}
     assert found.partial is not None
     assert (found.partial.seeds, found.partial.waiting) == ((1,), {"lora": 1, "full": 1})
-    text = " ".join(verdict(found))
+    text = " ".join(describe_verdict(found))
     assert "It rests on seed 1 of 1, 2 and 3" in text
     assert "Set aside until the others have the same seeds: 1 training of lora and 1 training of full." in text
 
@@ -52,13 +52,13 @@ def test_nothing_is_said_of_a_method_without_a_trial() -> None:
     assert "soft-prompt" not in seeds_judged(found)
     assert found.partial is not None
     assert found.partial.untried == ("soft-prompt",)
-    assert "Nothing can be said of soft-prompt, which has no trial yet." in verdict(found)
+    assert "Nothing can be said of soft-prompt, which has no trial yet." in describe_verdict(found)
 
 
 def test_the_first_sentence_says_that_it_is_partial_and_among_whom_it_judges() -> None:
     three = half(("lora", 1), ("full", 1), ("soft-prompt", 1))
-    assert verdict(three)[0].startswith("Partial: ")
-    assert verdict(half(("lora", 1), ("full", 1)))[0].startswith("Partial, among the methods tried so far: ")
+    assert describe_verdict(three)[0].startswith("Partial: ")
+    assert describe_verdict(half(("lora", 1), ("full", 1)))[0].startswith("Partial, among the methods tried so far: ")
 
 
 def test_what_a_failed_trial_leaves_out_is_not_missing() -> None:

@@ -7,12 +7,19 @@ import pytest
 from scipy import stats
 
 from tests.analysis.worlds import Array, apart
-from tuneoff.analysis.statistics import Apart, Scored, estimate, holm, p_values, randomisation_p
+from tuneoff.analysis.statistics import (
+    PairedDifference,
+    ScoreMatrix,
+    adjust_holm,
+    compute_p_values,
+    compute_randomization_p,
+    estimate,
+)
 
 
-def scored(top_SE: object, stream: int = 0) -> Scored:
+def scored(top_SE: object, stream: int = 0) -> ScoreMatrix:
     top = np.array(top_SE, dtype=float)
-    return Scored(top, np.ones(top.shape[1]), stream)
+    return ScoreMatrix(top, np.ones(top.shape[1]), stream)
 
 
 @pytest.fixture
@@ -29,7 +36,7 @@ def values_E(generator: np.random.Generator) -> Array:
 
 
 def test_the_mean_is_the_ratio_of_the_sums_not_the_mean_of_ratios() -> None:
-    assert Scored(np.array([[1.0, 9.0]]), np.array([1.0, 3.0])).mean == 2.5
+    assert ScoreMatrix(np.array([[1.0, 9.0]]), np.array([1.0, 3.0])).mean == 2.5
 
 
 def test_the_interval_of_one_seed_is_students_over_examples(values_E: Array) -> None:
@@ -66,7 +73,7 @@ def test_equal_numbers_have_an_interval_of_no_width() -> None:
 
 
 def test_one_answer_claims_no_interval() -> None:
-    found = estimate(Scored(np.array([[3.0]]), np.array([2.0])), 0.95)
+    found = estimate(ScoreMatrix(np.array([[3.0]]), np.array([2.0])), 0.95)
     assert (found.low, found.mean, found.high) == (1.5, 1.5, 1.5)
 
 
@@ -140,24 +147,26 @@ def test_no_number_of_seeds_helps_against_the_choice_of_examples(generator: np.r
 
 def test_hardness_that_both_share_is_no_noise() -> None:
     hardness_E = np.array([5.0, 80.0, 20.0, 60.0])
-    found = Apart(scored([hardness_E + 1]), scored([hardness_E])).difference(0.95)
+    found = PairedDifference(scored([hardness_E + 1]), scored([hardness_E])).difference(0.95)
     assert (found.low, found.mean, found.high) == pytest.approx((1, 1, 1))
 
 
 def test_with_one_seed_p_is_that_of_the_paired_t_test(generator: np.random.Generator) -> None:
     ours_E, theirs_E = generator.normal(20, 8, size=(2, 30))
-    assert Apart(scored([ours_E]), scored([theirs_E])).p_of_t == pytest.approx(stats.ttest_rel(ours_E, theirs_E).pvalue)
+    assert PairedDifference(scored([ours_E]), scored([theirs_E])).p_of_t == pytest.approx(
+        stats.ttest_rel(ours_E, theirs_E).pvalue
+    )
 
 
 def test_with_one_example_p_is_that_of_welchs_t_test_over_seeds() -> None:
     ours, theirs = [20.0, 21.0, 25.0], [26.0, 27.5, 27.0]
-    pair = Apart(scored([[v] for v in ours]), scored([[v] for v in theirs]))
+    pair = PairedDifference(scored([[v] for v in ours]), scored([[v] for v in theirs]))
     assert pair.p_of_t == pytest.approx(stats.ttest_ind(ours, theirs, equal_var=False).pvalue)
 
 
 def test_the_freedom_of_several_seeds_counts_beside_a_method_that_has_one() -> None:
     untouched, tuned = scored([[20.0]]), scored([[21.0], [22.0], [26.0]])
-    assert Apart(untouched, tuned).freedom() == pytest.approx(2)
+    assert PairedDifference(untouched, tuned).freedom() == pytest.approx(2)
 
 
 def test_luck_that_comes_out_as_zero_is_still_known_by_few_seeds_only(generator: np.random.Generator) -> None:
@@ -181,15 +190,15 @@ def test_the_interval_of_a_difference_holds_the_truth_as_often_as_it_says(
 
 
 def test_a_method_against_itself_differs_by_nothing_with_p_one(values_E: Array) -> None:
-    pair = Apart(scored([values_E], 0), scored([values_E], 1))
+    pair = PairedDifference(scored([values_E], 0), scored([values_E], 1))
     assert pair.difference(0.95).mean == 0
-    assert p_values([pair]) == [1.0]
+    assert compute_p_values([pair]) == [1.0]
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0, 2.0])
 def test_the_randomisation_is_scipys(shift: float, generator: np.random.Generator) -> None:
     ours_E, theirs_E = generator.normal(20, 4, size=(2, 30))
-    (found,) = randomisation_p((ours_E + shift - theirs_E)[None])
+    (found,) = compute_randomization_p((ours_E + shift - theirs_E)[None])
     reference = stats.permutation_test(
         (ours_E + shift, theirs_E), lambda a, b, axis: np.mean(a - b, axis=axis), permutation_type="samples",
         vectorized=True, n_resamples=9999, rng=np.random.default_rng(3),
@@ -198,35 +207,37 @@ def test_the_randomisation_is_scipys(shift: float, generator: np.random.Generato
 
 
 def test_few_examples_that_all_agree_have_the_p_value_of_all_swappings() -> None:
-    (found,) = randomisation_p(np.array([[1.0, 2.0, 3.0, 4.0]]))
+    (found,) = compute_randomization_p(np.array([[1.0, 2.0, 3.0, 4.0]]))
     assert found == pytest.approx(2 / 2**4, abs=0.01)
 
 
 def test_a_p_value_is_never_zero() -> None:
-    assert 0 < randomisation_p(np.ones((1, 100)))[0] < 0.001
+    assert 0 < compute_randomization_p(np.ones((1, 100)))[0] < 0.001
 
 
 def test_several_pairs_are_randomised_as_each_alone(generator: np.random.Generator) -> None:
     differences_PE = generator.normal(0.5, 2, size=(3, 30))
-    alone = [randomisation_p(row[None])[0] for row in differences_PE]
-    assert randomisation_p(differences_PE).tolist() == pytest.approx(alone)
+    alone = [compute_randomization_p(row[None])[0] for row in differences_PE]
+    assert compute_randomization_p(differences_PE).tolist() == pytest.approx(alone)
 
 
 def test_seeds_that_disagree_make_p_larger_than_the_examples_alone_would() -> None:
     agreeing = scored(np.full((2, 50), 20.0))
     disagreeing = scored([[22.0] * 50, [30.0] * 50])
-    pair = Apart(disagreeing, agreeing)
-    assert randomisation_p(pair.differences_E[None])[0] < 0.001
-    assert p_values([pair]) == pytest.approx([stats.ttest_1samp([22, 30], 20).pvalue])
+    pair = PairedDifference(disagreeing, agreeing)
+    assert compute_randomization_p(pair.differences_E[None])[0] < 0.001
+    assert compute_p_values([pair]) == pytest.approx([stats.ttest_1samp([22, 30], 20).pvalue])
 
 
 def test_holms_correction_is_the_one_worked_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])  # 3 × 0.01, 2 × 0.03, and not below that
+    assert adjust_holm([0.01, 0.04, 0.03]) == pytest.approx(
+        [0.03, 0.06, 0.06]
+    )  # 3 × 0.01, 2 × 0.03, and not below that
 
 
 def test_holms_correction_stops_at_one() -> None:
-    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert adjust_holm([0.6, 0.9]) == [1.0, 1.0]
 
 
 def test_one_p_value_alone_is_not_corrected() -> None:
-    assert holm([0.04]) == [0.04]
+    assert adjust_holm([0.04]) == [0.04]

@@ -11,7 +11,7 @@ from tuneoff.analysis.calibration import is_different
 from tuneoff.analysis.comparison import Comparison, Decision, decide
 from tuneoff.analysis.metrics import Metric
 from tuneoff.analysis.statistics import Estimate
-from tuneoff.analysis.verdict import POWER, Needed, Verdict, needed_for, power, verdict_of
+from tuneoff.analysis.verdict import POWER, Needed, Verdict, compute_power, decide_verdict, estimate_needed
 
 
 def scores(mean: float, *, seeds: int = 3, examples: int = 40, noise: float = 1.0, luck: float = 0.0) -> Array:
@@ -23,7 +23,7 @@ def scores(mean: float, *, seeds: int = 3, examples: int = 40, noise: float = 1.
 
 
 def outcome(comparison: Comparison, metric: Metric = ROUGE_L) -> tuple[str, str, list[str]]:
-    found = verdict_of(comparison, metric)
+    found = decide_verdict(comparison, metric)
     return found.kind, found.best.label, sorted(row.label for row in found.leaders)
 
 
@@ -102,7 +102,7 @@ def test_no_method_with_a_score_is_an_error() -> None:
     run = synthetic_run()
     failed = with_records(run, [record for record in run.records if record.status == "failed"])
     with pytest.raises(ValueError, match="no method has a score by rougeL"):
-        verdict_of(failed, ROUGE_L)
+        decide_verdict(failed, ROUGE_L)
 
 
 # A tie goes to the cheaper
@@ -118,7 +118,7 @@ def tie(**verdict: Any) -> Verdict:
         margin_rouge=1.0,
         **verdict,
     )
-    return verdict_of(comparison, ROUGE_L)
+    return decide_verdict(comparison, ROUGE_L)
 
 
 @pytest.mark.parametrize(
@@ -136,27 +136,27 @@ def test_a_tie_goes_to_the_cheaper_by_the_cost_that_the_recipe_names(cost: str, 
 
 
 def test_a_winner_is_its_own_cheapest_however_dear() -> None:
-    assert verdict_of(compared({"full": scores(24), "last-layer": scores(20)}), ROUGE_L).cheapest.label == "full"
+    assert decide_verdict(compared({"full": scores(24), "last-layer": scores(20)}), ROUGE_L).cheapest.label == "full"
 
 
 # What would settle it
 
 
 def needed(comparison: Comparison) -> Needed:
-    return needed_for(comparison.pairs(ROUGE_L)[0], comparison)
+    return estimate_needed(comparison.pairs(ROUGE_L)[0], comparison)
 
 
 def test_the_power_of_a_paired_t_test_is_the_textbooks() -> None:
-    assert power(1 / 34, 33, 0.5, 0.95) == pytest.approx(0.8078, abs=1e-3)  # d = 0.5, n = 34, as G*Power has it
+    assert compute_power(1 / 34, 33, 0.5, 0.95) == pytest.approx(0.8078, abs=1e-3)  # d = 0.5, n = 34, as G*Power has it
 
 
 def test_a_decided_verdict_needs_nothing() -> None:
-    assert verdict_of(compared({"lora": scores(24), "full": scores(20)}), ROUGE_L).needed is None
+    assert decide_verdict(compared({"lora": scores(24), "full": scores(20)}), ROUGE_L).needed is None
 
 
 def test_with_one_seed_each_nobody_knows_how_many_would_do() -> None:
     comparison = compared({"lora": scores(21, seeds=1, noise=6), "full": scores(20, seeds=1, noise=6)})
-    found = verdict_of(comparison, ROUGE_L).needed
+    found = decide_verdict(comparison, ROUGE_L).needed
     assert found is not None
     assert found.seeds is None
     assert found.examples is not None
@@ -165,7 +165,7 @@ def test_with_one_seed_each_nobody_knows_how_many_would_do() -> None:
 
 def test_beside_the_untouched_model_which_has_one_seed_the_others_seeds_count() -> None:
     comparison = compared({"base": scores(20, seeds=1), "lora": scores(23.5, luck=2)})
-    found = verdict_of(comparison, ROUGE_L).needed
+    found = decide_verdict(comparison, ROUGE_L).needed
     assert found is not None
     assert found.seeds is not None
     assert found.seeds > 3
@@ -198,7 +198,7 @@ def test_among_more_methods_more_is_needed() -> None:
     many = close | {label: scores(20.0 + i / 100, noise=6) for i, label in enumerate(("last-layer", "soft-prompt"))}
     among = compared(many)
     row = {row.label: row for row in among.rows}
-    crowded = needed_for(among.pair(ROUGE_L, row["lora"], row["full"]), among)
+    crowded = estimate_needed(among.pair(ROUGE_L, row["lora"], row["full"]), among)
     alone = needed(compared(close))
     assert crowded.examples is not None
     assert alone.examples is not None
@@ -261,12 +261,12 @@ def test_the_untouched_model_has_no_luck_and_is_told_apart() -> None:
 @pytest.mark.parametrize(("cost", "cheapest"), [("adapter_bytes", "base"), ("training_memory", "base")])
 def test_the_untouched_model_costs_no_training_and_has_no_files(cost: str, cheapest: str) -> None:
     comparison = compared({"full": scores(20.2), "base": scores(20, seeds=1)}, margin_rouge=1.0, cheaper_by=cost)
-    assert verdict_of(comparison, ROUGE_L).kind == "tie"
-    assert verdict_of(comparison, ROUGE_L).cheapest.label == cheapest
+    assert decide_verdict(comparison, ROUGE_L).kind == "tie"
+    assert decide_verdict(comparison, ROUGE_L).cheapest.label == cheapest
 
 
 def test_so_few_examples_that_no_swapping_is_rare_are_never_enough() -> None:
     comparison = compared({"full": scores(24, examples=4), "last-layer": scores(20, examples=4)})
     (pair,) = comparison.pairs(ROUGE_L)
     assert pair.decision == "open"
-    assert (needed_for(pair, comparison).examples or 0) >= 6
+    assert (estimate_needed(pair, comparison).examples or 0) >= 6

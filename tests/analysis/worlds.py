@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tests.report.synthetic import synthetic_run, with_records
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.metrics import METRICS
-from tuneoff.analysis.statistics import Apart, Scored
+from tuneoff.analysis.statistics import PairedDifference, ScoreMatrix
 from tuneoff.records.record import Costs, Prediction, Record
 
 ROUGE_L, LOSS = METRICS[0], METRICS[-1]
@@ -25,7 +25,7 @@ def apart(
     interaction: float = 8.0,
     own: float = 0.0,
     difference: float = 0.0,
-) -> Apart:
+) -> PairedDifference:
     """Two methods whose scores differ by `difference`, and by chance.
 
     Args:
@@ -35,13 +35,13 @@ def apart(
     """
     hardness_E = generator.normal(20, 8, size=examples)
 
-    def side(stream: int, mean: float) -> Scored:
+    def side(stream: int, mean: float) -> ScoreMatrix:
         luck_S1 = generator.normal(0, luck, size=(seeds, 1))
         rest_SE = generator.normal(0, interaction, size=(seeds, examples))
         top_SE = mean + hardness_E + generator.normal(0, own, size=examples) + luck_S1 + rest_SE
-        return Scored(top_SE, np.ones(examples), stream)
+        return ScoreMatrix(top_SE, np.ones(examples), stream)
 
-    return Apart(side(0, difference), side(1, 0.0))
+    return PairedDifference(side(0, difference), side(1, 0.0))
 
 
 def compared(

@@ -8,10 +8,10 @@ import yaml
 
 import tuneoff
 from tests.report.synthetic import synthetic_recipe, synthetic_run
-from tuneoff.api import STUDY, VALUES
+from tuneoff.api import SWEEP, VALUES
 from tuneoff.cli.commands import main
 from tuneoff.errors import RunError
-from tuneoff.runner.plan import plan
+from tuneoff.runner.plan import plan_trials
 from tuneoff.runs import RunDirectory
 
 TWO_SEEDS: dict[str, Any] = {"methods": ["base", "lora", "full"], "seeds": [0, 1]}
@@ -21,7 +21,7 @@ def written(path: Path, **recipe: Any) -> Path:
     """A run directory as `tuneoff compare` would have left it."""
     run, directory = synthetic_run(**recipe), RunDirectory(path)
     directory.begin(run.recipe, run.environment, run.data)
-    trials = {(t.label, t.seed): t for t in plan(run.recipe, run.records[0].trial.setting, {})}
+    trials = {(t.label, t.seed): t for t in plan_trials(run.recipe, run.records[0].trial.setting, {})}
     for record in run.records:
         directory.write_record(record.model_copy(update={"trial": trials[record.trial.label, record.trial.seed]}))
     return path
@@ -76,12 +76,12 @@ def test_seeds_are_those_of_each_side_and_come_from_the_records_where_there_are_
 
 
 def test_a_study_is_calibrated_comparison_by_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tuneoff.recipe.sweep import variants
+    from tuneoff.recipe.sweep import expand_sweep
 
-    recipe = synthetic_recipe(**TWO_SEEDS, vary={"knob": "data.sizes.train", "values": [100, 200]})
-    for name, part in variants(recipe).items():
-        written(tmp_path / VALUES / name, **part.written())
-    (tmp_path / STUDY).write_text(yaml.safe_dump(recipe.written()))
+    recipe = synthetic_recipe(**TWO_SEEDS, sweep={"knob": "data.sizes.train", "values": [100, 200]})
+    for name, part in expand_sweep(recipe).items():
+        written(tmp_path / VALUES / name, **part.to_dict())
+    (tmp_path / SWEEP).write_text(yaml.safe_dump(recipe.to_dict()))
     assert main(["calibrate", str(tmp_path), "--comparisons", "20", "--markdown"]) == 0
     out = capsys.readouterr().out
     assert f"| {tmp_path} 100: lora | ROUGE-L |" in out
@@ -104,10 +104,10 @@ def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_from_python_it_is_the_same(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tuneoff.analysis.calibration import markdown
+    from tuneoff.analysis.calibration import format_markdown
 
     main(["calibrate", str(run), "--comparisons", "20", "--markdown"])
-    assert markdown(tuneoff.calibrate(run, comparisons=20)) == capsys.readouterr().out
+    assert format_markdown(tuneoff.calibrate(run, comparisons=20)) == capsys.readouterr().out
 
 
 def test_from_python_a_run_that_will_not_do_is_refused_at_once(tmp_path: Path) -> None:

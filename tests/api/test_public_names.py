@@ -9,8 +9,9 @@ import tuneoff
 
 def test_the_public_names_are_these() -> None:
     assert tuneoff.__all__ == [
-        "METHODS", "Comparison", "Method", "Recipe", "Study", "TuneoffError", "calibrate", "compare", "copy_recipe",
-        "load_comparison", "load_recipe", "load_study", "planned", "shipped_recipes", "studied", "trained",
+        "METHODS", "Comparison", "Method", "Recipe", "Sweep", "TuneoffError", "calibrate", "compare", "copy_recipe",
+        "format_markdown_table", "inspect_methods", "load_comparison", "load_recipe", "load_sweep", "plan",
+        "shipped_recipes", "sweep", "write_report",
     ]  # fmt: skip
 
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from tests.runner.test_plan import plain, summary
 from tests.search.conftest import searching
-from tuneoff.budget.estimate import Batches, Bill, MethodCosts, Probe, Rate, Room, Work, bill_of
-from tuneoff.budget.profiler import fitted
-from tuneoff.budget.workload import answered
+from tuneoff.budget.estimate import Batches, Capacity, CostEstimate, MethodCosts, Probe, Rate, Work, estimate_cost
+from tuneoff.budget.profiler import fit_rate
+from tuneoff.budget.workload import batch_prompts
 from tuneoff.models.greedy_decoding import READ_TOGETHER
-from tuneoff.report.budget_table import misfits
+from tuneoff.report.budget_table import list_misfits
 
 NOTHING = Batches(count=0, tokens=0)
 GB = 10**9
@@ -59,7 +59,7 @@ def probe(**of_each: MethodCosts) -> Probe:
     )
 
 
-def seconds(found: Bill) -> dict[tuple[str, str, float], float]:
+def seconds(found: CostEstimate) -> dict[tuple[str, str, float], float]:
     return {(e.label, e.part, e.rung): pytest.approx(e.seconds) for e in found.entries}
 
 
@@ -67,7 +67,7 @@ def test_a_confirmed_trial_is_loaded_rehearsed_trained_validated_and_tested() ->
     recipe = plain(methods=["base", "lora"], training={"epochs": 2, "batch_size": 4}, seeds=[1, 2])
     training = 3 + 4 + 40 * 2 + 3 * 2  # one validation before the first step, and one after each epoch
     test = 1 + 4 + (1 + 6 * 0.5) + 7
-    assert seconds(bill_of(recipe, summary(80), probe())) == {
+    assert seconds(estimate_cost(recipe, summary(80), probe())) == {
         ("base", "test", 1.0): 3 + 2 + test,
         ("lora", "confirm", 1.0): 2 * training,
         ("lora", "test", 1.0): 2 * test,
@@ -76,7 +76,7 @@ def test_a_confirmed_trial_is_loaded_rehearsed_trained_validated_and_tested() ->
 
 def test_a_rung_pays_for_its_own_steps_and_loads_anew() -> None:
     recipe = searching(methods=["base", "lora"], training={"epochs": 2, "batch_size": 4})
-    found = seconds(bill_of(recipe, summary(80), probe()))
+    found = seconds(estimate_cost(recipe, summary(80), probe()))
     assert found["lora", "search", 0.25] == 8 * (3 + 4 + 2 + 10 * 2 + 2)
     assert found["lora", "search", 0.5] == 4 * (3 + 4 + 10 * 2 + 2)
     assert found["lora", "search", 1.0] == 2 * (3 + 4 + 20 * 2 + 2)
@@ -87,32 +87,34 @@ def test_a_search_that_compares_predictions_pays_for_them() -> None:
     by_loss = searching(methods=["base", "lora"], training=training)
     by_rouge = searching(methods=["base", "lora"], training=training, search={"metric": "rougeL"})
     each = 2 + (0.5 + 6 * 0.5)
-    first, second = (seconds(bill_of(r, summary(80), probe()))["lora", "search", 0.25] for r in (by_loss, by_rouge))
+    first, second = (
+        seconds(estimate_cost(r, summary(80), probe()))["lora", "search", 0.25] for r in (by_loss, by_rouge)
+    )
     assert second.expected == pytest.approx(first.expected + 8 * each)
 
 
 def test_the_trunk_is_paid_for_once_by_the_first_part() -> None:
     recipe = plain(methods=["base", "last-layer"], training={"epochs": 2, "batch_size": 4}, seeds=[1, 2])
     without, with_it = costs(), costs(trunk={"token_seconds": 0.1})
-    one, other = (bill_of(recipe, summary(80), probe(**{"last-layer": c})) for c in (without, with_it))
+    one, other = (estimate_cost(recipe, summary(80), probe(**{"last-layer": c})) for c in (without, with_it))
     more = {e.part: b.seconds - e.seconds for e, b in zip(one.entries, other.entries, strict=True) if b.label != "base"}
     assert more == {"confirm": pytest.approx(50), "test": pytest.approx(0)}
 
 
 def test_the_sum_has_what_belongs_to_no_method_too() -> None:
-    found = bill_of(plain(methods=["base", "lora"]), summary(80), probe())
+    found = estimate_cost(plain(methods=["base", "lora"]), summary(80), probe())
     assert found.seconds == pytest.approx(sum(e.seconds for e in found.entries) + 5 + 6)
 
 
 def test_the_disk_holds_adapters_of_all_seeds_and_the_checkpoints_of_a_search_at_its_widest() -> None:
-    found = bill_of(searching(methods=["base", "lora"]), summary(80), probe())
+    found = estimate_cost(searching(methods=["base", "lora"]), summary(80), probe())
     assert found.disk["what was trained"] == 3 * 1000 + 1000  # the untouched model has one seed
     assert found.disk["checkpoints"] == 4 * 4000 + 2 * 4000
 
 
 def test_what_does_not_fit_is_named_with_its_cure() -> None:
-    found = bill_of(plain(methods=["base", "lora"]), summary(80), probe(lora=costs(training_bytes=9 * GB)))
-    memory, disk, time = misfits(found, Room(memory_bytes=8 * GB, disk_bytes=1000, seconds=10))
+    found = estimate_cost(plain(methods=["base", "lora"]), summary(80), probe(lora=costs(training_bytes=9 * GB)))
+    memory, disk, time = list_misfits(found, Capacity(memory_bytes=8 * GB, disk_bytes=1000, seconds=10))
     assert memory.startswith("lora does not fit into memory: in confirm it would hold 9.00 GB, and there are 8.00 GB")
     assert "training.batch_size" in memory
     assert "1 kB are free" in disk
@@ -120,20 +122,20 @@ def test_what_does_not_fit_is_named_with_its_cure() -> None:
 
 
 def test_nothing_is_said_where_all_fits() -> None:
-    found = bill_of(plain(methods=["base", "lora"]), summary(80), probe())
-    assert misfits(found, Room(memory_bytes=8 * GB, disk_bytes=10 * GB, seconds=1e6)) == ()
+    found = estimate_cost(plain(methods=["base", "lora"]), summary(80), probe())
+    assert list_misfits(found, Capacity(memory_bytes=8 * GB, disk_bytes=10 * GB, seconds=1e6)) == ()
 
 
 @given(st.floats(0, 5), st.floats(0, 0.1), st.lists(st.integers(1, 2000), min_size=2, max_size=6, unique=True))
 def test_a_rate_is_found_again_from_what_it_says(fixed: float, each: float, tokens: list[int]) -> None:
-    found = fitted(tokens, [fixed + each * number for number in tokens])
+    found = fit_rate(tokens, [fixed + each * number for number in tokens])
     for number in tokens:
         assert found.seconds(Batches(count=1, tokens=number)) == pytest.approx(fixed + each * number, abs=1e-6)
 
 
 @given(st.lists(st.tuples(st.integers(1, 2000), st.floats(0, 10)), min_size=1, max_size=6))
 def test_no_rate_is_below_zero(measured: list[tuple[int, float]]) -> None:
-    found = fitted([tokens for tokens, _ in measured], [seconds for _, seconds in measured])
+    found = fit_rate([tokens for tokens, _ in measured], [seconds for _, seconds in measured])
     assert found.batch_seconds >= 0
     assert found.token_seconds >= 0
 
@@ -148,5 +150,5 @@ def test_rates_are_per_batch_and_per_token() -> None:
 
 def test_prompts_are_priced_as_they_are_read_and_answered() -> None:
     lengths = [10] * READ_TOGETHER + [6, 4]
-    assert answered(lengths, 64) == Batches(count=1, tokens=READ_TOGETHER * 10 + 2 * 6)
-    assert answered(lengths, 2) == Batches(count=READ_TOGETHER // 2 + 1, tokens=READ_TOGETHER * 10 + 2 * 6)
+    assert batch_prompts(lengths, 64) == Batches(count=1, tokens=READ_TOGETHER * 10 + 2 * 6)
+    assert batch_prompts(lengths, 2) == Batches(count=READ_TOGETHER // 2 + 1, tokens=READ_TOGETHER * 10 + 2 * 6)

@@ -10,15 +10,15 @@ import tuneoff
 from tests.runner.test_local_engine import Diary, quick
 from tuneoff.budget import limit
 from tuneoff.budget.ledger import SPENT, Ledger, Spent, read_spending
-from tuneoff.budget.limit import affordable
-from tuneoff.budget.profiler import probe
+from tuneoff.budget.limit import fit_to_budget
+from tuneoff.budget.profiler import run_probe
 from tuneoff.cli.commands import main
 from tuneoff.errors import BudgetError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Trial
-from tuneoff.report.sentences import verdict
+from tuneoff.report.sentences import describe_verdict
+from tuneoff.runner.listener import SilentListener
 from tuneoff.runner.prepare import prepare
-from tuneoff.runner.watch import Silence
 from tuneoff.runs import RunDirectory
 from tuneoff.runtime.progress import Progress
 
@@ -33,7 +33,7 @@ def searching(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_every_method_is_probed_for_what_its_trials_will_cost(recipe: dict[str, Any]) -> None:
-    found = probe(prepare(Recipe.read(recipe | {"methods": METHODS})), 1.0, Silence())
+    found = run_probe(prepare(Recipe.read(recipe | {"methods": METHODS})), 1.0, SilentListener())
     assert list(found.costs) == METHODS
     for label, costs in found.costs.items():
         assert (costs.step is not None) == (label != "base")
@@ -48,7 +48,7 @@ def test_every_method_is_probed_for_what_its_trials_will_cost(recipe: dict[str, 
 
 def test_the_work_is_that_of_the_trials(recipe: dict[str, Any], tmp_path: Path) -> None:
     whole = Recipe.read(recipe | {"methods": ["lora"]})
-    found = probe(prepare(whole), 1.0, Silence())
+    found = run_probe(prepare(whole), 1.0, SilentListener())
     tuneoff.compare(whole, run=tmp_path / "run")
     (record,) = RunDirectory(tmp_path / "run").records()
     assert sum(row.steps for row in record.curve) == found.work.epoch.count * whole.training.epochs
@@ -67,7 +67,7 @@ def test_a_probe_opens_neither_validation_nor_test(recipe: dict[str, Any], monke
 
     for place in (collate, "tuneoff.training.loop.collate", "tuneoff.evaluation.loss.collate"):
         monkeypatch.setattr(place, watched)
-    probe(whole, 1.0, Silence())
+    run_probe(whole, 1.0, SilentListener())
     assert seen
     assert seen <= {*map(tuple, whole.text.train["tokens"]), *map(tuple, whole.unrelated["tokens"])}
 
@@ -94,23 +94,23 @@ def test_a_plan_with_a_probe_says_what_all_will_cost(
 
 
 def test_what_is_kept_in_a_run_is_not_measured_again(recipe: dict[str, Any], tmp_path: Path) -> None:
-    one = tuneoff.planned(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", watch=Diary())
-    other = tuneoff.planned(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", watch=Diary())
-    assert one.bill == other.bill
+    one = tuneoff.planned(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", listener=Diary())
+    other = tuneoff.planned(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", listener=Diary())
+    assert one.cost_estimate == other.cost_estimate
     more = Probing()
-    tuneoff.planned(recipe, "methods=[base, lora, full]", probe=True, run=tmp_path / "run", watch=more)
+    tuneoff.planned(recipe, "methods=[base, lora, full]", probe=True, run=tmp_path / "run", listener=more)
     assert more.probed == ["full"]
 
 
-class Probing(Silence):
+class Probing(SilentListener):
     """Remembers what was probed."""
 
     def __init__(self) -> None:
         self.probed: list[str] = []
 
-    def probing(self, label: str) -> Any:
+    def on_probe(self, label: str) -> Any:
         self.probed.append(label)
-        return super().probing(label)
+        return super().on_probe(label)
 
 
 def test_keeping_what_a_probe_found_needs_a_probe(recipe_file: str, tmp_path: Path) -> None:
@@ -145,15 +145,15 @@ def interrupted(*_: Any, **__: Any) -> None:
 
 def priced(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """As if the whole cost nothing but so many seconds for each configuration and each seed."""
-    monkeypatch.setattr(limit, "probed", lambda *_: None)
+    monkeypatch.setattr(limit, "load_or_run_probe", lambda *_: None)
     monkeypatch.setattr(
-        limit, "predicted_seconds", lambda recipe, *_: seconds * (recipe.search.configurations + len(recipe.seeds))
+        limit, "predict_seconds", lambda recipe, *_: seconds * (recipe.search.configurations + len(recipe.seeds))
     )
 
 
 def afforded(recipe: dict[str, Any], budget: str, run: Path) -> Recipe:
     whole = Recipe.read(recipe | {"budget": budget})
-    return affordable(prepare(whole), Ledger(run), Silence()).recipe
+    return fit_to_budget(prepare(whole), Ledger(run), SilentListener()).recipe
 
 
 def size(recipe: Recipe) -> tuple[int, int]:
@@ -195,9 +195,9 @@ def test_whoever_follows_is_told_what_was_cut_before_the_start(
 ) -> None:
     priced(monkeypatch, 400)
     told: list[str] = []
-    follower = Silence()
+    follower = SilentListener()
     monkeypatch.setattr(follower, "says", told.append)
-    affordable(prepare(Recipe.read(searching | {"budget": "50m"})), Ledger(tmp_path), follower)
+    fit_to_budget(prepare(Recipe.read(searching | {"budget": "50m"})), Ledger(tmp_path), follower)
     assert told == [
         "Budget: 50.0 min, of which 0.0 min are spent. The plan is predicted to take 40.0 min in all, cut for all "
         "methods alike to 4 configurations of each search in place of 6."
@@ -210,7 +210,7 @@ def test_a_larger_budget_goes_on_with_a_larger_plan(
     priced(monkeypatch, 400)
     diary = Diary()
     first = tuneoff.compare(searching, "seeds=[1]", "budget=40m", run=tmp_path / "run")
-    second = tuneoff.compare(searching, "seeds=[1]", "budget=3h", run=tmp_path / "run", watch=diary)
+    second = tuneoff.compare(searching, "seeds=[1]", "budget=3h", run=tmp_path / "run", listener=diary)
     assert (len(first.searches["lora"].tries), len(second.searches["lora"].tries)) == (4, 6)
     assert 0 < len(diary.ended) < len(second.run.records)
     assert second.partial is None
@@ -224,13 +224,13 @@ def test_at_the_end_of_its_budget_a_run_stops_with_a_partial_verdict_and_goes_on
     tuneoff.compare(recipe, "methods=[base]", run=run)
     (run / SPENT).write_text(json.dumps(json.loads((run / SPENT).read_text()) | {"seconds": 3600.0}))
     diary = Diary()
-    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=1h", run=run, watch=diary)
+    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=1h", run=run, listener=diary)
     assert diary.ended == []
     assert comparison.partial is not None
     assert comparison.partial.untried == ("lora",)
-    assert "Nothing can be said of lora" in verdict(comparison)[1]
-    assert "more; the same command with a larger budget" in verdict(comparison)[2]
-    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=2h", run=run, watch=diary)
+    assert "Nothing can be said of lora" in describe_verdict(comparison)[1]
+    assert "more; the same command with a larger budget" in describe_verdict(comparison)[2]
+    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=2h", run=run, listener=diary)
     assert [record.trial.label for record in diary.ended] == ["lora"]
     assert comparison.partial is None
 
@@ -241,7 +241,7 @@ def test_a_trial_that_takes_longer_than_predicted_is_stopped_at_the_budgets_end(
     """By then the untouched model has its record, and lora is in its first steps."""
     run, slow = tmp_path / "run", Slow("lora")
     monkeypatch.setattr(Ledger, "seconds", property(lambda _: 7200.0 if slow.late else 10.0))
-    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=1h", run=run, watch=slow)
+    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=1h", run=run, listener=slow)
     assert [record.trial.label for record in slow.ended] == ["base"]
     assert comparison.partial is not None
     assert comparison.partial.untried == ("lora",)
@@ -254,11 +254,11 @@ class Slow(Diary):
         super().__init__()
         self.label, self.late = label, False
 
-    def trial(self, trial: Trial) -> Any:
-        def tell(progress: Progress) -> None:
+    def on_trial_start(self, trial: Trial) -> Any:
+        def on_progress(progress: Progress) -> None:
             self.late = self.late or (trial.label == self.label and progress.phase == "training")
 
-        return tell
+        return on_progress
 
 
 def test_a_budget_that_is_over_ends_the_command_with_three(

@@ -12,11 +12,21 @@ from hypothesis import strategies as st
 from tests.budget.test_estimate import costs, probe
 from tests.runner.test_plan import plain, summary
 from tests.search.conftest import searching
-from tuneoff.budget.estimate import bill_of
-from tuneoff.budget.shrink import FEWEST, RESERVED, Fit, cuts, enough, fitted, size_of, smaller_ones, smallest
-from tuneoff.config.budget import BudgetOptions, seconds_of_duration
+from tuneoff.budget.estimate import estimate_cost
+from tuneoff.budget.shrink import (
+    FEWEST,
+    RESERVED,
+    Fit,
+    describe_cuts,
+    format_sufficient_budget,
+    get_size,
+    get_smallest,
+    iterate_smaller,
+    shrink_to_fit,
+)
+from tuneoff.config.budget import BudgetOptions, parse_duration
 from tuneoff.errors import RecipeError
-from tuneoff.recipe.loading import overridden
+from tuneoff.recipe.loading import apply_overrides
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Setting
 
@@ -34,7 +44,7 @@ def budget(written: Any) -> BudgetOptions:
     [("2h30m", 9000), ("90m", 5400), ("1d", 86_400), ("1.5h", 5400), ("1h 5s", 3605), ("45s", 45)],
 )
 def test_time_is_written_in_days_hours_minutes_and_seconds(written: str, seconds: float) -> None:
-    assert seconds_of_duration(written) == seconds
+    assert parse_duration(written) == seconds
     assert budget(written).whole_seconds(0, NOON) == seconds
 
 
@@ -60,15 +70,15 @@ def test_what_is_no_budget_is_refused_with_what_would_be(written: Any) -> None:
 
 
 def test_an_override_sets_it() -> None:
-    written = overridden(plain().written(), ["budget=2h30m"])
+    written = apply_overrides(plain().to_dict(), ["budget=2h30m"])
     assert Recipe.read(written).budget == BudgetOptions(time="2h30m")
-    written = overridden(plain().written(), ["budget.until=18:30"])
+    written = apply_overrides(plain().to_dict(), ["budget.until=18:30"])
     assert Recipe.read(written).budget == BudgetOptions(until="18:30")
 
 
 def test_a_written_recipe_has_its_budget_again() -> None:
     recipe = plain(budget={"money": 5, "price_per_hour": 2})
-    assert Recipe.read(recipe.written()) == recipe or Recipe.read(recipe.written()).budget == recipe.budget
+    assert Recipe.read(recipe.to_dict()) == recipe or Recipe.read(recipe.to_dict()).budget == recipe.budget
 
 
 def test_a_budget_is_no_part_of_a_setting() -> None:
@@ -77,7 +87,7 @@ def test_a_budget_is_no_part_of_a_setting() -> None:
 
 def test_a_study_has_none() -> None:
     with pytest.raises(RecipeError, match="vary"):
-        plain(budget="1h", vary={"knob": "methods.lora.rank", "values": [1, 2]})
+        plain(budget="1h", sweep={"knob": "methods.lora.rank", "values": [1, 2]})
 
 
 def fair(**changes: Any) -> Recipe:
@@ -92,7 +102,7 @@ def predicted() -> Callable[[Recipe], float]:
 @functools.cache  # drawing configurations is dear, and the same few recipes are asked for again and again
 def seconds_for(configurations: int, seeds: int) -> float:
     recipe = fair(search={"configurations": configurations}, seeds=[1, 2, 3][:seeds])
-    return bill_of(recipe, summary(80), probe()).seconds
+    return estimate_cost(recipe, summary(80), probe()).seconds
 
 
 def size(recipe: Recipe) -> tuple[int, int]:
@@ -100,23 +110,31 @@ def size(recipe: Recipe) -> tuple[int, int]:
 
 
 def test_configurations_go_first_and_then_seeds() -> None:
-    assert [size(recipe) for recipe in smaller_ones(fair())] == [(8, 3), (7, 3), (6, 3), (5, 3), (4, 3), (4, 2), (4, 1)]
+    assert [size(recipe) for recipe in iterate_smaller(fair())] == [
+        (8, 3),
+        (7, 3),
+        (6, 3),
+        (5, 3),
+        (4, 3),
+        (4, 2),
+        (4, 1),
+    ]
 
 
 def test_without_a_search_seeds_alone_go() -> None:
-    assert [size(recipe) for recipe in smaller_ones(plain(seeds=[5, 6]))] == [(0, 2), (0, 1)]
+    assert [size(recipe) for recipe in iterate_smaller(plain(seeds=[5, 6]))] == [(0, 2), (0, 1)]
 
 
 def test_a_search_below_the_floor_is_left_as_it_is() -> None:
-    assert {size(r)[0] for r in smaller_ones(fair(search={"configurations": FEWEST - 1}))} == {FEWEST - 1}
+    assert {size(r)[0] for r in iterate_smaller(fair(search={"configurations": FEWEST - 1}))} == {FEWEST - 1}
 
 
 @settings(deadline=None)
 @given(st.floats(1, 3000))
 def test_what_is_left_never_exceeds_the_budget(seconds: float) -> None:
-    left = fitted(fair(), seconds, predicted())
+    left = shrink_to_fit(fair(), seconds, predicted())
     if left is None:
-        assert predicted()(smallest(fair())) > (1 - RESERVED) * seconds
+        assert predicted()(get_smallest(fair())) > (1 - RESERVED) * seconds
     else:
         assert predicted()(left) <= (1 - RESERVED) * seconds
 
@@ -124,7 +142,7 @@ def test_what_is_left_never_exceeds_the_budget(seconds: float) -> None:
 @settings(deadline=None)
 @given(st.floats(1, 3000), st.floats(0, 3000))
 def test_more_budget_never_buys_less(seconds: float, more: float) -> None:
-    one, other = (fitted(fair(), s, predicted()) for s in (seconds, seconds + more))
+    one, other = (shrink_to_fit(fair(), s, predicted()) for s in (seconds, seconds + more))
     assert one is None or (other is not None and size(other) >= size(one) and len(other.seeds) >= len(one.seeds))
 
 
@@ -132,31 +150,31 @@ def test_more_budget_never_buys_less(seconds: float, more: float) -> None:
 def test_methods_are_cut_alike(seconds: float) -> None:
     recipe = fair(methods=["base", "lora", "soft-prompt", "full"])
     measured = probe(**{label: costs(begin_seconds=i) for i, label in enumerate(recipe.methods)})
-    left = fitted(recipe, seconds, lambda r: bill_of(r, summary(80), measured).seconds)
+    left = shrink_to_fit(recipe, seconds, lambda r: estimate_cost(r, summary(80), measured).seconds)
     assert left is not None
-    entries = bill_of(left, summary(80), measured).entries
+    entries = estimate_cost(left, summary(80), measured).entries
     counts = {label: [e.trainings for e in entries if e.label == label] for label in recipe.methods}
     assert counts["lora"] == counts["soft-prompt"] == counts["full"]
 
 
 def test_what_was_cut_is_said() -> None:
-    assert cuts(fair(), fair()) == ()
-    assert cuts(fair(), smallest(fair())) == (
+    assert describe_cuts(fair(), fair()) == ()
+    assert describe_cuts(fair(), get_smallest(fair())) == (
         "4 configurations of each search in place of 8",
         "seed 1 in place of 1, 2, 3",
     )
 
 
 def test_the_budget_that_is_named_as_enough_is() -> None:
-    needed = predicted()(smallest(fair()))
-    assert fitted(fair(), seconds_of_duration(enough(needed)), predicted()) is not None
+    needed = predicted()(get_smallest(fair()))
+    assert shrink_to_fit(fair(), parse_duration(format_sufficient_budget(needed)), predicted()) is not None
 
 
 def fit(**changes: Any) -> Fit:
     """Of the recipe above with a budget of an hour, cut to the smallest."""
-    least = size_of(smallest(fair()))
+    least = get_size(get_smallest(fair()))
     times = {"whole_seconds": 3600.0, "predicted_seconds": 3000.0, "asked_seconds": 9000.0}
-    written = {"budget": {"time": "1h"}, "asked": size_of(fair()), "left": least, "cuts": (), **times, **changes}
+    written = {"budget": {"time": "1h"}, "asked": get_size(fair()), "left": least, "cuts": (), **times, **changes}
     return Fit.model_validate(written)
 
 
@@ -175,4 +193,4 @@ def test_a_cut_until_a_time_of_day_is_kept_for_that_day() -> None:
 def test_a_cut_recipe_draws_from_the_same_spaces() -> None:
     left = fit().cut(fair())
     assert size(left) == (4, 1)
-    assert left.space_of("lora") == fair().space_of("lora")
+    assert left.get_space("lora") == fair().get_space("lora")

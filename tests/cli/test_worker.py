@@ -64,7 +64,7 @@ def test_a_worker_takes_no_module_from_the_folder_that_it_is_called_in(
 ) -> None:
     (tmp_path / "datasets.py").write_text("raise SystemExit(7)")
     monkeypatch.chdir(tmp_path)
-    assert supervisor.kept_at_work(["methods"], tmp_path) == 0
+    assert supervisor.supervise(["methods"], tmp_path) == 0
 
 
 def test_a_worker_ends_with_the_process_that_looks_after_it(recipe_file: str, run: Path) -> None:
@@ -93,8 +93,8 @@ def test_a_worker_that_gets_nowhere_is_not_begun_for_ever(
             (tmp_path / "record.json").touch()  # it got on once
         return -signal.SIGSEGV, False
 
-    monkeypatch.setattr(supervisor, "_worked", dies)
-    assert supervisor.kept_at_work(["compare", "demo"], tmp_path, once=["--retry"]) == 128 + signal.SIGSEGV
+    monkeypatch.setattr(supervisor, "_run_worker", dies)
+    assert supervisor.supervise(["compare", "demo"], tmp_path, once=["--retry"]) == 128 + signal.SIGSEGV
     asked = ["compare", "demo", "--retry"]
     assert starts == [asked, asked, *[asked[:2]] * supervisor.IN_VAIN]
     assert f"So it did {supervisor.IN_VAIN} times without getting on." in capfd.readouterr().err
@@ -123,5 +123,5 @@ def test_a_worker_that_ends_in_order_or_was_asked_to_is_not_begun_again(
     end: tuple[int, bool], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = iter([end])
-    monkeypatch.setattr(supervisor, "_worked", lambda _: next(ends))
-    assert supervisor.kept_at_work(["compare", "demo"], tmp_path) == code
+    monkeypatch.setattr(supervisor, "_run_worker", lambda _: next(ends))
+    assert supervisor.supervise(["compare", "demo"], tmp_path) == code

@@ -9,13 +9,13 @@ from rich.console import Console
 
 from tests.report.synthetic import synthetic_comparison
 from tests.report.synthetic_sweep import model_study, rank_study, size_study
-from tuneoff.analysis.sweep import Study
+from tuneoff.analysis.sweep import Sweep
 from tuneoff.console import tables
-from tuneoff.console.progress import _Lines, _Screen
-from tuneoff.console.tables import print_outcome, print_study
+from tuneoff.console.progress import LogListener, ScreenListener
+from tuneoff.console.tables import print_comparison, print_sweep
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
-from tuneoff.runner.watch import Tally
+from tuneoff.runner.listener import Tally
 from tuneoff.runtime.progress import Progress
 
 
@@ -25,9 +25,9 @@ def trial() -> Trial:
 
 
 def test_a_log_gets_a_line_for_every_tenth_of_a_phase(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
-    tell = _Lines().trial(trial)
+    on_progress = LogListener().on_trial_start(trial)
     for step in range(1, 1001):
-        tell(Progress(phase="training", done=step, of=1000, epoch=1, epochs=1, loss=2.5))
+        on_progress(Progress(phase="training", done=step, of=1000, epoch=1, epochs=1, loss=2.5))
     lines = capsys.readouterr().err.splitlines()
     assert 10 <= len(lines) <= 12
     assert "epoch 1 of 1, 1000 of 1000 · loss 2.500" in lines[-1]
@@ -35,11 +35,11 @@ def test_a_log_gets_a_line_for_every_tenth_of_a_phase(trial: Trial, capsys: pyte
 
 def test_the_screen_shows_the_stages_the_trial_its_epoch_loss_speed_memory_and_the_time_left(trial: Trial) -> None:
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
-    screen = _Screen(console)
-    screen.begin({"search": Tally(done=4, of=9), "confirm": Tally(done=0, of=2)})
+    screen = ScreenListener(console)
+    screen.on_start({"search": Tally(done=4, of=9), "confirm": Tally(done=0, of=2)})
     screen._start -= 60
-    tell = screen.trial(trial)
-    tell(Progress(phase="training", done=9, of=10, epoch=2, epochs=2, loss=1.25, tokens_per_second=1234.0))
+    on_progress = screen.on_trial_start(trial)
+    on_progress(Progress(phase="training", done=9, of=10, epoch=2, epochs=2, loss=1.25, tokens_per_second=1234.0))
     console.print(screen.render())
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     for part in (
@@ -61,7 +61,7 @@ def test_the_outcome_fits_eighty_columns_and_names_every_method_and_the_page(
     screen = io.StringIO()
     monkeypatch.setattr(tables, "Console", lambda: Console(file=screen, width=80))
     comparison = synthetic_comparison()
-    print_outcome(comparison, tmp_path / "report")
+    print_comparison(comparison, tmp_path / "report")
     table, _, rest = screen.getvalue().partition("\n\n")
     assert all(len(line) <= 80 for line in screen.getvalue().splitlines()[:10])
     for row in comparison.rows:
@@ -72,14 +72,14 @@ def test_the_outcome_fits_eighty_columns_and_names_every_method_and_the_page(
 
 @pytest.mark.parametrize("study", [rank_study, model_study, size_study])
 def test_a_study_fits_eighty_columns_and_names_the_knob_each_point_and_the_page(
-    study: Callable[[], Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sweep: Callable[[], Sweep], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    screen, shown = io.StringIO(), study()
+    screen, shown = io.StringIO(), sweep()
     monkeypatch.setattr(tables, "Console", lambda **_: Console(file=screen, width=80, color_system=None))
-    print_study(shown, tmp_path)
+    print_sweep(shown, tmp_path)
     title, *lines = screen.getvalue().splitlines()
-    assert shown.recipe.vary is not None
-    assert title.endswith(shown.recipe.vary.knob)
+    assert shown.recipe.sweep is not None
+    assert title.endswith(shown.recipe.sweep.parameter)
     assert not any("…" in line for line in lines)
     rows = [line.split() for line in lines]
     for label, points in shown.lines.items():
@@ -96,11 +96,13 @@ def test_a_training_of_a_search_is_named_by_its_rate_and_its_rung(
         update={"stage": "search", "rungs": (0.25, 0.5), "hyperparameters": {"learning_rate": 5e-4}}
     )
     ended = Record(trial=searching, status="done", scores={"validation/loss": 2.5})
-    _Lines().end(ended, {"search": Tally(done=3, of=8), "confirm": Tally(done=0, of=6)})
+    LogListener().on_trial_end(ended, {"search": Tally(done=3, of=8), "confirm": Tally(done=0, of=6)})
     said = capsys.readouterr().err
     assert said == "✓ lora, rate 5e-4, to 50.0 %: validation loss 2.500 (search 3 of 8, confirm 0 of 6)\n"
 
 
 def test_what_a_failure_says_cannot_steer_the_terminal(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
-    _Lines().end(Record(trial=trial, status="failed", reason="bad \x1b[2J\x07 news"), {"test": Tally(done=1, of=2)})
+    LogListener().on_trial_end(
+        Record(trial=trial, status="failed", reason="bad \x1b[2J\x07 news"), {"test": Tally(done=1, of=2)}
+    )
     assert "\x1b" not in capsys.readouterr().err

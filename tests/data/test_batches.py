@@ -6,7 +6,7 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuneoff.data import collate, collate_prompts, epoch_batches, evaluation_batches
+from tuneoff.data import collate, collate_prompts, make_epoch_batches, make_evaluation_batches
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=80)
 PAD = 9
@@ -20,48 +20,48 @@ def split():
 @settings(deadline=None)
 @given(LENGTHS, st.integers(1, 9), st.integers(0, 5), st.integers(0, 5))
 def test_an_epoch_holds_every_example_once(lengths, batch_size, seed, epoch):
-    batches = epoch_batches(lengths, batch_size, seed, epoch)
+    batches = make_epoch_batches(lengths, batch_size, seed, epoch)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
 
 
 @settings(deadline=None)
 @given(LENGTHS, st.integers(1, 9))
 def test_only_one_batch_of_an_epoch_may_be_smaller(lengths, batch_size):
-    sizes = sorted(map(len, epoch_batches(lengths, batch_size, seed=0, epoch=0)))
+    sizes = sorted(map(len, make_epoch_batches(lengths, batch_size, seed=0, epoch=0)))
     assert all(size == batch_size for size in sizes[1:])
 
 
 def test_the_same_seed_and_epoch_give_the_same_batches():
     lengths = [n % 37 + 1 for n in range(100)]
-    assert epoch_batches(lengths, 4, 1, 2) == epoch_batches(lengths, 4, 1, 2)
+    assert make_epoch_batches(lengths, 4, 1, 2) == make_epoch_batches(lengths, 4, 1, 2)
 
 
 def test_seed_and_epoch_both_decide_the_batches():
     lengths = [n % 37 + 1 for n in range(100)]
-    orders = {str(epoch_batches(lengths, 4, seed, epoch)) for seed in range(3) for epoch in range(3)}
+    orders = {str(make_epoch_batches(lengths, 4, seed, epoch)) for seed in range(3) for epoch in range(3)}
     assert len(orders) == 9
 
 
 def test_the_global_generator_is_left_alone():
     before = torch.get_rng_state()
-    epoch_batches([1, 2, 3], 2, 0, 0)
+    make_epoch_batches([1, 2, 3], 2, 0, 0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_examples_of_similar_length_share_a_batch():
     lengths = torch.randint(1, 300, (800,), generator=torch.Generator().manual_seed(0)).tolist()
-    padded = sum(max(lengths[row] for row in batch) * len(batch) for batch in epoch_batches(lengths, 8, 0, 0))
+    padded = sum(max(lengths[row] for row in batch) * len(batch) for batch in make_epoch_batches(lengths, 8, 0, 0))
     assert padded < 1.1 * sum(lengths)
 
 
 @given(LENGTHS, st.integers(1, 9))
 def test_evaluation_goes_from_long_to_short(lengths, batch_size):
-    rows = [row for batch in evaluation_batches(lengths, batch_size) for row in batch]
+    rows = [row for batch in make_evaluation_batches(lengths, batch_size) for row in batch]
     assert [lengths[row] for row in rows] == sorted(lengths, reverse=True)
 
 
 def test_evaluation_keeps_equal_lengths_in_order():
-    assert evaluation_batches([5, 5, 5, 7], 2) == [[3, 0], [1, 2]]
+    assert make_evaluation_batches([5, 5, 5, 7], 2) == [[3, 0], [1, 2]]
 
 
 def test_a_batch_is_padded_on_the_right_to_its_own_longest(split):

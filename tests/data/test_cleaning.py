@@ -3,29 +3,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tuneoff.config.data import Clean
-from tuneoff.data.cleaning import UnusableRowError, cleaned, cleaned_pair
+from tuneoff.data.cleaning import UnusableRowError, clean_pair, clean_text
 
 
 def test_white_space_is_collapsed_by_default():
-    assert cleaned(" a\n\n b\t\u00a0c ", Clean()) == "a\nb c"
+    assert clean_text(" a\n\n b\t\u00a0c ", Clean()) == "a\nb c"
 
 
 def test_white_space_can_be_kept():
-    assert cleaned(" a\n b", Clean(whitespace=False)) == " a\n b"
+    assert clean_text(" a\n b", Clean(whitespace=False)) == " a\n b"
 
 
 def test_text_is_lowered_on_request():
-    assert cleaned("ÉCOLE", Clean(lower=True)) == "école"
+    assert clean_text("ÉCOLE", Clean(lower=True)) == "école"
 
 
 def test_punctuation_of_any_script_goes_but_signs_of_other_kinds_stay():
-    assert cleaned("«Well-known», don't: 3 + 4 = 7 €。", Clean(punctuation=True)) == "Wellknown dont 3 + 4 = 7 €"
+    assert clean_text("«Well-known», don't: 3 + 4 = 7 €。", Clean(punctuation=True)) == "Wellknown dont 3 + 4 = 7 €"
 
 
 @given(st.text(), st.builds(Clean, lower=st.booleans(), punctuation=st.booleans()))
 def test_what_is_clean_stays_as_it_is(text, clean):
-    once = cleaned(text, clean)
-    assert cleaned(once, clean) == once
+    once = clean_text(text, clean)
+    assert clean_text(once, clean) == once
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_what_is_clean_stays_as_it_is(text, clean):
 )
 def test_a_row_without_text_is_refused_with_its_reason(pair, reason):
     with pytest.raises(UnusableRowError, match=reason):
-        cleaned_pair(pair, Clean(punctuation=True))
+        clean_pair(pair, Clean(punctuation=True))

@@ -1,13 +1,13 @@
 import pytest
 
 from tuneoff.config.data import TextOptions
-from tuneoff.data.rows import rows_of_pairs
+from tuneoff.data.rows import make_rows
 from tuneoff.data.splits import draw_splits
 from tuneoff.errors import DataError
 
 
 def some(start, stop):
-    return rows_of_pairs("here", [(f"s{i}", f"t{i}") for i in range(start, stop)])
+    return make_rows("here", [(f"s{i}", f"t{i}") for i in range(start, stop)])
 
 
 def numbers(split):
@@ -54,7 +54,7 @@ def test_the_seed_decides_the_sample():
 
 
 def test_rows_without_text_are_left_out_counted_and_the_first_three_told():
-    rows = rows_of_pairs("here", [("a", "b"), ("", "b"), ("a", 5), ("a", None), ("", "")])
+    rows = make_rows("here", [("a", "b"), ("", "b"), ("a", 5), ("a", None), ("", "")])
     train = drawn({"train": rows, "validation": some(0, 1), "test": some(1, 2)})["train"]
     assert (train.left_out, train.left_out_examples) == (
         4,
@@ -63,7 +63,7 @@ def test_rows_without_text_are_left_out_counted_and_the_first_three_told():
 
 
 def test_a_size_counts_usable_rows():
-    rows = rows_of_pairs("here", [("", "")] * 20 + [(f"s{i}", "t") for i in range(5)])
+    rows = make_rows("here", [("", "")] * 20 + [(f"s{i}", "t") for i in range(5)])
     splits = drawn({"train": rows, "validation": some(0, 1), "test": some(1, 2)}, sizes={"train": 5})
     assert numbers(splits["train"]) == [0, 1, 2, 3, 4]
 
@@ -79,8 +79,8 @@ def test_duplicates_are_counted_for_each_pair_of_splits():
 
 
 def test_duplicates_are_found_after_cleaning():
-    rows = {"train": rows_of_pairs("here", [("a  b", "c"), ("d", "e")]), "validation": some(0, 1)}
-    rows["test"] = rows_of_pairs("there", [("a b ", "c")])
+    rows = {"train": make_rows("here", [("a  b", "c"), ("d", "e")]), "validation": some(0, 1)}
+    rows["test"] = make_rows("there", [("a b ", "c")])
     assert drawn(rows)["train"].pairs == [("d", "e")]
 
 
@@ -89,7 +89,7 @@ def test_validation_keeps_what_test_holds_too():
 
 
 def test_without_any_usable_row_the_first_reasons_are_told():
-    rows = rows_of_pairs("a.jsonl", [("a", 1), ("a", 2)])
+    rows = make_rows("a.jsonl", [("a", 1), ("a", 2)])
     with pytest.raises(DataError, match=r"a\.jsonl has no usable row for train: 2 left out \(row 1: .*as text"):
         drawn({"train": rows, "validation": some(0, 1), "test": some(1, 2)})
 

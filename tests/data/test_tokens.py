@@ -3,19 +3,19 @@ import pytest
 from tuneoff.config.data import TextOptions
 from tuneoff.data import tokens
 from tuneoff.data.prompt import Encoder
-from tuneoff.data.tokens import encoding_key, tokenizer_identity, tokens_key
-from tuneoff.system.cache import cache_folder
+from tuneoff.data.tokens import compute_encoding_key, compute_tokenizer_identity, compute_tokens_key
+from tuneoff.system.cache import get_cache_folder
 
 PAIRS = [("the cat sat on the mat", "cat"), ("a dog ran over the hill", "dog")]
 OPTIONS = TextOptions(max_tokens=48, max_target_tokens=16)
 
 
 def tokenised(pairs, options, tokenizer):
-    return tokens.tokenised(pairs, Encoder(options, tokenizer), encoding_key(options, tokenizer))
+    return tokens.tokenize(pairs, Encoder(options, tokenizer), compute_encoding_key(options, tokenizer))
 
 
 def key(tokenizer, pairs=PAIRS, **change):
-    return tokens_key(pairs, encoding_key(OPTIONS.model_copy(update=change), tokenizer))
+    return compute_tokens_key(pairs, compute_encoding_key(OPTIONS.model_copy(update=change), tokenizer))
 
 
 def test_tokens_are_prompt_then_target_then_eos(tokenizer):
@@ -37,7 +37,7 @@ def test_text_is_tokenised_once(tokenizer, monkeypatch):
 
 def test_the_cache_is_where_the_environment_says(tokenizer, tmp_path):
     tokenised(PAIRS, OPTIONS, tokenizer)
-    assert [file.parent.parent for file in tmp_path.rglob("*.arrow")] == [cache_folder() / "tokens"]
+    assert [file.parent.parent for file in tmp_path.rglob("*.arrow")] == [get_cache_folder() / "tokens"]
 
 
 @pytest.mark.parametrize("change", [{"max_tokens": 40}, {"max_target_tokens": 9}, {"prompt": "{source}: "}])
@@ -55,19 +55,19 @@ def test_other_text_makes_other_tokens(tokenizer):
 
 
 def test_a_chat_template_is_part_of_what_a_tokenizer_is(tokenizer, chat_tokenizer):
-    assert tokenizer_identity(tokenizer) != tokenizer_identity(chat_tokenizer)
+    assert compute_tokenizer_identity(tokenizer) != compute_tokenizer_identity(chat_tokenizer)
 
 
 def test_a_call_with_padding_leaves_a_tokenizer_what_it_is(tokenizer):
-    before = tokenizer_identity(tokenizer)
+    before = compute_tokenizer_identity(tokenizer)
     tokenizer(["a", "the cat"], padding=True, truncation=True, max_length=3)
-    assert tokenizer_identity(tokenizer) == before
+    assert compute_tokenizer_identity(tokenizer) == before
 
 
 @pytest.mark.parametrize("name", ["tokens.arrow", "SHA256SUMS"])
 def test_a_damaged_file_of_the_cache_is_made_again_with_a_message(tokenizer, caplog, name):
     before = tokenised(PAIRS, OPTIONS, tokenizer).to_list()
-    (file,) = cache_folder().rglob(name)
+    (file,) = get_cache_folder().rglob(name)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
@@ -80,6 +80,6 @@ def test_a_damaged_file_of_the_cache_is_made_again_with_a_message(tokenizer, cap
 
 def test_a_cut_off_file_of_the_cache_is_made_again(tokenizer):
     before = tokenised(PAIRS, OPTIONS, tokenizer).to_list()
-    (file,) = cache_folder().rglob("*.arrow")
+    (file,) = get_cache_folder().rglob("*.arrow")
     file.write_bytes(file.read_bytes()[:-40])
     assert tokenised(PAIRS, OPTIONS, tokenizer).to_list() == before

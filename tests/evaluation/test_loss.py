@@ -7,19 +7,19 @@ import torch
 from datasets import Dataset
 
 from tuneoff.config.evaluation import GenerationOptions
-from tuneoff.evaluation.generation import predictions
-from tuneoff.evaluation.loss import losses, mean_loss
+from tuneoff.evaluation.generation import generate_predictions
+from tuneoff.evaluation.loss import evaluate_losses, evaluate_mean_loss
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.runtime.context import Workbench, set_up
-from tuneoff.runtime.progress import tell_nobody
+from tuneoff.runtime.context import TrialContext, create_context
+from tuneoff.runtime.progress import ignore_progress
 
 Load = Callable[[str], LanguageModel]
 HOW = {"phase": "evaluation"}
 
 
 @pytest.fixture
-def bench() -> Workbench:
-    return set_up(torch.device("cpu"), "float32", tell_nobody)
+def context() -> TrialContext:
+    return create_context(torch.device("cpu"), "float32", ignore_progress)
 
 
 @pytest.fixture
@@ -43,26 +43,26 @@ def by_transformers(model: LanguageModel, split: Dataset) -> tuple[float, int]:
 
 
 def test_the_mean_loss_is_the_sum_of_nats_over_all_scored_tokens(
-    load_tiny: Load, split: Dataset, bench: Workbench
+    load_tiny: Load, split: Dataset, context: TrialContext
 ) -> None:
     model = load_tiny("gpt2")
     nats, scored = by_transformers(model, split)
-    assert mean_loss(model, split, bench, batch_size=2, **HOW) == pytest.approx(nats / scored, rel=1e-5)
+    assert evaluate_mean_loss(model, split, context, batch_size=2, **HOW) == pytest.approx(nats / scored, rel=1e-5)
 
 
-def test_the_batch_size_does_not_matter(load_tiny: Load, split: Dataset, bench: Workbench) -> None:
+def test_the_batch_size_does_not_matter(load_tiny: Load, split: Dataset, context: TrialContext) -> None:
     model = load_tiny("llama")
-    one, two = (mean_loss(model, split, bench, batch_size=size, **HOW) for size in (1, 2))
+    one, two = (evaluate_mean_loss(model, split, context, batch_size=size, **HOW) for size in (1, 2))
     assert one == pytest.approx(two, rel=1e-5)
 
 
-def test_losses_come_in_the_order_of_the_split(load_tiny: Load, split: Dataset, bench: Workbench) -> None:
-    found = losses(load_tiny("llama"), split, bench, batch_size=1, **HOW)
+def test_losses_come_in_the_order_of_the_split(load_tiny: Load, split: Dataset, context: TrialContext) -> None:
+    found = evaluate_losses(load_tiny("llama"), split, context, batch_size=1, **HOW)
     assert [scored for _, scored in found] == [1, 7]
 
 
 def test_where_memory_runs_out_fewer_examples_go_through_the_model_at_once(
-    load_tiny: Load, split: Dataset, bench: Workbench
+    load_tiny: Load, split: Dataset, context: TrialContext
 ) -> None:
     model, sizes = load_tiny("llama"), []
 
@@ -71,13 +71,13 @@ def test_where_memory_runs_out_fewer_examples_go_through_the_model_at_once(
         if len(inputs[0]) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    alone = losses(model, split, bench, batch_size=1, **HOW)
+    alone = evaluate_losses(model, split, context, batch_size=1, **HOW)
     model.register_forward_pre_hook(room_for_one)
-    assert losses(model, split, bench, batch_size=2, **HOW) == alone
+    assert evaluate_losses(model, split, context, batch_size=2, **HOW) == alone
     assert sizes == [2, 1, 1]
 
 
-def test_so_it_is_with_predictions(load_tiny: Load, split: Dataset, bench: Workbench) -> None:
+def test_so_it_is_with_predictions(load_tiny: Load, split: Dataset, context: TrialContext) -> None:
     model, sizes = load_tiny("llama"), []
     generate, options = model.generate, GenerationOptions(batch_size=2)
 
@@ -87,7 +87,7 @@ def test_so_it_is_with_predictions(load_tiny: Load, split: Dataset, bench: Workb
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return generate(tokens_BT, *rest, **named)
 
-    whole = predictions(model, split, options, bench, max_new_tokens=5)
+    whole = generate_predictions(model, split, options, context, max_new_tokens=5)
     model.generate = room_for_one
-    assert predictions(model, split, options, bench, max_new_tokens=5) == whole
+    assert generate_predictions(model, split, options, context, max_new_tokens=5) == whole
     assert sizes == [2, 1, 1]

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.conftest import SENTENCES
-from tuneoff.evaluation.rouge import ROUGE_TYPES, rouge_scores
+from tuneoff.evaluation.rouge import ROUGE_TYPES, compute_rouge
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -30,12 +30,12 @@ def test_every_score_is_the_one_of_googles_rouge_score() -> None:
         {name: score.fmeasure for name, score in oracle.score(reference, prediction).items()}
         for reference, prediction in zip(references, predictions, strict=True)
     ]
-    assert rouge_scores(references, predictions) == expected
+    assert compute_rouge(references, predictions) == expected
 
 
 def test_a_perfect_prediction_scores_one() -> None:
-    assert set(rouge_scores(["the river rose"], ["the river rose"])[0].values()) == {1.0}
+    assert set(compute_rouge(["the river rose"], ["the river rose"])[0].values()) == {1.0}
 
 
 def test_an_empty_prediction_scores_zero() -> None:
-    assert set(rouge_scores(["the river rose"], [""])[0].values()) == {0.0}
+    assert set(compute_rouge(["the river rose"], [""])[0].values()) == {0.0}

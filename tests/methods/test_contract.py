@@ -12,7 +12,7 @@ from torch import Tensor
 from tests.conftest import ARCHITECTURES
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.models.parameters import parameter_counts
+from tuneoff.models.parameters import count_parameters
 
 Load = Callable[[str], LanguageModel]
 NEEDED: dict[str, dict[str, Any]] = {
@@ -195,5 +195,5 @@ def test_a_step_with_bf16_products_runs_and_gives_finite_gradients(
 def test_the_outline_of_a_model_tells_what_is_trained(
     architecture: str, method: Method, load_tiny: Load, outline_tiny: Load
 ) -> None:
-    counted = parameter_counts(method.apply(outline_tiny(architecture)))
-    assert counted == parameter_counts(method.apply(load_tiny(architecture)))
+    counted = count_parameters(method.apply(outline_tiny(architecture)))
+    assert counted == count_parameters(method.apply(load_tiny(architecture)))

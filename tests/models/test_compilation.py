@@ -11,7 +11,7 @@ from tests.conftest import ARCHITECTURES
 from tests.training.test_loop import Run, losses, run, text
 from tuneoff.errors import RecipeError
 from tuneoff.methods import METHODS, Method
-from tuneoff.models.compilation import compiled, require_compiler
+from tuneoff.models.compilation import compile_blocks, require_compiler
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.training import loop
 
@@ -50,7 +50,7 @@ def compare(model: LanguageModel, *shapes: tuple[int, int, int]) -> None:
     traced = programs()
     for shape in shapes:
         own = gradients(model, *shape)
-        with compiled(model):
+        with compile_blocks(model):
             made = gradients(model, *shape)
         assert len(own) == len(made) > 0
         for a, b in zip(own, made, strict=True):
@@ -82,10 +82,10 @@ def test_machine_code_gives_the_gradients_of_the_models_own_code(load_tiny: Load
 
 @pytest.mark.usefixtures("only_traced")
 def test_a_training_runs_compiled_and_leaves_the_model_as_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    traced, rehearsed, rehearse = programs(), [], loop._Trainer.rehearse
+    traced, rehearsed, dry_run = programs(), [], loop._Trainer.dry_run
 
     def counted(trainer: loop._Trainer) -> None:
-        rehearse(trainer)
+        dry_run(trainer)
         rehearsed.append(programs())
 
     monkeypatch.setattr(loop._Trainer, "rehearse", counted)

@@ -6,7 +6,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from tuneoff.models import cross_entropy as module
-from tuneoff.models.cross_entropy import nats
 
 ROWS, VOCABULARY = 7, 50
 
@@ -35,7 +34,7 @@ def theirs(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
 def test_nats_and_gradients_are_those_of_pytorch(dtype: torch.dtype, targets: Tensor) -> None:
     ours, own = logits(dtype), logits(dtype)
     weights_N = torch.linspace(0, 2, ROWS)  # a loss may weigh each token otherwise
-    found, expected = nats(ours, targets), theirs(own, targets)
+    found, expected = cross_entropy(ours, targets), theirs(own, targets)
     (found * weights_N).sum().backward()
     (expected * weights_N).sum().backward()
     assert found.dtype == torch.float32
@@ -54,13 +53,13 @@ def test_what_is_kept_for_the_backward_pass_is_little_more_than_the_logits(targe
 
     made = logits(torch.bfloat16)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        nats(made, targets)
+        cross_entropy(made, targets)
     assert sum(tensor.nbytes for tensor in kept) < 1.2 * made.nbytes
 
 
 def test_no_scored_token_gives_no_nats_and_a_gradient_of_nothing() -> None:
     made = logits(torch.bfloat16)
-    none = nats(made[:0], torch.zeros(0, dtype=torch.long))
+    none = cross_entropy(made[:0], torch.zeros(0, dtype=torch.long))
     none.sum().backward()
     assert none.shape == (0,)
     assert made.grad is not None
@@ -71,6 +70,6 @@ def test_no_scored_token_gives_no_nats_and_a_gradient_of_nothing() -> None:
 def test_what_is_not_finite_stays_so(value: float, targets: Tensor) -> None:
     made = logits(torch.float32).detach()
     made[2, 5] = value
-    found = nats(made, targets)
+    found = cross_entropy(made, targets)
     assert not found[2].isfinite()
     assert found[[0, 1, 3, 4, 5, 6]].isfinite().all()

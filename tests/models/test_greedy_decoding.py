@@ -99,7 +99,7 @@ def test_padding_is_added_where_it_makes_new_tokens_faster(
 ) -> None:
     model = load_tiny(architecture).eval()
     with torch.no_grad():
-        _, cache, seen_BT = greedy_decoding._read(model.base, model._last_logits, *unpadded, None, room=1)
+        _, cache, seen_BT = greedy_decoding._read_prompts(model.base, model._last_logits, *unpadded, None, room=1)
     assert cache.get_seq_length() == seen_BT.shape[1] == width
 
 
@@ -136,13 +136,13 @@ def test_a_token_is_written_without_copying_those_before(load_tiny: Load, prompt
     caches: list[greedy_decoding.DynamicCache] = []
     addresses: list[int] = []
 
-    def watch(inputs: dict[str, object]) -> None:
+    def listener(inputs: dict[str, object]) -> None:
         caches.append(inputs["past_key_values"])
         if caches[-1].layers[0].keys is not None:
             addresses.append(caches[-1].layers[0].keys.data_ptr())
 
     model.base.generation_config.eos_token_id = None
-    model.base.model.register_forward_pre_hook(lambda _, __, inputs: watch(inputs), with_kwargs=True)
+    model.base.model.register_forward_pre_hook(lambda _, __, inputs: listener(inputs), with_kwargs=True)
     model.generate(*prompts, max_new_tokens=9)
     assert len(addresses) == 8
     assert len(set(addresses)) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from tuneoff.methods import METHODS
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.models.parameters import parameter_counts, trained_groups
+from tuneoff.models.parameters import count_parameters, group_trainable
 
 Load = Callable[[str], LanguageModel]
 EMBEDDING = 320 * 32  # the tiny shapes' vocabulary by their width
@@ -15,7 +15,7 @@ EMBEDDING = 320 * 32  # the tiny shapes' vocabulary by their width
 def test_a_shared_tensor_counts_once(load_tiny: Load) -> None:
     tied, untied = load_tiny("qwen2"), load_tiny("qwen2")
     untied.untie_head()
-    assert parameter_counts(untied)[1] - parameter_counts(tied)[1] == EMBEDDING
+    assert count_parameters(untied)[1] - count_parameters(tied)[1] == EMBEDDING
 
 
 @pytest.mark.parametrize(
@@ -31,16 +31,16 @@ def test_a_shared_tensor_counts_once(load_tiny: Load) -> None:
     ids=["base", "last-layer", "last-layer-tied", "lora", "soft-prompt"],
 )
 def test_each_method_trains_what_can_be_worked_out_by_hand(method: object, trained: int, load_tiny: Load) -> None:
-    assert parameter_counts(method.apply(load_tiny("qwen2")))[0] == trained  # type: ignore[attr-defined]
+    assert count_parameters(method.apply(load_tiny("qwen2")))[0] == trained  # type: ignore[attr-defined]
 
 
 def test_full_tuning_trains_everything(load_tiny: Load) -> None:
-    trainable, total = parameter_counts(METHODS["full"].read({}).apply(load_tiny("gpt_neo")))
+    trainable, total = count_parameters(METHODS["full"].read({}).apply(load_tiny("gpt_neo")))
     assert trainable == total
 
 
 def test_layers_are_grouped_under_a_star(load_tiny: Load) -> None:
-    groups = trained_groups(METHODS["lora"].read({"rank": 4, "modules": ["q_proj"]}).apply(load_tiny("llama")))
+    groups = group_trainable(METHODS["lora"].read({"rank": 4, "modules": ["q_proj"]}).apply(load_tiny("llama")))
     assert [(g.name, g.tensors, g.parameters) for g in groups] == [
         ("model.layers.*.self_attn.q_proj.lora_A.weight", 2, 2 * 4 * 32),
         ("model.layers.*.self_attn.q_proj.lora_B.weight", 2, 2 * 4 * 32),

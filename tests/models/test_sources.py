@@ -13,8 +13,8 @@ from tuneoff.errors import ModelError
 from tuneoff.methods import METHODS
 from tuneoff.models import sources
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.models.loading import load_model, load_tokenizer, outline
-from tuneoff.models.parameters import parameter_counts
+from tuneoff.models.loading import build_empty_model, load_model, load_tokenizer
+from tuneoff.models.parameters import count_parameters
 from tuneoff.models.sources import find_source
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -165,7 +165,7 @@ def test_a_folder_that_is_no_causal_language_model_is_refused(folder: Path) -> N
     (folder / "config.json").write_text('{"model_type": "t5"}')
     options = ModelOptions(name=str(folder))
     with pytest.raises(ModelError, match="no causal language model"):
-        outline(find_source(options), options, None)
+        build_empty_model(find_source(options), options, None)
 
 
 def test_a_model_that_wants_remote_code_is_refused_unless_the_recipe_allows_it(folder: Path) -> None:
@@ -197,9 +197,9 @@ def test_the_outline_has_the_models_parameters_and_no_weights(folder: Path) -> N
     options = ModelOptions(name=str(folder))
     source = find_source(options)
     tokenizer = load_tokenizer(source, options)
-    shape = outline(source, options, tokenizer)
+    shape = build_empty_model(source, options, tokenizer)
     assert {p.device.type for p in shape.parameters()} == {"meta"}
-    assert parameter_counts(shape) == parameter_counts(load_model(source, options, tokenizer))
+    assert count_parameters(shape) == count_parameters(load_model(source, options, tokenizer))
 
 
 @pytest.mark.demo

@@ -8,7 +8,7 @@ import yaml
 
 from tuneoff.config.search_space import Range
 from tuneoff.errors import RecipeError
-from tuneoff.recipe.loading import copy_recipe, load_recipe, overridden, shipped_recipes
+from tuneoff.recipe.loading import apply_overrides, copy_recipe, load_recipe, shipped_recipes
 from tuneoff.recipe.recipe import Recipe
 
 
@@ -29,22 +29,22 @@ def test_every_shipped_recipe_is_valid(name: str) -> None:
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_a_filled_in_recipe_is_the_same_recipe_again(name: str) -> None:
-    filled_in = load_recipe(name).written()
-    assert Recipe.read(yaml.safe_load(yaml.safe_dump(filled_in))).written() == filled_in
+    filled_in = load_recipe(name).to_dict()
+    assert Recipe.read(yaml.safe_load(yaml.safe_dump(filled_in))).to_dict() == filled_in
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_a_filled_in_recipe_searches_the_same_spaces_again(name: str) -> None:
     recipe = load_recipe(name)
-    again = Recipe.read(recipe.written())
-    assert {label: again.space_of(label) for label in again.methods} == {
-        label: recipe.space_of(label) for label in recipe.methods
+    again = Recipe.read(recipe.to_dict())
+    assert {label: again.get_space(label) for label in again.methods} == {
+        label: recipe.get_space(label) for label in recipe.methods
     }
 
 
 def test_a_filled_in_recipe_has_the_spaces_that_were_left_to_the_methods(written: dict[str, Any]) -> None:
-    recipe = Recipe.read(overridden(written, ["search={}", "methods.lora.rank=8", "methods.lora.dropout=0"]))
-    assert recipe.written()["search"]["spaces"]["lora"].keys() == {"learning_rate", "alpha", "modules"}
+    recipe = Recipe.read(apply_overrides(written, ["search={}", "methods.lora.rank=8", "methods.lora.dropout=0"]))
+    assert recipe.to_dict()["search"]["spaces"]["lora"].keys() == {"learning_rate", "alpha", "modules"}
 
 
 def test_a_method_is_known_by_its_label(written: dict[str, Any]) -> None:
@@ -89,11 +89,13 @@ def test_methods_may_be_a_list_of_names(written: dict[str, Any]) -> None:
 )
 def test_what_does_not_fit_is_refused_with_the_cure(written: dict[str, Any], override: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        Recipe.read(overridden(written, [override]))
+        Recipe.read(apply_overrides(written, [override]))
 
 
 def test_an_override_is_typed(written: dict[str, Any]) -> None:
-    recipe = Recipe.read(overridden(written, ["training.epochs=7", "methods.lora.modules=[q_proj]", "seeds=[1, 2]"]))
+    recipe = Recipe.read(
+        apply_overrides(written, ["training.epochs=7", "methods.lora.modules=[q_proj]", "seeds=[1, 2]"])
+    )
     assert (recipe.training.epochs, recipe.methods["lora"].model_dump()["modules"], recipe.seeds) == (
         7,
         ("q_proj",),
@@ -102,7 +104,7 @@ def test_an_override_is_typed(written: dict[str, Any]) -> None:
 
 
 def test_an_override_reaches_a_method_in_a_list_of_names(written: dict[str, Any]) -> None:
-    recipe = Recipe.read(overridden(written | {"methods": ["base", "lora"]}, ["methods.lora.rank=2"]))
+    recipe = Recipe.read(apply_overrides(written | {"methods": ["base", "lora"]}, ["methods.lora.rank=2"]))
     assert recipe.methods["lora"].model_dump()["rank"] == 2
 
 
@@ -158,7 +160,7 @@ def test_the_fair_recipe_is_the_reports_but_for_what_a_fair_choice_needs() -> No
 def test_the_fair_recipe_searches_every_rate_and_confirms_on_fresh_seeds() -> None:
     fair = load_recipe("gpt-neo-cnn-dailymail")
     assert fair.search is not None
-    assert [label for label in fair.methods if "learning_rate" in fair.space_of(label)] == [
+    assert [label for label in fair.methods if "learning_rate" in fair.get_space(label)] == [
         "last-layer", "lora", "soft-prompt"
     ]  # fmt: skip
     assert len(fair.seeds) == 3
@@ -171,13 +173,13 @@ def test_the_fair_recipe_searches_every_rate_and_confirms_on_fresh_seeds() -> No
 )
 def test_the_shape_that_the_report_chose_is_among_those_that_the_fair_recipe_tries(label: str, knob: str) -> None:
     shared, fair = (load_recipe(f"gpt-neo-cnn-dailymail{end}") for end in ("-shared-rate", ""))
-    choices = fair.space_of(label)[knob]
+    choices = fair.get_space(label)[knob]
     assert not isinstance(choices, Range)
     assert shared.methods[label].model_dump()[knob] in choices
 
 
 def test_a_number_without_a_point_is_a_number(tmp_path: Path) -> None:
-    assert overridden({}, ["a.b=1e-5", "a.c=[1e-4, 2E+3]", "a.d=1e-5x"]) == {
+    assert apply_overrides({}, ["a.b=1e-5", "a.c=[1e-4, 2E+3]", "a.d=1e-5x"]) == {
         "a": {"b": 1e-5, "c": [1e-4, 2000.0], "d": "1e-5x"}
     }
 
@@ -185,14 +187,14 @@ def test_a_number_without_a_point_is_a_number(tmp_path: Path) -> None:
 def test_choices_of_a_space_are_what_the_method_reads(written: dict[str, Any]) -> None:
     spaces = {"lora": {"rank": ["4", 8.0], "learning_rate": ["1e-4", 1e-3]}}
     recipe = Recipe.read(written | {"methods": ["base", "lora"], "search": {"spaces": spaces}, "seeds": [1, 2, 3]})
-    assert recipe.space_of("lora")["rank"] == (4, 8)
-    assert recipe.space_of("lora")["learning_rate"] == (1e-4, 1e-3)
+    assert recipe.get_space("lora")["rank"] == (4, 8)
+    assert recipe.get_space("lora")["learning_rate"] == (1e-4, 1e-3)
 
 
 def test_an_override_of_a_knob_takes_it_out_of_the_search(written: dict[str, Any]) -> None:
     searched = written | {"methods": ["base", "lora"], "search": {"spaces": {"lora": {"rank": [2, 4]}}}, "seeds": [1]}
-    recipe = Recipe.read(overridden(searched, ["methods.lora.rank=16"]))
-    assert "rank" not in recipe.space_of("lora")
-    again = Recipe.read(overridden(Recipe.read(searched).written(), ["methods.lora.learning_rate=0.001"]))
-    assert "learning_rate" not in again.space_of("lora")
+    recipe = Recipe.read(apply_overrides(searched, ["methods.lora.rank=16"]))
+    assert "rank" not in recipe.get_space("lora")
+    again = Recipe.read(apply_overrides(Recipe.read(searched).to_dict(), ["methods.lora.learning_rate=0.001"]))
+    assert "learning_rate" not in again.get_space("lora")
     assert again.methods["lora"].learning_rate == 0.001

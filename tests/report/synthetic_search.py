@@ -9,9 +9,9 @@ from tests.report.synthetic import synthetic_run
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.records.record import Costs, Epoch, Record
 from tuneoff.records.trial import Trial
-from tuneoff.runner.plan import chosen_methods, plan
+from tuneoff.runner.plan import get_chosen_methods, plan_trials
 from tuneoff.runs import Run
-from tuneoff.search.history import Search, searches_of
+from tuneoff.search.history import Search, build_searches
 
 SEARCHED: dict[str, dict[str, Any]] = {
     "base": {}, "last-layer": {}, "lora": {}, "soft-prompt": {}, "full": {},
@@ -33,9 +33,9 @@ def searched_run(methods: Mapping[str, Any] = SEARCHED, **search: Any) -> Run:
     run = synthetic_run(methods=methods, search=options, training={"epochs": 4, "patience": None})
     setting = run.records[0].trial.setting
     known: dict[str, Record] = {}
-    while missing := [t for t in plan(run.recipe, setting, known) if t.stage == "search" and t.id not in known]:
+    while missing := [t for t in plan_trials(run.recipe, setting, known) if t.stage == "search" and t.id not in known]:
         known |= {trial.id: answer(trial) for trial in missing}
-    chosen = chosen_methods(run.recipe, tuple(known.values()))
+    chosen = get_chosen_methods(run.recipe, tuple(known.values()))
     methods_then = {**run.recipe.methods, **chosen}
     confirmed = [_with_values(r, methods_then[r.trial.label].model_dump(mode="json")) for r in run.records]
     return replace(run, records=(*confirmed, *known.values()))
@@ -46,7 +46,7 @@ def searched_comparison(methods: Mapping[str, Any] = SEARCHED, **search: Any) ->
 
 
 def searches(run: Run) -> dict[str, Search]:
-    return searches_of(run.recipe, run.records)
+    return build_searches(run.recipe, run.records)
 
 
 def answer(trial: Trial) -> Record:

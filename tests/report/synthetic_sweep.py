@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.report.synthetic import synthetic_recipe, synthetic_run, with_records
-from tuneoff.analysis.sweep import Study, study_of
+from tuneoff.analysis.sweep import Sweep, build_sweep
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.recipe.sweep import variants
+from tuneoff.recipe.sweep import expand_sweep
 from tuneoff.records.record import Memory, Record
 
 METHODS: dict[str, dict[str, Any]] = {"base": {}, "lora": {}, "full": {}}
@@ -17,35 +17,35 @@ PARAMETERS = dict(zip(MODELS, (134_515_008, 361_821_120, 1_711_376_384), strict=
 MODULES = {"attention": -0.04, "all-linear": 0.0}
 
 
-def rank_study() -> Study:
+def rank_study() -> Sweep:
     """LoRA at four ranks beside full tuning, in one comparison."""
     return _study("methods.lora.rank", RANKS)
 
 
-def modules_study() -> Study:
+def modules_study() -> Sweep:
     """LoRA at words without an order."""
     return _study("methods.lora.modules", MODULES)
 
 
-def size_study() -> Study:
+def size_study() -> Sweep:
     """Every method at three sizes of the train split, each a setting of its own."""
     return _study("data.sizes.train", SIZES)
 
 
-def model_study() -> Study:
+def model_study() -> Sweep:
     """Every method on three models, the larger ones better and dearer; soft prompts gain most."""
     return _study("model.name", MODELS)
 
 
-def _study(knob: str, shifts: Mapping[Any, float]) -> Study:  # Any: what the knob takes
+def _study(knob: str, shifts: Mapping[Any, float]) -> Sweep:  # Any: what the knob takes
     methods = METHODS | {"soft-prompt": {}} if knob == "model.name" else METHODS
-    recipe = synthetic_recipe(name="synthetic-study", methods=methods, vary={"knob": knob, "values": list(shifts)})
+    recipe = synthetic_recipe(name="synthetic-study", methods=methods, sweep={"knob": knob, "values": list(shifts)})
     comparisons = {}
-    for name, part in variants(recipe).items():
-        run = synthetic_run(**{key: value for key, value in part.written().items() if key != "vary"})
+    for name, part in expand_sweep(recipe).items():
+        run = synthetic_run(**{key: value for key, value in part.to_dict().items() if key != "vary"})
         records = [shifted(r, _shift(knob, part, r, shifts)) for r in run.records]
         comparisons[name] = with_records(run, [_grown(r) for r in records] if knob == "model.name" else records)
-    return study_of(recipe, comparisons)
+    return build_sweep(recipe, comparisons)
 
 
 def _shift(knob: str, part: Recipe, record: Record, shifts: Mapping[Any, float]) -> float:

@@ -7,13 +7,13 @@ import pytest
 from tests.budget.test_estimate import costs, probe
 from tests.report.synthetic import synthetic_run
 from tuneoff.analysis.comparison import Comparison, judge
-from tuneoff.budget.estimate import seconds_of
+from tuneoff.budget.estimate import estimate_trial_seconds
 from tuneoff.budget.ledger import Spending, Spent
-from tuneoff.budget.shrink import Fit, size_of
-from tuneoff.report.budget_table import against, money_in_words
-from tuneoff.report.sentences import verdict
-from tuneoff.report.setting import setting_facts
-from tuneoff.report.tables import latex_table, markdown_table
+from tuneoff.budget.shrink import Fit, get_size
+from tuneoff.report.budget_table import compare_with_estimate, format_money
+from tuneoff.report.sentences import describe_verdict
+from tuneoff.report.setting import list_setting_facts
+from tuneoff.report.tables import format_latex_table, format_markdown_table
 
 GB = 10**9
 
@@ -24,7 +24,7 @@ def comparison() -> Comparison:
     run = synthetic_run(methods=["base", "lora"], seeds=[0], budget="1h")
     found = probe(lora=costs(training_bytes=1 * GB))
     took = {
-        record.trial.id: {part: 1.5 * s for part, s in seconds_of(record.trial, run.recipe, found).items()}
+        record.trial.id: {part: 1.5 * s for part, s in estimate_trial_seconds(record.trial, run.recipe, found).items()}
         for record in run.records
     }
     whole = sum(sum(parts.values()) for parts in took.values()) + found.probe_seconds + 20
@@ -32,7 +32,7 @@ def comparison() -> Comparison:
 
 
 def test_each_part_of_a_method_has_its_prediction_beside_what_it_took(comparison: Comparison) -> None:
-    lines = {(line.label, line.name): line for line in against(comparison)}
+    lines = {(line.label, line.name): line for line in compare_with_estimate(comparison)}
     assert list(lines) == [
         ("base", "test"),
         ("lora", "confirm"),
@@ -46,51 +46,51 @@ def test_each_part_of_a_method_has_its_prediction_beside_what_it_took(comparison
 
 
 def test_what_belongs_to_no_method_is_the_rest_of_the_run_without_its_probe(comparison: Comparison) -> None:
-    *_, apart, whole = against(comparison)
+    *_, apart, whole = compare_with_estimate(comparison)
     assert (apart.predicted, apart.actual) == ("11 s", "20 s")
     assert whole.label is None
 
 
 def test_without_a_probe_nothing_was_predicted() -> None:
-    assert against(judge(synthetic_run(methods=["base", "lora"]))) == ()
+    assert compare_with_estimate(judge(synthetic_run(methods=["base", "lora"]))) == ()
 
 
 def test_trials_that_are_not_run_yet_are_on_neither_side(comparison: Comparison) -> None:
     only = judge(replace(comparison.run, records=comparison.run.records[:1]), comparison.spending)
-    assert [line.label for line in against(only)] == ["base", None, None]
+    assert [line.label for line in compare_with_estimate(only)] == ["base", None, None]
 
 
 def test_money_is_hours_times_their_price() -> None:
-    assert money_in_words(5400, 2.1) == "3.15"
+    assert format_money(5400, 2.1) == "3.15"
 
 
 def test_tables_that_are_taken_elsewhere_say_that_they_are_partial(comparison: Comparison) -> None:
     half = judge(replace(comparison.run, records=comparison.run.records[:1]))
-    assert "Partial: not every trial of the recipe has been run." in markdown_table(half)
-    assert "Partial: not every trial" in latex_table(half)
-    assert "Partial" not in markdown_table(comparison)
+    assert "Partial: not every trial of the recipe has been run." in format_markdown_table(half)
+    assert "Partial: not every trial" in format_latex_table(half)
+    assert "Partial" not in format_markdown_table(comparison)
 
 
 def test_how_much_more_it_would_take_is_said(comparison: Comparison) -> None:
     half = judge(replace(comparison.run, records=comparison.run.records[:1]), comparison.spending)
-    training, test = seconds_of(comparison.run.records[1].trial, comparison.run.recipe, probe()).values()
+    training, test = estimate_trial_seconds(comparison.run.records[1].trial, comparison.run.recipe, probe()).values()
     left = training + test + 5 + 6
-    assert f"predicted to take {left // 60:.0f} min {left % 60:.0f} s more" in " ".join(verdict(half))
+    assert f"predicted to take {left // 60:.0f} min {left % 60:.0f} s more" in " ".join(describe_verdict(half))
 
 
 def test_what_was_cut_for_the_budget_is_said_and_stands_in_the_setting(comparison: Comparison) -> None:
     cut = ("4 configurations of each search in place of 8", "seed 1 in place of 1, 2")
-    size = size_of(comparison.run.recipe)
+    size = get_size(comparison.run.recipe)
     fit = Fit.model_validate(
         {"budget": {"time": "1h"}, "asked": size, "left": size, "whole_seconds": 3600.0,
          "predicted_seconds": 3000.0, "asked_seconds": 7200.0, "cuts": cut}
     )  # fmt: skip
     assert comparison.spending is not None
     found = judge(comparison.run, replace(comparison.spending, fit=fit))
-    assert verdict(found)[-1] == (
+    assert describe_verdict(found)[-1] == (
         "To fit a budget of 1 h 0 min the plan was cut, for all methods alike, to 4 configurations of each search in "
         "place of 8 and seed 1 in place of 1, 2; uncut it was predicted to take 2 h 0 min."
     )
-    (budget,) = [fact for fact in setting_facts(found) if fact.title == "Budget"]
+    (budget,) = [fact for fact in list_setting_facts(found) if fact.title == "Budget"]
     assert budget.value == "1h"
     assert "4 configurations" in budget.detail

@@ -8,10 +8,10 @@ import pytest
 from tests.report.synthetic import synthetic_comparison, with_records
 from tests.report.synthetic_search import searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
-from tuneoff.report.charts import CURVES, FIGURES, TITLES, TRADE_OFFS, colours, draw
-from tuneoff.report.charts.canvas import cost_named
+from tuneoff.report.charts import CURVES, FIGURES, TITLES, TRADE_OFFS, assign_colors, draw
+from tuneoff.report.charts.canvas import get_cost
 from tuneoff.report.format import ROUGE_L
-from tuneoff.report.render import specification_for_file, specification_for_page, write_figures
+from tuneoff.report.render import make_file_specification, make_page_specification, write_figures
 from tuneoff.runs import Run
 
 
@@ -21,7 +21,7 @@ def charts(comparison: Comparison) -> dict[str, alt.LayerChart]:
 
 
 def rows_of(chart: alt.LayerChart) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = specification_for_page(chart)["data"]["values"]
+    rows: list[dict[str, Any]] = make_page_specification(chart)["data"]["values"]
     return rows
 
 
@@ -40,33 +40,33 @@ def test_a_whole_run_has_every_figure(charts: dict[str, alt.LayerChart]) -> None
 
 
 def test_a_method_has_one_colour_in_all_figures(comparison: Comparison, charts: dict[str, alt.LayerChart]) -> None:
-    palette = colours(comparison)
+    palette = assign_colors(comparison)
     for chart in charts.values():
-        for layer in specification_for_page(chart)["layer"]:
+        for layer in make_page_specification(chart)["layer"]:
             scale = layer["encoding"].get("color", {}).get("scale")
             if scale:
                 assert dict(zip(scale["domain"], scale["range"], strict=True)).items() <= palette.items()
 
 
 def test_no_two_methods_share_a_colour(comparison: Comparison) -> None:
-    palette = colours(comparison)
+    palette = assign_colors(comparison)
     assert len(set(palette.values())) == len(palette)
 
 
 def test_a_method_keeps_its_colour_in_half_a_run(run: Run, comparison: Comparison) -> None:
     half = judge(replace(run, records=tuple(r for r in run.records if r.trial.label in {"base", "full"})))
-    assert colours(half)["full"] == colours(comparison)["full"]
+    assert assign_colors(half)["full"] == assign_colors(comparison)["full"]
 
 
 @pytest.mark.parametrize("name", ["slowest-epoch", "peak-memory", "rouge"])
 def test_bars_start_at_zero(charts: dict[str, alt.LayerChart], name: str) -> None:
-    domains = [scale["domain"] for scale in scales_of(specification_for_page(charts[name])) if "domain" in scale]
+    domains = [scale["domain"] for scale in scales_of(make_page_specification(charts[name])) if "domain" in scale]
     assert {domain[0] for domain in domains} == {0}
 
 
 @pytest.mark.parametrize(("name", "axis"), [("evaluation-loss", "x"), ("validation-loss", "y"), ("train-loss", "y")])
 def test_a_loss_axis_begins_near_its_least_value(charts: dict[str, alt.LayerChart], name: str, axis: str) -> None:
-    domains = [s["domain"] for s in scales_of(specification_for_page(charts[name]), (axis,)) if "domain" in s]
+    domains = [s["domain"] for s in scales_of(make_page_specification(charts[name]), (axis,)) if "domain" in s]
     assert all(domain[0] > 2 for domain in domains)
 
 
@@ -77,7 +77,7 @@ def test_the_untouched_model_has_a_value_and_no_bar_of_parameters(charts: dict[s
 
 def test_a_diverged_curve_does_not_stretch_the_axis(charts: dict[str, alt.LayerChart]) -> None:
     assert max(row["value"] for row in rows_of(charts["validation-loss"])) > 9
-    domains = [s["domain"] for s in scales_of(specification_for_page(charts["validation-loss"])) if "domain" in s]
+    domains = [s["domain"] for s in scales_of(make_page_specification(charts["validation-loss"])) if "domain" in s]
     assert all(domain[1] < 5 for domain in domains)
 
 
@@ -97,22 +97,22 @@ def test_the_evaluation_loss_is_drawn_as_recorded(comparison: Comparison, charts
 
 
 def test_a_chart_names_no_address(charts: dict[str, alt.LayerChart]) -> None:
-    assert "http" not in str([specification_for_page(chart) for chart in charts.values()])
+    assert "http" not in str([make_page_specification(chart) for chart in charts.values()])
 
 
 def test_a_chart_on_a_page_takes_the_colour_of_its_text(charts: dict[str, alt.LayerChart]) -> None:
-    assert specification_for_page(charts["rouge"])["config"]["axis"]["labelColor"] == "currentColor"
+    assert make_page_specification(charts["rouge"])["config"]["axis"]["labelColor"] == "currentColor"
 
 
 def test_a_chart_in_a_file_has_its_title(charts: dict[str, alt.LayerChart]) -> None:
-    assert specification_for_file("ROUGE", charts["rouge"])["title"] == "ROUGE"
+    assert make_file_specification("ROUGE", charts["rouge"])["title"] == "ROUGE"
 
 
 def test_the_front_is_the_comparisons_own_and_is_drawn_filled(
     comparison: Comparison, charts: dict[str, alt.LayerChart]
 ) -> None:
     drawn = {row["method"] for row in rows_of(charts["quality-time"]) if row["front"] == "yes"}
-    assert drawn == comparison.front(ROUGE_L, cost_named("train_seconds"))
+    assert drawn == comparison.front(ROUGE_L, get_cost("train_seconds"))
     assert drawn < {row["method"] for row in rows_of(charts["quality-time"])}
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tuneoff.report.escape import visible
+from tuneoff.report.escape import escape_control
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,9 @@ from tuneoff.report.escape import visible
     ],
 )
 def test_what_would_act_is_shown(hidden: str, shown: str) -> None:
-    assert visible(hidden) == shown
+    assert escape_control(hidden) == shown
 
 
 @pytest.mark.parametrize("text", ["Two\nlines\tand a tab", "Größe, 東京, שלום", "👩‍🔬", "می\u200cخواهم"])
 def test_what_is_text_stays(text: str) -> None:
-    assert visible(text) == text
+    assert escape_control(text) == text

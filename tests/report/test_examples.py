@@ -1,29 +1,29 @@
 from tests.report.synthetic import EXAMPLES, with_records
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.report.examples import evenly, examples_of
+from tuneoff.report.examples import choose_examples, pick_evenly
 from tuneoff.runs import Run
 
 
 def test_examples_are_evenly_spread_from_first_to_last() -> None:
-    assert evenly(list(range(100)), 10) == [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]
+    assert pick_evenly(list(range(100)), 10) == [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]
 
 
 def test_a_small_test_split_is_shown_whole() -> None:
-    assert evenly([0, 1, 2], 10) == [0, 1, 2]
+    assert pick_evenly([0, 1, 2], 10) == [0, 1, 2]
 
 
 def test_ten_examples_are_shown(comparison: Comparison) -> None:
-    rows = [example.row for example in examples_of(comparison)]
+    rows = [example.row for example in choose_examples(comparison)]
     assert (len(rows), rows[0], rows[-1]) == (10, 0, EXAMPLES - 1)
 
 
 def test_every_finished_method_answers_in_the_order_of_the_leaderboard(comparison: Comparison) -> None:
     finished = [row.label for row in comparison.rows if row.finished]
-    assert [side.label for side in examples_of(comparison)[0].sides] == finished
+    assert [side.label for side in choose_examples(comparison)[0].sides] == finished
 
 
 def test_an_answer_is_the_record_s(comparison: Comparison) -> None:
-    example = examples_of(comparison)[3]
+    example = choose_examples(comparison)[3]
     (record,) = [r for r in comparison.run.records if r.trial.label == "lora"]
     (side,) = [side for side in example.sides if side.label == "lora"]
     assert side.prediction == record.predictions[example.row].prediction
@@ -31,4 +31,4 @@ def test_an_answer_is_the_record_s(comparison: Comparison) -> None:
 
 
 def test_without_a_finished_trial_there_are_no_examples(run: Run) -> None:
-    assert examples_of(with_records(run, [r for r in run.records if r.status != "done"])) == ()
+    assert choose_examples(with_records(run, [r for r in run.records if r.status != "done"])) == ()

@@ -12,13 +12,13 @@ import pytest
 from tests.report.synthetic import synthetic_comparison
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.cli.commands import main
-from tuneoff.console.tables import print_outcome
+from tuneoff.console.tables import print_comparison
 from tuneoff.report.charts import draw
-from tuneoff.report.escape import visible
-from tuneoff.report.examples import CHARACTERS, examples_of
-from tuneoff.report.page import page
-from tuneoff.report.render import specification_for_page
-from tuneoff.report.tables import latex_table, markdown_table, results_csv
+from tuneoff.report.escape import escape_control
+from tuneoff.report.examples import CHARACTERS, choose_examples
+from tuneoff.report.page import render_page
+from tuneoff.report.render import make_page_specification
+from tuneoff.report.tables import format_latex_table, format_markdown_table, format_results_csv
 
 OWNED = "document.title='owned'"
 MARKUP = (
@@ -56,13 +56,13 @@ def hostile() -> Comparison:
 @pytest.fixture(scope="module")
 def written(hostile: Comparison) -> str:
     charts = draw(hostile)
-    specifications = {name: specification_for_page(chart) for name, chart in charts.items()}
-    return page(hostile, specifications, dict.fromkeys(charts, "<svg xmlns='http://www.w3.org/2000/svg'/>"))
+    specifications = {name: make_page_specification(chart) for name, chart in charts.items()}
+    return render_page(hostile, specifications, dict.fromkeys(charts, "<svg xmlns='http://www.w3.org/2000/svg'/>"))
 
 
 def acts(text: str) -> list[str]:
     """The characters of a text that would act in a terminal or turn its direction."""
-    return [c for c in text if c != "\n" and visible(c) != c]
+    return [c for c in text if c != "\n" and escape_control(c) != c]
 
 
 def test_no_markup_of_others_is_in_the_page(written: str) -> None:
@@ -94,7 +94,7 @@ def test_no_script_of_others_runs_in_a_browser(written: str, tmp_path: Path) -> 
 
 
 def test_no_cell_of_the_csv_is_a_formula(hostile: Comparison) -> None:
-    text = results_csv(hostile)
+    text = format_results_csv(hostile)
     assert not acts(text)
     cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
     assert f"'{FORMULA}" in cells
@@ -102,14 +102,14 @@ def test_no_cell_of_the_csv_is_a_formula(hostile: Comparison) -> None:
 
 
 def test_no_command_and_no_option_of_others_is_in_the_latex(hostile: Comparison) -> None:
-    text = latex_table(hostile)
+    text = format_latex_table(hostile)
     assert not acts(text)
     assert r"\input" not in text
     assert r"{}[2cm]\textbackslash{}input\{/etc/passwd\}\%" in text
 
 
 def test_no_link_no_image_and_no_tag_of_others_is_in_the_markdown(hostile: Comparison) -> None:
-    text = markdown_table(hostile)
+    text = format_markdown_table(hostile)
     assert not acts(text)
     assert r"!\[x\](https\://example.org) www\.example.org" in text
     assert not [i for i, c in enumerate(text) if c == "<" and text[i - 1] != "\\"]
@@ -119,7 +119,7 @@ def test_no_link_no_image_and_no_tag_of_others_is_in_the_markdown(hostile: Compa
 def test_nothing_of_others_acts_in_the_terminal(
     hostile: Comparison, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_outcome(hostile, tmp_path)
+    print_comparison(hostile, tmp_path)
     assert not acts(capsys.readouterr().out)
 
 
@@ -139,8 +139,8 @@ def test_rows_of_ten_million_characters_make_a_page_of_ordinary_size_in_ordinary
             object.__setattr__(answer, "source", long)
             object.__setattr__(answer, "prediction", long)
     start = time.perf_counter()
-    (first, *_) = examples_of(comparison)
+    (first, *_) = choose_examples(comparison)
     assert len(first.source) < CHARACTERS + 50
     assert first.sides[0].prediction.endswith("(9,980,000 more characters)")
-    assert len(page(comparison, {}, {})) < 2_000_000
+    assert len(render_page(comparison, {}, {})) < 2_000_000
     assert time.perf_counter() - start < 20

@@ -12,12 +12,12 @@ from tests.report.synthetic import HOSTILE, altered, synthetic_comparison, with_
 from tests.report.synthetic_search import searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.report.diagnostics import diagnose
-from tuneoff.report.html import json_in_html
-from tuneoff.report.hyperparameters import knobs_in_words
+from tuneoff.report.html import embed_json
+from tuneoff.report.hyperparameters import format_hyperparameters
 from tuneoff.report.page import write_report
-from tuneoff.report.search_table import notes
-from tuneoff.report.sentences import verdict
-from tuneoff.report.setting import setting_facts
+from tuneoff.report.search_table import list_notes
+from tuneoff.report.sentences import describe_verdict
+from tuneoff.report.setting import list_setting_facts
 from tuneoff.runs import Run
 
 
@@ -110,7 +110,7 @@ def test_the_drawing_library_is_inlined_once(elements: Elements) -> None:
 
 def test_json_cannot_end_its_script() -> None:
     hostile = {"label": HOSTILE}
-    text = json_in_html(hostile)
+    text = embed_json(hostile)
     assert not re.search("[<>&\u2028\u2029]", text)
     assert json.loads(text) == hostile
 
@@ -122,7 +122,7 @@ def test_every_chart_of_the_page_has_its_specification(elements: Elements) -> No
 
 def test_the_page_says_the_verdict_the_note_and_every_diagnosis(comparison: Comparison, elements: Elements) -> None:
     text = elements.text.replace("\u2011", "-")
-    sentences = [*verdict(comparison), comparison.run.recipe.note, *(d.text for d in diagnose(comparison))]
+    sentences = [*describe_verdict(comparison), comparison.run.recipe.note, *(d.text for d in diagnose(comparison))]
     assert [sentence for sentence in sentences if sentence not in text] == []
 
 
@@ -159,8 +159,8 @@ def test_a_page_of_a_search_says_what_was_chosen_and_how_to_read_its_pictures(tm
     elements = written(searched, tmp_path)
     chosen = searched.searches["lora"].chosen
     assert chosen is not None
-    assert knobs_in_words(chosen.values) in elements.text
-    assert all(note in elements.text for note in notes(searched).values())
+    assert format_hyperparameters(chosen.values) in elements.text
+    assert all(note in elements.text for note in list_notes(searched).values())
     assert {"search-rates", "search-budget"} <= {a["data-chart"] for _, a in elements.attributes if "data-chart" in a}
 
 
@@ -180,7 +180,7 @@ def test_a_hostile_knob_is_escaped(tmp_path: Path) -> None:
 
 def test_the_setting_says_the_search_the_seeds_and_what_counts_as_a_difference() -> None:
     searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=6)
-    facts = {fact.title: f"{fact.value}; {fact.detail}" for fact in setting_facts(searched)}
+    facts = {fact.title: f"{fact.value}; {fact.detail}" for fact in list_setting_facts(searched)}
     assert facts["Search of each method"].startswith(
         "6 configurations, quasi-random; rungs at 25.0 %, 50.0 % and 100 %"
     )

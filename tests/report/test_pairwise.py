@@ -5,7 +5,7 @@ import pytest
 from tests.report.synthetic import synthetic_comparison, with_records
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.metrics import METRICS
-from tuneoff.report.pairwise import Matrix, differences, differences_csv
+from tuneoff.report.pairwise import Matrix, build_matrices, format_pairs_csv
 from tuneoff.runs import Run
 
 
@@ -16,11 +16,11 @@ def three_seeds() -> Comparison:
 
 @pytest.fixture(scope="module")
 def rouge(three_seeds: Comparison) -> Matrix:
-    return differences(three_seeds)[0]
+    return build_matrices(three_seeds)[0]
 
 
 def test_there_is_a_matrix_for_rouge_and_one_for_the_loss(three_seeds: Comparison) -> None:
-    assert [matrix.metric.name for matrix in differences(three_seeds)] == ["rougeL", "loss"]
+    assert [matrix.metric.name for matrix in build_matrices(three_seeds)] == ["rougeL", "loss"]
 
 
 def test_methods_stand_best_first_and_against_themselves_nothing(rouge: Matrix, three_seeds: Comparison) -> None:
@@ -40,7 +40,7 @@ def test_a_pair_is_seen_from_both_sides(rouge: Matrix) -> None:
 
 
 def test_a_lower_loss_is_better(three_seeds: Comparison) -> None:
-    best_against_worst = differences(three_seeds)[1].rows[0][3]
+    best_against_worst = build_matrices(three_seeds)[1].rows[0][3]
     assert best_against_worst is not None
     assert best_against_worst.direction == "better"
     assert best_against_worst.text.startswith("−")
@@ -54,10 +54,10 @@ def test_a_decision_is_the_comparisons_own(rouge: Matrix, three_seeds: Compariso
 
 
 def test_each_pair_is_a_line_of_csv(three_seeds: Comparison) -> None:
-    lines = list(csv.DictReader(differences_csv(three_seeds).splitlines()))
+    lines = list(csv.DictReader(format_pairs_csv(three_seeds).splitlines()))
     assert len(lines) == 2 * 6
     assert {line["decision"] for line in lines} <= {"different", "equal", "open"}
 
 
 def test_a_method_alone_has_no_differences(run: Run) -> None:
-    assert differences(with_records(run, [r for r in run.records if r.trial.label == "base"])) == ()
+    assert build_matrices(with_records(run, [r for r in run.records if r.trial.label == "base"])) == ()

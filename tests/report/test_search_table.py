@@ -7,9 +7,9 @@ from tests.report.synthetic_search import TOKENS_OF_AN_EPOCH, searched_compariso
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.records.record import Record
 from tuneoff.report.charts import draw
-from tuneoff.report.charts.search import HEIGHT, expected_by_budget, scores_by_rate
-from tuneoff.report.render import specification_for_page
-from tuneoff.report.search_table import effort, notes, searched
+from tuneoff.report.charts.search import HEIGHT, draw_expected_by_budget, draw_scores_by_rate
+from tuneoff.report.render import make_page_specification
+from tuneoff.report.search_table import describe_effort, list_notes, summarize_searches
 from tuneoff.runs import Run
 
 
@@ -20,16 +20,16 @@ def comparison() -> Comparison:
 
 @pytest.fixture(scope="module")
 def tries(comparison: Comparison) -> list[dict[str, Any]]:
-    return [row for row in drawn(scores_by_rate(comparison)) if "rate" in row]
+    return [row for row in drawn(draw_scores_by_rate(comparison)) if "rate" in row]
 
 
 @pytest.fixture(scope="module")
 def ranges(comparison: Comparison) -> list[dict[str, Any]]:
-    return [row for row in drawn(scores_by_rate(comparison)) if "lane" in row]
+    return [row for row in drawn(draw_scores_by_rate(comparison)) if "lane" in row]
 
 
 def drawn(chart: Any) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = specification_for_page(chart)["data"]["values"]
+    rows: list[dict[str, Any]] = make_page_specification(chart)["data"]["values"]
     return rows
 
 
@@ -55,9 +55,9 @@ def test_a_diverged_try_is_at_the_edge_and_no_score_is(tries: list[dict[str, Any
 
 def test_a_score_far_beyond_the_others_does_not_stretch_the_axis(comparison: Comparison) -> None:
     worst = max(comparison.searches["full"].tries, key=lambda one: one.scores[0] or 0)
-    stretched = scores_by_rate(with_record(comparison, worst.records[0], scores={"validation/loss": 900.0}))
+    stretched = draw_scores_by_rate(with_record(comparison, worst.records[0], scores={"validation/loss": 900.0}))
     assert [row["drawn"] for row in drawn(stretched) if row.get("value") == 900] == ["at the edge"]
-    assert "900" not in str([layer["encoding"] for layer in specification_for_page(stretched)["layer"]])
+    assert "900" not in str([layer["encoding"] for layer in make_page_specification(stretched)["layer"]])
 
 
 def test_one_try_of_each_method_is_marked_as_chosen(tries: list[dict[str, Any]]) -> None:
@@ -84,30 +84,30 @@ def test_a_widened_range_goes_on_where_the_declared_one_ended(ranges: list[dict[
 
 
 def test_a_curve_of_the_expected_best_ends_at_the_best_of_the_first_rung(comparison: Comparison) -> None:
-    last = {row["method"]: row["value"] for row in drawn(expected_by_budget(comparison))}
+    last = {row["method"]: row["value"] for row in drawn(draw_expected_by_budget(comparison))}
     search = comparison.searches["lora"]
     assert last["lora"] == pytest.approx(min(t.scores[0] for t in search.tries if t.scores[0] is not None))
 
 
 def test_a_budget_is_a_number_of_trainings_to_the_first_rung(comparison: Comparison) -> None:
-    rows = [row for row in drawn(expected_by_budget(comparison)) if row["method"] == "last-layer"]
+    rows = [row for row in drawn(draw_expected_by_budget(comparison)) if row["method"] == "last-layer"]
     assert [row["tokens"] for row in rows] == [n * TOKENS_OF_AN_EPOCH for n in range(1, 13)]
 
 
 def test_a_curve_leaves_tries_from_a_widened_range_out(comparison: Comparison) -> None:
-    rows = [row for row in drawn(expected_by_budget(comparison)) if row["method"] == "soft-prompt"]
+    rows = [row for row in drawn(draw_expected_by_budget(comparison)) if row["method"] == "soft-prompt"]
     assert len(rows) == sum(not one.widened for one in comparison.searches["soft-prompt"].tries) == 9
 
 
 def test_a_curve_begins_where_not_all_that_are_picked_can_have_diverged(comparison: Comparison) -> None:
-    rows = [row for row in drawn(expected_by_budget(comparison)) if row["method"] == "full"]
+    rows = [row for row in drawn(draw_expected_by_budget(comparison)) if row["method"] == "full"]
     lost = sum(one.scores[0] is None for one in comparison.searches["full"].tries)
     assert rows[0]["tries"] == lost + 1 > 1
 
 
 def test_rouge_is_drawn_in_its_own_unit_and_the_higher_is_chosen() -> None:
     comparison = searched_comparison(metric="rougeL", methods={"base": {}, "lora": {}})
-    rows = [row for row in drawn(scores_by_rate(comparison)) if "rate" in row]
+    rows = [row for row in drawn(draw_scores_by_rate(comparison)) if "rate" in row]
     (chosen,) = [row for row in rows if row["chosen"] == "yes"]
     assert chosen["value"] == max(row["value"] for row in rows if row["value"] is not None)
     assert chosen["value"] > 1
@@ -115,40 +115,40 @@ def test_rouge_is_drawn_in_its_own_unit_and_the_higher_is_chosen() -> None:
 
 def test_an_adaptive_sampler_has_no_curve_and_the_page_says_why() -> None:
     comparison = searched_comparison(sampler="tpe", configurations=4, methods={"base": {}, "lora": {}})
-    assert expected_by_budget(comparison) is None
-    assert "tpe learns from its earlier tries" in notes(comparison)["search-rates"]
+    assert draw_expected_by_budget(comparison) is None
+    assert "tpe learns from its earlier tries" in list_notes(comparison)["search-rates"]
 
 
 def test_without_a_search_nothing_of_one_is_drawn(run: Run) -> None:
     plain = judge(run)
     assert not {"search-rates", "search-budget"} & draw(plain).keys()
-    assert (list(searched(plain)), effort(plain)) == ([], "")
+    assert (list(summarize_searches(plain)), describe_effort(plain)) == ([], "")
 
 
 def test_a_line_of_the_table_says_what_was_chosen_and_what_it_took(comparison: Comparison) -> None:
-    lora = next(line for line in searched(comparison) if line.label == "lora")
+    lora = next(line for line in summarize_searches(comparison) if line.label == "lora")
     assert lora.chosen == "rate 3.7e-4 · rank 16 · alpha 16 · dropout 0.1 · modules all-linear"
     assert (lora.tries, lora.without_score, lora.tokens) == ("12", "1 diverged or failed", "360,000")
     assert lora.rates == "2e-5 to 3e-3"
 
 
 def test_a_line_of_the_table_says_that_a_range_was_widened(comparison: Comparison) -> None:
-    line = next(line for line in searched(comparison) if line.label == "soft-prompt")
+    line = next(line for line in summarize_searches(comparison) if line.label == "soft-prompt")
     assert line.edge == "widened to 1e-3 to 3"
 
 
 def test_equal_tokens_are_said_to_be_equal_and_others_are_not(comparison: Comparison) -> None:
-    assert effort(comparison).startswith("Every method was searched with 360,000 tokens; ")
+    assert describe_effort(comparison).startswith("Every method was searched with 360,000 tokens; ")
     furthest = comparison.searches["full"].tries[0].records[-1]
-    assert "spent 300,000 to 360,000" in effort(with_record(comparison, furthest, curve=()))
+    assert "spent 300,000 to 360,000" in describe_effort(with_record(comparison, furthest, curve=()))
 
 
 def test_half_a_search_is_said_to_be_half(comparison: Comparison) -> None:
     begun = [r for r in comparison.run.records if r.trial.stage == "confirm" or len(r.trial.rungs) == 1]
     half = with_records(comparison.run, begun)
-    assert effort(half).startswith("The search is not finished: so far it took ")
-    assert {line.chosen for line in searched(half)} == {"not finished"}
-    assert scores_by_rate(half) is not None
+    assert describe_effort(half).startswith("The search is not finished: so far it took ")
+    assert {line.chosen for line in summarize_searches(half)} == {"not finished"}
+    assert draw_scores_by_rate(half) is not None
 
 
 def with_record(comparison: Comparison, changed: Record, **update: Any) -> Comparison:

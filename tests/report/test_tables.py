@@ -8,9 +8,15 @@ from tests.report.synthetic import OUTCOMES, altered, synthetic_comparison, with
 from tests.report.synthetic_search import searched_comparison
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.metrics import METRICS
-from tuneoff.report.format import bytes_in_words, count_in_words, score_in_words, seconds_in_words
-from tuneoff.report.leaderboard import Cell, leaderboard_of
-from tuneoff.report.tables import latex_table, leaderboard, markdown_table, results_csv, rows_as_csv
+from tuneoff.report.format import format_bytes, format_count, format_score, format_seconds
+from tuneoff.report.leaderboard import Cell, build_leaderboard
+from tuneoff.report.tables import (
+    format_csv,
+    format_latex_table,
+    format_markdown_table,
+    format_results_csv,
+    make_terminal_rows,
+)
 from tuneoff.runs import Run
 
 
@@ -19,7 +25,7 @@ def lines_of(text: str) -> list[dict[str, str]]:
 
 
 def cells_of(comparison: Comparison, column: str) -> dict[str, Cell]:
-    board = leaderboard_of(comparison)
+    board = build_leaderboard(comparison)
     return dict(zip(board.labels, board.only([column])[0].cells, strict=True))
 
 
@@ -36,17 +42,17 @@ def test_every_score_on_the_leaderboard_is_the_record_s(comparison: Comparison, 
     for record in comparison.run.records:
         if record.status == "done":
             score = factor * record.scores[f"test/{metric.name}"]
-            assert cells[record.trial.label].text == score_in_words(metric, score)
+            assert cells[record.trial.label].text == format_score(metric, score)
 
 
 def test_every_cost_on_the_leaderboard_is_the_record_s(comparison: Comparison) -> None:
     trainable, seconds = cells_of(comparison, "trainable"), cells_of(comparison, "train_seconds")
     memory, files = cells_of(comparison, "training_memory"), cells_of(comparison, "adapter_bytes")
     for label, (_, _, parameters, spent, held, kept) in OUTCOMES.items():
-        assert trainable[label].text == count_in_words(parameters)
-        assert seconds[label].text == (seconds_in_words(spent) if spent else "–")
-        assert memory[label].text == (bytes_in_words(held) if held else "–")
-        assert files[label].text == (bytes_in_words(kept) if kept else "–")
+        assert trainable[label].text == format_count(parameters)
+        assert seconds[label].text == (format_seconds(spent) if spent else "–")
+        assert memory[label].text == (format_bytes(held) if held else "–")
+        assert files[label].text == (format_bytes(kept) if kept else "–")
 
 
 def test_the_best_of_a_column_is_one_of_those_that_finished(comparison: Comparison) -> None:
@@ -60,43 +66,45 @@ def test_a_score_within_the_noise_of_the_best_is_tied(comparison: Comparison) ->
 
 
 def test_the_terminal_has_a_row_for_every_method(comparison: Comparison) -> None:
-    header, *rows = leaderboard(comparison)
+    header, *rows = make_terminal_rows(comparison)
     assert [row[0].split()[0] for row in rows] == [row.label for row in comparison.rows]
     assert {len(row) for row in rows} == {len(header)}
 
 
 def test_a_row_without_a_score_says_why_in_markdown(comparison: Comparison) -> None:
-    table = markdown_table(comparison)
+    table = format_markdown_table(comparison)
     assert "| lora-hot (diverged) | – |" in table
     assert "lora-hot: diverged: the train loss is not finite in step 31" in table
 
 
 def test_markdown_makes_the_best_bold(comparison: Comparison) -> None:
     best = comparison.rows[0].scores["rougeL"]
-    assert f"| **{best.mean:.1f} " in markdown_table(comparison)
+    assert f"| **{best.mean:.1f} " in format_markdown_table(comparison)
 
 
 def test_a_label_cannot_break_out_of_markdown(run: Run) -> None:
-    assert r"| a\|b \<b\> \[c\](d)" in markdown_table(relabelled(run, "a|b <b> [c](d)"))
+    assert r"| a\|b \<b\> \[c\](d)" in format_markdown_table(relabelled(run, "a|b <b> [c](d)"))
 
 
 def test_a_label_cannot_break_out_of_latex(run: Run) -> None:
-    assert r"50\% \& \textbackslash{}input\{x\}\_\$" in latex_table(relabelled(run, "50% & \\input{x}_$"))
+    assert r"50\% \& \textbackslash{}input\{x\}\_\$" in format_latex_table(relabelled(run, "50% & \\input{x}_$"))
 
 
 def test_latex_uses_booktabs_and_a_column_for_each_cell(comparison: Comparison) -> None:
-    table = latex_table(comparison)
+    table = format_latex_table(comparison)
     rows = [line for line in table.splitlines() if line.endswith(r"\\")]
     assert all(rule in table for rule in (r"\toprule", r"\midrule", r"\bottomrule", "{lrrrrrrrr}"))
     assert {row.replace(r"\&", "").count("&") for row in rows} == {8}
 
 
 def test_csv_has_a_line_for_every_trial(comparison: Comparison) -> None:
-    assert [line["trial"] for line in lines_of(results_csv(comparison))] == [r.trial.id for r in comparison.run.records]
+    assert [line["trial"] for line in lines_of(format_results_csv(comparison))] == [
+        r.trial.id for r in comparison.run.records
+    ]
 
 
 def test_csv_is_in_full_precision(comparison: Comparison) -> None:
-    for line, record in zip(lines_of(results_csv(comparison)), comparison.run.records, strict=True):
+    for line, record in zip(lines_of(format_results_csv(comparison)), comparison.run.records, strict=True):
         if record.status == "done" and record.costs:
             assert float(line["test_loss_nats_per_target_token"]) == pytest.approx(
                 record.scores["test/loss"], rel=1e-12
@@ -106,7 +114,7 @@ def test_csv_is_in_full_precision(comparison: Comparison) -> None:
 
 
 def test_csv_intervals_are_those_of_the_leaderboard(comparison: Comparison) -> None:
-    (line,) = [line for line in lines_of(results_csv(comparison)) if line["label"] == "lora"]
+    (line,) = [line for line in lines_of(format_results_csv(comparison)) if line["label"] == "lora"]
     (row,) = [row for row in comparison.rows if row.label == "lora"]
     assert float(line["test_rougeL_x100_low"]) == row.scores["rougeL"].low
     assert float(line["test_rougeL_x100_high"]) == row.scores["rougeL"].high
@@ -114,7 +122,7 @@ def test_csv_intervals_are_those_of_the_leaderboard(comparison: Comparison) -> N
 
 def test_a_trial_of_a_search_is_a_line_with_its_stage_and_validation_and_without_a_test_score() -> None:
     searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
-    there = {line["trial"]: line for line in lines_of(results_csv(searched))}
+    there = {line["trial"]: line for line in lines_of(format_results_csv(searched))}
     of_search = [record for record in searched.run.records if record.trial.stage == "search"]
     assert len(there) == len(searched.run.records) > len(of_search) > 0
     for record in of_search:
@@ -126,7 +134,7 @@ def test_a_trial_of_a_search_is_a_line_with_its_stage_and_validation_and_without
 
 def test_a_confirmed_trial_of_a_search_has_its_test_score() -> None:
     searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
-    confirmed = [line for line in lines_of(results_csv(searched)) if line["stage"] == "confirm"]
+    confirmed = [line for line in lines_of(format_results_csv(searched)) if line["stage"] == "confirm"]
     assert [line["label"] for line in confirmed] == ["base", "lora", "lora", "lora"]
     assert all(float(line["test_rougeL_x100"]) > 0 for line in confirmed)
 
@@ -135,37 +143,39 @@ def test_intervals_are_those_of_the_recipes_confidence_and_say_so() -> None:
     at_90, at_95 = (
         synthetic_comparison(methods=["base", "lora"], verdict={"confidence": confidence}) for confidence in (0.9, 0.95)
     )
-    assert leaderboard(at_90)[0][2] == "90 %"
-    assert "Scores on 40 test examples with intervals of 90 % over examples; ROUGE is F1" in markdown_table(at_90)
-    assert r"with intervals of 90 \% over examples" in latex_table(at_90)
-    narrow, wide = (lines_of(results_csv(one))[0] for one in (at_90, at_95))
+    assert make_terminal_rows(at_90)[0][2] == "90 %"
+    assert "Scores on 40 test examples with intervals of 90 % over examples; ROUGE is F1" in format_markdown_table(
+        at_90
+    )
+    assert r"with intervals of 90 \% over examples" in format_latex_table(at_90)
+    narrow, wide = (lines_of(format_results_csv(one))[0] for one in (at_90, at_95))
     assert (narrow["interval_confidence"], wide["interval_confidence"]) == ("0.9", "0.95")
     assert float(narrow["test_rougeL_x100_low"]) > float(wide["test_rougeL_x100_low"])
 
 
 def test_a_caption_says_that_intervals_are_over_seeds_too() -> None:
-    assert "intervals of 95 % over examples and seeds;" in markdown_table(
+    assert "intervals of 95 % over examples and seeds;" in format_markdown_table(
         synthetic_comparison(seeds=[0, 1], methods=["base", "lora"])
     )
 
 
 def test_csv_holds_the_hyperparameters(comparison: Comparison) -> None:
-    (line,) = [line for line in lines_of(results_csv(comparison)) if line["label"] == "lora"]
+    (line,) = [line for line in lines_of(format_results_csv(comparison)) if line["label"] == "lora"]
     assert json.loads(line["hyperparameters"])["rank"] == 8
 
 
 @pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "  =1"])
 def test_csv_text_is_never_a_formula(text: str) -> None:
-    (line,) = lines_of(rows_as_csv([{"text": text}]))
+    (line,) = lines_of(format_csv([{"text": text}]))
     assert line["text"].startswith("'")
 
 
 def test_a_negative_number_stays_a_number_in_csv() -> None:
-    assert lines_of(rows_as_csv([{"difference": -1.5}]))[0]["difference"] == "-1.5"
+    assert lines_of(format_csv([{"difference": -1.5}]))[0]["difference"] == "-1.5"
 
 
 def test_tables_of_nothing_finished_can_be_written(run: Run) -> None:
     broken = with_records(run, [r for r in run.records if r.status != "done"])
-    assert "lora-r256 (failed)" in markdown_table(broken)
-    assert "lora-r256 (failed)" in latex_table(broken)
-    assert len(lines_of(results_csv(broken))) == 2
+    assert "lora-r256 (failed)" in format_markdown_table(broken)
+    assert "lora-r256 (failed)" in format_latex_table(broken)
+    assert len(lines_of(format_results_csv(broken))) == 2

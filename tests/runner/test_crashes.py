@@ -10,9 +10,9 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.runner import crashes, local_engine
+from tuneoff.runner.listener import SilentListener
 from tuneoff.runner.local_engine import run_missing
 from tuneoff.runner.prepare import Preparation, prepare
-from tuneoff.runner.watch import Silence
 from tuneoff.runs import RunDirectory
 from tuneoff.system.interrupts import Stopped
 
@@ -24,7 +24,7 @@ def preparation(recipe: dict[str, Any]) -> Preparation:
 
 def run(preparation: Preparation, path: Path, *, retry: bool = False) -> list[Record]:
     directory = RunDirectory(path)
-    run_missing(preparation.recipe, preparation, directory, Silence(), retry=retry)
+    run_missing(preparation.recipe, preparation, directory, SilentListener(), retry=retry)
     return list(directory.records())
 
 

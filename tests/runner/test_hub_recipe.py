@@ -12,7 +12,7 @@ import pytest
 
 import tuneoff
 from tests.conftest import SENTENCES
-from tuneoff.runner.watch import Silence
+from tuneoff.runner.listener import SilentListener
 from tuneoff.runs import RunDirectory
 
 COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
@@ -56,7 +56,7 @@ def test_the_reports_recipe_runs_from_the_hub(tmp_path: Path) -> None:
         "evaluation.generation.max_new_tokens=3",
         "model.device=cpu",
         run=tmp_path / "run",
-        watch=Silence(),
+        listener=SilentListener(),
     )
     records = RunDirectory(tmp_path / "run").read().records
     assert {r.trial.label: (r.status, r.reason) for r in records} == dict.fromkeys(

@@ -10,12 +10,12 @@ from tuneoff.methods import METHODS
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
+from tuneoff.runner.listener import SilentListener
 from tuneoff.runner.local_engine import run_missing
 from tuneoff.runner.prepare import Preparation, prepare
-from tuneoff.runner.watch import Silence
 from tuneoff.runs import RunDirectory
-from tuneoff.runtime.progress import Progress, Tell
-from tuneoff.system.interrupts import Stop, Stopped
+from tuneoff.runtime.progress import OnProgress, Progress
+from tuneoff.system.interrupts import Stopped, StopRequest
 
 WHERE = {"bitfit": "gpt_neo"}  # a Llama has no biases to train
 EVERY = {
@@ -38,13 +38,15 @@ def without_clocks(record: Record) -> dict[str, Any]:
     return plain
 
 
-class Asking(Silence):
+class Asking(SilentListener):
     """Asks each trial to stop at a moment of it, the first time that it is there; counts its training steps."""
 
-    def __init__(self, stop: Stop, at: Callable[[Progress], bool], steps: dict[str, int], asked: set[str]) -> None:
+    def __init__(
+        self, stop: StopRequest, at: Callable[[Progress], bool], steps: dict[str, int], asked: set[str]
+    ) -> None:
         self._stop, self._at, self.steps, self.asked = stop, at, steps, asked
 
-    def trial(self, trial: Trial) -> Tell:
+    def on_trial_start(self, trial: Trial) -> OnProgress:
         def hear(moment: Progress) -> None:
             self.steps[trial.id] = self.steps.get(trial.id, 0) + (moment.phase == "training")
             if trial.id not in self.asked and self._at(moment):
@@ -60,14 +62,14 @@ def run(preparation: Preparation, path: Path, at: Callable[[Progress], bool]) ->
     asked: set[str] = set()
     directory = RunDirectory(path)
     while True:
-        stop = Stop()
-        watch = Asking(stop, at, steps, asked)
+        stop = StopRequest()
+        listener = Asking(stop, at, steps, asked)
         try:
-            run_missing(preparation.recipe, preparation, directory, watch, stop=stop)
+            run_missing(preparation.recipe, preparation, directory, listener, stop=stop)
         except Stopped:
             continue
         assert not list(path.glob("trials/*/checkpoint*"))
-        return {record.trial.id: record for record in directory.records()}, watch
+        return {record.trial.id: record for record in directory.records()}, listener
 
 
 def never(_: Progress) -> bool:
@@ -107,11 +109,11 @@ def test_every_method_goes_on_from_the_middle_of_an_epoch_to_the_same_record(
     small["model"]["name"] = str(model_folder(WHERE.get(label, "llama")))
     preparation = prepare(Recipe.read(small))
     undisturbed, _ = run(preparation, tmp_path / "undisturbed", never)
-    resumed, watch = run(preparation, tmp_path / "resumed", in_mid_epoch)
+    resumed, listener = run(preparation, tmp_path / "resumed", in_mid_epoch)
     assert same(undisturbed, resumed)
     (record,), trains = resumed.values(), label != "base"
     assert (record.status, record.reason) == ("done", None)
-    assert (len(watch.asked), sum(watch.steps.values())) == ((1, 8) if trains else (0, 0))
+    assert (len(listener.asked), sum(listener.steps.values())) == ((1, 8) if trains else (0, 0))
 
 
 @pytest.mark.usefixtures("quick")
@@ -122,15 +124,15 @@ def test_a_trial_that_is_stopped_in_its_evaluation_repeats_no_step(
     preparation = prepare(Recipe.read(small))
     undisturbed, _ = run(preparation, tmp_path / "undisturbed", never)
     for phase in ("loading", "predictions"):
-        resumed, watch = run(preparation, tmp_path / phase, lambda moment, phase=phase: moment.phase == phase)
+        resumed, listener = run(preparation, tmp_path / phase, lambda moment, phase=phase: moment.phase == phase)
         assert same(undisturbed, resumed)
-        assert (len(watch.asked), sum(watch.steps.values())) == (1, 8)
+        assert (len(listener.asked), sum(listener.steps.values())) == (1, 8)
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_search_goes_on_within_its_rungs(small: dict[str, Any], tmp_path: Path) -> None:
     preparation = prepare(Recipe.read(small | {"search": {"configurations": 2, "rungs": 2}, "seeds": [1]}))
     undisturbed, _ = run(preparation, tmp_path / "undisturbed", never)
-    resumed, watch = run(preparation, tmp_path / "resumed", lambda moment: moment.phase == "training")
+    resumed, listener = run(preparation, tmp_path / "resumed", lambda moment: moment.phase == "training")
     assert same(undisturbed, resumed)
-    assert set(watch.asked) == set(resumed)
+    assert set(listener.asked) == set(resumed)

@@ -13,22 +13,22 @@ from tuneoff.errors import RunError
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.runner import trial as trial_module
-from tuneoff.runner.watch import Silence, Tallies
+from tuneoff.runner.listener import SilentListener, Tallies
 from tuneoff.runs import RunDirectory
 
 
-class Diary(Silence):
+class Diary(SilentListener):
     """Remembers what began and how it ended."""
 
     def __init__(self) -> None:
         self.began: list[str] = []
         self.ended: list[Record] = []
 
-    def trial(self, trial: Trial) -> Any:
+    def on_trial_start(self, trial: Trial) -> Any:
         self.began.append(trial.label)
-        return super().trial(trial)
+        return super().on_trial_start(trial)
 
-    def end(self, record: Record, tallies: Tallies) -> None:
+    def on_trial_end(self, record: Record, tallies: Tallies) -> None:
         self.ended.append(record)
 
 
@@ -83,7 +83,7 @@ def test_the_base_trains_nothing_and_has_the_loss_of_the_others_before_their_fir
 def test_running_again_runs_nothing(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, run=tmp_path / "run")
     again = Diary()
-    tuneoff.compare(recipe, run=tmp_path / "run", watch=again)
+    tuneoff.compare(recipe, run=tmp_path / "run", listener=again)
     assert again.began == []
 
 
@@ -92,7 +92,7 @@ def test_a_missing_record_is_made_and_nothing_else(recipe: dict[str, Any], tmp_p
     directory = RunDirectory(tmp_path / "run")
     directory.forget(records(tmp_path / "run")["lora"].trial)
     again = Diary()
-    tuneoff.compare(recipe, run=tmp_path / "run", watch=again)
+    tuneoff.compare(recipe, run=tmp_path / "run", listener=again)
     assert again.began == ["lora"]
 
 
@@ -148,8 +148,8 @@ def test_failed_trials_are_tried_again_only_when_asked(
         broken.setattr("tuneoff.methods.lora.LoRA.save", lambda *_: 1 / 0)
         tuneoff.compare(recipe, run=tmp_path / "run")
     unasked, asked = Diary(), Diary()
-    tuneoff.compare(recipe, run=tmp_path / "run", watch=unasked)
-    tuneoff.compare(recipe, run=tmp_path / "run", watch=asked, retry=True)
+    tuneoff.compare(recipe, run=tmp_path / "run", listener=unasked)
+    tuneoff.compare(recipe, run=tmp_path / "run", listener=asked, retry=True)
     assert (unasked.began, asked.began, asked.ended[0].status) == ([], ["lora"], "done")
 
 
@@ -165,13 +165,13 @@ def test_a_diverged_trial_is_a_record_with_its_curve(recipe: dict[str, Any], tmp
 def test_methods_may_be_added_to_a_run(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
     more = Diary()
-    tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run", watch=more)
+    tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run", listener=more)
     assert more.began == ["lora"]
 
 
 def test_the_base_is_evaluated_once_for_all_seeds(recipe: dict[str, Any], tmp_path: Path) -> None:
     diary = Diary()
-    tuneoff.compare(recipe, "methods=[base, lora]", "seeds=[0, 1]", run=tmp_path / "run", watch=diary)
+    tuneoff.compare(recipe, "methods=[base, lora]", "seeds=[0, 1]", run=tmp_path / "run", listener=diary)
     assert diary.began == ["base", "lora", "lora"]
 
 

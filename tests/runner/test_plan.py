@@ -9,7 +9,7 @@ from tuneoff.methods import METHODS
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runner.plan import stages, wanted
+from tuneoff.runner.plan import plan_stages, select_records
 
 __all__ = ["setting"]  # a fixture
 
@@ -29,16 +29,20 @@ def failed(setting: Setting, label: str, seed: int, **changes: Any) -> Record:
 
 def test_records_are_read_in_the_recipes_order(setting: Setting) -> None:
     there = [failed(setting, label, seed) for label, seed in (("lora", 1), ("base", 0), ("lora", 0))]
-    assert [(r.trial.label, r.trial.seed) for r in wanted(plain(), there)] == [("base", 0), ("lora", 0), ("lora", 1)]
+    assert [(r.trial.label, r.trial.seed) for r in select_records(plain(), there)] == [
+        ("base", 0),
+        ("lora", 0),
+        ("lora", 1),
+    ]
 
 
 def test_records_of_methods_that_the_recipe_no_longer_has_are_left_out(setting: Setting) -> None:
-    assert wanted(plain(), [failed(setting, "gone", 0)]) == ()
+    assert select_records(plain(), [failed(setting, "gone", 0)]) == ()
 
 
 def test_records_of_a_method_that_the_recipe_has_otherwise_now_are_left_out(setting: Setting) -> None:
     """Or a rank 8 and a rank 16 would be averaged as two seeds of one method."""
-    assert wanted(plain(), [failed(setting, "lora", 0, rank=16)]) == ()
+    assert select_records(plain(), [failed(setting, "lora", 0, rank=16)]) == ()
 
 
 def summary(examples: int) -> DataSummary:
@@ -50,7 +54,7 @@ def summary(examples: int) -> DataSummary:
 
 
 def worked(recipe: Recipe) -> Mapping[tuple[str, str, float], tuple[int, int, int]]:
-    found = stages(recipe, summary(80), [label for label in recipe.methods if label != "base"])
+    found = plan_stages(recipe, summary(80), [label for label in recipe.methods if label != "base"])
     return {(s.label, s.name, s.rung): (s.trainings, s.steps, s.trained_tokens) for s in found}
 
 

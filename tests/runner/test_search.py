@@ -109,10 +109,10 @@ def test_seen_and_unrelated_text_are_scored_with_the_weights_that_were_kept(
 
 def test_every_stage_counts_up_to_its_end(searching: dict[str, Any], tmp_path: Path) -> None:
     class Counting(Diary):
-        def end(self, record: Record, tallies: Any) -> None:
-            super().end(record, tallies)
+        def on_trial_end(self, record: Record, tallies: Any) -> None:
+            super().on_trial_end(record, tallies)
             self.last = {name: (tally.done, tally.of) for name, tally in tallies.items()}
 
-    watch = Counting()
-    tuneoff.compare(searching, run=tmp_path / "run", watch=watch)
-    assert watch.last == {"search": (14, 14), "confirm": (4, 4), "test": (5, 5)}
+    listener = Counting()
+    tuneoff.compare(searching, run=tmp_path / "run", listener=listener)
+    assert listener.last == {"search": (14, 14), "confirm": (4, 4), "test": (5, 5)}

@@ -48,7 +48,7 @@ def test_a_damaged_record_is_left_out_with_a_message_and_the_rest_is_read(
     directory: RunDirectory, two: tuple[Record, Record], name: str, damage: Callable[[Path], None],
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    damage(directory.trial(two[0].trial) / name)
+    damage(directory.trial_folder(two[0].trial) / name)
     run = directory.read()
     assert run.records == (two[1],)
     if (name, damage) != ("record.json", Path.unlink):  # without a record the trial is not over, and nothing is amiss
@@ -60,7 +60,7 @@ def test_a_damaged_record_is_set_aside_for_its_trial_to_be_run_again(
     directory: RunDirectory, two: tuple[Record, Record], whole: Recipe, summary: DataSummary
 ) -> None:
     for _ in range(2):
-        cut(directory.trial(two[0].trial) / "record.json")
+        cut(directory.trial_folder(two[0].trial) / "record.json")
         directory.begin(whole, {}, summary)
         assert directory.read().left_out == {}
         directory.write_record(two[0])
@@ -71,7 +71,7 @@ def test_a_damaged_record_is_set_aside_for_its_trial_to_be_run_again(
 def test_the_sums_are_those_of_coreutils_and_cover_the_adapter(
     directory: RunDirectory, two: tuple[Record, Record]
 ) -> None:
-    for folder, count in ((directory.path, 3), (directory.trial(two[0].trial), 4)):
+    for folder, count in ((directory.path, 3), (directory.trial_folder(two[0].trial), 4)):
         checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, text=True)
         assert (checked.returncode, checked.stdout.count(": OK")) == (0, count)
 
@@ -83,7 +83,7 @@ def test_a_record_of_a_time_without_sums_is_read(directory: RunDirectory, two: t
 
 
 def test_sums_that_are_damaged_themselves_are_noticed(directory: RunDirectory, two: tuple[Record, Record]) -> None:
-    (directory.trial(two[0].trial) / "SHA256SUMS").write_text("nonsense\n")
+    (directory.trial_folder(two[0].trial) / "SHA256SUMS").write_text("nonsense\n")
     assert directory.records() == (two[1],)
 
 
@@ -109,7 +109,7 @@ def test_a_recipe_that_cannot_be_read_is_not_taken_for_ours(tmp_path: Path, whol
 def test_a_folder_that_is_not_named_as_a_trial_is_no_record(
     directory: RunDirectory, two: tuple[Record, Record]
 ) -> None:
-    folder = directory.trial(two[0].trial)
+    folder = directory.trial_folder(two[0].trial)
     folder.rename(folder.with_name(f"{folder.name}.copy"))
     assert directory.read().records == (two[1],)
 
@@ -153,7 +153,7 @@ def answered(directory: RunDirectory, trial: MakeTrial) -> list[Path]:
     )  # fmt: skip
     for seed in range(3):
         directory.write_record(Record(trial=trial(seed=seed), status="done", predictions=answers))
-    folders = [directory.trial(trial(seed=seed)) for seed in range(3)]
+    folders = [directory.trial_folder(trial(seed=seed)) for seed in range(3)]
     for folder in folders:
         (folder / "SHA256SUMS").unlink()
     return folders

@@ -13,7 +13,7 @@ from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Epoch, Prediction, Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runs import RunDirectory, write_whole
+from tuneoff.runs import RunDirectory, write_atomically
 
 MakeTrial = Callable[..., Trial]
 
@@ -74,14 +74,14 @@ def test_a_folder_with_something_else_in_it_is_not_made_a_run(tmp_path: Path, wh
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_whole(tmp_path / "file", "old")
+    write_atomically(tmp_path / "file", "old")
 
     def full(_: int) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="no space left"):
-        write_whole(tmp_path / "file", "new")
+        write_atomically(tmp_path / "file", "new")
     assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [("file", "old")]
 
 
@@ -104,7 +104,7 @@ def test_a_directory_is_held_by_one_process_and_let_go_when_it_dies(tmp_path: Pa
 
 
 def test_no_secret_of_the_environment_is_in_the_environments_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tuneoff.system.environment import environment
+    from tuneoff.system.environment import describe_environment
 
     monkeypatch.setenv("HF_TOKEN", "hf_secret_secret")
-    assert "hf_secret_secret" not in json.dumps(environment())
+    assert "hf_secret_secret" not in json.dumps(describe_environment())

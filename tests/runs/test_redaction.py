@@ -7,7 +7,7 @@ import pytest
 
 import tuneoff
 from tests.runner.test_local_engine import quick
-from tuneoff.runs.redaction import discreet
+from tuneoff.runs.redaction import redact
 
 __all__ = ["quick"]  # a fixture
 
@@ -31,7 +31,7 @@ def test_a_reason_is_kept_without_its_secrets(told: str, kept: str, monkeypatch:
     monkeypatch.setenv("HOME", "/home/somebody")
     monkeypatch.setenv("WANDB_API_KEY", "s3cr3t-s3cr3t")
     monkeypatch.setenv("SOME_TOKEN", "true")
-    assert discreet(told) == kept
+    assert redact(told) == kept
 
 
 def test_no_secret_is_in_any_file_of_a_run(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import tuneoff
-from tuneoff.runner.watch import Silence
+from tuneoff.runner.listener import SilentListener
 
 SECRETS = {
     "HF_TOKEN": "hf_aVerySecretToken", "HUGGING_FACE_HUB_TOKEN": "hf_anOlderSecretToken", "AWS_SECRET_ACCESS_KEY":
@@ -23,7 +23,7 @@ def test_no_secret_and_no_home_is_written_into_a_run(
     monkeypatch.setattr("tuneoff.report.page.draw", lambda *_: {})  # figures hold what the page holds
     monkeypatch.setattr("tuneoff.methods.soft_prompt.SoftPrompt.save", lambda *_: 1 / 0)  # a reason is written too
     run = tmp_path / "run"
-    tuneoff.compare({**recipe, "training": {"epochs": 1}}, run=run, watch=Silence())
+    tuneoff.compare({**recipe, "training": {"epochs": 1}}, run=run, listener=SilentListener())
     files = [file for file in run.rglob("*") if file.is_file()]
     assert {"record.json", "environment.json", "index.html", "adapter_config.json"} <= {file.name for file in files}
     for file in files:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tuneoff.records.record import Memory
-from tuneoff.runtime.meter import Meter, higher
+from tuneoff.runtime.meter import Meter, max_memory
 
 MIB = 1 << 20
 
@@ -69,4 +69,4 @@ def test_a_phase_that_fails_is_counted_too(meter: Meter) -> None:
 
 def test_the_higher_of_two_peaks_is_kept() -> None:
     low, high = Memory(resident_bytes=1), Memory(resident_bytes=2)
-    assert (higher(low, high), higher(None, low), higher(None, None)) == (high, low, None)
+    assert (max_memory(low, high), max_memory(None, low), max_memory(None, None)) == (high, low, None)

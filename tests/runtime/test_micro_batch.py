@@ -15,7 +15,7 @@ from tuneoff.models.language_model import LanguageModel
 from tuneoff.runtime.progress import Progress
 from tuneoff.system.interrupts import Stopped
 from tuneoff.training import loop
-from tuneoff.training.checkpoint import Keeper, read_checkpoint
+from tuneoff.training.checkpoint import CheckpointWriter, read_checkpoint
 
 __all__ = ["run", "text", "train_on"]  # fixtures
 Limit = Callable[..., None]
@@ -55,7 +55,7 @@ def test_where_memory_runs_out_in_mid_run_the_step_is_repeated_with_half_as_many
     undisturbed = losses(run(batch_size=8, epochs=3)[1])
     told: list[Progress] = []
     room_for(4, from_pass=2)  # one is the rehearsal
-    _, training = run(batch_size=8, epochs=3, tell=told.append)
+    _, training = run(batch_size=8, epochs=3, on_progress=told.append)
     assert training.micro_batch == 4
     assert [moment.epoch for moment in told if moment.phase == "training"] == [1, 2, 3]
     for a, b in zip(losses(training), undisturbed, strict=True):
@@ -86,14 +86,14 @@ def test_a_training_that_goes_on_keeps_its_micro_batch(train_on: Train, tmp_path
     path = tmp_path / "checkpoint.safetensors"
     room_for(1)
     with pytest.raises(Stopped):
-        train_on(TRAINED["lora"], (1.0,), stopping_in("training", 3), keeper=Keeper(path))
+        train_on(TRAINED["lora"], (1.0,), stopping_in("training", 3), checkpoint_writer=CheckpointWriter(path))
     there = read_checkpoint(path)
     assert there is not None
     assert there.micro_batch == 1
     room_for(2)
-    _, training = train_on(TRAINED["lora"], (1.0,), go_on_from=there)
+    _, training = train_on(TRAINED["lora"], (1.0,), resume_from=there)
     assert training.micro_batch == 1
-    _, other = train_on(TRAINED["lora"], (1.0,), go_on_from=replace(there, micro_batch=2))
+    _, other = train_on(TRAINED["lora"], (1.0,), resume_from=replace(there, micro_batch=2))
     assert other.micro_batch is None
 
 

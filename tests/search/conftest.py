@@ -12,7 +12,7 @@ from tuneoff.config.training import TrainingOptions
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Epoch, Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runner.plan import plan
+from tuneoff.runner.plan import plan_trials
 
 Score = Callable[[Trial], float | None]
 STEP_TOKENS = 1000
@@ -65,7 +65,7 @@ def record(trial: Trial, score: float | None) -> Record:
 def run_through(recipe: Recipe, setting: Setting, score: Score, stop_after: int | None = None) -> dict[str, Record]:
     """Make missing records until there are none, as the engine does."""
     known: dict[str, Record] = {}
-    while missing := [t for t in plan(recipe, setting, known) if t.id not in known]:
+    while missing := [t for t in plan_trials(recipe, setting, known) if t.id not in known]:
         if stop_after is not None and len(known) == stop_after:
             break
         untouched = not missing[0].hyperparameters["learning_rate"]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuneoff.search.expected_best import expected_best
+from tuneoff.search.expected_best import compute_expected_best
 
 LOSSES = [2.9, 2.4, 3.3, 2.4, 2.7, 4.0]
 some_scores = st.lists(st.floats(min_value=-100, max_value=100), min_size=1, max_size=8)
@@ -22,30 +22,30 @@ def with_replacement(losses: list[float], n: int) -> float:
 def test_the_expected_best_of_n_is_the_mean_over_all_subsets_of_n(scores: list[float]) -> None:
     for best, lower in ((min, True), (max, False)):
         subsets = [fmean(map(best, combinations(scores, n))) for n in range(1, len(scores) + 1)]
-        assert expected_best(scores, lower_is_better=lower) == pytest.approx(subsets)
+        assert compute_expected_best(scores, lower_is_better=lower) == pytest.approx(subsets)
 
 
 def test_of_one_try_the_mean_is_expected_and_of_all_the_best() -> None:
-    one, *_, all_of_them = expected_best(LOSSES, lower_is_better=True)
+    one, *_, all_of_them = compute_expected_best(LOSSES, lower_is_better=True)
     assert one == pytest.approx(fmean(LOSSES))
     assert all_of_them == min(LOSSES)
 
 
 def test_more_tries_are_never_expected_to_be_worse() -> None:
-    curve = expected_best([-loss for loss in LOSSES], lower_is_better=False)
+    curve = compute_expected_best([-loss for loss in LOSSES], lower_is_better=False)
     assert list(curve) == sorted(curve, key=lambda score: (score is None, score))
 
 
 def test_picking_a_try_twice_would_expect_too_little_of_a_budget() -> None:
-    unbiased = expected_best(LOSSES, lower_is_better=True)
+    unbiased = compute_expected_best(LOSSES, lower_is_better=True)
     biased = [with_replacement(LOSSES, n) for n in range(1, len(LOSSES) + 1)]
     assert biased[0] == pytest.approx(unbiased[0])
     assert all(theirs > ours for ours, theirs in zip(unbiased[1:], biased[1:], strict=True) if ours is not None)
 
 
 def test_a_diverged_try_counts_as_worse_than_any_score() -> None:
-    assert expected_best([2.0, None, 3.0], lower_is_better=True) == (None, pytest.approx((2 + 2 + 3) / 3), 2.0)
+    assert compute_expected_best([2.0, None, 3.0], lower_is_better=True) == (None, pytest.approx((2 + 2 + 3) / 3), 2.0)
 
 
 def test_where_everything_diverged_nothing_is_expected() -> None:
-    assert expected_best([None, None], lower_is_better=False) == (None, None)
+    assert compute_expected_best([None, None], lower_is_better=False) == (None, None)

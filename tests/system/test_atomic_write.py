@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from tuneoff.cli.commands import main
 from tuneoff.errors import FullDiskError
-from tuneoff.system.atomic_write import in_need_of_room, lacks_room, write_whole
+from tuneoff.system.atomic_write import explain_full_disk, is_disk_full, write_atomically
 
 
 def full(*_: Any, **__: Any) -> None:
@@ -29,33 +29,33 @@ def full(*_: Any, **__: Any) -> None:
 def test_a_file_without_room_is_told_with_what_gives_it_and_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, cure: str
 ) -> None:
-    write_whole(tmp_path / "file", "old")
+    write_atomically(tmp_path / "file", "old")
 
     def no_room(_: int) -> None:
         raise OSError(code, "no room")
 
     monkeypatch.setattr("os.fsync", no_room)
     with pytest.raises(FullDiskError, match=rf"file could not be written: .*\. {cure}.* the same command again"):
-        write_whole(tmp_path / "file", "new")
+        write_atomically(tmp_path / "file", "new")
     assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [("file", "old")]
 
 
 def test_what_safetensors_says_of_a_full_disk_is_understood(tmp_path: Path) -> None:
-    with pytest.raises(FullDiskError), in_need_of_room(tmp_path):
+    with pytest.raises(FullDiskError), explain_full_disk(tmp_path):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
 
 def test_an_error_that_a_full_disk_brought_about_is_told_as_one(tmp_path: Path) -> None:
     error = RuntimeError("cannot save")
     error.__cause__ = OSError(errno.EDQUOT, "Disk quota exceeded")
-    assert lacks_room(error)
-    with pytest.raises(FullDiskError, match=r"Disk quota exceeded\. Delete"), in_need_of_room(tmp_path):
+    assert is_disk_full(error)
+    with pytest.raises(FullDiskError, match=r"Disk quota exceeded\. Delete"), explain_full_disk(tmp_path):
         raise error
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(2, "gone"), ValueError("os error 28"), SafetensorError("cut off")])
 def test_other_errors_pass_through(tmp_path: Path, error: Exception) -> None:
-    with pytest.raises(type(error)) as raised, in_need_of_room(tmp_path):
+    with pytest.raises(type(error)) as raised, explain_full_disk(tmp_path):
         raise error
     assert raised.value is error
 
@@ -138,9 +138,9 @@ def test_a_disk_that_is_full_at_some_file_stops_the_comparison_and_the_same_comm
 
     def sometimes_full(path: Path, content: str | bytes) -> None:
         if path.name.endswith(name):
-            with in_need_of_room(path):
+            with explain_full_disk(path):
                 full()
-        write_whole(path, content)
+        write_atomically(path, content)
 
     with monkeypatch.context() as patched:
         patched.setattr(writer, sometimes_full)

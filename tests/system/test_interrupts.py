@@ -7,26 +7,26 @@ import threading
 import pytest
 
 from tuneoff.system import interrupts
-from tuneoff.system.interrupts import Stop, Stopped, stopped_by_signals
+from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
 
 
 def test_nothing_happens_until_it_is_asked_for() -> None:
-    Stop().heed()
-    assert Stop().asked() is None
+    StopRequest().raise_if_requested()
+    assert StopRequest().asked() is None
 
 
 def test_the_first_reason_stands() -> None:
-    stop = Stop()
+    stop = StopRequest()
     stop.ask("one")
     stop.ask("two")
     with pytest.raises(Stopped, match="one"):
-        stop.heed()
+        stop.raise_if_requested()
 
 
 def test_a_reason_from_elsewhere_is_asked_for_each_time() -> None:
     spent: list[str] = []
-    stop = Stop(when=lambda: spent[-1] if spent else None)
-    stop.heed()
+    stop = StopRequest(when=lambda: spent[-1] if spent else None)
+    stop.raise_if_requested()
     spent.append("the budget is spent")
     assert stop.asked() == "the budget is spent"
 
@@ -35,9 +35,9 @@ def test_a_reason_from_elsewhere_is_asked_for_each_time() -> None:
 def test_a_signal_asks_and_a_second_one_stops_at_once(
     number: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop, before, now = Stop(), signal.getsignal(number), [100.0]
+    stop, before, now = StopRequest(), signal.getsignal(number), [100.0]
     monkeypatch.setattr(interrupts.time, "monotonic", lambda: now[0])
-    with stopped_by_signals(stop):
+    with stop_on_signals(stop):
         os.kill(os.getpid(), number)
         assert stop.asked() == signal.Signals(number).name
         assert "Once more stops at once" in capfd.readouterr().err
@@ -53,7 +53,7 @@ def test_outside_the_main_thread_signals_stay_as_they_are() -> None:
     before, seen = signal.getsignal(signal.SIGTERM), []
 
     def look() -> None:
-        with stopped_by_signals(Stop()):
+        with stop_on_signals(StopRequest()):
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=look)

@@ -14,13 +14,13 @@ from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData, load_text
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.runtime.context import set_up
-from tuneoff.runtime.progress import Progress, Tell, tell_nobody
+from tuneoff.runtime.context import create_context
+from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 from tuneoff.system.interrupts import Stopped
 from tuneoff.training import checkpoint
-from tuneoff.training.checkpoint import Keeper, read_checkpoint
+from tuneoff.training.checkpoint import CheckpointWriter, read_checkpoint
 from tuneoff.training.loop import Training, train
-from tuneoff.training.trainer import Job
+from tuneoff.training.trainer import TrainingSpec
 
 TRAINED = {
     **{name: method.read({}) for name, method in METHODS.items() if method.depends_on_seed and name != "peft"},
@@ -36,10 +36,10 @@ def train_on(text_file: Path, load_tiny: Callable[[str], LanguageModel]) -> Trai
     options = {"source": "jsonl", "files": str(text_file), "sizes": sizes, "max_tokens": 64, "max_target_tokens": 24}
     text: TextData = load_text(FileText.read(options), load_tiny("qwen2").tokenizer)
 
-    def go(method: Method, rungs: tuple[float, ...], tell: Tell = tell_nobody, **where: Any) -> Any:
+    def go(method: Method, rungs: tuple[float, ...], on_progress: OnProgress = ignore_progress, **where: Any) -> Any:
         torch.manual_seed(0)
         model = method.apply(load_tiny("gpt_neo")).hold_for_training(torch.float32)
-        job = Job(
+        job = TrainingSpec(
             text=text,
             options=TrainingOptions(epochs=3, batch_size=2, schedule="cosine", warmup=0.2, patience=2),
             learning_rate=method.learning_rate,
@@ -49,8 +49,8 @@ def train_on(text_file: Path, load_tiny: Callable[[str], LanguageModel]) -> Trai
             seed=0,
             rungs=rungs,
         )
-        bench = set_up(torch.device("cpu"), "float32", tell)
-        return model, train(model, job, bench, rates=method.rates(model), **where)
+        context = create_context(torch.device("cpu"), "float32", on_progress)
+        return model, train(model, job, context, rates=method.rates(model), **where)
 
     return go
 
@@ -59,16 +59,16 @@ def without_clocks(training: Training) -> list[dict[str, Any]]:
     return [row.model_dump(exclude={"train_seconds", "evaluation_seconds"}) for row in training.curve]
 
 
-def stopping_in(phase: str, occurrence: int) -> Tell:
+def stopping_in(phase: str, occurrence: int) -> OnProgress:
     """Someone who has it stopped at the nth moment of a phase."""
     left = [occurrence]
 
-    def tell(progress: Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         left[0] -= progress.phase == phase
         if not left[0]:
             raise Stopped("asked")
 
-    return tell
+    return on_progress
 
 
 @pytest.mark.parametrize("method", TRAINED.values(), ids=TRAINED)
@@ -78,15 +78,15 @@ def test_a_resumed_training_equals_an_uninterrupted_one_to_the_last_bit(
     """It ends at a rung, and is then stopped within an epoch, and in the validation behind it."""
     path = tmp_path / "checkpoint.safetensors"
     whole, undisturbed = train_on(method, (0.4, 1.0))
-    train_on(method, (0.4,), keeper=Keeper(path, always_last=True))
+    train_on(method, (0.4,), checkpoint_writer=CheckpointWriter(path, always_last=True))
     for phase, occurrence in (("training", 1), ("validation", 1)):
         torch.randn(7)  # whatever else drew a number in between
         with pytest.raises(Stopped):
             train_on(
                 method, (0.4, 1.0), stopping_in(phase, occurrence),
-                go_on_from=read_checkpoint(path), keeper=Keeper(path),
+                resume_from=read_checkpoint(path), checkpoint_writer=CheckpointWriter(path),
             )  # fmt: skip
-    resumed, training = train_on(method, (0.4, 1.0), go_on_from=read_checkpoint(path))
+    resumed, training = train_on(method, (0.4, 1.0), resume_from=read_checkpoint(path))
     assert without_clocks(training) == without_clocks(undisturbed)
     assert training.best_epoch == undisturbed.best_epoch
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
@@ -96,13 +96,13 @@ def test_a_resumed_training_equals_an_uninterrupted_one_to_the_last_bit(
 def test_seconds_and_memory_of_before_and_after_an_interruption_add_up(train_on: Train, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     with pytest.raises(Stopped):
-        train_on(TRAINED["lora"], (1.0,), stopping_in("training", 3), keeper=Keeper(path))
+        train_on(TRAINED["lora"], (1.0,), stopping_in("training", 3), checkpoint_writer=CheckpointWriter(path))
     there = read_checkpoint(path)
     assert there is not None
     assert there.sums["train_seconds"] > 0
     assert there.memory["training"].peak_bytes
     doubled = replace(there, sums=there.sums | {"train_seconds": 1000.0})
-    _, training = train_on(TRAINED["lora"], (1.0,), go_on_from=doubled)
+    _, training = train_on(TRAINED["lora"], (1.0,), resume_from=doubled)
     assert 1000 < training.curve[1].train_seconds < 1100
     assert training.curve[2].train_seconds < 100
 
@@ -124,15 +124,15 @@ def test_the_rate_follows_the_schedule_of_the_full_training_from_the_start(train
 def test_a_rung_that_patience_ended_stays_ended(train_on: Train, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     hot = METHODS["full"].read({"learning_rate": 0.3})
-    _, stopped = train_on(hot, (1.0,), keeper=Keeper(path, always_last=True))
-    _, again = train_on(hot, (1.0,), go_on_from=read_checkpoint(path))
+    _, stopped = train_on(hot, (1.0,), checkpoint_writer=CheckpointWriter(path, always_last=True))
+    _, again = train_on(hot, (1.0,), resume_from=read_checkpoint(path))
     assert without_clocks(again) == without_clocks(stopped)
 
 
 @pytest.fixture
 def written(train_on: Train, tmp_path: Path) -> Path:
     path = tmp_path / "checkpoint.safetensors"
-    train_on(TRAINED["lora"], (0.5,), keeper=Keeper(path, always_last=True))
+    train_on(TRAINED["lora"], (0.5,), checkpoint_writer=CheckpointWriter(path, always_last=True))
     return path
 
 
@@ -181,10 +181,10 @@ def test_checkpoints_are_written_as_often_as_is_due_and_never_more_than_they_cos
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(checkpoint.Checkpoint, "write", lambda *_: now.__setitem__(0, now[0] + 10))
     monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 60)
-    keeper, due = Keeper(written), []
+    checkpoint_writer, due = CheckpointWriter(written), []
     for now[0] in (59, 60):
-        due.append(keeper.is_due())
-    keeper.write(there)  # takes 10 s
+        due.append(checkpoint_writer.is_due())
+    checkpoint_writer.write(there)  # takes 10 s
     for now[0] in (200, 269, 270):
-        due.append(keeper.is_due())
+        due.append(checkpoint_writer.is_due())
     assert due == [False, True, False, False, True]

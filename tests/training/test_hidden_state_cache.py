@@ -14,12 +14,12 @@ from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.runtime.context import set_up
-from tuneoff.runtime.progress import tell_nobody
+from tuneoff.runtime.context import create_context
+from tuneoff.runtime.progress import ignore_progress
 from tuneoff.training import hidden_state_cache
 from tuneoff.training.hidden_state_cache import TrunkCache
 from tuneoff.training.loop import Training, train
-from tuneoff.training.trainer import Job
+from tuneoff.training.trainer import TrainingSpec
 
 Go = Callable[..., Training]
 LAST_LAYER = METHODS["last-layer"].read({"learning_rate": 1e-2})
@@ -36,11 +36,11 @@ def go(text: TextData, load_tiny: Callable[[str], LanguageModel]) -> Go:  # noqa
         )
         if change:
             change(model)
-        job = Job(
+        job = TrainingSpec(
             text=text, options=TrainingOptions(epochs=3, batch_size=4), learning_rate=rate, weight_decay=0.0,
             loss_on=loss_on, evaluation_batch_size=2, seed=0,
         )  # fmt: skip
-        return train(model, job, set_up(torch.device("cpu"), precision, tell_nobody), cache=cache)
+        return train(model, job, create_context(torch.device("cpu"), precision, ignore_progress), cache=cache)
 
     return go
 
@@ -80,11 +80,11 @@ def test_so_they_are_with_bf16_products(method: Method, go: Go) -> None:
 def test_frozen_blocks_are_not_computed_again(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
 
-    def watch(model: LanguageModel) -> None:
+    def listener(model: LanguageModel) -> None:
         model.blocks[0].self_attn.q_proj.register_forward_hook(lambda *_: computed.append(0))
 
     go(cache=TrunkCache("tiny"), method=LAST_BLOCK)
-    go(cache=TrunkCache("tiny"), method=LAST_BLOCK, change=watch)
+    go(cache=TrunkCache("tiny"), method=LAST_BLOCK, change=listener)
     assert len(computed) == 2 * 2, "only the probe runs them, twice for each split"
 
 
@@ -93,7 +93,7 @@ def test_another_training_reads_what_the_first_computed_and_is_charged_for_it(
 ) -> None:
     cache = TrunkCache("tiny")
     first = go(cache=cache)
-    monkeypatch.setattr("tuneoff.training.hidden_state_cache._computed", never)
+    monkeypatch.setattr("tuneoff.training.hidden_state_cache._compute", never)
     again, other = go(cache=cache), go(cache=cache, rate=3e-2)
     assert losses(again) == losses(first)
     assert losses(other) != losses(first)

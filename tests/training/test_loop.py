@@ -15,11 +15,11 @@ from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData, load_text
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.runtime.context import set_up
-from tuneoff.runtime.progress import Progress, Tell, tell_nobody
+from tuneoff.runtime.context import create_context
+from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 from tuneoff.training import loop
 from tuneoff.training.loop import Training, train
-from tuneoff.training.trainer import Job
+from tuneoff.training.trainer import TrainingSpec
 
 Run = Callable[..., tuple[LanguageModel, Training]]
 
@@ -41,12 +41,17 @@ def text(text_file: Path, load_tiny: Callable[[str], LanguageModel]) -> TextData
 @pytest.fixture
 def run(text: TextData, load_tiny: Callable[[str], LanguageModel]) -> Run:
     def go(
-        method: Method | None = None, *, seed: int = 0, tell: Tell = tell_nobody, text: TextData = text, **options: Any
+        method: Method | None = None,
+        *,
+        seed: int = 0,
+        on_progress: OnProgress = ignore_progress,
+        text: TextData = text,
+        **options: Any,
     ) -> Any:
         method = method or METHODS["full"].read({"learning_rate": 1e-3})
         torch.manual_seed(seed)
         model = method.apply(load_tiny("llama")).hold_for_training(torch.float32)
-        job = Job(
+        job = TrainingSpec(
             text=text,
             options=TrainingOptions(**{"epochs": 2, "batch_size": 4, **options}),
             learning_rate=method.learning_rate,
@@ -55,7 +60,7 @@ def run(text: TextData, load_tiny: Callable[[str], LanguageModel]) -> Run:
             evaluation_batch_size=2,
             seed=seed,
         )
-        return model, train(model, job, set_up(torch.device("cpu"), "float32", tell))
+        return model, train(model, job, create_context(torch.device("cpu"), "float32", on_progress))
 
     return go
 
@@ -241,7 +246,7 @@ def test_the_rate_falls_linearly_to_zero_after_the_warm_up(run: Run) -> None:
 
 def test_every_step_is_told(run: Run) -> None:
     heard: list[Progress] = []
-    run(epochs=2, tell=heard.append)
+    run(epochs=2, on_progress=heard.append)
     assert [(p.epoch, p.done, p.of) for p in heard if p.phase == "training"] == [
         (1, 1, 2),
         (1, 2, 2),

@@ -17,15 +17,15 @@ from typing import Literal
 import numpy as np
 
 from tuneoff.analysis.metrics import COSTS, METRICS, Cost, Metric
-from tuneoff.analysis.partial import Partial, counts, partial_of
-from tuneoff.analysis.statistics import Apart, Estimate, Scored, estimate, p_values
+from tuneoff.analysis.partial import Partial, find_missing, is_counted
+from tuneoff.analysis.statistics import Estimate, PairedDifference, ScoreMatrix, compute_p_values, estimate
 from tuneoff.budget.ledger import Spending
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.errors import UnequalSettingsError
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
 from tuneoff.runs import Run
-from tuneoff.search.history import Search, searches_of
+from tuneoff.search.history import Search, build_searches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Pair:
     difference: Estimate  # positive: `better` is better, whatever the metric's direction
     p: float  # of no difference, after Holm's correction over all pairs by the metric
     decision: Decision
-    apart: Apart = field(repr=False)  # what further seeds or examples would change
+    apart: PairedDifference = field(repr=False)  # what further seeds or examples would change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ class Comparison:
 
     @cached_property
     def _pairs(self) -> dict[str, tuple[Pair, ...]]:
-        return {metric.name: _pairs_by(metric, self.ranked(metric), self.run.recipe.verdict) for metric in METRICS}
+        return {metric.name: _compare_pairs(metric, self.ranked(metric), self.run.recipe.verdict) for metric in METRICS}
 
     def front(self, metric: Metric, cost: Cost) -> frozenset[str]:
         """The labels that nothing beats in quality and cost together; the untouched model, which costs nothing to
@@ -109,7 +109,7 @@ class Comparison:
         """Better beyond noise and not dearer, or shown to be equal and cheaper."""
         if one is other:
             return False
-        pair, dearer = self.pair(metric, one, other), _dearness(one, cost) - _dearness(other, cost)
+        pair, dearer = self.pair(metric, one, other), _sort_key_of_cost(one, cost) - _sort_key_of_cost(other, cost)
         if pair.decision == "different":
             return pair.better is one and dearer <= 0
         return pair.decision == "equal" and dearer < 0
@@ -117,7 +117,7 @@ class Comparison:
     @cached_property
     def searches(self) -> Mapping[str, Search]:
         """What was tried for each method, by label; empty without a search."""
-        return searches_of(self.run.recipe, self.run.records)
+        return build_searches(self.run.recipe, self.run.records)
 
     @property
     def best(self) -> Row | None:
@@ -145,18 +145,18 @@ def judge(run: Run, spending: Spending | None = None) -> Comparison:
     Raises:
         UnequalSettingsError: two trials differ in base model, data, training, precision or device.
     """
-    setting = _the_setting(run.records)
-    partial = partial_of(run.recipe, run.records)
-    confirmed = [r for r in run.records if r.trial.stage == "confirm" and counts(partial, run.recipe, r)]
+    setting = _require_one_setting(run.records)
+    partial = find_missing(run.recipe, run.records)
+    confirmed = [r for r in run.records if r.trial.stage == "confirm" and is_counted(partial, run.recipe, r)]
     labels = dict.fromkeys(record.trial.label for record in confirmed)
     confidence = run.recipe.verdict.confidence
-    rows = [_row(label, [r for r in confirmed if r.trial.label == label], confidence) for label in labels]
+    rows = [_build_row(label, [r for r in confirmed if r.trial.label == label], confidence) for label in labels]
     first = METRICS[0]
     rows.sort(key=lambda row: row.scores[first.name].mean if row.scores else float("-inf"), reverse=True)
     return Comparison(run=run, setting=setting, rows=tuple(rows), spending=spending, partial=partial)
 
 
-def _the_setting(records: Sequence[Record]) -> Setting:
+def _require_one_setting(records: Sequence[Record]) -> Setting:
     settings = {record.trial.setting.model_dump_json(): record.trial.setting for record in records}
     if len(settings) == 1:
         return next(iter(settings.values()))
@@ -170,7 +170,7 @@ def _the_setting(records: Sequence[Record]) -> Setting:
     )
 
 
-def _row(label: str, records: list[Record], confidence: float) -> Row:
+def _build_row(label: str, records: list[Record], confidence: float) -> Row:
     finished = [r for r in records if r.status == "done"]
     paid = finished or records  # a training that diverged at once would make its method look cheap
     spent = {cost.name: [v for r in paid if r.costs and (v := cost.of(r.costs)) is not None] for cost in COSTS}
@@ -178,33 +178,35 @@ def _row(label: str, records: list[Record], confidence: float) -> Row:
         label=label,
         method=records[0].trial.method,
         records=tuple(records),
-        scores={m.name: estimate(scored(finished, m), confidence) for m in METRICS} if finished else {},
+        scores={m.name: estimate(collect_scores(finished, m), confidence) for m in METRICS} if finished else {},
         costs={name: fmean(values) for name, values in spent.items() if values},
     )
 
 
-def scored(records: Sequence[Record], metric: Metric) -> Scored:
+def collect_scores(records: Sequence[Record], metric: Metric) -> ScoreMatrix:
     """The test answers of one method's trainings as an array, seed by example."""
     answers = [sorted(record.predictions, key=lambda p: p.row) for record in records]
-    return Scored(
+    return ScoreMatrix(
         np.array([[metric.numerator(p) for p in of_seed] for of_seed in answers]),
         np.array([metric.denominator(p) for p in answers[0]], dtype=float),
         stream=zlib.crc32(records[0].trial.label.encode()),
     )
 
 
-def _pairs_by(metric: Metric, rows: Sequence[Row], options: VerdictOptions) -> tuple[Pair, ...]:
+def _compare_pairs(metric: Metric, rows: Sequence[Row], options: VerdictOptions) -> tuple[Pair, ...]:
     """All pairs at once, since Holm's correction and the random swappings are shared."""
     both = list(itertools.combinations(rows, 2))
     if not both:
         return ()
-    by_label = {row.label: scored(row.finished, metric) for row in rows}
-    apart = [Apart(by_label[a.label], by_label[b.label]) for a, b in both]
-    found = zip(both, apart, p_values(apart), strict=True)
-    return tuple(_pair(metric, better, other, one, p, options) for (better, other), one, p in found)
+    by_label = {row.label: collect_scores(row.finished, metric) for row in rows}
+    apart = [PairedDifference(by_label[a.label], by_label[b.label]) for a, b in both]
+    found = zip(both, apart, compute_p_values(apart), strict=True)
+    return tuple(_compare_pair(metric, better, other, one, p, options) for (better, other), one, p in found)
 
 
-def _pair(metric: Metric, better: Row, other: Row, apart: Apart, p: float, options: VerdictOptions) -> Pair:
+def _compare_pair(
+    metric: Metric, better: Row, other: Row, apart: PairedDifference, p: float, options: VerdictOptions
+) -> Pair:
     difference = apart.difference(options.confidence)
     if not metric.higher_is_better:
         difference = replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
@@ -214,21 +216,21 @@ def _pair(metric: Metric, better: Row, other: Row, apart: Apart, p: float, optio
         other=other,
         difference=difference,
         p=p,
-        decision=decide(difference, p, margin_of(metric, options), options.confidence)
-        if luck_is_known(better, other)
+        decision=decide(difference, p, get_margin(metric, options), options.confidence)
+        if has_known_seed_variance(better, other)
         else "open",
         apart=apart,
     )
 
 
-def luck_is_known(better: Row, other: Row) -> bool:
+def has_known_seed_variance(better: Row, other: Row) -> bool:
     """Not where one training stands against several: how far another of its kind would be is not known, though the
     interval looks as if it were. Where all are single, what is said is said of these trainings alone."""
     seeds = {len(row.finished) for row in (better, other) if row.costs.get("trainable") != 0}
     return 1 not in seeds or len(seeds) == 1
 
 
-def margin_of(metric: Metric, options: VerdictOptions) -> float:
+def get_margin(metric: Metric, options: VerdictOptions) -> float:
     """The difference by that metric below which nothing matters in practice."""
     return options.margin_loss if metric.name == "loss" else options.margin_rouge
 
@@ -241,5 +243,5 @@ def decide(difference: Estimate, p: float, margin: float, confidence: float) -> 
     return "equal" if -margin <= difference.low and difference.high <= margin else "open"
 
 
-def _dearness(row: Row, cost: Cost) -> float:
+def _sort_key_of_cost(row: Row, cost: Cost) -> float:
     return -row.costs[cost.name] if cost.higher_is_better else row.costs[cost.name]

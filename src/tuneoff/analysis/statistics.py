@@ -44,7 +44,7 @@ class Components(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoreMatrix:
     """What one method scored: a ratio of sums, over seeds and test examples.
 
     Args:
@@ -115,9 +115,9 @@ class Scored:
         Resampling S things shows only (S - 1) / S of their variance, which for three seeds is two thirds; so the
         seeds' part is stretched by the root of S / (S - 1).
         """
-        weights_RE = _example_weights(self.examples)
+        weights_RE = _draw_example_weights(self.examples)
         tops_RS, bottoms_R = weights_RE @ self.top_SE.T, weights_RE @ self.bottom_E
-        weights_RS = _seed_weights(self.seeds, self.stream)
+        weights_RS = _draw_seed_weights(self.seeds, self.stream)
         both_R = (tops_RS * weights_RS).sum(axis=1) / bottoms_R
         by_seed_R = weights_RS @ (self.top_SE.sum(axis=1) / self.bottom_E.sum())
         stretched = math.sqrt(self.seeds / (self.seeds - 1)) if self.seeds > 1 else 0.0
@@ -125,11 +125,11 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Apart:
+class PairedDifference:
     """Two methods that answered the same examples; `ours.mean - theirs.mean` is what is asked about."""
 
-    ours: Scored
-    theirs: Scored
+    ours: ScoreMatrix
+    theirs: ScoreMatrix
 
     @property
     def mean(self) -> float:
@@ -151,7 +151,7 @@ class Apart:
     def interval(self, confidence: float) -> tuple[float, float]:
         """Of the difference; see `_around`."""
         deviations_R = self.ours.deviations_R - self.theirs.deviations_R
-        return _around(self.mean, deviations_R, *self._noise(), confidence)
+        return _make_interval(self.mean, deviations_R, *self._noise(), confidence)
 
     def difference(self, confidence: float) -> Estimate:
         """The mean with that interval."""
@@ -174,22 +174,24 @@ class Apart:
         both = [side.components(seeds, examples) for side in (self.ours, self.theirs)]
         interaction = self.ours.interaction_variance + self.theirs.interaction_variance
         alone = max(0.0, self._example_variance - interaction) * self.ours.examples / examples
-        return _noise(alone + sum(side.interaction for side in both), examples, both)
+        return _combine_variances(alone + sum(side.interaction for side in both), examples, both)
 
     @cached_property
     def _example_variance(self) -> float:
-        return _variance_of_mean(self.ours.influence_SE.mean(axis=0) - self.theirs.influence_SE.mean(axis=0))
+        return _compute_variance_of_mean(self.ours.influence_SE.mean(axis=0) - self.theirs.influence_SE.mean(axis=0))
 
 
-def estimate(scored: Scored, confidence: float) -> Estimate:
+def estimate(scored: ScoreMatrix, confidence: float) -> Estimate:
     """A score with its interval; see `_around`. One example says nothing about the spread of examples."""
-    of_examples = _variance_of_mean(scored.influence_SE.mean(axis=0))
-    variance, freedom = _noise(of_examples, scored.examples, [scored.components(scored.seeds, scored.examples)])
-    low, high = _around(scored.mean, scored.deviations_R, variance, freedom, confidence)
+    of_examples = _compute_variance_of_mean(scored.influence_SE.mean(axis=0))
+    variance, freedom = _combine_variances(
+        of_examples, scored.examples, [scored.components(scored.seeds, scored.examples)]
+    )
+    low, high = _make_interval(scored.mean, scored.deviations_R, variance, freedom, confidence)
     return Estimate(mean=scored.mean, low=low, high=high, examples=scored.examples, seeds=scored.seeds)
 
 
-def randomisation_p(differences_PE: Array) -> Array:
+def compute_randomization_p(differences_PE: Array) -> Array:
     """Paired approximate randomisation: a p-value, two-sided, for each row of paired differences.
 
     If two methods were alike, each example's two scores could as well be swapped. The p-value is the share of random
@@ -206,14 +208,14 @@ def randomisation_p(differences_PE: Array) -> Array:
     return np.asarray(reached_P / (1 + SIGN_FLIPS))
 
 
-def p_values(several: Sequence[Apart]) -> list[float]:
+def compute_p_values(several: Sequence[PairedDifference]) -> list[float]:
     """Of no difference, for each of several pairs, after Holm's correction over all of them."""
-    randomised = randomisation_p(np.array([apart.differences_E for apart in several]))
+    randomised = compute_randomization_p(np.array([apart.differences_E for apart in several]))
     # the larger of two: one knows nothing of seeds, the other takes the noise for normal
-    return holm([max(float(p), apart.p_of_t) for p, apart in zip(randomised, several, strict=True)])
+    return adjust_holm([max(float(p), apart.p_of_t) for p, apart in zip(randomised, several, strict=True)])
 
 
-def holm(ps: Sequence[float]) -> list[float]:
+def adjust_holm(ps: Sequence[float]) -> list[float]:
     """p-values after Holm's correction: the chance that any of all these findings is false stays below the level."""
     order = sorted(range(len(ps)), key=ps.__getitem__)
     adjusted, highest = [0.0] * len(ps), 0.0
@@ -223,7 +225,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _around(
+def _make_interval(
     mean: float, deviations_R: Array, variance: float, freedom: float, confidence: float
 ) -> tuple[float, float]:
     """An interval that leans as a hierarchical bootstrap does, as wide as its variance and Student's t make it.
@@ -241,11 +243,11 @@ def _around(
     return mean + scale * float(low), mean + scale * float(high)
 
 
-def _variance_of_mean(u_E: Array) -> float:
+def _compute_variance_of_mean(u_E: Array) -> float:
     return float(np.var(u_E, ddof=1) / len(u_E)) if len(u_E) > 1 else 0.0
 
 
-def _noise(of_examples: float, examples: int, methods: Sequence[Components]) -> tuple[float, float]:
+def _combine_variances(of_examples: float, examples: int, methods: Sequence[Components]) -> tuple[float, float]:
     """Variance, and its degrees of freedom.
 
     The examples show a part of what the seeds show, the interaction, so it is taken away once. How well the sum is
@@ -263,14 +265,14 @@ def _noise(of_examples: float, examples: int, methods: Sequence[Components]) -> 
 
 
 @functools.cache
-def _example_weights(examples: int) -> Array:
+def _draw_example_weights(examples: int) -> Array:
     """How often each example is drawn in each resample, (R, E): seeded, so that a report repeats its digits."""
     draws = np.random.default_rng(0).multinomial(examples, np.full(examples, 1 / examples), size=RESAMPLES)
     return draws.astype(np.float64)
 
 
 @functools.cache
-def _seed_weights(seeds: int, stream: int) -> Array:
+def _draw_seed_weights(seeds: int, stream: int) -> Array:
     """Each seed's share in each resample, (R, S); other methods' seeds are drawn apart from these."""
     draws = np.random.default_rng([1, stream]).multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES)
     return draws.astype(np.float64) / seeds

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from tuneoff.analysis.comparison import Comparison, Pair, Row, margin_of
+from tuneoff.analysis.comparison import Comparison, Pair, Row, get_margin
 from tuneoff.analysis.metrics import Metric
 
 MOST_SEEDS, MOST_EXAMPLES = 50, 100_000  # beyond these nobody would go
@@ -35,7 +35,7 @@ class Verdict:
     needed: Needed | None  # for the leader that is hardest to tell apart; None unless open
 
 
-def verdict_of(comparison: Comparison, metric: Metric) -> Verdict:
+def decide_verdict(comparison: Comparison, metric: Metric) -> Verdict:
     """Judge all rows with a score by one metric.
 
     Raises:
@@ -48,32 +48,32 @@ def verdict_of(comparison: Comparison, metric: Metric) -> Verdict:
     undecided = [pair for pair in pairs if pair.decision == "open"]
     leaders = (best, *(pair.other for pair in pairs if pair.decision != "different"))
     by = comparison.run.recipe.verdict.cheaper_by
-    cheapest = min(leaders, key=lambda row: _dearness(row, by))
+    cheapest = min(leaders, key=lambda row: _get_cost(row, by))
     kind: Literal["winner", "tie", "open"] = "open" if undecided else "tie" if len(leaders) > 1 else "winner"
-    settling = [needed_for(pair, comparison) for pair in undecided]
+    settling = [estimate_needed(pair, comparison) for pair in undecided]
     return Verdict(
         metric=metric,
         kind=kind,
         best=best,
         leaders=leaders,
         cheapest=cheapest,
-        needed=max(settling, key=_effort) if settling else None,
+        needed=max(settling, key=_rank_effort) if settling else None,
     )
 
 
-def _dearness(row: Row, by: str) -> float:
+def _get_cost(row: Row, by: str) -> float:
     """A cost; what was not trained has none in training and no files, and what was not measured is the dearest."""
     untrained = row.costs.get("trainable") == 0 and by != "token_ms"
     return row.costs.get(by, 0.0 if untrained else math.inf)
 
 
-def needed_for(pair: Pair, comparison: Comparison) -> Needed:
+def estimate_needed(pair: Pair, comparison: Comparison) -> Needed:
     """How many seeds, or how many examples, would decide a pair with `POWER`, if the difference is as observed."""
     apart = pair.apart
     several = [side.seeds for side in (apart.ours, apart.theirs) if side.seeds > 1]  # of one, the noise is not known
     more_seeds = range(min(several) + 1, MOST_SEEDS + 1) if several else ()
-    more_examples = _rising(apart.ours.examples)
-    chance = _chance(pair, comparison)
+    more_examples = _list_example_counts(apart.ours.examples)
+    chance = _make_chance(pair, comparison)
     return Needed(
         pair=pair,
         seeds=next((s for s in more_seeds if chance(s, apart.ours.examples) >= POWER), None),
@@ -81,7 +81,7 @@ def needed_for(pair: Pair, comparison: Comparison) -> Needed:
     )
 
 
-def _chance(pair: Pair, comparison: Comparison) -> Callable[[int, int], float]:
+def _make_chance(pair: Pair, comparison: Comparison) -> Callable[[int, int], float]:
     """The chance that a pair is decided with at least so many seeds and so many examples.
 
     A difference as large as the margin is to be told from zero, against all the pairs that Holm's correction counts
@@ -90,7 +90,7 @@ def _chance(pair: Pair, comparison: Comparison) -> Callable[[int, int], float]:
     from scipy.stats import norm
 
     options = comparison.run.recipe.verdict
-    observed, margin = abs(pair.apart.mean), margin_of(pair.metric, options)
+    observed, margin = abs(pair.apart.mean), get_margin(pair.metric, options)
     with_it = sum(other.p >= pair.p for other in comparison.pairs(pair.metric))
     corrected = 1 - (1 - options.confidence) / with_it
 
@@ -99,15 +99,17 @@ def _chance(pair: Pair, comparison: Comparison) -> Callable[[int, int], float]:
             return 0.0  # so few examples have no swapping that is rare enough
         variance, freedom = pair.apart.variance(seeds, examples), pair.apart.freedom(seeds, examples)
         if observed < margin:
-            sides = [power(variance, freedom, margin + side, options.confidence) for side in (-observed, observed)]
+            sides = [
+                compute_power(variance, freedom, margin + side, options.confidence) for side in (-observed, observed)
+            ]
             return sum(sides) - 1
         stays = float(norm.cdf((observed - margin) / math.sqrt(variance))) if variance > 0 else 1.0
-        return min(stays, power(variance, freedom, observed, corrected))
+        return min(stays, compute_power(variance, freedom, observed, corrected))
 
     return chance
 
 
-def power(variance: float, freedom: float, distance: float, confidence: float) -> float:
+def compute_power(variance: float, freedom: float, distance: float, confidence: float) -> float:
     """The chance that a difference is found: Student's t, two-sided, shifted by the difference."""
     from scipy.stats import nct, norm, t
 
@@ -119,7 +121,7 @@ def power(variance: float, freedom: float, distance: float, confidence: float) -
     return float(nct.sf(t.isf(tail, freedom), freedom, shift))
 
 
-def _rising(examples: int) -> list[int]:
+def _list_example_counts(examples: int) -> list[int]:
     """Numbers of examples to try, a tenth more each, to two digits."""
     numbers, there = [], float(examples)
     while there < MOST_EXAMPLES:
@@ -129,6 +131,6 @@ def _rising(examples: int) -> list[int]:
     return numbers
 
 
-def _effort(needed: Needed) -> float:
+def _rank_effort(needed: Needed) -> float:
     """What is hardest to settle comes last."""
     return min(needed.seeds or math.inf, (needed.examples or math.inf) / 100)

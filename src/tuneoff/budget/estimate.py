@@ -17,7 +17,7 @@ from tuneoff.config.base import Options
 from tuneoff.data import DataSummary
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Trial
-from tuneoff.runner.plan import Stage, stages
+from tuneoff.runner.plan import Stage, plan_stages
 
 if TYPE_CHECKING:
     pass
@@ -98,7 +98,7 @@ class Probe(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class CostEntry:
     """One method in one part of the comparison."""
 
     label: str
@@ -110,10 +110,10 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bill:
+class CostEstimate:
     """What a comparison will cost if no training diverges or is stopped early."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[CostEntry, ...]
     apart_seconds: float  # of no method
     disk: Mapping[str, int]  # the most bytes that will be there at once, by what they are
 
@@ -134,7 +134,7 @@ class Bill:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class Capacity:
     """What there is of everything; None where nobody set a limit."""
 
     memory_bytes: int
@@ -142,56 +142,56 @@ class Room:
     seconds: float | None = None
 
 
-def bill_of(recipe: Recipe, data: DataSummary, probe: Probe) -> Bill:
+def estimate_cost(recipe: Recipe, data: DataSummary, probe: Probe) -> CostEstimate:
     """The whole comparison, method by method and part by part."""
-    return Bill(
-        entries=tuple(_entries(recipe, data, probe)),
+    return CostEstimate(
+        entries=tuple(_build_entries(recipe, data, probe)),
         apart_seconds=probe.apart_seconds,
-        disk=_disk(recipe, probe),
+        disk=_estimate_disk(recipe, probe),
     )
 
 
-def seconds_of(trial: Trial, recipe: Recipe, probe: Probe) -> dict[Part, float]:
+def estimate_trial_seconds(trial: Trial, recipe: Recipe, probe: Probe) -> dict[Part, float]:
     """One trial's seconds by part; the trunk, which is paid once by whoever comes first, is not in them. Nothing for a
     method that could not be measured."""
     if trial.label not in probe.costs:
         return {}
     if trial.stage == "search":
         before = trial.rungs[-2] if len(trial.rungs) > 1 else 0.0
-        return {"search": _search_seconds(recipe, probe, trial.label, before, trial.rungs[-1])}
-    return _confirmed_seconds(recipe, probe, trial.label)
+        return {"search": _estimate_search_seconds(recipe, probe, trial.label, before, trial.rungs[-1])}
+    return _estimate_confirm_seconds(recipe, probe, trial.label)
 
 
-def seconds_left(recipe: Recipe, data: DataSummary, probe: Probe, done: Sequence[Trial]) -> float:
+def estimate_remaining_seconds(recipe: Recipe, data: DataSummary, probe: Probe, done: Sequence[Trial]) -> float:
     """What is still to be paid when those trials are done: a further process reads text and model, and draws, anew."""
-    paid = sum(sum(seconds_of(trial, recipe, probe).values()) for trial in done)
-    paid += sum(trunk_seconds(probe, label) for label in {trial.label for trial in done})
-    whole = bill_of(recipe, data, probe)
+    paid = sum(sum(estimate_trial_seconds(trial, recipe, probe).values()) for trial in done)
+    paid += sum(estimate_trunk_seconds(probe, label) for label in {trial.label for trial in done})
+    whole = estimate_cost(recipe, data, probe)
     return max(0.0, whole.seconds - whole.apart_seconds - paid) + whole.apart_seconds
 
 
-def trunk_seconds(probe: Probe, label: str) -> float:
+def estimate_trunk_seconds(probe: Probe, label: str) -> float:
     """What a method pays once for the trunk's outputs, if it trains the head alone."""
     rate = probe.costs[label].trunk if label in probe.costs else None
     return rate.seconds(probe.work.trunk) if rate else 0.0
 
 
-def _entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[Entry]:
+def _build_entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[CostEntry]:
     trains = [label for label, costs in probe.costs.items() if costs.step]
     paid: set[str] = set()  # for the trunk
-    for stage in stages(recipe, data, trains):
+    for stage in plan_stages(recipe, data, trains):
         label = stage.label
         if label not in probe.costs:
             continue
-        once = 0.0 if label in paid else trunk_seconds(probe, label)
+        once = 0.0 if label in paid else estimate_trunk_seconds(probe, label)
         paid.add(label)
         parts: dict[Part, float] = (
-            {"search": _search_seconds(recipe, probe, label, stage.before, stage.rung)}
+            {"search": _estimate_search_seconds(recipe, probe, label, stage.before, stage.rung)}
             if stage.name == "search"
-            else _confirmed_seconds(recipe, probe, label)
+            else _estimate_confirm_seconds(recipe, probe, label)
         )
         for i, (part, seconds) in enumerate(parts.items()):
-            yield Entry(
+            yield CostEntry(
                 label=label,
                 part=part,
                 rung=stage.rung,
@@ -201,30 +201,32 @@ def _entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[Entry]
             )
 
 
-def _confirmed_seconds(recipe: Recipe, probe: Probe, label: str) -> dict[Part, float]:
+def _estimate_confirm_seconds(recipe: Recipe, probe: Probe, label: str) -> dict[Part, float]:
     """What trains nothing is only tested."""
     costs, work = probe.costs[label], probe.work
-    training = _training_seconds(recipe, probe, label)
+    training = _estimate_training_seconds(recipe, probe, label)
     test = (
         costs.save_seconds
         + costs.evaluation.seconds(work.evaluation)
-        + _generation_seconds(costs, work.prompts, work.new_tokens)
+        + _estimate_generation_seconds(costs, work.prompts, work.new_tokens)
         + probe.inference_seconds
     )
     return {"confirm": training, "test": test} if costs.step else {"test": training + test}
 
 
-def _search_seconds(recipe: Recipe, probe: Probe, label: str, before: float, share: float) -> float:
+def _estimate_search_seconds(recipe: Recipe, probe: Probe, label: str, before: float, share: float) -> float:
     """Of one configuration, from one rung to the next."""
     costs, work = probe.costs[label], probe.work
-    seconds = _training_seconds(recipe, probe, label, before, share)
+    seconds = _estimate_training_seconds(recipe, probe, label, before, share)
     if recipe.search and recipe.search.metric != "loss":
         seconds += costs.evaluation.seconds(work.validation)
-        seconds += _generation_seconds(costs, work.validation_prompts, work.new_tokens)
+        seconds += _estimate_generation_seconds(costs, work.validation_prompts, work.new_tokens)
     return seconds
 
 
-def _training_seconds(recipe: Recipe, probe: Probe, label: str, before: float = 0.0, share: float = 1.0) -> float:
+def _estimate_training_seconds(
+    recipe: Recipe, probe: Probe, label: str, before: float = 0.0, share: float = 1.0
+) -> float:
     """Of one training from a share of all its steps to another, its validations and its loading included."""
     costs, work, epochs = probe.costs[label], probe.work, recipe.training.epochs
     seconds = costs.load_seconds
@@ -243,21 +245,21 @@ def _training_seconds(recipe: Recipe, probe: Probe, label: str, before: float = 
     )
 
 
-def _generation_seconds(costs: MethodCosts, prompts: Batches, new_tokens: int) -> float:
+def _estimate_generation_seconds(costs: MethodCosts, prompts: Batches, new_tokens: int) -> float:
     """Reading the prompts is like evaluating them; then all rows of a batch get their tokens together."""
     return costs.evaluation.seconds(prompts) + prompts.count * new_tokens * costs.new_token_seconds
 
 
-def _disk(recipe: Recipe, probe: Probe) -> dict[str, int]:
+def _estimate_disk(recipe: Recipe, probe: Probe) -> dict[str, int]:
     """Checkpoints are counted at the search's widest: those of every method that may go on to the second rung."""
     costs = {label: probe.costs[label] for label in recipe.methods if label in probe.costs}
     options, going_on = recipe.search, 0
     if options and options.rungs > 1:
-        searched = sum(own.checkpoint_bytes for label, own in costs.items() if recipe.space_of(label))
+        searched = sum(own.checkpoint_bytes for label, own in costs.items() if recipe.get_space(label))
         going_on = math.ceil(options.configurations / options.eta) * searched
     running = 2 * max((own.checkpoint_bytes for own in costs.values()), default=0)  # the last one, and the next
     return {
-        "what was trained": sum(own.adapter_bytes * len(recipe.seeds_of(label)) for label, own in costs.items()),
+        "what was trained": sum(own.adapter_bytes * len(recipe.get_seeds(label)) for label, own in costs.items()),
         "checkpoints": going_on + running,
         "trunk outputs": max((own.trunk_bytes for own in costs.values()), default=0),
         "page and figures": PAGE_BYTES,
@@ -265,12 +267,12 @@ def _disk(recipe: Recipe, probe: Probe) -> dict[str, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class Plan:
     """A comparison before it is run: what each method trains, and what it goes through stage by stage."""
 
     recipe: Recipe
     parameters: Mapping[str, tuple[int, int]]  # trainable and all, by label
     stages: tuple[Stage, ...]
-    bill: Bill | None = None  # where it was probed: what it will cost here
-    room: Room | None = None  # and what there is for it
+    cost_estimate: CostEstimate | None = None  # where it was probed: what it will cost here
+    room: Capacity | None = None  # and what there is for it
     refused: Mapping[str, str] = field(default_factory=dict)  # methods that could not be probed, with the reason

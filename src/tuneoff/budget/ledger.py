@@ -22,9 +22,9 @@ from tuneoff.config.base import Options
 from tuneoff.errors import RunError
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
-from tuneoff.runner.watch import Tallies, Watch
-from tuneoff.runtime.progress import Progress, Tell
-from tuneoff.system.atomic_write import write_whole
+from tuneoff.runner.listener import Listener, Tallies
+from tuneoff.runtime.progress import OnProgress, Progress
+from tuneoff.system.atomic_write import write_atomically
 
 PROBE, FIT, SPENT = "probe.json", "fit.json", "spent.json"
 TESTING = {"evaluation", "predictions", "inference"}  # phases of a confirmed trial's second part
@@ -60,9 +60,9 @@ def read_spending(run: Path) -> Spending:
     )
 
 
-def keep(value: Options, file: Path) -> None:
+def save(value: Options, file: Path) -> None:
     """Write one of these values."""
-    write_whole(file, value.model_dump_json(indent=2) + "\n")
+    write_atomically(file, value.model_dump_json(indent=2) + "\n")
 
 
 class Ledger:
@@ -96,7 +96,7 @@ class Ledger:
 
     def write(self) -> None:
         """Write it down as it is now."""
-        keep(Spent(seconds=self.seconds, trials=self._trials), self._file)
+        save(Spent(seconds=self.seconds, trials=self._trials), self._file)
         self._written = time.perf_counter()
 
     def begins(self, trial: Trial) -> None:
@@ -126,34 +126,34 @@ class Ledger:
         self._last = now
 
 
-class Counted:
+class MeteredListener:
     """A watch that has a ledger hear all that it hears itself."""
 
-    def __init__(self, watch: Watch, ledger: Ledger) -> None:
-        self._watch, self._ledger = watch, ledger
+    def __init__(self, listener: Listener, ledger: Ledger) -> None:
+        self._listener, self._ledger = listener, ledger
 
-    def probing(self, label: str) -> Tell:
-        return self._watch.probing(label)
+    def on_probe(self, label: str) -> OnProgress:
+        return self._listener.on_probe(label)
 
-    def says(self, text: str) -> None:
-        self._watch.says(text)
+    def on_message(self, text: str) -> None:
+        self._listener.on_message(text)
 
-    def begin(self, tallies: Tallies) -> None:
-        self._watch.begin(tallies)
+    def on_start(self, tallies: Tallies) -> None:
+        self._listener.on_start(tallies)
 
-    def trial(self, trial: Trial) -> Tell:
+    def on_trial_start(self, trial: Trial) -> OnProgress:
         self._ledger.begins(trial)
-        tell = self._watch.trial(trial)
+        on_progress = self._listener.on_trial_start(trial)
 
         def heard(progress: Progress) -> None:
             self._ledger.hears(progress.phase)
-            tell(progress)
+            on_progress(progress)
 
         return heard
 
-    def end(self, record: Record, tallies: Tallies) -> None:
+    def on_trial_end(self, record: Record, tallies: Tallies) -> None:
         self._ledger.ends()
-        self._watch.end(record, tallies)
+        self._listener.on_trial_end(record, tallies)
 
 
 def _read(kind: type[Kept], file: Path) -> Kept | None:

@@ -6,31 +6,31 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tuneoff.budget.estimate import PAGE_SECONDS, Probe, bill_of, seconds_of
-from tuneoff.budget.ledger import FIT, PROBE, Ledger, keep, read_spending
-from tuneoff.budget.shrink import Fit, cuts, enough, fitted, size_of, smallest
+from tuneoff.budget.estimate import PAGE_SECONDS, Probe, estimate_cost, estimate_trial_seconds
+from tuneoff.budget.ledger import FIT, PROBE, Ledger, read_spending, save
+from tuneoff.budget.shrink import Fit, describe_cuts, format_sufficient_budget, get_size, get_smallest, shrink_to_fit
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.errors import BudgetError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Trial
+from tuneoff.runner.listener import Listener
 from tuneoff.runner.prepare import Preparation
-from tuneoff.runner.watch import Watch
 
 
-def probed(preparation: Preparation, run: Path, preparation_seconds: float, watch: Watch) -> Probe:
+def load_or_run_probe(preparation: Preparation, run: Path, preparation_seconds: float, listener: Listener) -> Probe:
     """What a probe found of a run's methods: what is kept there, and the rest measured now and kept."""
-    from tuneoff.budget.profiler import probe
+    from tuneoff.budget.profiler import run_probe
 
     known = read_spending(run).probe
     if known and preparation.recipe.methods.keys() <= known.costs.keys() | known.refused.keys():
         return known
-    found = probe(preparation, preparation_seconds, watch, known)
-    keep(found, run / PROBE)
+    found = run_probe(preparation, preparation_seconds, listener, known)
+    save(found, run / PROBE)
     return found
 
 
 @dataclass(frozen=True, kw_only=True)
-class Affordable:
+class AffordablePlan:
     """What a budget allows: a recipe, and no trial that would go beyond the end."""
 
     recipe: Recipe
@@ -41,16 +41,16 @@ class Affordable:
         """That the budget is, as a reason to stop; None while it lasts."""
         return "the budget is over" if self.end is not None and self.ledger.seconds >= self.end else None
 
-    def has_room(self, trial: Trial) -> bool:
+    def fits_budget(self, trial: Trial) -> bool:
         """Whether a trial is predicted to end in time; what an interrupted one has done need not be done again."""
         if self.end is None:
             return True
         probe = read_spending(self.ledger.run).probe
-        takes = sum(seconds_of(trial, self.recipe, probe).values()) if probe else 0.0
+        takes = sum(estimate_trial_seconds(trial, self.recipe, probe).values()) if probe else 0.0
         return self.ledger.seconds + max(0.0, takes - self.ledger.seconds_of(trial)) <= self.end
 
 
-def affordable(preparation: Preparation, ledger: Ledger, watch: Watch) -> Affordable:
+def fit_to_budget(preparation: Preparation, ledger: Ledger, listener: Listener) -> AffordablePlan:
     """The recipe as its budget allows it. What it was cut to is kept, so that a run that goes on under the same budget
     goes on with the same plan.
 
@@ -60,16 +60,16 @@ def affordable(preparation: Preparation, ledger: Ledger, watch: Watch) -> Afford
     recipe, run, now = preparation.recipe, ledger.run, datetime.now().astimezone()
     if recipe.budget is None:
         (run / FIT).unlink(missing_ok=True)
-        return Affordable(recipe=recipe, ledger=ledger)
+        return AffordablePlan(recipe=recipe, ledger=ledger)
     spending = read_spending(run)
     fit = spending.fit if spending.fit and spending.fit.still_holds(recipe, now) else None
     if fit is None:
-        probe = probed(preparation, run, ledger.seconds, watch)
+        probe = load_or_run_probe(preparation, run, ledger.seconds, listener)
         fit = _fit(preparation, probe, recipe.budget, ledger.seconds, now, begun=bool(spending.spent.trials))
-        keep(fit, run / FIT)
-    watch.says(in_words(fit, ledger.seconds))
+        save(fit, run / FIT)
+    listener.on_message(describe_fit(fit, ledger.seconds))
     whole = fit.whole_seconds if fit.ends is None else ledger.seconds + (fit.ends - now).total_seconds()
-    return Affordable(recipe=fit.cut(recipe), ledger=ledger, end=whole - PAGE_SECONDS)
+    return AffordablePlan(recipe=fit.cut(recipe), ledger=ledger, end=whole - PAGE_SECONDS)
 
 
 def _fit(
@@ -78,49 +78,49 @@ def _fit(
     recipe, whole = preparation.recipe, budget.whole_seconds(spent, now)
 
     def predicted(smaller: Recipe) -> float:
-        return predicted_seconds(smaller, preparation, probe)
+        return predict_seconds(smaller, preparation, probe)
 
-    left = fitted(recipe, whole, predicted)
+    left = shrink_to_fit(recipe, whole, predicted)
     if left is None and not begun:
-        raise BudgetError(_too_little(recipe, whole, predicted(smallest(recipe))))
-    left = left or smallest(recipe)
+        raise BudgetError(_explain_too_small(recipe, whole, predicted(get_smallest(recipe))))
+    left = left or get_smallest(recipe)
     return Fit(
         budget=budget,
-        asked=size_of(recipe),
-        left=size_of(left),
+        asked=get_size(recipe),
+        left=get_size(left),
         whole_seconds=whole,
         predicted_seconds=predicted(left),
         asked_seconds=predicted(recipe),
-        cuts=cuts(recipe, left),
+        cuts=describe_cuts(recipe, left),
         ends=budget.deadline(now) if budget.until else None,
     )
 
 
-def predicted_seconds(recipe: Recipe, preparation: Preparation, probe: Probe) -> float:
+def predict_seconds(recipe: Recipe, preparation: Preparation, probe: Probe) -> float:
     """Of the whole run, its probe included."""
-    return probe.probe_seconds + bill_of(recipe, preparation.text.summary, probe).seconds
+    return probe.probe_seconds + estimate_cost(recipe, preparation.text.summary, probe).seconds
 
 
-def in_words(fit: Fit, spent: float) -> str:
+def describe_fit(fit: Fit, spent: float) -> str:
     """What the budget allows, and what was cut for it, for whoever starts the run."""
     cut = f", cut for all methods alike to {' and '.join(fit.cuts)}" if fit.cuts else ", nothing of it cut"
     return (
-        f"Budget: {_minutes(fit.whole_seconds)}, of which {_minutes(spent)} are spent. "
-        f"The plan is predicted to take {_minutes(fit.predicted_seconds)} in all{cut}."
+        f"Budget: {_format_minutes(fit.whole_seconds)}, of which {_format_minutes(spent)} are spent. "
+        f"The plan is predicted to take {_format_minutes(fit.predicted_seconds)} in all{cut}."
     )
 
 
-def _minutes(seconds: float) -> str:
+def _format_minutes(seconds: float) -> str:
     return f"{seconds / 60:,.1f} min"
 
 
-def _too_little(recipe: Recipe, whole: float, needed: float) -> str:
+def _explain_too_small(recipe: Recipe, whole: float, needed: float) -> str:
     """What would fit: the smallest plan's seconds, with what is kept in reserve of any budget."""
-    least = smallest(recipe)
+    least = get_smallest(recipe)
     searched = f"{least.search.configurations} configurations of each search and " if least.search else ""
     seeds = "one seed" if len(least.seeds) == 1 else f"{len(least.seeds)} seeds"
     return (
-        f"The budget allows {_minutes(whole)}, and the smallest plan ({searched}{seeds}) is predicted to take "
-        f"{_minutes(needed)}. Nothing was started. Write budget={enough(needed)}, leave methods out, or lower "
+        f"The budget allows {_format_minutes(whole)}, and the smallest plan ({searched}{seeds}) is predicted to take "
+        f"{_format_minutes(needed)}. Nothing was started. Write budget={format_sufficient_budget(needed)}, leave methods out, or lower "
         "data.sizes.train, training.epochs or data.max_tokens."
     )

@@ -17,24 +17,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuneoff.budget.estimate import Batches, MethodCosts, Probe, Rate
-from tuneoff.budget.workload import answered, evaluated, padded, work_of
-from tuneoff.data import TextData, token_counts
-from tuneoff.data.batches import Batch, epoch_batches
+from tuneoff.budget.workload import batch_evaluation, batch_prompts, compute_work, count_padded_tokens
+from tuneoff.data import TextData, count_tokens
+from tuneoff.data.batches import Batch, make_epoch_batches
 from tuneoff.errors import RunError
-from tuneoff.evaluation.generation import predictions
+from tuneoff.evaluation.generation import generate_predictions
 from tuneoff.evaluation.latency import measure_inference
-from tuneoff.evaluation.loss import losses, token_losses
+from tuneoff.evaluation.loss import compute_token_losses, evaluate_losses
 from tuneoff.methods import Method
-from tuneoff.models.parameters import parameter_counts
-from tuneoff.models.precision import dtype_of
+from tuneoff.models.parameters import count_parameters
+from tuneoff.models.precision import get_dtype
+from tuneoff.runner.listener import Listener
 from tuneoff.runner.prepare import Preparation
-from tuneoff.runner.watch import Watch
-from tuneoff.runtime.context import set_up
-from tuneoff.runtime.meter import higher, synchronize
-from tuneoff.runtime.progress import Progress, Tell, tell_nobody
+from tuneoff.runtime.context import create_context
+from tuneoff.runtime.meter import max_memory, synchronize
+from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 from tuneoff.training import hidden_state_cache
 from tuneoff.training.loop import train
-from tuneoff.training.trainer import Job
+from tuneoff.training.trainer import TrainingSpec
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,9 @@ ADAM = 4  # tensors of each trained one in a checkpoint: itself, its two moments
 FLOAT_BYTES = 4
 
 
-def probe(preparation: Preparation, preparation_seconds: float, watch: Watch, known: Probe | None = None) -> Probe:
+def run_probe(
+    preparation: Preparation, preparation_seconds: float, listener: Listener, known: Probe | None = None
+) -> Probe:
     """Measure the methods of a recipe, but for those that are known. One that fails is named with its reason: it would
     fail in its first trial as well."""
     start = time.perf_counter()
@@ -60,53 +62,53 @@ def probe(preparation: Preparation, preparation_seconds: float, watch: Watch, kn
             continue
         try:
             with tempfile.TemporaryDirectory() as folder:
-                costs[label] = _Subject(method, preparation, Path(folder), watch.probing(label)).costs()
+                costs[label] = _Subject(method, preparation, Path(folder), listener.on_probe(label)).costs()
             refused.pop(label, None)
         except Exception as error:
             refused[label] = f"{type(error).__name__}: {error}"
         gc.collect()
     return Probe(
-        work=work_of(preparation),
+        work=compute_work(preparation),
         costs=costs,
         refused=refused,
         preparation_seconds=preparation_seconds,
-        inference_seconds=known.inference_seconds if known else _inference_seconds(preparation),
+        inference_seconds=known.inference_seconds if known else _time_inference(preparation),
         probe_seconds=time.perf_counter() - start + (known.probe_seconds if known else 0.0),
     )
 
 
-def _inference_seconds(preparation: Preparation) -> float:
+def _time_inference(preparation: Preparation) -> float:
     """What a trial takes to measure inference: two models by turns, here the untouched one twice."""
-    bench = set_up(preparation.device, preparation.setting.precision, tell_nobody)
-    dtype = dtype_of(preparation.setting.precision)
-    served = preparation.load_base().hold_for_inference(dtype).to(bench.device)
+    context = create_context(preparation.device, preparation.setting.precision, ignore_progress)
+    dtype = get_dtype(preparation.setting.precision)
+    served = preparation.load_base().hold_for_inference(dtype).to(context.device)
     start = time.perf_counter()
-    base = preparation.load_base().hold_for_inference(dtype).to(bench.device)
-    measure_inference(served, base, _few_rows(preparation).test, bench)
+    base = preparation.load_base().hold_for_inference(dtype).to(context.device)
+    measure_inference(served, base, _choose_rows(preparation).test, context)
     return time.perf_counter() - start
 
 
 class _Subject:
     """One method under the probe."""
 
-    def __init__(self, method: Method, preparation: Preparation, folder: Path, tell: Tell) -> None:
+    def __init__(self, method: Method, preparation: Preparation, folder: Path, on_progress: OnProgress) -> None:
         from accelerate.utils import set_seed
 
         self._method, self._preparation, self._folder = method, preparation, folder
-        self._clock = _Clock(tell, preparation.device)
+        self._clock = _Clock(on_progress, preparation.device)
         setting = preparation.setting
-        self._dtype = dtype_of(setting.precision)
-        self._bench = set_up(preparation.device, setting.precision, self._clock)
-        self._text = _few_rows(preparation)
-        tell(Progress(phase="loading"))
+        self._dtype = get_dtype(setting.precision)
+        self._context = create_context(preparation.device, setting.precision, self._clock)
+        self._text = _choose_rows(preparation)
+        on_progress(Progress(phase="loading"))
         start = time.perf_counter()
         base = preparation.load_base()
         set_seed(0)
-        self._tuned: LanguageModel = method.apply(base).hold_for_training(self._dtype).to(self._bench.device)
+        self._tuned: LanguageModel = method.apply(base).hold_for_training(self._dtype).to(self._context.device)
         self._load_seconds = time.perf_counter() - start
 
     def costs(self) -> MethodCosts:
-        trainable, _ = parameter_counts(self._tuned)
+        trainable, _ = count_parameters(self._tuned)
         self._meet_shapes()
         trunk_rate, trunk_bytes, cache = self._trunk()
         begin_seconds, step, validation = self._trained(cache)
@@ -115,8 +117,8 @@ class _Subject:
         saving = time.perf_counter() - saving
         self._tuned.hold_for_inference(self._dtype)
         evaluation, new_token_seconds = self._tested()
-        meter = self._bench.meter
-        training, testing = meter.memory("training"), higher(meter.memory("evaluation"), meter.memory("generation"))
+        meter = self._context.meter
+        training, testing = meter.memory("training"), max_memory(meter.memory("evaluation"), meter.memory("generation"))
         assert testing is not None, "both phases were entered"
         return MethodCosts(
             trainable_parameters=trainable,
@@ -141,19 +143,19 @@ class _Subject:
         On a CPU oneDNN keeps a kernel for each shape of a product, up to a thousand of them: some 15 MB for each new
         length of a batch, and a fifth of the peak in the end.
         """
-        if self._bench.device.type != "cpu":
+        if self._context.device.type != "cpu":
             return
         import torch
 
-        lengths = token_counts(self._preparation.text.train)
+        lengths = count_tokens(self._preparation.text.train)
         tokens = torch.tensor(self._text.train[0]["tokens"])
         for length in range(2, 2 + min(SHAPES, len(set(lengths)), len(tokens) - 1)):
             tokens_BT = tokens[None, :length]
             scored_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
             scored_BT[:, 0] = False
             batch = Batch(tokens_BT=tokens_BT, attention_BT=torch.ones_like(scored_BT), scored_BT=scored_BT, rows=(0,))
-            with self._bench.accelerator.autocast():
-                nats = token_losses(self._tuned, batch).sum()
+            with self._context.accelerator.autocast():
+                nats = compute_token_losses(self._tuned, batch).sum()
             if nats.requires_grad:
                 torch.autograd.backward(nats)
         self._tuned.zero_grad()
@@ -161,10 +163,10 @@ class _Subject:
     def _trunk(self) -> tuple[Rate | None, int, hidden_state_cache.TrunkCache]:
         """Seconds and bytes of the trunk's outputs, where the head is trained alone."""
         cache = hidden_state_cache.TrunkCache("probe", folder=self._folder / "trunk")
-        found = cache.outputs(self._tuned, self._text.train, self._preparation.recipe.data.loss_on, self._bench)
+        found = cache.outputs(self._tuned, self._text.train, self._preparation.recipe.data.loss_on, self._context)
         if found is None:
             return None, 0, cache
-        work = evaluated(token_counts(self._text.train), hidden_state_cache.BATCH)
+        work = batch_evaluation(count_tokens(self._text.train), hidden_state_cache.BATCH)
         whole = self._preparation.text.summary.splits["train"].examples / len(self._text.train)
         return Rate(token_seconds=found.seconds / work.tokens), int(found.hidden_ND.nbytes * whole), cache
 
@@ -172,7 +174,7 @@ class _Subject:
         """Seconds before the first step, of a step, and of a batch of validation."""
         recipe, method = self._preparation.recipe, self._method
         options = recipe.training.model_copy(update={"epochs": EPOCHS, "patience": None})
-        job = Job(
+        job = TrainingSpec(
             text=self._text,
             options=options,
             learning_rate=RATE,
@@ -181,21 +183,21 @@ class _Subject:
             evaluation_batch_size=recipe.evaluation.batch_size,
             seed=0,
         )
-        training = train(self._tuned, job, self._bench, rates=method.rates(self._tuned), cache=cache)
+        training = train(self._tuned, job, self._context, rates=method.rates(self._tuned), cache=cache)
         if training.diverged:
             raise RunError(training.diverged)
         curve = training.curve
-        batches = evaluated(token_counts(self._text.validation), recipe.evaluation.batch_size)
+        batches = batch_evaluation(count_tokens(self._text.validation), recipe.evaluation.batch_size)
         passes = [row.evaluation_seconds for row in curve][1:] or [row.evaluation_seconds for row in curve]
         validation = Rate(token_seconds=sum(passes) / len(passes) / batches.tokens)
         steps = self._clock.laps("training", EPOCHS)
         if not steps:
             return 0.0, None, validation
-        lengths = token_counts(self._text.train)
-        effective = epoch_batches(lengths, options.effective_batch_size, job.seed, EPOCHS)
-        step = fitted([padded(lengths, rows, options.batch_size) for rows in effective], steps)
-        first = epoch_batches(lengths, options.effective_batch_size, job.seed, 1)[0]
-        of_first = step.seconds(Batches(count=1, tokens=padded(lengths, first, options.batch_size)))
+        lengths = count_tokens(self._text.train)
+        effective = make_epoch_batches(lengths, options.effective_batch_size, job.seed, EPOCHS)
+        step = fit_rate([count_padded_tokens(lengths, rows, options.batch_size) for rows in effective], steps)
+        first = make_epoch_batches(lengths, options.effective_batch_size, job.seed, 1)[0]
+        of_first = step.seconds(Batches(count=1, tokens=count_padded_tokens(lengths, first, options.batch_size)))
         return max(0.0, self._clock.laps("training", 1)[0] - of_first), step, validation
 
     def _tested(self) -> tuple[Rate, float]:
@@ -204,26 +206,28 @@ class _Subject:
         Unrelated text is read for its memory: all of its tokens are scored, and each of them has logits.
         """
         recipe, rows = self._preparation.recipe, self._text.validation
-        losses(self._tuned, rows, self._bench, batch_size=recipe.evaluation.batch_size, phase="evaluation")
-        tokens = evaluated(token_counts(rows), recipe.evaluation.batch_size).tokens
-        rate = Rate(token_seconds=self._bench.meter.seconds("evaluation") / tokens)
+        evaluate_losses(self._tuned, rows, self._context, batch_size=recipe.evaluation.batch_size, phase="evaluation")
+        tokens = batch_evaluation(count_tokens(rows), recipe.evaluation.batch_size).tokens
+        rate = Rate(token_seconds=self._context.meter.seconds("evaluation") / tokens)
         if recipe.evaluation.unrelated_passages:
-            unrelated = _filled(self._preparation.unrelated, range(len(self._preparation.unrelated)), len(rows))
-            losses(self._tuned, unrelated, self._bench, batch_size=recipe.evaluation.batch_size, phase="evaluation")
+            unrelated = _repeat_rows(self._preparation.unrelated, range(len(self._preparation.unrelated)), len(rows))
+            evaluate_losses(
+                self._tuned, unrelated, self._context, batch_size=recipe.evaluation.batch_size, phase="evaluation"
+            )
         options = recipe.evaluation.generation
         number = min(NEW_TOKENS, options.max_new_tokens or recipe.data.max_target_tokens)
         options = options.model_copy(update={"max_new_tokens": number, "min_new_tokens": number})
-        predictions(self._tuned, self._text.test, options, self._bench, max_new_tokens=number)
-        prompts = answered(self._text.test["prompt_tokens"], options.batch_size)
+        generate_predictions(self._tuned, self._text.test, options, self._context, max_new_tokens=number)
+        prompts = batch_prompts(self._text.test["prompt_tokens"], options.batch_size)
         reading = rate.seconds(prompts)
-        return rate, max(0.0, self._bench.meter.seconds("generation") - reading) / (number * prompts.count)
+        return rate, max(0.0, self._context.meter.seconds("generation") - reading) / (number * prompts.count)
 
 
 @dataclass
 class _Clock:
     """Listens to a trial's moments, and notes when each was."""
 
-    tell: Tell
+    on_progress: OnProgress
     device: torch.device
 
     def __post_init__(self) -> None:
@@ -235,14 +239,14 @@ class _Clock:
         now = time.perf_counter()
         self._laps.append((progress.phase, progress.epoch, now - self._last))
         self._last = now
-        self.tell(progress)
+        self.on_progress(progress)
 
     def laps(self, phase: str, epoch: int) -> list[float]:
         """Seconds from the moment before to each moment of a phase."""
         return [seconds for name, of, seconds in self._laps if (name, of) == (phase, epoch)]
 
 
-def fitted(tokens: Sequence[int], seconds: Sequence[float]) -> Rate:
+def fit_rate(tokens: Sequence[int], seconds: Sequence[float]) -> Rate:
     """The rate that explains batches of so many tokens best: neither of its parts is below zero."""
     import numpy as np
     from scipy.optimize import nnls
@@ -251,10 +255,10 @@ def fitted(tokens: Sequence[int], seconds: Sequence[float]) -> Rate:
     return Rate(batch_seconds=float(fixed), token_seconds=float(each))
 
 
-def _few_rows(preparation: Preparation) -> TextData:
+def _choose_rows(preparation: Preparation) -> TextData:
     """In place of train the longest rows and some typical ones, of validation a batch, of test a batch of prompts."""
     recipe, whole = preparation.recipe, preparation.text.train
-    lengths, prompts = token_counts(whole), list(whole["prompt_tokens"])
+    lengths, prompts = count_tokens(whole), list(whole["prompt_tokens"])
     size = recipe.training.effective_batch_size
     by_length = sorted(range(len(lengths)), key=lambda row: -lengths[row])
     middle = by_length[len(by_length) // 2 :][: math.ceil(size / 2)]
@@ -264,11 +268,11 @@ def _few_rows(preparation: Preparation) -> TextData:
     return replace(
         preparation.text,
         train=whole.select(list(dict.fromkeys([*by_length[:size], *middle]))),
-        validation=_filled(whole, by_length, min(recipe.evaluation.batch_size, evaluated_rows)),
-        test=_filled(whole, by_prompt, generated),
+        validation=_repeat_rows(whole, by_length, min(recipe.evaluation.batch_size, evaluated_rows)),
+        test=_repeat_rows(whole, by_prompt, generated),
     )
 
 
-def _filled(split: Dataset, rows: Sequence[int], number: int) -> Dataset:
+def _repeat_rows(split: Dataset, rows: Sequence[int], number: int) -> Dataset:
     """The first of those rows, over again where there are too few."""
     return split.select([rows[i % len(rows)] for i in range(number)])

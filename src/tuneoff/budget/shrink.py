@@ -39,50 +39,50 @@ class Fit(Options):
 
     def cut(self, recipe: Recipe) -> Recipe:
         """The recipe with no more than what is left."""
-        return _with(recipe, self.left.configurations, self.left.seeds)
+        return _resize(recipe, self.left.configurations, self.left.seeds)
 
     def still_holds(self, recipe: Recipe, now: datetime) -> bool:
         """Whether it is for a recipe of that size and budget, and for this day."""
-        same = self.asked == size_of(recipe) and self.budget == recipe.budget
+        same = self.asked == get_size(recipe) and self.budget == recipe.budget
         return same and (self.ends is None or now < self.ends)
 
 
-def size_of(recipe: Recipe) -> Size:
+def get_size(recipe: Recipe) -> Size:
     """The size that a recipe asks for."""
     configurations = recipe.search.configurations if recipe.search else None
     return Size(methods=tuple(recipe.methods), configurations=configurations, seeds=recipe.seeds)
 
 
-def fitted(recipe: Recipe, seconds: float, predicted: Callable[[Recipe], float]) -> Recipe | None:
+def shrink_to_fit(recipe: Recipe, seconds: float, predicted: Callable[[Recipe], float]) -> Recipe | None:
     """The largest of the smaller recipes that is predicted to fit into so many seconds; None where none does."""
     room = (1 - RESERVED) * seconds
-    return next((smaller for smaller in smaller_ones(recipe) if predicted(smaller) <= room), None)
+    return next((smaller for smaller in iterate_smaller(recipe) if predicted(smaller) <= room), None)
 
 
-def enough(seconds: float) -> str:
+def format_sufficient_budget(seconds: float) -> str:
     """The least budget, in whole minutes, that a plan of so many seconds fits into."""
     minutes = math.ceil(seconds / (1 - RESERVED) / 60)
     hours, rest = divmod(minutes, 60)
     return f"{hours}h{rest}m" if hours else f"{rest}m"
 
 
-def smaller_ones(recipe: Recipe) -> Iterator[Recipe]:
+def iterate_smaller(recipe: Recipe) -> Iterator[Recipe]:
     """The recipe itself, then ever smaller ones, each cut alike for all methods."""
     most = recipe.search.configurations if recipe.search else None
     configurations: list[int | None] = [*range(most, min(most, FEWEST) - 1, -1)] if most else [None]
     for number in configurations:
-        yield _with(recipe, number, recipe.seeds)
+        yield _resize(recipe, number, recipe.seeds)
     for seeds in range(len(recipe.seeds) - 1, 0, -1):
-        yield _with(recipe, configurations[-1], recipe.seeds[:seeds])
+        yield _resize(recipe, configurations[-1], recipe.seeds[:seeds])
 
 
-def smallest(recipe: Recipe) -> Recipe:
+def get_smallest(recipe: Recipe) -> Recipe:
     """The last of the smaller ones."""
-    *_, last = smaller_ones(recipe)
+    *_, last = iterate_smaller(recipe)
     return last
 
 
-def cuts(asked: Recipe, left: Recipe) -> tuple[str, ...]:
+def describe_cuts(asked: Recipe, left: Recipe) -> tuple[str, ...]:
     """What was cut, in words; nothing where all fits."""
     found = []
     if asked.search and left.search and left.search.configurations < asked.search.configurations:
@@ -90,15 +90,15 @@ def cuts(asked: Recipe, left: Recipe) -> tuple[str, ...]:
             f"{left.search.configurations} configurations of each search in place of {asked.search.configurations}"
         )
     if len(left.seeds) < len(asked.seeds):
-        found.append(f"{_seeds(left.seeds)} in place of {', '.join(map(str, asked.seeds))}")
+        found.append(f"{_format_seeds(left.seeds)} in place of {', '.join(map(str, asked.seeds))}")
     return tuple(found)
 
 
-def _seeds(seeds: tuple[int, ...]) -> str:
+def _format_seeds(seeds: tuple[int, ...]) -> str:
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
 
 
-def _with(recipe: Recipe, configurations: int | None, seeds: tuple[int, ...]) -> Recipe:
+def _resize(recipe: Recipe, configurations: int | None, seeds: tuple[int, ...]) -> Recipe:
     search = recipe.search
     if search and configurations is not None:
         search = search.model_copy(update={"configurations": min(configurations, search.configurations)})

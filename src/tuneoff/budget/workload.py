@@ -6,56 +6,56 @@ from collections.abc import Sequence
 
 from tuneoff.budget.estimate import Batches, Work
 from tuneoff.config.training import TrainingOptions
-from tuneoff.data import token_counts
-from tuneoff.data.batches import epoch_batches, evaluation_batches
+from tuneoff.data import count_tokens
+from tuneoff.data.batches import make_epoch_batches, make_evaluation_batches
 from tuneoff.models.greedy_decoding import READ_TOGETHER
 from tuneoff.runner.prepare import Preparation
 from tuneoff.training.hidden_state_cache import BATCH
 
 
-def work_of(preparation: Preparation) -> Work:
+def compute_work(preparation: Preparation) -> Work:
     """All of it, for a trial of any method."""
     recipe, text = preparation.recipe, preparation.text
     evaluation, generation = recipe.evaluation, recipe.evaluation.generation
-    lengths = {name: token_counts(getattr(text, name)) for name in ("train", "validation", "test")}
+    lengths = {name: count_tokens(getattr(text, name)) for name in ("train", "validation", "test")}
     seen = lengths["train"][: len(lengths["validation"])]
-    unrelated = token_counts(preparation.unrelated) if evaluation.unrelated_passages else []
-    passes = [evaluated(some, evaluation.batch_size) for some in (lengths["test"], seen, unrelated)]
-    trunk_passes = [evaluated(lengths[name], BATCH) for name in ("train", "validation")]
+    unrelated = count_tokens(preparation.unrelated) if evaluation.unrelated_passages else []
+    passes = [batch_evaluation(some, evaluation.batch_size) for some in (lengths["test"], seen, unrelated)]
+    trunk_passes = [batch_evaluation(lengths[name], BATCH) for name in ("train", "validation")]
     return Work(
-        epoch=_trained(lengths["train"], recipe.training),
-        validation=evaluated(lengths["validation"], evaluation.batch_size),
+        epoch=_batch_training(lengths["train"], recipe.training),
+        validation=batch_evaluation(lengths["validation"], evaluation.batch_size),
         evaluation=_sum(passes),
-        prompts=answered(text.test["prompt_tokens"], generation.batch_size),
-        validation_prompts=answered(text.validation["prompt_tokens"], generation.batch_size),
+        prompts=batch_prompts(text.test["prompt_tokens"], generation.batch_size),
+        validation_prompts=batch_prompts(text.validation["prompt_tokens"], generation.batch_size),
         trunk=_sum(trunk_passes),
         new_tokens=generation.max_new_tokens or recipe.data.max_target_tokens,
     )
 
 
-def _trained(lengths: Sequence[int], options: TrainingOptions) -> Batches:
+def _batch_training(lengths: Sequence[int], options: TrainingOptions) -> Batches:
     """One epoch; another seed would pad a little differently."""
-    effective = epoch_batches(lengths, options.effective_batch_size, 0, 1)
-    tokens = [padded(lengths, rows, options.batch_size) for rows in effective]
+    effective = make_epoch_batches(lengths, options.effective_batch_size, 0, 1)
+    tokens = [count_padded_tokens(lengths, rows, options.batch_size) for rows in effective]
     return Batches(count=len(tokens), tokens=sum(tokens))
 
 
-def padded(lengths: Sequence[int], rows: Sequence[int], size: int) -> int:
+def count_padded_tokens(lengths: Sequence[int], rows: Sequence[int], size: int) -> int:
     """The tokens of an effective batch, each micro-batch padded to its own longest."""
     parts = [[lengths[row] for row in rows[start : start + size]] for start in range(0, len(rows), size)]
     return sum(len(part) * max(part) for part in parts)
 
 
-def evaluated(lengths: Sequence[int], size: int) -> Batches:
+def batch_evaluation(lengths: Sequence[int], size: int) -> Batches:
     """A pass over rows of those lengths, the longest first."""
-    batches = evaluation_batches(lengths, size)
+    batches = make_evaluation_batches(lengths, size)
     return Batches(count=len(batches), tokens=sum(len(rows) * lengths[rows[0]] for rows in batches))
 
 
-def answered(lengths: Sequence[int], size: int) -> Batches:
+def batch_prompts(lengths: Sequence[int], size: int) -> Batches:
     """Prompts of those lengths: read some at a time, then answered together."""
-    batches = evaluation_batches(lengths, size)
-    read = [evaluated([lengths[row] for row in rows], READ_TOGETHER) for rows in batches]
+    batches = make_evaluation_batches(lengths, size)
+    read = [batch_evaluation([lengths[row] for row in rows], READ_TOGETHER) for rows in batches]
     return Batches(count=len(batches), tokens=_sum(read).tokens)
 
 

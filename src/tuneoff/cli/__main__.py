@@ -3,8 +3,8 @@
 import sys
 
 from tuneoff.cli import main
-from tuneoff.system.supervisor import end_with_parent, is_one
+from tuneoff.system.supervisor import end_with_parent, is_worker
 
-if is_one():
+if is_worker():
     end_with_parent()
 sys.exit(main(sys.argv[1:]))

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from tuneoff.errors import RunError, TuneoffError
-from tuneoff.report.escape import visible
+from tuneoff.report.escape import escape_control
 
 app = typer.Typer(
     name="tuneoff",
@@ -48,18 +48,18 @@ def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption 
     whole = load_recipe(recipe, overrides or ())
     directory = run or api.RUNS / whole.name
     arguments = ["compare", recipe, *(overrides or ()), *(["--run", str(run)] if run else [])]
-    if not supervisor.is_one():
-        raise typer.Exit(supervisor.kept_at_work(arguments, directory, once=["--retry"] if retry else []))
-    from tuneoff.console.tables import print_outcome, print_study
+    if not supervisor.is_worker():
+        raise typer.Exit(supervisor.supervise(arguments, directory, once=["--retry"] if retry else []))
+    from tuneoff.console.tables import print_comparison, print_sweep
 
     try:
-        if whole.vary:
-            study = api.studied(whole, run=directory, retry=retry)
-            print_study(study, directory)
-            comparisons = list(study.comparisons.values())
+        if whole.sweep:
+            sweep = api.sweep(whole, run=directory, retry=retry)
+            print_sweep(sweep, directory)
+            comparisons = list(sweep.comparisons.values())
         else:
             comparisons = [api.compare(whole, run=directory, retry=retry)]
-            print_outcome(comparisons[0], directory / "report")
+            print_comparison(comparisons[0], directory / "report")
     except KeyboardInterrupt as stopped:
         again = shlex.join(["tuneoff", *arguments])
         print(f"\nStopped. What was finished is kept in {directory}; to go on: {again}", file=sys.stderr)
@@ -97,16 +97,16 @@ def plan(
     """Show what each method trains and goes through, stage by stage in trainings, steps and tokens; with a probe also
     in seconds, memory, disk and money."""
     from tuneoff import api
-    from tuneoff.console.tables import print_bill, print_plan
+    from tuneoff.console.tables import print_cost_estimate, print_plan
 
-    parts = api.parts(recipe, *(overrides or ()))
+    parts = api.expand(recipe, *(overrides or ()))
     if run and (len(parts) > 1 or not probe):
         raise RunError("--run keeps what --probe found of one comparison. Add --probe, or leave --run out.")
     for name, part in parts.items():
-        planned = api.planned(part, probe=probe, run=run)
+        planned = api.plan(part, probe=probe, run=run)
         print_plan(planned, name)
-        if planned.bill:
-            print_bill(planned, price)
+        if planned.cost_estimate:
+            print_cost_estimate(planned, price)
 
 
 @app.command(epilog="Examples: tuneoff report runs/demo · tuneoff report runs/fair --against runs/shared-rate")
@@ -124,29 +124,29 @@ def report(
 ) -> None:
     """Judge a run's records and write its page, tables and figures again."""
     from tuneoff import api
-    from tuneoff.console.tables import print_outcome, print_study
+    from tuneoff.console.tables import print_comparison, print_sweep
 
-    if api.is_study(run):
+    if api.is_sweep(run):
         if against or to or no_text:
             raise RunError(
                 f"{run} is a study, whose page has links into it and no text. Report one of its comparisons so: "
                 f"tuneoff report {run / api.VALUES}/NAME"
             )
-        print_study(api.report_study(run), run)
+        print_sweep(api.report_sweep(run), run)
     else:
-        print_outcome(api.report(run, against, to, with_text=not no_text), to or run / "report")
+        print_comparison(api.report_run(run, against, to, with_text=not no_text), to or run / "report")
 
 
 @app.command(epilog="Example: tuneoff show runs/demo")
 def show(run: RunArgument) -> None:
     """Print a run's verdict and leaderboard, from its records as they are now."""
     from tuneoff import api
-    from tuneoff.console.tables import print_outcome, print_study
+    from tuneoff.console.tables import print_comparison, print_sweep
 
-    if api.is_study(run):
-        print_study(api.load_study(run), run)
+    if api.is_sweep(run):
+        print_sweep(api.load_sweep(run), run)
     else:
-        print_outcome(api.load_comparison(run), run / "report")
+        print_comparison(api.load_comparison(run), run / "report")
 
 
 @app.command(epilog="Examples: tuneoff calibrate runs/demo · tuneoff calibrate runs/a runs/b --seeds 5 --markdown")
@@ -177,10 +177,10 @@ def methods(
     from tuneoff.runner import inspect
 
     if recipe is None:
-        print_methods(inspect.trained(model))
+        print_methods(inspect.inspect_methods(model))
     else:
         whole = load_recipe(recipe)
-        print_methods(inspect.trained(whole.model, whole.methods))
+        print_methods(inspect.inspect_methods(whole.model, whole.methods))
 
 
 @app.command(epilog="Examples: tuneoff recipes · tuneoff recipes demo mine.yaml")
@@ -207,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(arguments)
     except TuneoffError as error:
-        print(f"tuneoff: {visible(str(error))}", file=sys.stderr)  # it may quote data
+        print(f"tuneoff: {escape_control(str(error))}", file=sys.stderr)  # it may quote data
         return BAD_INPUT
     except OSError as error:
         print(

@@ -6,7 +6,7 @@ from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tuneoff.errors import RecipeError, nearest
+from tuneoff.errors import RecipeError, suggest
 
 
 class Options(BaseModel):
@@ -37,7 +37,7 @@ def _problems(options: type[BaseModel], error: ValidationError, where: str) -> I
         match problem["type"]:
             case "extra_forbidden":
                 known = _fields_at(options, problem["loc"][:-1])
-                yield f"Unknown key {place!r}.{nearest(str(problem['loc'][-1]), known)}"
+                yield f"Unknown key {place!r}.{suggest(str(problem['loc'][-1]), known)}"
             case "missing":
                 yield f"Missing key {place!r}."
             case "value_error" if isinstance(problem["ctx"]["error"], RecipeError):

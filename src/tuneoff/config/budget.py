@@ -25,7 +25,7 @@ class BudgetOptions(Options):
     @field_validator("time")
     @classmethod
     def _is_a_duration(cls, written: str | None) -> str | None:
-        if written is not None and not 0 < seconds_of_duration(written) < math.inf:
+        if written is not None and not 0 < parse_duration(written) < math.inf:
             raise ValueError("a budget of no time buys nothing, and one without an end is none: write one such as 90m")
         return written
 
@@ -52,7 +52,7 @@ class BudgetOptions(Options):
     def whole_seconds(self, spent: float, now: datetime) -> float:
         """What the run may take in all, of which `spent` seconds are gone."""
         if self.time is not None:
-            return seconds_of_duration(self.time)
+            return parse_duration(self.time)
         if self.money is not None and self.price_per_hour is not None:
             return 3600 * self.money / self.price_per_hour
         return spent + (self.deadline(now) - now).total_seconds()
@@ -69,7 +69,7 @@ class BudgetOptions(Options):
         return today if today > now else today + timedelta(days=1)
 
 
-def seconds_of_duration(written: str) -> float:
+def parse_duration(written: str) -> float:
     """`2h30m` as 9000.
 
     Raises:

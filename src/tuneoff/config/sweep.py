@@ -1,16 +1,16 @@
-"""A study: one knob along its values, and all else equal."""
+"""A sweep: one parameter takes several values, and all else is equal."""
 
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from tuneoff.config.base import Options
 
 
-class VaryOptions(Options):
-    """One knob by its dotted place in the recipe, such as `methods.lora.rank` or `data.sizes.train`."""
+class SweepOptions(Options):
+    """A parameter by its dotted place in the recipe, such as `methods.lora.rank` or `data.sizes.train`."""
 
-    knob: str
+    parameter: str = Field(validation_alias=AliasChoices("parameter", "knob"))  # knob: its name before 0.2
     values: tuple[Any, ...] = Field(min_length=2)  # Any: the knob's own place says what each may be
 
     @model_validator(mode="after")

@@ -16,64 +16,64 @@ from rich.text import Text
 
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
-from tuneoff.report.escape import visible
+from tuneoff.report.escape import escape_control
 from tuneoff.report.format import (
-    bytes_in_words,
-    rate_in_words,
-    seconds_in_words,
-    share_in_words,
+    format_bytes,
+    format_rate,
+    format_seconds,
+    format_share,
 )
-from tuneoff.runner.watch import Tallies, Watch
-from tuneoff.runtime.progress import Progress, Tell, tell_nobody
+from tuneoff.runner.listener import Listener, Tallies
+from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 
 if TYPE_CHECKING:
     pass
 
 
 @contextlib.contextmanager
-def following() -> Iterator[Watch]:
+def show_progress() -> Iterator[Listener]:
     """Progress that redraws itself on a terminal, and plain lines elsewhere."""
     console = Console(stderr=True)
     if not (console.is_terminal or console.is_jupyter):
-        yield _Lines()
+        yield LogListener()
         return
-    screen = _Screen(console)
+    screen = ScreenListener(console)
     with Live(get_renderable=screen.render, console=console, refresh_per_second=4, transient=True):
         yield screen
 
 
-class _Lines:
+class LogListener:
     """One line for each thing that ended, on standard error: what a log wants."""
 
-    def probing(self, label: str) -> Tell:
-        _say(f"{label}: probed")
-        return tell_nobody
+    def on_probe(self, label: str) -> OnProgress:
+        _print_line(f"{label}: probed")
+        return ignore_progress
 
-    def says(self, text: str) -> None:
-        _say(text)
+    def on_message(self, text: str) -> None:
+        _print_line(text)
 
-    def begin(self, tallies: Tallies) -> None:
-        _say(_counted(tallies))
+    def on_start(self, tallies: Tallies) -> None:
+        _print_line(_format_tallies(tallies))
 
-    def trial(self, trial: Trial) -> Tell:
-        name = _named(trial)
-        _say(f"{name}: begins")
+    def on_trial_start(self, trial: Trial) -> OnProgress:
+        name = _format_trial(trial)
+        _print_line(f"{name}: begins")
         heard: dict[str, int] = {}
 
-        def tell(progress: Progress) -> None:
+        def on_progress(progress: Progress) -> None:
             tenth = 10 * progress.done // progress.of if progress.of else 0
             key = f"{progress.phase} {progress.epoch}"
             if heard.get(key) != tenth:
                 heard[key] = tenth
-                _say(f"{name}: {_moment(progress)}")
+                _print_line(f"{name}: {_format_progress(progress)}")
 
-        return tell
+        return on_progress
 
-    def end(self, record: Record, tallies: Tallies) -> None:
-        _say(f"{_ended(record)} ({_counted(tallies)})")
+    def on_trial_end(self, record: Record, tallies: Tallies) -> None:
+        _print_line(f"{_format_record(record)} ({_format_tallies(tallies)})")
 
 
-class _Screen:
+class ScreenListener:
     """How far each stage is, the running trial's place, loss, speed and memory, and the time left."""
 
     def __init__(self, console: Console) -> None:
@@ -85,25 +85,25 @@ class _Screen:
         self._moment = Progress(phase="loading")
         self._start = time.monotonic()
 
-    def probing(self, label: str) -> Tell:
+    def on_probe(self, label: str) -> OnProgress:
         self._probed = label
         return self._hear
 
-    def says(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False)
 
-    def begin(self, tallies: Tallies) -> None:
+    def on_start(self, tallies: Tallies) -> None:
         self._probed = ""
-        self._tallies, self._before = tallies, _work(tallies)[0]
+        self._tallies, self._before = tallies, _count_work(tallies)[0]
         self._start = time.monotonic()
 
-    def trial(self, trial: Trial) -> Tell:
+    def on_trial_start(self, trial: Trial) -> OnProgress:
         self._running = trial
         return self._hear
 
-    def end(self, record: Record, tallies: Tallies) -> None:
+    def on_trial_end(self, record: Record, tallies: Tallies) -> None:
         self._running, self._tallies = None, tallies
-        self._console.print(_ended(record), markup=False, highlight=False)
+        self._console.print(_format_record(record), markup=False, highlight=False)
 
     def _hear(self, progress: Progress) -> None:
         self._moment = progress
@@ -111,7 +111,7 @@ class _Screen:
     def render(self) -> Group | Text:
         """What stands on the screen now."""
         if self._probed:
-            return Text(f"probing {visible(self._probed)}: {_moment(self._moment)}")
+            return Text(f"probing {escape_control(self._probed)}: {_format_progress(self._moment)}")
         if self._running is None:
             return Text("reading the text and the model's shape ..." if not self._tallies else "writing the report ...")
         moment = self._moment
@@ -123,11 +123,11 @@ class _Screen:
                 Text(f"{tally.done} of {tally.of}"),
             )
         grid.add_row(
-            Text(_named(self._running), style="bold"),
+            Text(_format_trial(self._running), style="bold"),
             ProgressBar(total=max(moment.of, 1), completed=moment.done, width=30),
-            Text(f"{_moment(moment)} · {bytes_in_words(_resident_bytes())} resident"),
+            Text(f"{_format_progress(moment)} · {format_bytes(_get_resident_bytes())} resident"),
         )
-        spent = seconds_in_words(time.monotonic() - self._start)
+        spent = format_seconds(time.monotonic() - self._start)
         return Group(grid, Text(f"{spent}{self._left()}", style="dim"))
 
     def _share(self) -> float:
@@ -141,37 +141,37 @@ class _Screen:
         return 0.8 * (moment.epoch - 1 + within) / moment.epochs
 
     def _left(self) -> str:
-        done, whole = _work(self._tallies)
+        done, whole = _count_work(self._tallies)
         done += self._share()
         spent = time.monotonic() - self._start
         if done - self._before < 0.5 or spent < 20:
             return ""
-        return f" · about {seconds_in_words(spent / (done - self._before) * (whole - done))} left"
+        return f" · about {format_seconds(spent / (done - self._before) * (whole - done))} left"
 
 
-def _work(tallies: Tallies) -> tuple[float, float]:
+def _count_work(tallies: Tallies) -> tuple[float, float]:
     """Trials done and in all; of a confirmed trial training is one part and its test the other."""
     weights = {"search": 1.0, "confirm": 0.5, "test": 0.5}
     counts = [(weights[stage] * tally.done, weights[stage] * tally.of) for stage, tally in tallies.items()]
     return sum(done for done, _ in counts), sum(of for _, of in counts)
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _counted(tallies: Tallies) -> str:
+def _format_tallies(tallies: Tallies) -> str:
     return ", ".join(f"{stage} {tally.done} of {tally.of}" for stage, tally in tallies.items())
 
 
-def _named(trial: Trial) -> str:
+def _format_trial(trial: Trial) -> str:
     if trial.stage == "confirm":
         return f"{trial.label}, seed {trial.seed}"
-    rate = rate_in_words(trial.hyperparameters["learning_rate"])
-    return f"{trial.label}, rate {rate}, to {share_in_words(trial.rungs[-1])}"
+    rate = format_rate(trial.hyperparameters["learning_rate"])
+    return f"{trial.label}, rate {rate}, to {format_share(trial.rungs[-1])}"
 
 
-def _moment(progress: Progress) -> str:
+def _format_progress(progress: Progress) -> str:
     parts = [progress.phase]
     if progress.epochs:
         parts = [f"epoch {progress.epoch} of {progress.epochs}"]
@@ -184,24 +184,24 @@ def _moment(progress: Progress) -> str:
     return " · ".join(parts)
 
 
-def _ended(record: Record) -> str:
-    name, scores = _named(record.trial), record.scores
+def _format_record(record: Record) -> str:
+    name, scores = _format_trial(record.trial), record.scores
     if record.status != "done":
-        return f"✗ {name}: {record.status}, {_printable(record.reason or '')}"
+        return f"✗ {name}: {record.status}, {replace_control(record.reason or '')}"
     if record.trial.stage == "search":
         metric = record.trial.choose_by
         score = record.scores[f"validation/{metric}"]
         said = f"loss {score:.3f}" if metric == "loss" else f"{metric} {100 * score:.1f}"
         return f"✓ {name}: validation {said}"
-    trained = f", {seconds_in_words(record.costs.train_seconds)} of training" if record.costs else ""
+    trained = f", {format_seconds(record.costs.train_seconds)} of training" if record.costs else ""
     return f"✓ {name}: ROUGE-L {100 * scores['test/rougeL']:.1f}, loss {scores['test/loss']:.3f}{trained}"
 
 
-def _printable(text: str) -> str:
+def replace_control(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _resident_bytes() -> int:
+def _get_resident_bytes() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)

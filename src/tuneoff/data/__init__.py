@@ -14,9 +14,9 @@ from tuneoff.config.data import (
     SplitNames,
     TextOptions,
 )
-from tuneoff.data.batches import Batch, collate, collate_prompts, epoch_batches, evaluation_batches
+from tuneoff.data.batches import Batch, collate, collate_prompts, make_epoch_batches, make_evaluation_batches
 from tuneoff.data.load import TextData, load_text
-from tuneoff.data.statistics import DataSummary, SplitSummary, token_counts
+from tuneoff.data.statistics import DataSummary, SplitSummary, count_tokens
 
 __all__ = [
     "AclsumText",
@@ -37,8 +37,8 @@ __all__ = [
     "TextOptions",
     "collate",
     "collate_prompts",
-    "epoch_batches",
-    "evaluation_batches",
+    "count_tokens",
     "load_text",
-    "token_counts",
+    "make_epoch_batches",
+    "make_evaluation_batches",
 ]

@@ -52,7 +52,7 @@ class Batch:
         return moved
 
 
-def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+def make_epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
     """The rows of each batch of one epoch: every row once, similar lengths together, the batches in random order.
 
     Without the second shuffle an epoch would go from long to short again and again.
@@ -65,13 +65,13 @@ def epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int
         return []
     state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)  # mixed, so 0 + 1 is not 1 + 0
     generator = torch.Generator().manual_seed(int(state[0]))
-    batches = parts(get_length_grouped_indices(list(lengths), batch_size, generator=generator), batch_size)
+    batches = chunk(get_length_grouped_indices(list(lengths), batch_size, generator=generator), batch_size)
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
-def evaluation_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+def make_evaluation_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Every row once, the longest first, so that memory runs out at once or not at all."""
-    return parts(sorted(range(len(lengths)), key=lambda row: -lengths[row]), batch_size)
+    return chunk(sorted(range(len(lengths)), key=lambda row: -lengths[row]), batch_size)
 
 
 def collate(
@@ -124,6 +124,6 @@ def collate_prompts(split: Dataset, rows: Sequence[int], pad_token_id: int) -> t
     return tokens_BT, attention_BT
 
 
-def parts(rows: Sequence[int], size: int) -> list[list[int]]:
+def chunk(rows: Sequence[int], size: int) -> list[list[int]]:
     """The rows in their order, so many at a time."""
     return [list(rows[start : start + size]) for start in range(0, len(rows), size)]

@@ -15,15 +15,15 @@ class UnusableRowError(ValueError):
     """A row without text to learn from; the message is the reason. It is counted and left out, never passed on."""
 
 
-def cleaned_pair(pair: Pair, clean: Clean) -> TextPair:
+def clean_pair(pair: Pair, clean: Clean) -> TextPair:
     """
     Raises:
         UnusableRowError: the source or the target is not text, or is empty once cleaned.
     """
-    return _usable("source", pair[0], clean), _usable("target", pair[1], clean)
+    return _require_usable("source", pair[0], clean), _require_usable("target", pair[1], clean)
 
 
-def cleaned(text: str, clean: Clean) -> str:
+def clean_text(text: str, clean: Clean) -> str:
     """The text in lower case, without punctuation, the white space of its lines collapsed: each where `clean` says so.
 
     White space comes last, as removing punctuation leaves gaps. Lines stay lines: in a summary they are its sentences,
@@ -38,12 +38,12 @@ def cleaned(text: str, clean: Clean) -> str:
     return text
 
 
-def _usable(name: str, value: object, clean: Clean) -> str:
+def _require_usable(name: str, value: object, clean: Clean) -> str:
     if value is None:
         raise UnusableRowError(f"{name} is missing")
     if not isinstance(value, str):
         raise UnusableRowError(f"{name} is not text but {type(value).__name__}: {value!r:.40}")
-    text = cleaned(value, clean)
+    text = clean_text(value, clean)
     if not text.strip():
         raise UnusableRowError(f"{name} is empty" if not value.strip() else f"{name} is empty once cleaned")
     if _SURROGATE.search(text):

@@ -28,24 +28,24 @@ def read_pairs(path: Path, kind: str, fields: Fields) -> list[Pair]:
     require_file(path)
     match kind:
         case "csv":
-            return _separated(path, ",", fields)
+            return _read_separated(path, ",", fields)
         case "tsv":
-            return _separated(path, "\t", fields)
+            return _read_separated(path, "\t", fields)
         case "jsonl":
-            return _pairs_of_objects(path, [_object(path, *line) for line in json_lines(path)], fields)
+            return _extract_pairs(path, [_require_object(path, *line) for line in iterate_json_lines(path)], fields)
         case _:
-            return _pairs_of_objects(path, _json_objects(path, fields), fields)
+            return _extract_pairs(path, _read_json_objects(path, fields), fields)
 
 
-def column_names(path: Path, kind: str, fields: Fields) -> list[str]:
+def read_column_names(path: Path, kind: str, fields: Fields) -> list[str]:
     """The columns of a file that `read_pairs` can read."""
     match kind:
         case "csv" | "tsv":
-            return next(csv.reader(text_lines(path), delimiter="," if kind == "csv" else "\t"))
+            return next(csv.reader(iterate_lines(path), delimiter="," if kind == "csv" else "\t"))
         case "jsonl":
-            objects = [value for _, value in json_lines(path)]
+            objects = [value for _, value in iterate_json_lines(path)]
         case _:
-            objects = _json_objects(path, fields)
+            objects = _read_json_objects(path, fields)
     return list({key: None for row in objects for key in row})
 
 
@@ -59,14 +59,14 @@ def require_file(path: Path) -> None:
         raise DataError(f"{path} {what}. Relative paths are looked up from {Path.cwd()}.")
 
 
-def text_lines(path: Path) -> Iterator[str]:
+def iterate_lines(path: Path) -> Iterator[str]:
     """The lines of a UTF-8 file, with their ends; a byte order mark is dropped, `.gz` is unpacked.
 
     Raises:
         DataError: the file cannot be read, or is not UTF-8.
     """
     offset = 0
-    with _opened(path) as file:
+    with _open(path) as file:
         for number, line in enumerate(file, start=1):
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -78,19 +78,19 @@ def text_lines(path: Path) -> Iterator[str]:
             offset += len(line)
 
 
-def json_lines(path: Path) -> Iterator[tuple[int, Any]]:  # Any: whatever JSON may hold
+def iterate_json_lines(path: Path) -> Iterator[tuple[int, Any]]:  # Any: whatever JSON may hold
     """The line number and the value of each line that is not blank.
 
     Raises:
         DataError: a line is not JSON, or as for `text_lines`.
     """
-    for number, line in enumerate(text_lines(path), start=1):
+    for number, line in enumerate(iterate_lines(path), start=1):
         if line.strip():
-            yield number, _parsed(path, line, number)
+            yield number, _parse_json(path, line, number)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _open(path: Path) -> Iterator[BinaryIO]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             yield cast(BinaryIO, file)
@@ -98,10 +98,10 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path} cannot be read: {error}. Check that it is whole and that you may read it.") from error
 
 
-def _separated(path: Path, separator: str, fields: Fields) -> list[Pair]:
+def _read_separated(path: Path, separator: str, fields: Fields) -> list[Pair]:
     pairs: list[Pair] = []
-    with _any_field_size():
-        reader = csv.reader(text_lines(path), delimiter=separator, strict=True)
+    with _allow_any_field_size():
+        reader = csv.reader(iterate_lines(path), delimiter=separator, strict=True)
         try:
             header = next(reader, [])
             if not header:
@@ -125,7 +125,7 @@ def _separated(path: Path, separator: str, fields: Fields) -> list[Pair]:
 
 
 @contextmanager
-def _any_field_size() -> Iterator[None]:
+def _allow_any_field_size() -> Iterator[None]:
     """Lift the limit of the csv module, 128 KiB for a field: a book chapter is longer. It is global, so put it back."""
     limit = csv.field_size_limit(sys.maxsize)
     try:
@@ -134,15 +134,15 @@ def _any_field_size() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _json_objects(path: Path, fields: Fields) -> list[dict[str, Any]]:  # Any: whatever JSON may hold
+def _read_json_objects(path: Path, fields: Fields) -> list[dict[str, Any]]:  # Any: whatever JSON may hold
     """The rows of a JSON file: a list of objects, an object of lists, or, as many files are, JSON lines."""
-    text = "".join(text_lines(path))
+    text = "".join(iterate_lines(path))
     try:
         whole = json.loads(text) if text.strip() else []
     except (ValueError, RecursionError) as error:
         if getattr(error, "msg", None) == "Extra data":
-            return [_object(path, *line) for line in json_lines(path)]
-        raise _unparsable(path, error) from None
+            return [_require_object(path, *line) for line in iterate_json_lines(path)]
+        raise _explain_unparsable(path, error) from None
     if isinstance(whole, dict):
         require_columns(str(path), list(whole), fields)
         lists = whole[fields.source], whole[fields.target]
@@ -155,36 +155,36 @@ def _json_objects(path: Path, fields: Fields) -> list[dict[str, Any]]:  # Any: w
             )
         return [{fields.source: s, fields.target: t} for s, t in zip(*lists, strict=True)]
     if not isinstance(whole, list):
-        raise DataError(f"{path} holds {_kind(whole)}. Give a list of objects, one for each row.")
-    return [_object(path, number, value, "item") for number, value in enumerate(whole, start=1)]
+        raise DataError(f"{path} holds {_describe_kind(whole)}. Give a list of objects, one for each row.")
+    return [_require_object(path, number, value, "item") for number, value in enumerate(whole, start=1)]
 
 
-def _pairs_of_objects(path: Path, objects: Sequence[dict[str, Any]], fields: Fields) -> list[Pair]:
+def _extract_pairs(path: Path, objects: Sequence[dict[str, Any]], fields: Fields) -> list[Pair]:
     """A key that some rows lack is a missing value there; one that all rows lack is a missing column."""
     if objects:
         require_columns(str(path), list({key: None for row in objects for key in row}), fields)
     return [(row.get(fields.source), row.get(fields.target)) for row in objects]
 
 
-def _object(path: Path, number: int, value: Any, unit: str = "line") -> dict[str, Any]:
+def _require_object(path: Path, number: int, value: Any, unit: str = "line") -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise DataError(f"{path}, {unit} {number}: {_kind(value)}. Give an object with a key for each column.")
+        raise DataError(f"{path}, {unit} {number}: {_describe_kind(value)}. Give an object with a key for each column.")
     return value
 
 
-def _parsed(path: Path, text: str, number: int) -> Any:
+def _parse_json(path: Path, text: str, number: int) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _unparsable(path, error, number) from None
+        raise _explain_unparsable(path, error, number) from None
 
 
-def _unparsable(path: Path, error: Exception, number: int | None = None) -> DataError:
+def _explain_unparsable(path: Path, error: Exception, number: int | None = None) -> DataError:
     line = getattr(error, "lineno", None) if number is None else number
     place = f"{path}, line {line}" if line else str(path)
     column = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
     return DataError(f"{place}{column}: not valid JSON ({getattr(error, 'msg', error)}). Correct or remove it.")
 
 
-def _kind(value: object) -> str:
+def _describe_kind(value: object) -> str:
     return "null" if value is None else f"a {type(value).__name__}, not an object"

@@ -9,8 +9,8 @@ from tuneoff.config.data import DataOptions
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import read_rows
 from tuneoff.data.splits import SPLITS, draw_splits
-from tuneoff.data.statistics import DataSummary, fingerprint, summarised
-from tuneoff.data.tokens import encoding_key, tokenised
+from tuneoff.data.statistics import DataSummary, compute_fingerprint, summarize
+from tuneoff.data.tokens import compute_encoding_key, tokenize
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,12 +37,12 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase) -> TextD
     Raises:
         DataError: the text cannot be reached, read or used, or the limits leave no room for the template.
     """
-    encoder, encoding = Encoder(options, tokenizer), encoding_key(options, tokenizer)
+    encoder, encoding = Encoder(options, tokenizer), compute_encoding_key(options, tokenizer)
     splits = draw_splits(read_rows(options), options)
-    tokens = {name: tokenised(splits.by_name[name].pairs, encoder, encoding) for name in SPLITS}
+    tokens = {name: tokenize(splits.by_name[name].pairs, encoder, encoding) for name in SPLITS}
     summary = DataSummary(
-        fingerprint=fingerprint(tokens),
-        splits={name: summarised(splits.by_name[name], tokens[name]) for name in SPLITS},
+        fingerprint=compute_fingerprint(tokens),
+        splits={name: summarize(splits.by_name[name], tokens[name]) for name in SPLITS},
         duplicates=dict(splits.duplicates),
     )
     return TextData(train=tokens["train"], validation=tokens["validation"], test=tokens["test"], summary=summary)

@@ -68,7 +68,7 @@ class Encoder:
         pending = list(range(len(sources)))
         while pending:
             for i in pending:
-                kept[i] = _beginning(sources[i], ends[i], room[i])
+                kept[i] = _truncate(sources[i], ends[i], room[i])
             for i, ids in zip(pending, self._prompt_ids([kept[i] for i in pending]), strict=True):
                 tokens[i] = ids
                 room[i] -= max(1, len(ids) - self.max_prompt_tokens)
@@ -117,7 +117,7 @@ class Encoder:
         return [[end for _, end in offsets] for offsets in encoded["offset_mapping"]]
 
 
-def _beginning(text: str, ends: Sequence[int], tokens: int) -> str:
+def _truncate(text: str, ends: Sequence[int], tokens: int) -> str:
     if tokens >= len(ends):
         return text
     return text[: ends[tokens - 1]] if tokens > 0 else ""

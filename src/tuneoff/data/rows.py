@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tuneoff.config.data import Fields
-from tuneoff.errors import DataError, nearest
+from tuneoff.errors import DataError, suggest
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,7 +28,7 @@ class Rows:
     columns: Callable[[], str]  # which were looked for and which there are, in words for a message
 
 
-def rows_of_pairs(place: str, pairs: Sequence[Pair], columns: Callable[[], str] = str) -> Rows:
+def make_rows(place: str, pairs: Sequence[Pair], columns: Callable[[], str] = str) -> Rows:
     """Rows that are already in memory.
 
     Args:
@@ -41,7 +41,7 @@ def rows_of_pairs(place: str, pairs: Sequence[Pair], columns: Callable[[], str] 
     return Rows(place=place, count=len(pairs), take=lambda indices: [pairs[i] for i in indices], columns=columns)
 
 
-def rows_of_dataset(place: str, dataset: Dataset, fields: Fields) -> Rows:
+def convert_dataset(place: str, dataset: Dataset, fields: Fields) -> Rows:
     """Rows that stay on disk until they are asked for.
 
     Raises:
@@ -56,11 +56,11 @@ def rows_of_dataset(place: str, dataset: Dataset, fields: Fields) -> Rows:
         return list(zip(block[fields.source], block[fields.target], strict=True))
 
     return Rows(
-        place=place, count=len(dataset), take=take, columns=lambda: columns_in_words(fields, dataset.column_names)
+        place=place, count=len(dataset), take=take, columns=lambda: describe_columns(fields, dataset.column_names)
     )
 
 
-def columns_in_words(fields: Fields, present: Sequence[str]) -> str:
+def describe_columns(fields: Fields, present: Sequence[str]) -> str:
     """Which columns were looked for, and which there are."""
     return f"Looked for {fields.source!r} and {fields.target!r}; the columns are {', '.join(map(repr, present))}. "
 
@@ -73,7 +73,7 @@ def require_columns(place: str, present: Sequence[str], fields: Fields) -> None:
     for role, name in (("source", fields.source), ("target", fields.target)):
         if name not in present:
             raise DataError(
-                f"{place} has no column {name!r}, which is to be the {role}.{nearest(name, present)} "
+                f"{place} has no column {name!r}, which is to be the {role}.{suggest(name, present)} "
                 f"Name the right one: fields: {{{role}: NAME}}."
             )
 

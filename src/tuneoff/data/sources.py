@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.config.data import AclsumText, DataOptions, Fields, FileText, HubText, SavedText, SplitNames
-from tuneoff.data.files import column_names, json_lines, read_pairs, require_file
-from tuneoff.data.rows import Rows, columns_in_words, rows_of_dataset, rows_of_pairs
-from tuneoff.errors import DataError, nearest
+from tuneoff.data.files import iterate_json_lines, read_column_names, read_pairs, require_file
+from tuneoff.data.rows import Rows, convert_dataset, describe_columns, make_rows
+from tuneoff.errors import DataError, suggest
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -28,56 +28,56 @@ def read_rows(options: DataOptions) -> dict[str, Rows]:
     """
     match options:
         case HubText():
-            return _named_splits(_from_hub(options), options.splits, options.fields, options.path)
+            return _pick_splits(_read_hub(options), options.splits, options.fields, options.path)
         case SavedText():
-            return _saved(options)
+            return _read_saved(options)
         case FileText():
             paths = {split: Path(path).expanduser() for split, path in options.files if path is not None}
-            return {split: _file(path, options.source, options.fields) for split, path in paths.items()}
+            return {split: _read_file(path, options.source, options.fields) for split, path in paths.items()}
         case AclsumText():
-            return _aclsum(options.aspect)
+            return _read_aclsum(options.aspect)
 
 
-def _from_hub(options: HubText) -> DatasetDict:
+def _read_hub(options: HubText) -> DatasetDict:
     import datasets
 
     path = str(Path(options.path).expanduser()) if options.path.startswith("~") else options.path
     if path.startswith(("/", ".")) and not Path(path).is_dir():
         raise DataError(f"{options.path} is not a folder. Relative paths are looked up from {Path.cwd()}.")
-    with _readable(f"The data set {options.path!r}"), without_progress_bars():
+    with _explain_read_errors(f"The data set {options.path!r}"), hide_progress_bars():
         return datasets.load_dataset(path, options.config, revision=options.revision)
 
 
-def _saved(options: SavedText) -> dict[str, Rows]:
+def _read_saved(options: SavedText) -> dict[str, Rows]:
     import datasets
 
-    with _readable(f"The saved data {options.path!r}"):
+    with _explain_read_errors(f"The saved data {options.path!r}"):
         saved = datasets.load_from_disk(str(Path(options.path).expanduser()))
     if isinstance(saved, datasets.Dataset):
-        return {"train": rows_of_dataset(options.path, saved, options.fields)}
-    return _named_splits(saved, options.splits, options.fields, options.path)
+        return {"train": convert_dataset(options.path, saved, options.fields)}
+    return _pick_splits(saved, options.splits, options.fields, options.path)
 
 
-def _file(path: Path, kind: str, fields: Fields) -> Rows:
+def _read_file(path: Path, kind: str, fields: Fields) -> Rows:
     if kind == "parquet":
-        return rows_of_dataset(str(path), _parquet(path), fields)
-    return rows_of_pairs(
+        return convert_dataset(str(path), _read_parquet(path), fields)
+    return make_rows(
         str(path),
         read_pairs(path, kind, fields),
-        lambda: columns_in_words(fields, column_names(path, kind, fields)),
+        lambda: describe_columns(fields, read_column_names(path, kind, fields)),
     )
 
 
-def _parquet(path: Path) -> Dataset:
+def _read_parquet(path: Path) -> Dataset:
     import datasets
 
     require_file(path)
-    with _readable(str(path)), without_progress_bars():
+    with _explain_read_errors(str(path)), hide_progress_bars():
         # a path is a pattern to `datasets`, so one with brackets needs escaping
         return datasets.load_dataset("parquet", data_files=glob.escape(str(path)), split="train")
 
 
-def _named_splits(found: Mapping[str, Dataset], names: SplitNames, fields: Fields, path: str) -> dict[str, Rows]:
+def _pick_splits(found: Mapping[str, Dataset], names: SplitNames, fields: Fields, path: str) -> dict[str, Rows]:
     rows: dict[str, Rows] = {}
     for split, name in names:
         if name is None:
@@ -85,31 +85,31 @@ def _named_splits(found: Mapping[str, Dataset], names: SplitNames, fields: Field
         if name not in found:
             null = "" if split == "train" else f", or have it made out of train: splits: {{{split}: null}}"
             raise DataError(
-                f"{path} has no split {name!r}, which is to be {split}.{nearest(name, found)} "
+                f"{path} has no split {name!r}, which is to be {split}.{suggest(name, found)} "
                 f"Name the right one: splits: {{{split}: NAME}}{null}."
             )
-        rows[split] = rows_of_dataset(f"Split {name!r} of {path}", found[name], fields)
+        rows[split] = convert_dataset(f"Split {name!r} of {path}", found[name], fields)
     return rows
 
 
-def _aclsum(aspect: str) -> dict[str, Rows]:
+def _read_aclsum(aspect: str) -> dict[str, Rows]:
     spec = importlib.util.find_spec("aclsum")  # importing it would ask for packages that reading does not need
     if spec is None or not spec.submodule_search_locations:
         raise DataError("The data of ACLSum is not installed. Run: pip install 'tuneoff[demo]'")
     folder = Path(spec.submodule_search_locations[0]) / "dataset"
-    return {split: _aclsum_split(folder / name, aspect) for split, name in ACLSUM_FILES.items()}
+    return {split: _read_aclsum_split(folder / name, aspect) for split, name in ACLSUM_FILES.items()}
 
 
-def _aclsum_split(path: Path, aspect: str) -> Rows:
+def _read_aclsum_split(path: Path, aspect: str) -> Rows:
     require_file(path)
-    papers: Iterator[Any] = (paper for _, paper in json_lines(path))  # Any: a paper is plain JSON
-    return rows_of_pairs(
+    papers: Iterator[Any] = (paper for _, paper in iterate_json_lines(path))  # Any: a paper is plain JSON
+    return make_rows(
         str(path), [(" ".join(paper["sentences"]["abstract"]), paper["summary"][aspect]) for paper in papers]
     )
 
 
 @contextmanager
-def without_progress_bars() -> Iterator[None]:
+def hide_progress_bars() -> Iterator[None]:
     """Keep `datasets` and the hub's client quiet inside the block; whoever had bars has them again after it."""
     import datasets
     import huggingface_hub.utils as hub
@@ -125,7 +125,7 @@ def without_progress_bars() -> Iterator[None]:
 
 
 @contextmanager
-def _readable(thing: str) -> Iterator[None]:
+def _explain_read_errors(thing: str) -> Iterator[None]:
     """Say any failure of `datasets` in our words.
 
     It raises what its many readers raise, so there is no narrower class to catch.
@@ -136,24 +136,24 @@ def _readable(thing: str) -> Iterator[None]:
         yield
     except DatasetNotFoundError as error:
         raise DataError(
-            f"{thing} is neither on the hub nor a local folder, or it is private ({_first_line(error)}). "
+            f"{thing} is neither on the hub nor a local folder, or it is private ({_get_first_line(error)}). "
             "Check the spelling; for a private one run: hf auth login"
         ) from error
     except ConnectionError as error:
         raise DataError(
-            f"{thing} could not be reached ({_first_line(error)}) and is not in the cache. Connect to the network once "
+            f"{thing} could not be reached ({_get_first_line(error)}) and is not in the cache. Connect to the network once "
             "to fill the cache, after which HF_HUB_OFFLINE=1 works without it, or use a local file: source: jsonl"
         ) from error
     except Exception as error:
         raise DataError(
-            f"{thing} cannot be read: {_first_line(_origin(error))}. Check `source`, `path` and `config`."
+            f"{thing} cannot be read: {_get_first_line(_describe_origin(error))}. Check `source`, `path` and `config`."
         ) from error
 
 
-def _origin(error: BaseException) -> BaseException:
+def _describe_origin(error: BaseException) -> BaseException:
     """`datasets` wraps the telling error in one that says only that generating failed."""
-    return _origin(error.__cause__) if error.__cause__ else error
+    return _describe_origin(error.__cause__) if error.__cause__ else error
 
 
-def _first_line(error: BaseException) -> str:
+def _get_first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Literal, get_args
 
 from tuneoff.config.data import Clean, TextOptions
-from tuneoff.data.cleaning import TextPair, UnusableRowError, cleaned_pair
+from tuneoff.data.cleaning import TextPair, UnusableRowError, clean_pair
 from tuneoff.data.rows import Rows
 from tuneoff.errors import DataError
 
@@ -62,7 +62,7 @@ def draw_splits(rows: Mapping[str, Rows], options: TextOptions) -> Splits:
     pools = {}
     for split in rows:
         shuffled = getattr(options.sizes, split) is not None or (split == "train" and bool(missing))
-        pools[split] = _Pool(rows[split], options.clean, _order(rows[split].count, options.seed, shuffled))
+        pools[split] = _Pool(rows[split], options.clean, _shuffle(rows[split].count, options.seed, shuffled))
     drawn: dict[SplitName, Split] = {}
     duplicates: Counter[str] = Counter()
     for split in reversed(SPLITS):
@@ -102,7 +102,7 @@ class _Pool:
     ) -> Iterator[tuple[int, TextPair]]:
         for row, values in self._left:
             try:
-                pair = cleaned_pair(values, self._clean)
+                pair = clean_pair(values, self._clean)
             except UnusableRowError as error:
                 found.leave_out(row, str(error))
                 continue
@@ -132,7 +132,7 @@ class _Pool:
         )
 
 
-def _order(count: int, seed: int, shuffled: bool) -> Sequence[int]:
+def _shuffle(count: int, seed: int, shuffled: bool) -> Sequence[int]:
     """The order in which rows are drawn; their own where all are used, which reads a disk fastest."""
     if not shuffled:
         return range(count)

@@ -38,11 +38,11 @@ class DataSummary(Options):
     duplicates: dict[str, int]  # examples that two splits shared before train lost its own: {"train-test": 2}
 
 
-def summarised(split: Split, dataset: Dataset) -> SplitSummary:
+def summarize(split: Split, dataset: Dataset) -> SplitSummary:
     """One split in numbers, from what was drawn and what became of it."""
     import numpy as np
 
-    lengths = np.array(token_counts(dataset))
+    lengths = np.array(count_tokens(dataset))
     return SplitSummary(
         examples=len(dataset),
         left_out=split.left_out,
@@ -57,12 +57,12 @@ def summarised(split: Split, dataset: Dataset) -> SplitSummary:
     )
 
 
-def token_counts(dataset: Dataset) -> list[int]:
+def count_tokens(dataset: Dataset) -> list[int]:
     """The length of every example: prompt, target and EOS."""
-    return [length for lengths, _ in _token_columns(dataset) for length in lengths.tolist()]
+    return [length for lengths, _ in _read_token_columns(dataset) for length in lengths.tolist()]
 
 
-def fingerprint(splits: Mapping[SplitName, Dataset]) -> str:
+def compute_fingerprint(splits: Mapping[SplitName, Dataset]) -> str:
     """A hash over texts and tokens of all splits, 16 hex digits; equal where the examples and their order are."""
     whole = hashlib.sha256()
     for name in sorted(splits):
@@ -70,13 +70,13 @@ def fingerprint(splits: Mapping[SplitName, Dataset]) -> str:
         whole.update(f"{name} {len(dataset)}".encode())
         for block in dataset.select_columns(["source", "target", "prompt_tokens"]).iter(batch_size=1000):
             whole.update(json.dumps(block).encode())
-        for lengths, tokens in _token_columns(dataset):
+        for lengths, tokens in _read_token_columns(dataset):
             whole.update(lengths.astype("<i8").tobytes())
             whole.update(tokens.astype("<i8").tobytes())
     return whole.hexdigest()[:16]
 
 
-def _token_columns(dataset: Dataset) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+def _read_token_columns(dataset: Dataset) -> Iterable[tuple[np.ndarray, np.ndarray]]:
     """The lengths and the tokens of some examples after others, straight from the Arrow file."""
     for table in dataset.select_columns(["tokens"]).with_format("arrow").iter(batch_size=1000):
         column = table.column("tokens").combine_chunks()

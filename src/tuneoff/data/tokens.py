@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from tuneoff.config.data import CHAT, TextOptions
 from tuneoff.data.cleaning import TextPair
 from tuneoff.data.prompt import Encoder
-from tuneoff.data.sources import without_progress_bars
-from tuneoff.system.atomic_write import in_need_of_room
-from tuneoff.system.cache import cache_folder, is_kept, keep_sums
+from tuneoff.data.sources import hide_progress_bars
+from tuneoff.system.atomic_write import explain_full_disk
+from tuneoff.system.cache import get_cache_folder, is_intact, write_cache_checksums
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SCHEME = 1  # raise it when the same text and options come to give other tokens
 
 
-def tokenised(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Dataset:
+def tokenize(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Dataset:
     """The examples with their text and tokens, memory-mapped from the cache.
 
     Columns: source and target (cleaned text), tokens (prompt, target, EOS), prompt_tokens, source_cut, target_cut.
@@ -35,8 +35,8 @@ def tokenised(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Dat
     """
     from datasets import Dataset, Features, List, Value
 
-    key = tokens_key(pairs, encoding)
-    folder = cache_folder() / "tokens" / key
+    key = compute_tokens_key(pairs, encoding)
+    folder = get_cache_folder() / "tokens" / key
     file = folder / "tokens.arrow"
     text = {"source": [source for source, _ in pairs], "target": [target for _, target in pairs]}
     columns = {
@@ -45,9 +45,9 @@ def tokenised(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Dat
         "prompt_tokens": Value("int32"),
         **dict.fromkeys(("source_cut", "target_cut"), Value("bool")),
     }
-    with without_progress_bars(), in_need_of_room(file):
+    with hide_progress_bars(), explain_full_disk(file):
         folder.mkdir(parents=True, exist_ok=True)
-        there = is_kept(folder)
+        there = is_intact(folder)
         dataset = Dataset.from_dict(text).map(
             encoder.columns,
             input_columns=["source", "target"],
@@ -58,17 +58,17 @@ def tokenised(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Dat
             new_fingerprint=key,
         )
         if not there:
-            keep_sums(folder, [file])
+            write_cache_checksums(folder, [file])
         return dataset
 
 
-def encoding_key(options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> str:
+def compute_encoding_key(options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> str:
     """What decides how a pair of texts becomes tokens."""
     asked = {"prompt", "max_tokens", "max_target_tokens"} | ({"chat_instruction"} if options.prompt == CHAT else set())
-    return f"{SCHEME} {tokenizer_identity(tokenizer)} {options.model_dump_json(include=asked)}"
+    return f"{SCHEME} {compute_tokenizer_identity(tokenizer)} {options.model_dump_json(include=asked)}"
 
 
-def tokens_key(pairs: Sequence[TextPair], encoding: str) -> str:
+def compute_tokens_key(pairs: Sequence[TextPair], encoding: str) -> str:
     """A hash of all that the tokens of these pairs depend on, 32 hex digits."""
     key = hashlib.sha256(encoding.encode())
     for pair in pairs:
@@ -76,7 +76,7 @@ def tokens_key(pairs: Sequence[TextPair], encoding: str) -> str:
     return key.hexdigest()[:32]
 
 
-def tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:
+def compute_tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:
     """A hash of what decides how text becomes tokens.
 
     Padding and truncation are left out: a tokenizer keeps those of its last call, and we never rely on them.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PASSAGE_TOKENS = 128
 
 
-def unrelated_text(tokenizer: PreTrainedTokenizerBase, passages: int, max_tokens: int) -> Dataset:
+def load_unrelated_text(tokenizer: PreTrainedTokenizerBase, passages: int, max_tokens: int) -> Dataset:
     """Passages evenly spread over the reference, in the columns of a split; every token but the first is scored.
 
     Args:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from tuneoff.config.evaluation import GenerationOptions
-from tuneoff.data.batches import collate_prompts, evaluation_batches, parts
+from tuneoff.data.batches import chunk, collate_prompts, make_evaluation_batches
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.runtime.context import Workbench
+from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.micro_batch import MicroBatch
 from tuneoff.runtime.progress import Progress
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @torch.no_grad()
-def predictions(
-    model: LanguageModel, split: Dataset, options: GenerationOptions, bench: Workbench, *, max_new_tokens: int
+def generate_predictions(
+    model: LanguageModel, split: Dataset, options: GenerationOptions, context: TrialContext, *, max_new_tokens: int
 ) -> list[str]:
     """The text generated for each example, in the order of the split, generated in batches of similar length.
 
@@ -32,11 +32,11 @@ def predictions(
 
     def texts(rows: Sequence[int], size: int) -> list[str]:
         found = []
-        for part in parts(rows, size):
+        for part in chunk(rows, size):
             tokens_BT, attention_BT = collate_prompts(split, part, pad)
             generated_BT = model.generate(
-                tokens_BT.to(bench.device),
-                attention_BT.to(bench.device),
+                tokens_BT.to(context.device),
+                attention_BT.to(context.device),
                 max_new_tokens=options.max_new_tokens or max_new_tokens,
                 min_new_tokens=options.min_new_tokens,
                 beams=options.beams,
@@ -46,9 +46,9 @@ def predictions(
 
     written: dict[int, str] = {}
     model.eval()
-    with bench.meter.phase("generation"), bench.accelerator.autocast():
-        for rows in evaluation_batches(split["prompt_tokens"], options.batch_size):
+    with context.meter.phase("generation"), context.accelerator.autocast():
+        for rows in make_evaluation_batches(split["prompt_tokens"], options.batch_size):
             of_rows = micro_batch.fitting(partial(texts, rows))
             written.update(zip(rows, (text.strip() for text in of_rows), strict=True))
-            bench.tell(Progress(phase="predictions", done=len(written), of=len(split)))
+            context.on_progress(Progress(phase="predictions", done=len(written), of=len(split)))
     return [written[row] for row in range(len(split))]

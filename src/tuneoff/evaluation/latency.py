@@ -11,7 +11,7 @@ import torch
 from tuneoff.data.batches import collate_prompts
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.records.record import Inference
-from tuneoff.runtime.context import Workbench
+from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.meter import synchronize
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ REPEATS = 5
 NEW_TOKENS = 16
 
 
-def measure_inference(served: LanguageModel, base: LanguageModel, split: Dataset, bench: Workbench) -> Inference:
+def measure_inference(served: LanguageModel, base: LanguageModel, split: Dataset, context: TrialContext) -> Inference:
     """Milliseconds of the split's prompt of median length, batch size one, greedy.
 
     Prefill is a generation of one token; a token costs what `NEW_TOKENS` more take, divided by their number. The
@@ -31,8 +31,8 @@ def measure_inference(served: LanguageModel, base: LanguageModel, split: Dataset
     lengths = split["prompt_tokens"]
     row = sorted(range(len(lengths)), key=lengths.__getitem__)[len(lengths) // 2]
     tokens_BT, attention_BT = collate_prompts(split, [row], served.tokenizer.pad_token_id)
-    prompt = tokens_BT.to(bench.device), attention_BT.to(bench.device)
-    turns = [[_prefill_and_token_ms(model, *prompt, bench) for model in (served, base)] for _ in range(REPEATS + 1)][1:]
+    prompt = tokens_BT.to(context.device), attention_BT.to(context.device)
+    turns = [[_time_prompt(model, *prompt, context) for model in (served, base)] for _ in range(REPEATS + 1)][1:]
     return Inference(
         prompt_tokens=lengths[row],
         prefill_ms=median(turn[0][0] for turn in turns),
@@ -42,16 +42,16 @@ def measure_inference(served: LanguageModel, base: LanguageModel, split: Dataset
     )
 
 
-def _prefill_and_token_ms(
-    model: LanguageModel, tokens_BT: torch.Tensor, attention_BT: torch.Tensor, bench: Workbench
+def _time_prompt(
+    model: LanguageModel, tokens_BT: torch.Tensor, attention_BT: torch.Tensor, context: TrialContext
 ) -> tuple[float, float]:
     def generate_ms(tokens: int) -> float:
-        synchronize(bench.device)
+        synchronize(context.device)
         start = time.perf_counter()
         model.generate(tokens_BT, attention_BT, max_new_tokens=tokens, min_new_tokens=tokens)
-        synchronize(bench.device)
+        synchronize(context.device)
         return 1000 * (time.perf_counter() - start)
 
-    with bench.accelerator.autocast():
+    with context.accelerator.autocast():
         prefill = generate_ms(1)
         return prefill, (generate_ms(1 + NEW_TOKENS) - prefill) / NEW_TOKENS

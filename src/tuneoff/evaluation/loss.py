@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from tuneoff.data import token_counts
-from tuneoff.data.batches import Batch, collate, evaluation_batches, parts
+from tuneoff.data import count_tokens
+from tuneoff.data.batches import Batch, chunk, collate, make_evaluation_batches
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.runtime.context import Workbench
+from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.micro_batch import MicroBatch
 from tuneoff.runtime.progress import Progress
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from tuneoff.models.frozen_prefix import TrunkOutputs
 
 
-def token_losses(model: LanguageModel, batch: Batch) -> Tensor:
+def compute_token_losses(model: LanguageModel, batch: Batch) -> Tensor:
     """Nats of each scored token, (N,), row by row, in float32."""
     return cast(Tensor, model(batch.tokens_BT, batch.attention_BT, batch.scored_BT, batch.trunk_ND))
 
 
-def example_losses(model: LanguageModel, batch: Batch) -> Tensor:
+def compute_example_losses(model: LanguageModel, batch: Batch) -> Tensor:
     """Nats of each example, (B,), summed over its scored tokens in float64."""
-    nats_N = token_losses(model, batch).double()
+    nats_N = compute_token_losses(model, batch).double()
     rows_N = batch.scored_BT.nonzero()[:, 0]
     return nats_N.new_zeros(len(batch.rows)).index_add(0, rows_N, nats_N)
 
 
 @torch.no_grad()
-def losses(
+def evaluate_losses(
     model: LanguageModel,
     split: Dataset,
-    bench: Workbench,
+    context: TrialContext,
     *,
     batch_size: int,
     phase: str,
@@ -54,29 +54,31 @@ def losses(
 
     def pairs(rows: Sequence[int], size: int) -> list[tuple[float, int]]:
         found: list[tuple[float, int]] = []
-        for part in parts(rows, size):
-            batch = collate(split, part, model.tokenizer.pad_token_id, "target", bench.device, trunk)
-            found += zip(example_losses(model, batch).tolist(), batch.scored_BT.sum(dim=1).tolist(), strict=True)
+        for part in chunk(rows, size):
+            batch = collate(split, part, model.tokenizer.pad_token_id, "target", context.device, trunk)
+            found += zip(
+                compute_example_losses(model, batch).tolist(), batch.scored_BT.sum(dim=1).tolist(), strict=True
+            )
         return found
 
     model.eval()
-    with bench.meter.phase(phase), bench.accelerator.autocast():
-        for rows in evaluation_batches(token_counts(split), batch_size):
+    with context.meter.phase(phase), context.accelerator.autocast():
+        for rows in make_evaluation_batches(count_tokens(split), batch_size):
             of_rows = micro_batch.fitting(partial(pairs, rows))
             by_row.update(zip(rows, of_rows, strict=True))
-            bench.tell(Progress(phase=phase, done=len(by_row), of=len(split)))
+            context.on_progress(Progress(phase=phase, done=len(by_row), of=len(split)))
     return [by_row[row] for row in range(len(split))]
 
 
-def mean_loss(
+def evaluate_mean_loss(
     model: LanguageModel,
     split: Dataset,
-    bench: Workbench,
+    context: TrialContext,
     *,
     batch_size: int,
     phase: str,
     trunk: TrunkOutputs | None = None,
 ) -> float:
     """Nats per target token of the split: one sum, divided once."""
-    pairs = losses(model, split, bench, batch_size=batch_size, phase=phase, trunk=trunk)
+    pairs = evaluate_losses(model, split, context, batch_size=batch_size, phase=phase, trunk=trunk)
     return sum(nats for nats, _ in pairs) / sum(scored for _, scored in pairs)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
 
-def rouge_scores(references: Sequence[str], predictions: Sequence[str]) -> list[Mapping[str, float]]:
+def compute_rouge(references: Sequence[str], predictions: Sequence[str]) -> list[Mapping[str, float]]:
     """F1 in [0, 1] of each pair, by type."""
     from rouge_score_rs import RougeScorer
 

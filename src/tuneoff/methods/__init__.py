@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tuneoff.errors import RecipeError, nearest
+from tuneoff.errors import RecipeError, suggest
 from tuneoff.methods.adapter import Adapter
-from tuneoff.methods.any_peft import PeftType
-from tuneoff.methods.base_model import Untouched
+from tuneoff.methods.any_peft import AnyPeft
+from tuneoff.methods.base_model import BaseModel
 from tuneoff.methods.bitfit import BitFit
 from tuneoff.methods.dora import DoRA
 from tuneoff.methods.full import Full
@@ -26,7 +26,7 @@ from tuneoff.methods.soft_prompt import SoftPrompt
 METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (
-        Untouched,
+        BaseModel,
         Full,
         LastLayer,
         LastBlocks,
@@ -42,16 +42,16 @@ METHODS: dict[str, type[Method]] = {
         SoftPrompt,
         PTuning,
         Prefix,
-        PeftType,
+        AnyPeft,
     )
 }
 
 
-def method_named(name: str) -> type[Method]:
+def get_method(name: str) -> type[Method]:
     """The method called `name`, as the tables of a report call it."""
     if name in METHODS:
         return METHODS[name]
-    raise RecipeError(f"No method {name!r}.{nearest(name, METHODS)}")
+    raise RecipeError(f"No method {name!r}.{suggest(name, METHODS)}")
 
 
 def read_method(label: str, written: Any) -> Method:  # Any: what a user wrote, before it is checked
@@ -60,7 +60,7 @@ def read_method(label: str, written: Any) -> Method:  # Any: what a user wrote, 
         raise RecipeError(f"methods.{label} is {written!r}. Write its hyper-parameters, as {{rank: 8}}, or nothing.")
     hyperparameters = dict(written or {})
     name = str(hyperparameters.pop("method", label))
-    return method_named(name).read(hyperparameters, where=f"methods.{label}")
+    return get_method(name).read(hyperparameters, where=f"methods.{label}")
 
 
-__all__ = ["METHODS", "Method", "method_named", "read_method"]
+__all__ = ["METHODS", "Method", "get_method", "read_method"]

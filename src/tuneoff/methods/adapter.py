@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Rate
-from tuneoff.methods.subset import Parts
+from tuneoff.methods.subset import Subset
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @final
-class Adapter(Parts):
+class Adapter(Subset):
     """A narrow network behind each block's MLP: down to `width`, GELU, and up again, added to what came in.
 
     The way up starts at zero, so that training starts at the base model. It is in the way of every token when served:
@@ -37,22 +37,22 @@ class Adapter(Parts):
 
         added: list[nn.Parameter] = []
         for block in base.blocks:
-            mlp = _mlp_of(block)
+            mlp = _find_mlp(block)
             narrow, up = nn.Linear(base.width, self.width), nn.Linear(self.width, base.width)
             for start in (up.weight, up.bias):
                 nn.init.zeros_(start)
             mlp.bottleneck = nn.Sequential(narrow, nn.GELU(), up).to(next(mlp.parameters()))
-            mlp.register_forward_hook(_behind)
+            mlp.register_forward_hook(_insert_after)
             added += mlp.bottleneck.parameters()
         return added
 
 
-def _behind(mlp: Any, _: object, output_BTD: Tensor) -> Tensor:
+def _insert_after(mlp: Any, _: object, output_BTD: Tensor) -> Tensor:
     added_BTD: Tensor = mlp.bottleneck(output_BTD)
     return output_BTD + added_BTD
 
 
-def _mlp_of(block: Any) -> Any:  # Any: torch types what a module holds as a tensor or a module
+def _find_mlp(block: Any) -> Any:  # Any: torch types what a module holds as a tensor or a module
     for name, module in block.named_children():
         if name in {"mlp", "feed_forward", "ffn"}:
             return module

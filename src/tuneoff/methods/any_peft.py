@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 from pydantic import ConfigDict, model_validator
 
 from tuneoff.config.search_space import Range, Space
-from tuneoff.errors import nearest
+from tuneoff.errors import suggest
 from tuneoff.methods.method import Rate
 from tuneoff.methods.peft_adapter import PeftAdapter
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @final
-class PeftType(PeftAdapter):
+class AnyPeft(PeftAdapter):
     """`peft: {peft_type: LOHA, r: 4}` is any of peft's configs; keys beside ours are handed to it.
 
     What peft requires, or what its defaults get wrong for a model's shape, is worked out from the model where it is
@@ -49,13 +49,13 @@ class PeftType(PeftAdapter):
 
     @model_validator(mode="after")
     def _peft_has_it(self) -> Self:
-        known = _configs()
+        known = _load_configs()
         if self.peft_type not in known:
-            raise ValueError(f"peft has no type {self.peft_type!r}.{nearest(self.peft_type, sorted(known))}")
+            raise ValueError(f"peft has no type {self.peft_type!r}.{suggest(self.peft_type, sorted(known))}")
         fields = [f.name for f in dataclasses.fields(known[self.peft_type])]
         for name in self.arguments:
             if name not in fields:
-                raise ValueError(f"{self.peft_type} takes no {name!r}.{nearest(name, fields)}")
+                raise ValueError(f"{self.peft_type} takes no {name!r}.{suggest(name, fields)}")
         return self
 
     def config(self, base: LanguageModel) -> PeftConfig:
@@ -63,11 +63,11 @@ class PeftType(PeftAdapter):
             raise ValueError("XLORA mixes LoRA adapters that are trained already. Name them: adapters: {name: folder}")
         needed = NEEDED.get(self.peft_type)
         worked_out = needed(base) if needed else {}
-        config: PeftConfig = _configs()[self.peft_type](task_type="CAUSAL_LM", **{**worked_out, **self.arguments})
+        config: PeftConfig = _load_configs()[self.peft_type](task_type="CAUSAL_LM", **{**worked_out, **self.arguments})
         return config
 
 
-def _configs() -> Mapping[str, Any]:  # Any: dataclasses with arguments of their own
+def _load_configs() -> Mapping[str, Any]:  # Any: dataclasses with arguments of their own
     """peft's config classes by the name of their type."""
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
@@ -79,25 +79,25 @@ PROMPTS = ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNIN
 STEPS = 1000  # what AdaLoRA plans its ranks over; they stay as they start, since nobody tells it of a step
 
 
-def _prompt(_: LanguageModel) -> dict[str, Any]:
+def _set_prompt_length(_: LanguageModel) -> dict[str, Any]:
     return {"num_virtual_tokens": TOKENS}
 
 
-def _block(base: LanguageModel) -> int:
+def _find_block_size(base: LanguageModel) -> int:
     """A size that divides every width of the model's linear layers."""
     return math.gcd(*{size for linear in base.linears().values() for size in linear.weight.shape})
 
 
 NEEDED: Mapping[str, Callable[[LanguageModel], dict[str, Any]]] = {
-    "PROMPT_TUNING": _prompt,
-    "P_TUNING": _prompt,
-    "PREFIX_TUNING": _prompt,
-    "CARTRIDGE": _prompt,
+    "PROMPT_TUNING": _set_prompt_length,
+    "P_TUNING": _set_prompt_length,
+    "PREFIX_TUNING": _set_prompt_length,
+    "CARTRIDGE": _set_prompt_length,
     "MULTITASK_PROMPT_TUNING": lambda _: {"num_virtual_tokens": TOKENS, "num_tasks": 1},
     "CPT": lambda base: {"cpt_token_ids": base.tokenizer("Summary: " * TOKENS)["input_ids"][:TOKENS]},
     "ADAPTION_PROMPT": lambda base: {"adapter_len": TOKENS, "adapter_layers": len(base.blocks)},
     "ADALORA": lambda _: {"total_step": STEPS},
-    "C3A": lambda base: {"block_size": _block(base)},
-    "VBLORA": lambda base: {"vector_length": _block(base)},
+    "C3A": lambda base: {"block_size": _find_block_size(base)},
+    "VBLORA": lambda base: {"vector_length": _find_block_size(base)},
     "LN_TUNING": lambda base: {"target_modules": base.norms()},
 }

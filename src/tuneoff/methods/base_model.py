@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @final
-class Untouched(Method):
+class BaseModel(Method):
     """Trains nothing, and so costs nothing but its evaluation."""
 
     name: ClassVar[str] = "base"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Rate
-from tuneoff.methods.subset import Parts
+from tuneoff.methods.subset import Subset
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @final
-class BitFit(Parts):
+class BitFit(Subset):
     """Train every bias that the model has. Llama and its kin have none, and are refused.
 
     The rate is an order of magnitude above full tuning's (r-three/t-few: 3e-4 with Adafactor; PEFT's benchmark

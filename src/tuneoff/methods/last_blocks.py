@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Decay, Rate
-from tuneoff.methods.subset import Parts
+from tuneoff.methods.subset import Subset
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @final
-class LastBlocks(Parts):
+class LastBlocks(Subset):
     """Train the last `blocks` blocks whole: attention, MLP and norms.
 
     The backward pass stops below them. The rates are the last layer's; no published source is solid.

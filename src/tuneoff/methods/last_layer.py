@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Decay, Rate
-from tuneoff.methods.subset import Parts
+from tuneoff.methods.subset import Subset
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @final
-class LastLayer(Parts):
+class LastLayer(Subset):
     """Train the output head alone.
 
     In most small models the head *is* the input table. Unless `tied` asks for it, the head first gets a copy of

@@ -37,12 +37,12 @@ class Prefix(Method):
         return self.tokens
 
     def apply(self, base: LanguageModel) -> LanguageModel:
-        from tuneoff.models.prefix_attention import keys_and_values_of, random_like, see_prefix
+        from tuneoff.models.prefix_attention import attach_prefix, compute_keys_and_values, draw_random_like
 
         base.requires_grad_(False)
         written = base.tokenizer(self.init_text, add_special_tokens=False)["input_ids"]
-        layers = keys_and_values_of(base.base, (written * self.tokens)[: self.tokens])
-        see_prefix(base.base, layers if self.init == "text" else random_like(layers))
+        layers = compute_keys_and_values(base.base, (written * self.tokens)[: self.tokens])
+        attach_prefix(base.base, layers if self.init == "text" else draw_random_like(layers))
         return base
 
     def save(self, tuned: LanguageModel, folder: Path) -> None:
@@ -51,8 +51,8 @@ class Prefix(Method):
         write_prefix(tuned.base, tuned.known_as, folder)
 
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
-        from tuneoff.models.prefix_attention import read_prefix, see_prefix
+        from tuneoff.models.prefix_attention import attach_prefix, read_prefix
 
         base.requires_grad_(False)
-        see_prefix(base.base, read_prefix(base.base, folder))
+        attach_prefix(base.base, read_prefix(base.base, folder))
         return base

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
 
 
-class Parts(Method, ABC):
+class Subset(Method, ABC):
     """Some of the network's tensors are trained, the others frozen."""
 
     @abstractmethod

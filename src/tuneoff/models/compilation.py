@@ -22,7 +22,7 @@ PROGRAMS = 256  # of one block's code, before PyTorch would give up: one for eac
 
 
 @contextlib.contextmanager
-def compiled(model: LanguageModel) -> Iterator[None]:
+def compile_blocks(model: LanguageModel) -> Iterator[None]:
     """Run the blocks from the lowest trained one on as compiled programs. Those below need no backward pass."""
     import torch
     from torch._dynamo import config as tracing

@@ -17,16 +17,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from tuneoff.models.language_model import LanguageModel
-
 if TYPE_CHECKING:
-    pass
+    from tuneoff.models.language_model import LanguageModel
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
 
 
-def frozen_blocks(model: LanguageModel) -> int:
+def count_frozen_blocks(model: LanguageModel) -> int:
     """How many blocks stay the same in training, from the first on, with all that is before them.
 
     All of them means that the head alone is trained. None where anything drops out, or is trained before the blocks,
@@ -43,7 +41,7 @@ def frozen_blocks(model: LanguageModel) -> int:
     return lowest if lowest < len(blocks) or (trained and model.split_head) else 0
 
 
-def given_by_frozen(model: LanguageModel, run: Callable[[], object]) -> Tensor:
+def run_frozen_prefix(model: LanguageModel, run: Callable[[], object]) -> Tensor:
     """What enters the lowest block that is trained, or the head, while `run` runs the model; it is not run further.
 
     Whether blocks give a tensor or a tuple is noted on the way, for `skipped`.
@@ -71,7 +69,7 @@ def given_by_frozen(model: LanguageModel, run: Callable[[], object]) -> Tensor:
 
 
 @contextlib.contextmanager
-def skipped(model: LanguageModel, given_BTD: Tensor) -> Iterator[None]:
+def skip_frozen_prefix(model: LanguageModel, given_BTD: Tensor) -> Iterator[None]:
     """Let the network's frozen part give what it gave before, without computing it."""
     frozen = model.frozen_blocks
     stand_ins: dict[nn.Module, Callable[..., Any]] = {}

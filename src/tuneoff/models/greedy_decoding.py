@@ -31,7 +31,7 @@ def can_generate(network: Any) -> bool:
     return {"position_ids", "past_key_values"} <= taken.keys() and kept <= {DynamicLayer, DynamicSlidingWindowLayer}
 
 
-def sees(network: Any, tokens: int) -> bool:
+def sees_all_positions(network: Any, tokens: int) -> bool:
     """Whether all of `tokens` positions see each other, so that padding may stand among them."""
     windows = (getattr(network.config, name, None) for name in ("sliding_window", "window_size"))
     return all(window is None or tokens <= window for window in windows)
@@ -58,7 +58,7 @@ def generate(
         attention_BT: one for a token, zero for padding.
         prompt_PD: vectors before every row's text; their keys and values are computed once.
     """
-    logits_RV, cache, seen_RT = _read(network, logits_of, tokens_BT, attention_BT, prompt_PD, max_new_tokens)
+    logits_RV, cache, seen_RT = _read_prompts(network, logits_of, tokens_BT, attention_BT, prompt_PD, max_new_tokens)
     positions_R1 = seen_RT.sum(dim=1, keepdim=True)  # of the token to come
     written_BN = tokens_BT.new_full((len(tokens_BT), max_new_tokens), pad)
     rows_R = torch.arange(len(tokens_BT), device=tokens_BT.device)  # those that are still there
@@ -86,7 +86,7 @@ def generate(
     return written_BN[:, : n + 1]
 
 
-def _read(
+def _read_prompts(
     network: Any,
     logits_of: Logits,
     tokens_BT: Tensor,
@@ -124,7 +124,7 @@ def _read(
     if keep_all and _gains_from_padding(network) and all(bool(mask.all()) for mask in seen):
         width += 1
     seen_BT = torch.cat([functional.pad(mask, (width - mask.shape[1], 0)) for mask in seen])
-    return torch.cat(logits), _joined(caches, width, room), seen_BT
+    return torch.cat(logits), _join_caches(caches, width, room), seen_BT
 
 
 def _gains_from_padding(network: Any) -> bool:
@@ -174,7 +174,7 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not ty
         self.keys, self.values = (buffer[..., :end, :] for buffer in self._buffers)
 
 
-def _joined(caches: Sequence[DynamicCache], width: int, room: int) -> DynamicCache:
+def _join_caches(caches: Sequence[DynamicCache], width: int, room: int) -> DynamicCache:
     """One cache for the rows of all. A layer that keeps only a window of what it saw stays as it is."""
     whole = caches[0]
     for number, layer in enumerate(whole.layers):

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from tuneoff.models import greedy_decoding
-from tuneoff.models.cross_entropy import nats
-from tuneoff.models.frozen_prefix import frozen_blocks, given_by_frozen, skipped
+from tuneoff.models.cross_entropy import cross_entropy
+from tuneoff.models.frozen_prefix import count_frozen_blocks, run_frozen_prefix, skip_frozen_prefix
 from tuneoff.models.sources import require_safe_adapter
 
 TRAINED_FILE = "trained.safetensors"
@@ -49,7 +49,7 @@ class LanguageModel(nn.Module):
         self, tokens_BT: Tensor, attention_BT: Tensor, scored_BT: Tensor, trunk_ND: Tensor | None = None
     ) -> Tensor:
         """The nats of each of the N scored tokens, (N,), row by row, in float32; see `logits`."""
-        return nats(self.logits(tokens_BT, attention_BT, scored_BT, trunk_ND), tokens_BT[scored_BT])
+        return cross_entropy(self.logits(tokens_BT, attention_BT, scored_BT, trunk_ND), tokens_BT[scored_BT])
 
     def logits(
         self, tokens_BT: Tensor, attention_BT: Tensor, scored_BT: Tensor, trunk_ND: Tensor | None = None
@@ -72,7 +72,7 @@ class LanguageModel(nn.Module):
             select: Select = scored
             if trunk_ND is not None:
                 given_BTD, select = self._placed(trunk_ND, attention_BT, scored)
-                stack.enter_context(skipped(self, given_BTD))
+                stack.enter_context(skip_frozen_prefix(self, given_BTD))
             if self.split_head:
                 stack.enter_context(self._head_narrowed_by(select))
             logits = self.network(
@@ -83,7 +83,7 @@ class LanguageModel(nn.Module):
     def trunk(self, tokens_BT: Tensor, attention_BT: Tensor, scored_BT: Tensor) -> Tensor:
         """What the frozen part of the network gives, (N, D): at the positions that predict the scored tokens where the
         head alone is trained, else at every position but padding."""
-        given_BTD = given_by_frozen(self, lambda: self.logits(tokens_BT, attention_BT, scored_BT))
+        given_BTD = run_frozen_prefix(self, lambda: self.logits(tokens_BT, attention_BT, scored_BT))
         if self.frozen_blocks < len(self.blocks):
             return given_BTD[attention_BT.bool()]
         return given_BTD[:, :-1][scored_BT[:, 1:]]
@@ -99,7 +99,7 @@ class LanguageModel(nn.Module):
     @torch.no_grad()
     def takes_its_trunk(self) -> bool:
         """Probe whether `logits` are the same from what `trunk` gave; a model may ask more of its trunk."""
-        probe = _probe(self.network)
+        probe = _make_probe(self.network)
         try:
             own, again = self.eval().logits(*probe), self.logits(*probe, self.trunk(*probe))
         except (IndexError, RuntimeError, TypeError, AttributeError, ValueError, KeyError):
@@ -145,7 +145,9 @@ class LanguageModel(nn.Module):
             prompt_PD = prompt_PD.to(self.base.get_input_embeddings().weight.dtype)
         length = tokens_BT.shape[1] + max_new_tokens + (0 if prompt_PD is None else len(prompt_PD))
         misplaced = (
-            prompt_PD is not None and not bool(attention_BT.all()) and not greedy_decoding.sees(self.base, length)
+            prompt_PD is not None
+            and not bool(attention_BT.all())
+            and not greedy_decoding.sees_all_positions(self.base, length)
         )
         if beams == 1 and greedy_decoding.can_generate(self.base) and not misplaced:
             ends = self.base.generation_config.eos_token_id or ()
@@ -262,7 +264,7 @@ class LanguageModel(nn.Module):
     @property
     def frozen_blocks(self) -> int:
         """How many blocks stay the same in training, from the first on; all of them if the head alone is trained."""
-        return frozen_blocks(self)
+        return count_frozen_blocks(self)
 
     def untie_head(self) -> None:
         """Give the head a weight of its own, equal to the one that it shared."""
@@ -300,7 +302,7 @@ class LanguageModel(nn.Module):
         """This model with a fresh adapter of peft's, which alone is trainable."""
         from peft import get_peft_model
 
-        with _peft_at_work():
+        with _silence_peft():
             adapted = get_peft_model(self.network, config)
         config = adapted.active_peft_config  # saved with the adapter, so without paths of this machine's cache
         config.base_model_name_or_path = self.known_as
@@ -335,7 +337,7 @@ class LanguageModel(nn.Module):
         from peft import PeftModel
 
         require_safe_adapter(folder)
-        with _peft_at_work():
+        with _silence_peft():
             return self._with_network(PeftModel.from_pretrained(self.network, folder))
 
     def with_adapter_merged(self) -> LanguageModel:
@@ -402,7 +404,7 @@ class LanguageModel(nn.Module):
 
 
 @contextlib.contextmanager
-def _peft_at_work() -> Iterator[None]:
+def _silence_peft() -> Iterator[None]:
     """Keep what peft says of its own doings from the user, who can do nothing about it."""
     with warnings.catch_warnings():
         for module in ("peft", "torch.utils.cpp_extension"):  # BOFT looks for a compiler for a GPU, and goes on
@@ -418,7 +420,7 @@ def head_can_be_split(network: Any) -> bool:
     Two short random rows, one of them padded, through both ways. They agree up to the rounding of a matrix product
     of another shape; a model that does more than a head after its trunk would not.
     """
-    probe = _probe(network)
+    probe = _make_probe(network)
     ways = [LanguageModel(network, None, "", split_head=split) for split in (True, False)]
     try:
         narrowed, own = (way.eval().logits(*probe) for way in ways)
@@ -427,7 +429,7 @@ def head_can_be_split(network: Any) -> bool:
     return _agree(narrowed, own)
 
 
-def _probe(network: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _make_probe(network: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Tokens, attention and what is scored, of two short random rows, one of them padded."""
     vocabulary = network.get_input_embeddings().num_embeddings
     tokens_BT = torch.randint(vocabulary, (2, 9), generator=torch.Generator().manual_seed(0)).to(network.device)

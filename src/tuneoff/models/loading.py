@@ -41,7 +41,7 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
     from tuneoff.models import gpt_neo  # noqa: F401  gives it its attention
 
     try:
-        with quiet():
+        with silence_transformers():
             network, found = AutoModelForCausalLM.from_pretrained(
                 source.folder,
                 dtype="auto",
@@ -57,11 +57,11 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
             f"{options.name} lacks {len(missing)} of its tensors, such as {missing[0]}. Fetch the whole model again."
         )
     network.eval()
-    network.generation_config = _plain_generation(network.generation_config, tokenizer)
+    network.generation_config = _make_generation_config(network.generation_config, tokenizer)
     return LanguageModel(network, tokenizer, source.known_as, split_head=head_can_be_split(network))
 
 
-def _plain_generation(shipped: Any, tokenizer: Any) -> Any:  # Any: transformers' own types
+def _make_generation_config(shipped: Any, tokenizer: Any) -> Any:  # Any: transformers' own types
     """Generation that does only what the recipe says: what a model ships (a penalty, sampling) is left aside.
 
     Only its end tokens are kept, beside the tokenizer's: a chat model may end its turn with another than its text.
@@ -73,7 +73,7 @@ def _plain_generation(shipped: Any, tokenizer: Any) -> Any:  # Any: transformers
     return GenerationConfig(eos_token_id=sorted(own), pad_token_id=tokenizer.pad_token_id)
 
 
-def outline(source: Source, options: ModelOptions, tokenizer: Any) -> LanguageModel:
+def build_empty_model(source: Source, options: ModelOptions, tokenizer: Any) -> LanguageModel:
     """The model's shape without its weights, to count what a method trains before anything is loaded."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -93,7 +93,7 @@ def outline(source: Source, options: ModelOptions, tokenizer: Any) -> LanguageMo
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def silence_transformers() -> Iterator[None]:
     """Keep transformers' progress bars and load reports off the terminal that shows our own."""
     from transformers.utils import logging
 

@@ -6,7 +6,7 @@ from tuneoff.models.language_model import LanguageModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class ParameterGroup:
     """A group of trainable tensors that differ in their layer's number only."""
 
     name: str  # with `*` for the number
@@ -14,21 +14,21 @@ class Trained:
     parameters: int
 
 
-def trained_groups(model: LanguageModel) -> tuple[Trained, ...]:
+def group_trainable(model: LanguageModel) -> tuple[ParameterGroup, ...]:
     """What of a model requires a gradient, in the model's order; a shared tensor counts once."""
     groups: dict[str, list[int]] = {}
     for name, parameter in model.network.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault(_without_numbers(name), []).append(parameter.numel())
-    return tuple(Trained(name=n, tensors=len(sizes), parameters=sum(sizes)) for n, sizes in groups.items())
+            groups.setdefault(_mask_numbers(name), []).append(parameter.numel())
+    return tuple(ParameterGroup(name=n, tensors=len(sizes), parameters=sum(sizes)) for n, sizes in groups.items())
 
 
-def parameter_counts(model: LanguageModel) -> tuple[int, int]:
+def count_parameters(model: LanguageModel) -> tuple[int, int]:
     """Trainable and all parameters; a shared tensor counts once."""
     parameters = list(model.parameters())
     return sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters)
 
 
-def _without_numbers(name: str) -> str:
+def _mask_numbers(name: str) -> str:
     own = name.removeprefix("base_model.model.").replace(".default", "")  # peft's wrapping says nothing of the module
     return ".".join("*" if part.isdigit() else part for part in own.split("."))

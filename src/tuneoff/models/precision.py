@@ -17,17 +17,17 @@ def resolve_precision(wanted: Literal["auto", "bf16", "float32"], device: torch.
     """
     if wanted != "auto":
         return wanted
-    return "bf16" if _multiplies_bf16(device) else "float32"
+    return "bf16" if _supports_bf16(device) else "float32"
 
 
-def dtype_of(precision: Precision) -> torch.dtype:
+def get_dtype(precision: Precision) -> torch.dtype:
     """The dtype that frozen weights are held in."""
     import torch
 
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
-def _multiplies_bf16(device: torch.device) -> bool:
+def _supports_bf16(device: torch.device) -> bool:
     import torch
 
     if device.type == "cuda":

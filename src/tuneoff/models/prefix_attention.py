@@ -28,7 +28,7 @@ NAMED = "tuneoff-prefix-"  # what transformers calls our attention functions, be
 
 
 @torch.no_grad()
-def keys_and_values_of(network: Any, tokens: Sequence[int]) -> Layers:
+def compute_keys_and_values(network: Any, tokens: Sequence[int]) -> Layers:
     """What each layer's attention sees of some tokens: positions are already in the keys.
 
     Raises:
@@ -43,18 +43,18 @@ def keys_and_values_of(network: Any, tokens: Sequence[int]) -> Layers:
     return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
 
 
-def random_like(layers: Layers) -> Layers:
+def draw_random_like(layers: Layers) -> Layers:
     """Normal numbers, as wide as a layer's own."""
     return [(torch.randn_like(keys) * keys.std(), torch.randn_like(values) * values.std()) for keys, values in layers]
 
 
-def see_prefix(network: Any, layers: Layers) -> None:
+def attach_prefix(network: Any, layers: Layers) -> None:
     """Give each layer's attention its keys and values, to be trained, and move the text's positions behind them.
 
     Raises:
         ValueError: this model's attention cannot be reached.
     """
-    attentions = _attentions(network)
+    attentions = _find_attentions(network)
     if len(attentions) != len(layers):
         raise ValueError(f"prefix tuning cannot reach the attention of a {type(network).__name__}")
     for attention, (keys, values) in zip(attentions, layers, strict=True):
@@ -63,7 +63,7 @@ def see_prefix(network: Any, layers: Layers) -> None:
             attention._attn = MethodType(_attend_in_gpt_neo, attention)
     if not hasattr(attentions[0], "_attn"):
         network.set_attn_implementation(NAMED + network.config._attn_implementation)
-    network.register_forward_pre_hook(functools.partial(_behind, layers[0][0].shape[1]), with_kwargs=True)
+    network.register_forward_pre_hook(functools.partial(_resolve_attention, layers[0][0].shape[1]), with_kwargs=True)
 
 
 def write_prefix(network: Any, known_as: str, folder: Path) -> None:
@@ -72,7 +72,7 @@ def write_prefix(network: Any, known_as: str, folder: Path) -> None:
     from peft.utils import SAFETENSORS_WEIGHTS_NAME
     from safetensors.torch import save_file
 
-    pairs = [torch.stack([a.prefix["key"], a.prefix["value"]]) for a in _attentions(network)]
+    pairs = [torch.stack([a.prefix["key"], a.prefix["value"]]) for a in _find_attentions(network)]
     whole_L2HPD = torch.stack(pairs).detach()
     layers, _, heads, tokens, width = whole_L2HPD.shape
     config = PrefixTuningConfig(
@@ -104,7 +104,7 @@ def read_prefix(network: Any, folder: Path) -> Layers:
     return [(keys, values) for keys, values in pairs]
 
 
-def _attentions(network: Any) -> list[Any]:  # Any: torch types what a module holds as a tensor or a module
+def _find_attentions(network: Any) -> list[Any]:  # Any: torch types what a module holds as a tensor or a module
     """The modules that attend, in the order of their layers; the innermost where one wraps another."""
     found: dict[int, Any] = {}
     for module in network.modules():
@@ -114,7 +114,7 @@ def _attentions(network: Any) -> list[Any]:  # Any: torch types what a module ho
     return [found[number] for number in sorted(found)]
 
 
-def _with_prefix(module: Any, key_BHTD: Tensor, value_BHTD: Tensor) -> tuple[Tensor, Tensor]:
+def _prepend_prefix(module: Any, key_BHTD: Tensor, value_BHTD: Tensor) -> tuple[Tensor, Tensor]:
     """Keys and values, (B, H, P + T, D)."""
     rows = len(key_BHTD)
     before = (module.prefix[name].to(key_BHTD.dtype).expand(rows, -1, -1, -1) for name in ("key", "value"))
@@ -122,12 +122,12 @@ def _with_prefix(module: Any, key_BHTD: Tensor, value_BHTD: Tensor) -> tuple[Ten
     return torch.cat(key, dim=2), torch.cat(value, dim=2)
 
 
-def _open_to_prefix(mask: Tensor, tokens: int) -> Tensor:
+def _extend_mask(mask: Tensor, tokens: int) -> Tensor:
     """A mask over keys with the prefix before them, which everybody sees."""
     return nn.functional.pad(mask, (tokens, 0), value=True if mask.dtype == torch.bool else 0.0)
 
 
-def _attending(inner: str) -> Callable[..., Any]:
+def _attend(inner: str) -> Callable[..., Any]:
     """transformers' attention function `inner`, which is given the prefix as well."""
 
     def attend(
@@ -138,13 +138,13 @@ def _attending(inner: str) -> Callable[..., Any]:
         else:
             function = ALL_ATTENTION_FUNCTIONS[inner]
         tokens = module.prefix["key"].shape[1]
-        mask = None if attention_mask is None else _open_to_prefix(attention_mask, tokens)
-        return function(module, query, *_with_prefix(module, key, value), mask, **kwargs)
+        mask = None if attention_mask is None else _extend_mask(attention_mask, tokens)
+        return function(module, query, *_prepend_prefix(module, key, value), mask, **kwargs)
 
     return attend
 
 
-def _whole_mask(make: Callable[..., Tensor | None]) -> Callable[..., Tensor | None]:
+def _complete_mask(make: Callable[..., Tensor | None]) -> Callable[..., Tensor | None]:
     """A mask that is always written out: what is left to `is_causal` would hide the prefix."""
 
     def mask(*args: Any, **kwargs: Any) -> Tensor | None:
@@ -155,8 +155,8 @@ def _whole_mask(make: Callable[..., Tensor | None]) -> Callable[..., Tensor | No
 
 INSIDE = {"sdpa": sdpa_mask, "eager": eager_mask}
 for _name, _mask in INSIDE.items():
-    AttentionInterface.register(NAMED + _name, _attending(_name))
-    AttentionMaskInterface.register(NAMED + _name, _whole_mask(_mask))
+    AttentionInterface.register(NAMED + _name, _attend(_name))
+    AttentionMaskInterface.register(NAMED + _name, _complete_mask(_mask))
 
 
 def _attend_in_gpt_neo(
@@ -165,11 +165,13 @@ def _attend_in_gpt_neo(
     """GPT-Neo's `_attn`, which sees the prefix beside what the layer's own mask lets through."""
     mask = self.mask(query.shape[-2], key.shape[-2], attention_mask)
     return self.attended(
-        query, *_with_prefix(self, key, value), _open_to_prefix(mask, self.prefix["key"].shape[1])
+        query, *_prepend_prefix(self, key, value), _extend_mask(mask, self.prefix["key"].shape[1])
     ), None
 
 
-def _behind(tokens: int, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _resolve_attention(
+    tokens: int, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
     """The text stands at the positions after the prefix."""
     positions = kwargs.get("position_ids")
     if positions is None:

@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 
 from tuneoff.config.model import ModelOptions
 from tuneoff.errors import ModelError
-from tuneoff.system.atomic_write import in_need_of_room, lacks_room
-from tuneoff.system.cache import cache_folder, is_kept, keep_sums
+from tuneoff.system.atomic_write import explain_full_disk, is_disk_full
+from tuneoff.system.cache import get_cache_folder, is_intact, write_cache_checksums
 
 # Name -> the package that ships it, the file in that package, and how to get it.
 BUILT_IN = {
@@ -42,24 +42,24 @@ def find_source(options: ModelOptions) -> Source:
     """
     name = options.name
     if name in BUILT_IN:
-        return _converted(_packaged(name), known_as=name)
+        return _find_converted(_find_packaged(name), known_as=name)
     path = Path(name).expanduser()
     if path.is_file():
         if path.suffix != ".gguf":
             raise ModelError(f"{path} is a file but no GGUF file. Name a folder with safetensors, or a .gguf file.")
-        return _converted(path, known_as=str(path))
+        return _find_converted(path, known_as=str(path))
     if path.is_dir():
         _require_safe_weights(path)
-        return Source(folder=path, known_as=str(path), fingerprint=_digest(_content(path)))
+        return Source(folder=path, known_as=str(path), fingerprint=_hash_file(_hash_content(path)))
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise ModelError(
             f"There is no model folder or file {name!r}. Built in: {', '.join(BUILT_IN)}; "
             "a hub id looks like owner/name."
         )
-    return _fetched(options)
+    return _fetch(options)
 
 
-def _packaged(name: str) -> Path:
+def _find_packaged(name: str) -> Path:
     package, file, cure = BUILT_IN[name]
     spec = find_spec(package)  # finds without importing: the package's own imports need llama.cpp
     if spec is None or spec.origin is None:
@@ -67,15 +67,15 @@ def _packaged(name: str) -> Path:
     return Path(spec.origin).parent / file
 
 
-def _converted(gguf: Path, known_as: str) -> Source:
+def _find_converted(gguf: Path, known_as: str) -> Source:
     """Convert a GGUF file to safetensors once; the folder's name is the file's digest."""
     with gguf.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise ModelError(f"{gguf} is called .gguf but is no GGUF file. Fetch it again.")
-    fingerprint = _digest([gguf])
-    folder = cache_folder() / "models" / f"{gguf.stem}-{fingerprint}"
-    if not is_kept(folder):
-        with in_need_of_room(folder):
+    fingerprint = _hash_file([gguf])
+    folder = get_cache_folder() / "models" / f"{gguf.stem}-{fingerprint}"
+    if not is_intact(folder):
+        with explain_full_disk(folder):
             _convert_into(folder, gguf)
     return Source(folder=folder, known_as=known_as, fingerprint=fingerprint)
 
@@ -87,9 +87,9 @@ def _convert_into(folder: Path, gguf: Path) -> None:
         made = Path(temporary) / "model"
         try:
             _convert(gguf, made)
-            keep_sums(made, made.iterdir())
+            write_cache_checksums(made, made.iterdir())
         except (ValueError, KeyError, OSError, RuntimeError) as error:
-            if lacks_room(error):
+            if is_disk_full(error):
                 raise
             raise ModelError(f"{gguf} cannot be converted: {error}. Fetch it again, or name another.") from error
         if folder.exists():  # one without sums
@@ -113,7 +113,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _fetched(options: ModelOptions) -> Source:
+def _fetch(options: ModelOptions) -> Source:
     """The model's files from the hub, or from its local cache when the hub is offline."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -212,11 +212,11 @@ def _require_parts_inside(folder: Path, weights: set[str]) -> None:
                 raise ModelError(f"{index} names {part!r}, no safetensors file beside it. Fetch the model again.")
 
 
-def _content(folder: Path) -> list[Path]:
+def _hash_content(folder: Path) -> list[Path]:
     return sorted(f for f in folder.iterdir() if f.suffix in {".safetensors", ".json"} and f.is_file())
 
 
-def _digest(files: list[Path]) -> str:
+def _hash_file(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.name.encode() if len(files) > 1 else b"")

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tuneoff.errors import RecipeError, nearest
+from tuneoff.errors import RecipeError, suggest
 from tuneoff.recipe.recipe import Recipe
 
 MOST_VALUES = 100_000  # of a recipe, its aliases written out
@@ -27,12 +27,12 @@ def load_recipe(recipe: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
         RecipeError: there is no such recipe, it is not YAML, or a key or value in it does not fit.
     """
-    written = _parse(_text_of(recipe), str(recipe))
+    written = _parse(_read_text(recipe), str(recipe))
     if not isinstance(written, Mapping):
         raise RecipeError(
             f"{recipe} is no mapping of keys to values. `tuneoff recipes demo mine.yaml` makes one to start from."
         )
-    return Recipe.read(overridden(written, overrides))
+    return Recipe.read(apply_overrides(written, overrides))
 
 
 def shipped_recipes() -> dict[str, str]:
@@ -50,14 +50,14 @@ def copy_recipe(name: str, to: Path) -> Path:
     """
     shipped = shipped_recipes()
     if name not in shipped:
-        raise RecipeError(f"No recipe {name!r} is shipped.{nearest(name, shipped)}")
+        raise RecipeError(f"No recipe {name!r} is shipped.{suggest(name, shipped)}")
     if to.exists():
         raise RecipeError(f"{to} exists already. Name another file, or remove it.")
     to.write_text(shipped[name], "utf-8")
     return to
 
 
-def overridden(written: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+def apply_overrides(written: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """`written` with each `a.b=value` put in its place; a value is read as YAML is."""
     whole = dict(written)
     for override in overrides:
@@ -67,11 +67,11 @@ def overridden(written: Mapping[str, Any], overrides: Iterable[str]) -> dict[str
         path = place.split(".")
         whole = _put(whole, path, _parse(value, override), override)
         if len(path) == 3 and path[0] == "methods":
-            whole = _without_space(whole, *path[1:])
+            whole = _drop_space(whole, *path[1:])
     return whole
 
 
-def _without_space(whole: dict[str, Any], label: str, knob: str) -> dict[str, Any]:
+def _drop_space(whole: dict[str, Any], label: str, knob: str) -> dict[str, Any]:
     """A knob that is set by hand is not searched, whatever the recipe says of it."""
     try:
         left = {name: values for name, values in whole["search"]["spaces"][label].items() if name != knob}
@@ -93,7 +93,7 @@ def _put(tree: Mapping[str, Any], path: list[str], value: Any, override: str) ->
     return {**tree, first: _put(branch or {}, rest, value, override)}
 
 
-def _text_of(recipe: str | Path) -> str:
+def _read_text(recipe: str | Path) -> str:
     path = Path(recipe)
     if path.is_file():
         try:
@@ -104,7 +104,7 @@ def _text_of(recipe: str | Path) -> str:
     if str(recipe) in shipped:
         return shipped[str(recipe)]
     raise RecipeError(
-        f"No recipe {str(recipe)!r}: it is neither a file nor a shipped recipe.{nearest(str(recipe), shipped)}"
+        f"No recipe {str(recipe)!r}: it is neither a file nor a shipped recipe.{suggest(str(recipe), shipped)}"
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from pydantic import AliasChoices, Field, SerializeAsAny, field_validator, model_validator
 
 from tuneoff.config.base import Options
 from tuneoff.config.budget import BudgetOptions, read_budget
@@ -12,10 +12,10 @@ from tuneoff.config.evaluation import EvaluationOptions
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Knob, Range, Space
-from tuneoff.config.sweep import VaryOptions
+from tuneoff.config.sweep import SweepOptions
 from tuneoff.config.training import TrainingOptions
 from tuneoff.config.verdict import VerdictOptions
-from tuneoff.errors import RecipeError, nearest
+from tuneoff.errors import RecipeError, suggest
 from tuneoff.methods import Method, read_method
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -24,7 +24,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ONE_SEED, FRESH_SEEDS = (0,), (1, 2, 3)
 
 
-def _default_seeds(written: Mapping[str, Any]) -> tuple[int, ...]:  # Any: the fields read so far
+def _choose_default_seeds(written: Mapping[str, Any]) -> tuple[int, ...]:  # Any: the fields read so far
     return FRESH_SEEDS if written.get("search") else ONE_SEED
 
 
@@ -39,9 +39,13 @@ class Recipe(Options):
     training: TrainingOptions = TrainingOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
     search: SearchOptions | None = None  # None: each method is trained as it is written
-    seeds: tuple[Seed, ...] = Field(default_factory=_default_seeds, min_length=1)  # three fresh ones after a search
+    seeds: tuple[Seed, ...] = Field(
+        default_factory=_choose_default_seeds, min_length=1
+    )  # three fresh ones after a search
     verdict: VerdictOptions = VerdictOptions()
-    vary: VaryOptions | None = None
+    sweep: SweepOptions | None = Field(
+        None, validation_alias=AliasChoices("sweep", "vary")
+    )  # vary: its name before 0.2
     budget: BudgetOptions | None = None  # None: as long as it takes
 
     @field_validator("methods", mode="before")
@@ -60,7 +64,7 @@ class Recipe(Options):
 
     @model_validator(mode="after")
     def _a_study_has_no_budget(self) -> Self:
-        if self.vary and self.budget:
+        if self.sweep and self.budget:
             raise ValueError("a budget is one comparison's, and vary makes several: leave the one or the other out")
         return self
 
@@ -80,7 +84,7 @@ class Recipe(Options):
         for label in self.search.spaces if self.search else ():
             if label not in self.methods:
                 raise RecipeError(
-                    f"search.spaces has {label!r}, which is no method here.{nearest(label, self.methods)}"
+                    f"search.spaces has {label!r}, which is no method here.{suggest(label, self.methods)}"
                 )
             self._try_ends_of(label)
         return self
@@ -88,11 +92,11 @@ class Recipe(Options):
     def _try_ends_of(self, label: str) -> None:
         """Every choice of a knob and both ends of its range must be a value that the method takes."""
         method = self.methods[label]
-        for knob, values in self.space_of(label).items():
+        for knob, values in self.get_space(label).items():
             for value in (values.low, values.high) if isinstance(values, Range) else values:
                 type(method).read({**method.model_dump(), knob: value}, where=f"search.spaces.{label}")
 
-    def space_of(self, label: str) -> Space:
+    def get_space(self, label: str) -> Space:
         """What the search varies of a method: the knobs that it declares and the recipe does not fix, and the
         recipe's own. Nothing without a search."""
         if self.search is None:
@@ -110,22 +114,22 @@ class Recipe(Options):
         read = [type(method).read({**method.model_dump(), knob: value}, where=where) for value in values]
         return tuple(getattr(one, knob) for one in read)
 
-    def configured(self, label: str, values: Mapping[str, Any]) -> Method:
+    def configure(self, label: str, values: Mapping[str, Any]) -> Method:
         """The method of that label with some knobs set."""
         method = self.methods[label]
         return type(method).read({**method.model_dump(), **values}, where=f"methods.{label}")
 
-    def seeds_of(self, label: str) -> tuple[int, ...]:
+    def get_seeds(self, label: str) -> tuple[int, ...]:
         """The seeds that a method is tried with: one fixed seed where none matters to it."""
         return self.seeds if self.methods[label].depends_on_seed else (0,)
 
-    def written(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The filled-in whole, as plain values that `Recipe.read` takes back."""
         whole = self.model_dump(mode="json")
         whole["methods"] = {
             label: {"method": method.name, **method.model_dump(mode="json")} for label, method in self.methods.items()
         }
         if self.search:  # written out, since a method that is written out fixes all its knobs
-            spaces = {label: self.space_of(label) for label in self.methods}
+            spaces = {label: self.get_space(label) for label in self.methods}
             whole["search"] = self.search.model_copy(update={"spaces": spaces}).model_dump(mode="json")
         return whole

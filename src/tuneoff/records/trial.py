@@ -51,10 +51,10 @@ class Trial(Options):
     @property
     def id(self) -> str:
         """Twelve hexadecimal digits that only this value has."""
-        return id_of(self.model_dump(mode="json"))
+        return compute_id(self.model_dump(mode="json"))
 
 
-def id_of(written: Mapping[str, Any]) -> str:
+def compute_id(written: Mapping[str, Any]) -> str:
     """The id of the trial that is written so, also where another version of ours wrote it."""
     canonical = json.dumps(written, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

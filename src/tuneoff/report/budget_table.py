@@ -6,49 +6,51 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.budget.estimate import Bill, Part, Room, seconds_of, trunk_seconds
+from tuneoff.budget.estimate import Capacity, CostEstimate, Part, estimate_trial_seconds, estimate_trunk_seconds
 from tuneoff.records.record import Record
-from tuneoff.report.format import MINUS, bytes_in_words, seconds_in_words
+from tuneoff.report.format import MINUS, format_bytes, format_seconds
 
 NOTHING = "–"
 
 
-def money_in_words(seconds: float, price_per_hour: float) -> str:
+def format_money(seconds: float, price_per_hour: float) -> str:
     """In the currency of the price, which nobody named."""
     return f"{seconds / 3600 * price_per_hour:,.2f}"
 
 
-def misfits(bill: Bill, room: Room) -> tuple[str, ...]:
+def list_misfits(cost_estimate: CostEstimate, room: Capacity) -> tuple[str, ...]:
     """What does not fit into the machine or the budget, and what would help; nothing where all does."""
-    return tuple(_misfits(bill, room))
+    return tuple(_misfits(cost_estimate, room))
 
 
-def _misfits(bill: Bill, room: Room) -> Iterator[str]:
-    memory = bytes_in_words(room.memory_bytes)
-    for label in dict.fromkeys(entry.label for entry in bill.entries):
-        own = [entry for entry in bill.entries if entry.label == label and entry.memory_bytes > room.memory_bytes]
+def _misfits(cost_estimate: CostEstimate, room: Capacity) -> Iterator[str]:
+    memory = format_bytes(room.memory_bytes)
+    for label in dict.fromkeys(entry.label for entry in cost_estimate.entries):
+        own = [
+            entry for entry in cost_estimate.entries if entry.label == label and entry.memory_bytes > room.memory_bytes
+        ]
         if own:
             most = max(own, key=lambda entry: entry.memory_bytes)
             lever = "evaluation.generation.batch_size" if most.part == "test" else "training.batch_size"
             yield (
-                f"{label} does not fit into memory: in {most.part} it would hold {bytes_in_words(most.memory_bytes)}, "
+                f"{label} does not fit into memory: in {most.part} it would hold {format_bytes(most.memory_bytes)}, "
                 f"and there are {memory}. Lower {lever} or data.max_tokens, or leave it out."
             )
-    if bill.disk_bytes > room.disk_bytes:
-        largest = max(bill.disk, key=lambda what: bill.disk[what])
+    if cost_estimate.disk_bytes > room.disk_bytes:
+        largest = max(cost_estimate.disk, key=lambda what: cost_estimate.disk[what])
         yield (
-            f"It does not fit onto the disk: it would keep {bytes_in_words(bill.disk_bytes)}, most of it {largest}, "
-            f"and {bytes_in_words(room.disk_bytes)} are free. Make room, or name another disk with --run."
+            f"It does not fit onto the disk: it would keep {format_bytes(cost_estimate.disk_bytes)}, most of it {largest}, "
+            f"and {format_bytes(room.disk_bytes)} are free. Make room, or name another disk with --run."
         )
-    if room.seconds is not None and bill.seconds > room.seconds:
+    if room.seconds is not None and cost_estimate.seconds > room.seconds:
         yield (
-            f"It does not fit into the budget: it would take {seconds_in_words(bill.seconds)}, and the budget has "
-            f"{seconds_in_words(room.seconds)}. `tuneoff compare` cuts the plan to it."
+            f"It does not fit into the budget: it would take {format_seconds(cost_estimate.seconds)}, and the budget has "
+            f"{format_seconds(room.seconds)}. `tuneoff compare` cuts the plan to it."
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Against:
+class PredictedActual:
     """A line of the table: what was predicted of a part, and what it took."""
 
     label: str | None  # None: of no method
@@ -64,12 +66,12 @@ class Against:
 NAMES: dict[Part, str] = {"search": "search", "confirm": "confirm", "test": "test"}
 
 
-def against(comparison: Comparison) -> tuple[Against, ...]:
+def compare_with_estimate(comparison: Comparison) -> tuple[PredictedActual, ...]:
     """Of all that has been run so far, if it was probed before; the last line is the sum."""
     return tuple(_against(comparison))
 
 
-def _against(comparison: Comparison) -> Iterator[Against]:
+def _against(comparison: Comparison) -> Iterator[PredictedActual]:
     spending = comparison.spending
     if spending is None or spending.probe is None:
         return
@@ -79,9 +81,9 @@ def _against(comparison: Comparison) -> Iterator[Against]:
         records = [r for r in comparison.run.records if r.trial.label == label and r.trial.id in trials]
         if label not in probe.costs or not records:
             continue
-        once = trunk_seconds(probe, label)
+        once = estimate_trunk_seconds(probe, label)
         for part in NAMES:
-            each = [seconds_of(record.trial, recipe, probe) for record in records]
+            each = [estimate_trial_seconds(record.trial, recipe, probe) for record in records]
             expected = [seconds[part] for seconds in each if part in seconds]
             if not expected:
                 continue
@@ -114,15 +116,15 @@ def _held(records: list[Record], part: Part) -> int | None:
 
 def _line(
     label: str | None, name: str, predicted: float, actual: float, memory: int | None = None, held: int | None = None
-) -> Against:
-    return Against(
+) -> PredictedActual:
+    return PredictedActual(
         label=label,
         name=name,
-        predicted=seconds_in_words(predicted),
-        actual=seconds_in_words(actual),
+        predicted=format_seconds(predicted),
+        actual=format_seconds(actual),
         off=_off(predicted, actual),
-        predicted_memory=bytes_in_words(memory) if memory and held else NOTHING,
-        actual_memory=bytes_in_words(held) if memory and held else NOTHING,
+        predicted_memory=format_bytes(memory) if memory and held else NOTHING,
+        actual_memory=format_bytes(held) if memory and held else NOTHING,
         memory_off=_off(memory, held) if memory and held else "",
     )
 

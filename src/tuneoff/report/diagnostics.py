@@ -10,9 +10,9 @@ from statistics import fmean
 
 from tuneoff.analysis.comparison import Comparison, Row
 from tuneoff.records.record import Record
-from tuneoff.report.format import counted, listed, rate_in_words, share_in_words
-from tuneoff.report.hyperparameters import ends_of, span_in_words
-from tuneoff.report.search_table import is_in_vain
+from tuneoff.report.format import format_rate, format_share, join_list, pluralize
+from tuneoff.report.hyperparameters import format_range, list_ends
+from tuneoff.report.search_table import found_nothing
 from tuneoff.search.halving import RATE
 from tuneoff.search.history import Search
 from tuneoff.search.sampling import ADAPTIVE
@@ -43,7 +43,7 @@ def _seeds(comparison: Comparison) -> Iterator[Diagnosis]:
     once = [row for row in trained if len(row.finished) == 1]
     if not once:
         return
-    who = "Each method was" if once == trained else f"{listed([row.label for row in once])} came to an end"
+    who = "Each method was" if once == trained else f"{join_list([row.label for row in once])} came to an end"
     trainings = "trained once" if once == trained else "only once"
     seed = once[0].finished[0].trial.seed
     planned = len(comparison.run.recipe.seeds) > 1
@@ -58,13 +58,13 @@ def _seeds(comparison: Comparison) -> Iterator[Diagnosis]:
 
 def _missing(comparison: Comparison) -> Iterator[Diagnosis]:
     there = {row.label for row in comparison.rows}
-    in_vain = {label for label, search in comparison.searches.items() if is_in_vain(search)}
+    in_vain = {label for label, search in comparison.searches.items() if found_nothing(search)}
     missing = [label for label in comparison.run.recipe.methods if label not in there | in_vain]
     if missing:
         yield Diagnosis(
             label=None,
             kind="not run yet",
-            text=f"{listed(missing)} {'has' if len(missing) == 1 else 'have'} no trial yet. "
+            text=f"{join_list(missing)} {'has' if len(missing) == 1 else 'have'} no trial yet. "
             "Run the same comparison again: what is there is kept, what is missing is run.",
         )
 
@@ -80,7 +80,7 @@ def _shared_rate(comparison: Comparison) -> Iterator[Diagnosis]:
             yield Diagnosis(
                 label=None,
                 kind="shared learning rate",
-                text=f"{listed([row.label for row in rows])} share the learning rate {rate_in_words(rate)}. "
+                text=f"{join_list([row.label for row in rows])} share the learning rate {format_rate(rate)}. "
                 "Good rates differ up to a thousandfold between methods (in the T-Few experiments 3e-4 for full "
                 "tuning and 0.3 for prompt tuning), so one rate for all ranks how well it suits each. "
                 "Give each method its own: methods.LABEL.learning_rate; without the key, each has its own default.",
@@ -95,12 +95,12 @@ def _cuts(comparison: Comparison) -> Iterator[Diagnosis]:
     }
     for side, (many, limit, key, effect) in cures.items():
         shares = {name: getattr(split, f"{side}_cut_share") for name, split in comparison.run.data.splits.items()}
-        cut = [f"{share_in_words(share)} of {name}" for name, share in shares.items() if share > 0]
+        cut = [f"{format_share(share)} of {name}" for name, share in shares.items() if share > 0]
         if cut:
             yield Diagnosis(
                 label=None,
                 kind=f"{many} cut",
-                text=f"The limit of {limit} tokens ({key}) cuts {many}: {listed(cut)}. "
+                text=f"The limit of {limit} tokens ({key}) cuts {many}: {join_list(cut)}. "
                 f"The model {effect} there. Raise data.{key} if time and memory allow.",
             )
 
@@ -129,14 +129,14 @@ def _duplicates(comparison: Comparison) -> Iterator[Diagnosis]:
             label=None,
             kind="duplicates removed",
             text=f"{_rows(removed)} removed from train, since another split holds the same text"
-            f"{f' ({listed(shared)})' if shared else ''}. The scores are free of them; nothing needs to be done.",
+            f"{f' ({join_list(shared)})' if shared else ''}. The scores are free of them; nothing needs to be done.",
         )
     remaining = {pair: count for pair, count in data.duplicates.items() if count and not pair.startswith("train-")}
     for pair, count in remaining.items():
         yield Diagnosis(
             label=None,
             kind="duplicates remain",
-            text=f"{counted(count, 'example')} in both {' and '.join(pair.split('-'))}. They stay, since no training "
+            text=f"{pluralize(count, 'example')} in both {' and '.join(pair.split('-'))}. They stay, since no training "
             "reads them, but the choice of the best epoch has seen them. Remove them from one split of the data.",
         )
 
@@ -170,7 +170,7 @@ def _not_searched(comparison: Comparison) -> Iterator[Diagnosis]:
         yield Diagnosis(
             label=None,
             kind="not searched",
-            text=f"{listed(left_out)} {'was' if len(left_out) == 1 else 'were'} trained as the recipe says, while the "
+            text=f"{join_list(left_out)} {'was' if len(left_out) == 1 else 'were'} trained as the recipe says, while the "
             f"others were searched, so the effort was not equal. Leave a knob open, or give one a range: {spaces}.",
         )
 
@@ -189,13 +189,13 @@ def _adaptive(comparison: Comparison) -> Iterator[Diagnosis]:
 
 def _on_the_edge(search: Search) -> Iterator[Diagnosis]:
     if search.on_edge and search.chosen:
-        low, high = ends_of(search.widened[RATE])
+        low, high = list_ends(search.widened[RATE])
         widened = ", even after its range was widened" if _was_widened(search) else ""
         wider = (low / 10, high) if search.on_edge == "low" else (low, 10 * high)
         yield Diagnosis(
             label=search.label,
             kind="best rate on the edge",
-            text=f"The chosen learning rate, {rate_in_words(search.chosen.values[RATE])}, is the "
+            text=f"The chosen learning rate, {format_rate(search.chosen.values[RATE])}, is the "
             f"{'lowest' if search.on_edge == 'low' else 'highest'} that was tried{widened}, so a better one may lie "
             f"beyond. Search on in a run of its own: search.spaces.{search.label}.learning_rate={_range(*wider)}.",
         )
@@ -203,10 +203,10 @@ def _on_the_edge(search: Search) -> Iterator[Diagnosis]:
 
 def _widened(search: Search) -> Iterator[Diagnosis]:
     if _was_widened(search):
-        declared, whole = span_in_words(search.space[RATE]), span_in_words(search.widened[RATE])
-        more = counted(sum(one.widened for one in search.tries), "try", "tries")
-        wider = _range(*ends_of(search.widened[RATE]))
-        above = ends_of(search.widened[RATE])[1] > ends_of(search.space[RATE])[1]
+        declared, whole = format_range(search.space[RATE]), format_range(search.widened[RATE])
+        more = pluralize(sum(one.widened for one in search.tries), "try", "tries")
+        wider = _range(*list_ends(search.widened[RATE]))
+        above = list_ends(search.widened[RATE])[1] > list_ends(search.space[RATE])[1]
         yield Diagnosis(
             label=search.label,
             kind="range widened",
@@ -221,16 +221,16 @@ def _lost(search: Search) -> Iterator[Diagnosis]:
     lost = [one for one in search.tries if one.scores[-1] is None]
     if lost:
         statuses = dict.fromkeys(one.records[-1].status for one in lost)
-        least = rate_in_words(min(one.hyperparameters[RATE] for one in lost))
+        least = format_rate(min(one.hyperparameters[RATE] for one in lost))
         yield Diagnosis(
             label=search.label,
             kind="tries without a score",
-            text=f"{len(lost)} of {counted(len(search.tries), 'try', 'tries')} {' or '.join(statuses)}, at learning "
+            text=f"{len(lost)} of {pluralize(len(search.tries), 'try', 'tries')} {' or '.join(statuses)}, at learning "
             f"rates from {least} on. "
             + (
                 "So nothing was chosen, and nothing confirmed. Search lower rates: "
                 f"search.spaces.{search.label}.learning_rate."
-                if is_in_vain(search)
+                if found_nothing(search)
                 else "They were paid for like the others and count as worse than any score. "
                 "If they are many, end its range below that rate."
             ),
@@ -256,7 +256,7 @@ def _stopped_early(_: Comparison, row: Row) -> Iterator[Diagnosis]:
         options = record.trial.setting.training
         if record.stopped_early and record.best_epoch is not None:
             patience = options.patience or 0
-            waited = f"{counted(patience, 'epoch')} brought no better validation loss"
+            waited = f"{pluralize(patience, 'epoch')} brought no better validation loss"
             yield Diagnosis(
                 label=row.label,
                 kind="stopped early",
@@ -275,7 +275,7 @@ def _still_improving(_: Comparison, row: Row) -> Iterator[Diagnosis]:
     mean = " in the mean" if len(ends) > 1 else ""
     fell = f", from {before:.3f} to {last:.3f}{mean} in the last epoch" if before and last else ""
     seeds = [str(record.trial.seed) for record in unfinished]
-    whose = f"Seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}: " if len(row.records) > 1 else ""
+    whose = f"Seed{'s' if len(seeds) > 1 else ''} {join_list(seeds)}: " if len(row.records) > 1 else ""
     epochs = unfinished[0].trial.setting.training.epochs
     yield Diagnosis(
         label=row.label,
@@ -309,7 +309,7 @@ def _without_effect(comparison: Comparison, row: Row) -> Iterator[Diagnosis]:
             yield Diagnosis(
                 label=row.label,
                 kind="without effect",
-                text=f"{_of_seed(row, record)}All {counted(len(said), 'example')} of the test split got the "
+                text=f"{_of_seed(row, record)}All {pluralize(len(said), 'example')} of the test split got the "
                 f"untouched model's prediction, word for word. Raise its learning rate, now {_said_rate(record)}, "
                 "or train longer.",
             )
@@ -366,7 +366,7 @@ def _rate(record: Record) -> float:
 
 
 def _said_rate(record: Record) -> str:
-    return rate_in_words(_rate(record))
+    return format_rate(_rate(record))
 
 
 def _last(record: Record) -> float:

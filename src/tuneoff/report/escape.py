@@ -13,12 +13,12 @@ LOST_JOINER = re.compile(f"(?<![^\x00-\x7f])[{JOINERS}]|[{JOINERS}](?![^\x00-\x7
 BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # letters and marks by category, and nothing to see
 
 
-def visible(text: str) -> str:
+def escape_control(text: str) -> str:
     """`text` with every control character, formatting character and line separator replaced by a sign for it."""
     return LOST_JOINER.sub(lambda found: _sign(found[0]), text).translate(_SIGNS)
 
 
-def beginning(text: str, characters: int) -> str:
+def truncate(text: str, characters: int) -> str:
     """As much of a text as is shown of it, and how much there is besides: a row may have ten million characters."""
     left = len(text) - characters
     return text if left <= 0 else f"{text[:characters]} … ({left:,} more characters)"

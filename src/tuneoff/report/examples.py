@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.records.record import Prediction
-from tuneoff.report.escape import beginning
+from tuneoff.report.escape import truncate
 
 SHOWN = 10
 CHARACTERS = 20_000  # of a text: a few pages of a book; a page of ten whole ones could fill a browser's memory
@@ -31,7 +31,7 @@ class Example:
     sides: tuple[Side, ...]
 
 
-def examples_of(comparison: Comparison, shown: int = SHOWN) -> tuple[Example, ...]:
+def choose_examples(comparison: Comparison, shown: int = SHOWN) -> tuple[Example, ...]:
     """Examples evenly spread over the test split, from first to last: chosen by place alone, so not to please.
 
     Where a method was trained with several seeds, its first finished one answers.
@@ -42,10 +42,10 @@ def examples_of(comparison: Comparison, shown: int = SHOWN) -> tuple[Example, ..
         if row.finished
     }
     rows = sorted({row for by_row in answers.values() for row in by_row})
-    return tuple(_example(row, answers) for row in evenly(rows, shown))
+    return tuple(_example(row, answers) for row in pick_evenly(rows, shown))
 
 
-def evenly(rows: list[int], count: int) -> list[int]:
+def pick_evenly(rows: list[int], count: int) -> list[int]:
     """At most `count` of the rows, the first and the last among them, with equal distances between."""
     if len(rows) <= count or count < 2:
         return rows[:count] if count < 2 else rows
@@ -59,7 +59,7 @@ def _example(row: int, answers: Mapping[str, Mapping[int, Prediction]]) -> Examp
     sides = (
         Side(
             label=label,
-            prediction=beginning(answer.prediction, CHARACTERS),
+            prediction=truncate(answer.prediction, CHARACTERS),
             rouge=answer.rouge["rougeL"],
             best=len(given) > 1 and answer.rouge["rougeL"] == best > 0,
         )
@@ -67,7 +67,7 @@ def _example(row: int, answers: Mapping[str, Mapping[int, Prediction]]) -> Examp
     )
     return Example(
         row=row,
-        source=beginning(first.source, CHARACTERS),
-        reference=beginning(first.reference, CHARACTERS),
+        source=truncate(first.source, CHARACTERS),
+        reference=truncate(first.reference, CHARACTERS),
         sides=tuple(sides),
     )

@@ -14,7 +14,7 @@ LOSS = next(metric for metric in METRICS if metric.name == "loss")
 MINUS = "−"
 
 
-def count_in_words(count: float) -> str:
+def format_count(count: float) -> str:
     """`9,216`, `460.8 k`, `134.5 M` or `1.24 B`: as many digits as tell two methods apart."""
     if abs(count) < 10_000:
         return f"{count:,.0f}"
@@ -25,7 +25,7 @@ def count_in_words(count: float) -> str:
     return f"{count / 1e9:.2f} B"
 
 
-def bytes_in_words(size: float) -> str:
+def format_bytes(size: float) -> str:
     """Decimal units, as disks and most memory charts count: 1 GB is 10⁹ bytes."""
     if size < 1000:
         return f"{size:.0f} B"
@@ -36,7 +36,7 @@ def bytes_in_words(size: float) -> str:
     return f"{size / 1e9:.2f} GB"
 
 
-def seconds_in_words(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """`4.2 s`, `42 s`, `3 min 12 s` or `2 h 5 min`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
@@ -49,7 +49,7 @@ def seconds_in_words(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def rate_in_words(rate: float) -> str:
+def format_rate(rate: float) -> str:
     """A learning rate as people write it: `5e-4`, `0.05`."""
     if not rate or rate >= 0.01:
         return f"{rate:g}"
@@ -57,7 +57,7 @@ def rate_in_words(rate: float) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
-def share_in_words(share: float) -> str:
+def format_share(share: float) -> str:
     """A share of one as a percentage; what is not nothing never looks like nothing."""
     percent = 100 * share
     if percent in (0, 100):
@@ -65,30 +65,30 @@ def share_in_words(share: float) -> str:
     return f"{percent:.1f} %" if percent >= 1 else f"{percent:.2g} %"
 
 
-def level_in_words(level: float) -> str:
+def format_level(level: float) -> str:
     """A confidence or a chance that somebody set, in the digits that it was set with: `95 %`, `97.5 %`."""
     return f"{100 * level:g} %"
 
 
-def score_in_words(metric: Metric, value: float) -> str:
+def format_score(metric: Metric, value: float) -> str:
     """ROUGE × 100 with one decimal, a loss with three; a minus is a minus."""
     return f"{value:.{_decimals(metric)}f}".replace("-", MINUS)
 
 
-def interval_in_words(metric: Metric, estimate: Estimate) -> str:
+def format_interval(metric: Metric, estimate: Estimate) -> str:
     """`19.8 to 22.9`."""
-    return f"{score_in_words(metric, estimate.low)} to {score_in_words(metric, estimate.high)}"
+    return f"{format_score(metric, estimate.low)} to {format_score(metric, estimate.high)}"
 
 
-def cost_in_words(cost: Cost, value: float) -> str:
+def format_cost(cost: Cost, value: float) -> str:
     """A cost with its unit."""
     match cost.unit:
         case "bytes":
-            return bytes_in_words(value)
+            return format_bytes(value)
         case "s":
-            return seconds_in_words(value)
+            return format_seconds(value)
         case "%":
-            return share_in_words(value / 100)
+            return format_share(value / 100)
         case "ms":
             return f"{value:.1f} ms"
         case "×":
@@ -96,16 +96,16 @@ def cost_in_words(cost: Cost, value: float) -> str:
         case "1/s":
             return f"{value:,.0f} /s"
         case _:
-            return count_in_words(value)
+            return format_count(value)
 
 
-def listed(names: Sequence[str]) -> str:
+def join_list(names: Sequence[str]) -> str:
     """`a`, `a and b`, or `a, b and c`."""
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def counted(count: int, one: str, many: str | None = None) -> str:
+def pluralize(count: int, one: str, many: str | None = None) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 

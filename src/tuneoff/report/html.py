@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.report.escape import visible
-from tuneoff.report.format import count_in_words, share_in_words
-from tuneoff.report.render import Specification, vega_lite_version
+from tuneoff.report.escape import escape_control
+from tuneoff.report.format import format_count, format_share
+from tuneoff.report.render import Specification, get_vega_lite_version
 
 if TYPE_CHECKING:
     import jinja2
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 JSON_IN_HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}  # U+2028 and its like are escaped by json.dumps
 
 
-def document(
+def render_document(
     template: str,
     specifications: Mapping[str, Specification],
     drawn: Mapping[str, str],
@@ -44,12 +44,12 @@ def document(
         css=_trusted((HERE / "page.css").read_text("utf-8")),
         scripts=[_trusted(script) for script in scripts],
         policy=_policy(scripts),
-        charts=_trusted(json_in_html(specifications)),
+        charts=_trusted(embed_json(specifications)),
         **shown,
     )  # fmt: skip
 
 
-def json_in_html(value: Any) -> str:  # Any: whatever JSON takes
+def embed_json(value: Any) -> str:  # Any: whatever JSON takes
     """JSON that cannot end the script element it stands in."""
     return "".join(JSON_IN_HTML.get(character, character) for character in json.dumps(value, allow_nan=False))
 
@@ -59,7 +59,7 @@ def _environment() -> jinja2.Environment:
     from markupsafe import Markup
 
     def shown(value: object) -> object:
-        return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        return escape_control(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
@@ -69,7 +69,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=shown,
     )
-    environment.filters |= {"count": count_in_words, "share": share_in_words}
+    environment.filters |= {"count": format_count, "share": format_share}
     return environment
 
 
@@ -77,7 +77,7 @@ def _environment() -> jinja2.Environment:
 def _drawing_library() -> str:
     import vl_convert
 
-    bundle = vl_convert.javascript_bundle(vl_version=vega_lite_version())  # type: ignore[call-arg]  # its stub is wrong
+    bundle = vl_convert.javascript_bundle(vl_version=get_vega_lite_version())  # type: ignore[call-arg]  # its stub is wrong
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--").replace("\r\n", "\n")
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison, Row
 from tuneoff.analysis.metrics import COSTS, METRICS, Cost, Metric
-from tuneoff.report.escape import visible
-from tuneoff.report.format import MINUS, cost_in_words, interval_in_words, score_in_words
+from tuneoff.report.escape import escape_control
+from tuneoff.report.format import MINUS, format_cost, format_interval, format_score
 
 NOTHING = "–"
 BRIEF = ("rougeL", "rouge1", "rouge2", "loss", "trainable", "train_seconds", "training_memory", "adapter_bytes")
@@ -87,7 +87,7 @@ class Leaderboard:
         return tuple(named[name] for name in names)
 
 
-def leaderboard_of(comparison: Comparison) -> Leaderboard:
+def build_leaderboard(comparison: Comparison) -> Leaderboard:
     """The cells of a comparison."""
     columns = [
         *(_score_column(comparison, m) for m in METRICS),
@@ -98,7 +98,7 @@ def leaderboard_of(comparison: Comparison) -> Leaderboard:
     if any(len(row.finished) > 1 for row in comparison.rows):
         columns.append(_column("seeds", "Seeds", "", [str(len(row.finished)) for row in comparison.rows]))
     return Leaderboard(
-        labels=tuple(visible(row.label) for row in comparison.rows),
+        labels=tuple(escape_control(row.label) for row in comparison.rows),
         names=tuple(map(_name, comparison.rows)),
         reasons=tuple(map(_reasons, comparison.rows)),
         columns=tuple(columns),
@@ -115,8 +115,8 @@ def _score_column(comparison: Comparison, metric: Metric) -> Column:
         estimate = row.scores[metric.name]
         apart = comparison.pair(metric, best, row) if best and row is not best else None
         return Cell(
-            text=score_in_words(metric, estimate.mean),
-            interval=interval_in_words(metric, estimate),
+            text=format_score(metric, estimate.mean),
+            interval=format_interval(metric, estimate),
             best=row is best,
             tied=apart is not None and apart.decision != "different",
         )
@@ -177,7 +177,7 @@ def _cost_column(comparison: Comparison, cost: Cost) -> Column:
         if not _spent(comparison, row, cost):
             return Cell(text=NOTHING)
         value = row.costs[cost.name]
-        return Cell(text=cost_in_words(cost, value), best=row in competing and value == best)
+        return Cell(text=format_cost(cost, value), best=row in competing and value == best)
 
     return Column(
         name=cost.name,
@@ -203,16 +203,16 @@ def _spent(comparison: Comparison, row: Row, cost: Cost) -> bool:
 def _name(row: Row) -> str:
     statuses = [record.status for record in row.records]
     if not row.finished:
-        return f"{visible(row.label)} ({' and '.join(dict.fromkeys(statuses))})"
+        return f"{escape_control(row.label)} ({' and '.join(dict.fromkeys(statuses))})"
     if len(row.finished) < len(row.records):
-        return f"{visible(row.label)} ({len(row.finished)} of {len(row.records)} seeds)"
-    return visible(row.label)
+        return f"{escape_control(row.label)} ({len(row.finished)} of {len(row.records)} seeds)"
+    return escape_control(row.label)
 
 
 def _reasons(row: Row) -> str:
     broken = [record for record in row.records if record.status != "done"]
     seed = len(row.records) > 1
     return " ".join(
-        f"{'Seed ' + str(r.trial.seed) + ' ' if seed else ''}{r.status}: {visible(r.reason or 'no reason recorded')}"
+        f"{'Seed ' + str(r.trial.seed) + ' ' if seed else ''}{r.status}: {escape_control(r.reason or 'no reason recorded')}"
         for r in broken
     )

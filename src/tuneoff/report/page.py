@@ -9,21 +9,21 @@ from typing import Any
 import yaml
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.report.budget_table import against as against_actual
-from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TITLES, TRADE_OFFS, colours, draw
+from tuneoff.report.budget_table import compare_with_estimate as against_actual
+from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TITLES, TRADE_OFFS, assign_colors, draw
 from tuneoff.report.diagnostics import diagnose
-from tuneoff.report.examples import examples_of
-from tuneoff.report.html import document
-from tuneoff.report.hyperparameters import knobs_in_words
-from tuneoff.report.leaderboard import BRIEF, leaderboard_of
-from tuneoff.report.pairwise import differences, differences_csv
-from tuneoff.report.render import Specification, specification_for_page, write_figures
-from tuneoff.report.search_table import effort, notes, searched
-from tuneoff.report.sentences import verdict
-from tuneoff.report.setting import environment_facts, headline_facts, setting_facts
-from tuneoff.report.side_by_side import beside
-from tuneoff.report.tables import latex_table, markdown_table, results_csv
-from tuneoff.runs import write_whole
+from tuneoff.report.examples import choose_examples
+from tuneoff.report.html import render_document
+from tuneoff.report.hyperparameters import format_hyperparameters
+from tuneoff.report.leaderboard import BRIEF, build_leaderboard
+from tuneoff.report.pairwise import build_matrices, format_pairs_csv
+from tuneoff.report.render import Specification, make_page_specification, write_figures
+from tuneoff.report.search_table import describe_effort, list_notes, summarize_searches
+from tuneoff.report.sentences import describe_verdict
+from tuneoff.report.setting import list_environment_facts, list_headline_facts, list_setting_facts
+from tuneoff.report.side_by_side import compare_runs
+from tuneoff.report.tables import format_latex_table, format_markdown_table, format_results_csv
+from tuneoff.runs import write_atomically
 
 SECTIONS = (
     ("Five figures", "What each method trains, takes and reaches.", FIGURES),
@@ -43,7 +43,7 @@ SECTIONS = (
 
 
 def write_report(
-    comparison: Comparison, folder: Path, against: Comparison | None = None, *, with_text: bool = True
+    comparison: Comparison, folder: str | Path, against: Comparison | None = None, *, with_text: bool = True
 ) -> Path:
     """Write `index.html`, `table.md`, `table.tex`, `results.csv`, `differences.csv` and `figures/` into `folder`.
 
@@ -54,19 +54,20 @@ def write_report(
     Returns:
         The page.
     """
+    folder = Path(folder)
     charts = draw(comparison, against)
     drawn = write_figures(charts, folder / "figures", TITLES)
-    write_whole(folder / "table.md", markdown_table(comparison))
-    write_whole(folder / "table.tex", latex_table(comparison))
-    write_whole(folder / "results.csv", results_csv(comparison))
-    write_whole(folder / "differences.csv", differences_csv(comparison))
-    specifications = {name: specification_for_page(chart) for name, chart in charts.items()}
+    write_atomically(folder / "table.md", format_markdown_table(comparison))
+    write_atomically(folder / "table.tex", format_latex_table(comparison))
+    write_atomically(folder / "results.csv", format_results_csv(comparison))
+    write_atomically(folder / "differences.csv", format_pairs_csv(comparison))
+    specifications = {name: make_page_specification(chart) for name, chart in charts.items()}
     index = folder / "index.html"
-    write_whole(index, page(comparison, specifications, drawn, against, with_text=with_text))
+    write_atomically(index, render_page(comparison, specifications, drawn, against, with_text=with_text))
     return index
 
 
-def page(
+def render_page(
     comparison: Comparison,
     specifications: Mapping[str, Specification],
     drawn: Mapping[str, str],
@@ -76,34 +77,34 @@ def page(
 ) -> str:
     """The page as text; its figures come as Vega-Lite's JSON and, for a reader without scripts, as SVG."""
     run = comparison.run
-    return document(
+    return render_document(
         "page.html.j2",
         specifications,
         drawn,
         comparison=comparison,
         recipe=run.recipe,
-        verdict=verdict(comparison),
-        headline=list(headline_facts(comparison)),
-        board=leaderboard_of(comparison),
+        verdict=describe_verdict(comparison),
+        headline=list(list_headline_facts(comparison)),
+        board=build_leaderboard(comparison),
         brief=BRIEF,  # the columns that fit on paper
         rows=[(row, _hyperparameters(row.records[0].trial.hyperparameters)) for row in comparison.rows],
-        colours=colours(comparison, against),
-        beside=beside(comparison, against) if against else None,
-        differences=differences(comparison),
+        colours=assign_colors(comparison, against),
+        beside=compare_runs(comparison, against) if against else None,
+        differences=build_matrices(comparison),
         sections=[(heading, text, _present(titles, drawn)) for heading, text, titles in SECTIONS],
-        searched=list(searched(comparison)),
+        searched=list(summarize_searches(comparison)),
         search_figures=_present(SEARCHES, drawn),
-        effort=effort(comparison),
-        notes=notes(comparison),
+        effort=describe_effort(comparison),
+        notes=list_notes(comparison),
         titles=TITLES,
-        examples=examples_of(comparison) if with_text else (),
+        examples=choose_examples(comparison) if with_text else (),
         test_examples=run.data.splits["test"].examples if "test" in run.data.splits else 0,
         diagnoses=diagnose(comparison),
         against=against_actual(comparison),
-        setting=list(setting_facts(comparison)),
+        setting=list(list_setting_facts(comparison)),
         data=run.data,
-        environment=list(environment_facts(run.environment)),
-        recipe_yaml=yaml.safe_dump(run.recipe.written(), sort_keys=False, allow_unicode=True),
+        environment=list(list_environment_facts(run.environment)),
+        recipe_yaml=yaml.safe_dump(run.recipe.to_dict(), sort_keys=False, allow_unicode=True),
     )
 
 
@@ -113,4 +114,4 @@ def _present(titles: Mapping[str, str], drawn: Mapping[str, str]) -> list[str]:
 
 def _hyperparameters(values: Mapping[str, Any]) -> str:
     """What the method was given, without what is off; the untouched model's rate is none."""
-    return knobs_in_words({name: value for name, value in values.items() if value}) or "as it came"
+    return format_hyperparameters({name: value for name, value in values.items() if value}) or "as it came"

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from tuneoff.analysis.comparison import Comparison, Decision, Pair
 from tuneoff.analysis.metrics import Metric
-from tuneoff.report.format import LOSS, MINUS, ROUGE_L, score_in_words
-from tuneoff.report.tables import rows_as_csv
+from tuneoff.report.format import LOSS, MINUS, ROUGE_L, format_score
+from tuneoff.report.tables import format_csv
 
 METRICS = (ROUGE_L, LOSS)
 MEANINGS = {
@@ -37,14 +37,14 @@ class Matrix:
     rows: tuple[tuple[Difference | None, ...], ...]
 
 
-def differences(comparison: Comparison) -> tuple[Matrix, ...]:
+def build_matrices(comparison: Comparison) -> tuple[Matrix, ...]:
     """A matrix for each metric by which at least two methods were scored."""
     return tuple(_matrix(comparison, metric) for metric in METRICS if comparison.pairs(metric))
 
 
-def differences_csv(comparison: Comparison) -> str:
+def format_pairs_csv(comparison: Comparison) -> str:
     """One line for each pair, in full precision."""
-    return rows_as_csv([dict(_line(pair)) for metric in METRICS for pair in comparison.pairs(metric)])
+    return format_csv([dict(_line(pair)) for metric in METRICS for pair in comparison.pairs(metric)])
 
 
 def _matrix(comparison: Comparison, metric: Metric) -> Matrix:
@@ -72,7 +72,7 @@ def _difference(pair: Pair, direction: Literal["better", "worse"]) -> Difference
 
 
 def _signed(metric: Metric, value: float) -> str:
-    said = score_in_words(metric, value)
+    said = format_score(metric, value)
     return said if said.startswith(MINUS) else f"+{said}"
 
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.report.tables import rows_as_csv
-from tuneoff.runs import write_whole
+from tuneoff.report.tables import format_csv
+from tuneoff.runs import write_atomically
 
 if TYPE_CHECKING:
     import altair as alt
@@ -24,7 +24,7 @@ SYSTEM_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, s
 FILE_FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 
 
-def specification_for_page(chart: alt.LayerChart) -> Specification:
+def make_page_specification(chart: alt.LayerChart) -> Specification:
     """The chart in the colours of the text around it, so that it follows a page from light to dark, and to paper."""
     return _specification(chart, _config(ink="currentColor", font=SYSTEM_FONT, faint=0.14, soft=0.72))
 
@@ -44,24 +44,24 @@ def write_figures(charts: Mapping[str, alt.LayerChart], folder: Path, titles: Ma
     for name, kind in itertools.product(titles.keys() - charts.keys(), KINDS):
         (folder / f"{name}.{kind}").unlink(missing_ok=True)
     for name, chart in charts.items():
-        specification = specification_for_file(titles[name], chart)
-        svg = _renumbered(vl_convert.vegalite_to_svg(json.dumps(specification), vl_version=vega_lite_version()))
+        specification = make_file_specification(titles[name], chart)
+        svg = _renumbered(vl_convert.vegalite_to_svg(json.dumps(specification), vl_version=get_vega_lite_version()))
         drawn[name] = svg
-        write_whole(folder / f"{name}.svg", svg)
-        write_whole(folder / f"{name}.png", vl_convert.svg_to_png(svg, scale=PNG_SCALE))
-        write_whole(folder / f"{name}.pdf", vl_convert.svg_to_pdf(svg))
-        write_whole(folder / f"{name}.csv", rows_as_csv(specification["data"]["values"]))
+        write_atomically(folder / f"{name}.svg", svg)
+        write_atomically(folder / f"{name}.png", vl_convert.svg_to_png(svg, scale=PNG_SCALE))
+        write_atomically(folder / f"{name}.pdf", vl_convert.svg_to_pdf(svg))
+        write_atomically(folder / f"{name}.csv", format_csv(specification["data"]["values"]))
     return drawn
 
 
-def specification_for_file(title: str, chart: alt.LayerChart) -> Specification:
+def make_file_specification(title: str, chart: alt.LayerChart) -> Specification:
     """The chart with its title, dark on white, at a width of its own."""
     specification = _specification(chart, _config(ink="#1f2328", font=FILE_FONT, faint=0.12, soft=0.8))
     specification["config"]["background"] = "white"
     return {**specification, "width": FILE_WIDTH, "title": title, "padding": 12}
 
 
-def vega_lite_version() -> str:
+def get_vega_lite_version() -> str:
     """The version of Vega-Lite that altair writes, as vl-convert wants it: `6.4`."""
     import altair as alt
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.report.charts.search import in_unit, is_adaptive, searched_metric
-from tuneoff.report.format import score_in_words, seconds_in_words
-from tuneoff.report.hyperparameters import knobs_in_words, span_in_words
+from tuneoff.report.charts.search import convert_unit, get_search_metric, is_adaptive
+from tuneoff.report.format import format_score, format_seconds
+from tuneoff.report.hyperparameters import format_hyperparameters, format_range
 from tuneoff.search.halving import RATE
 from tuneoff.search.history import Search
 
@@ -15,7 +15,7 @@ IN_VAIN = "nothing came to a score"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Searched:
+class SearchSummary:
     """One method's search, in words; an empty text where there is nothing to say."""
 
     label: str
@@ -29,38 +29,38 @@ class Searched:
     edge: str  # what became of the range, and whether its end was best
 
 
-def searched(comparison: Comparison) -> Iterator[Searched]:
+def summarize_searches(comparison: Comparison) -> Iterator[SearchSummary]:
     """A line for each method that was searched, in the order of the recipe."""
     for search in comparison.searches.values():
-        metric = searched_metric(comparison)
+        metric = get_search_metric(comparison)
         lost = sum(one.scores[-1] is None for one in search.tries)
-        score = in_unit(metric, search.chosen.scores[-1]) if search.chosen else None
-        yield Searched(
+        score = convert_unit(metric, search.chosen.scores[-1]) if search.chosen else None
+        yield SearchSummary(
             label=search.label,
             tries=f"{len(search.tries)}",
             without_score=f"{lost} diverged or failed" if lost else "",
             tokens=f"{search.tokens:,}",
-            train_seconds=seconds_in_words(search.train_seconds),
+            train_seconds=format_seconds(search.train_seconds),
             chosen=_chosen(search),
-            score="" if score is None else score_in_words(metric, score),
-            rates=span_in_words(search.space[RATE]) if RATE in search.space else "not searched",
+            score="" if score is None else format_score(metric, score),
+            rates=format_range(search.space[RATE]) if RATE in search.space else "not searched",
             edge="; ".join(_edge(search)),
         )
 
 
 def _chosen(search: Search) -> str:
     if search.chosen:
-        return knobs_in_words(search.chosen.values)
-    return IN_VAIN if is_in_vain(search) else RUNNING
+        return format_hyperparameters(search.chosen.values)
+    return IN_VAIN if found_nothing(search) else RUNNING
 
 
-def effort(comparison: Comparison) -> str:
+def describe_effort(comparison: Comparison) -> str:
     """Whether the methods spent alike, in a sentence; nothing without a search."""
     tokens = [search.tokens for search in comparison.searches.values()]
     seconds = [search.train_seconds for search in comparison.searches.values()]
     if not tokens:
         return ""
-    if any(search.chosen is None and not is_in_vain(search) for search in comparison.searches.values()):
+    if any(search.chosen is None and not found_nothing(search) for search in comparison.searches.values()):
         spent = f"The search is not finished: so far it took {min(tokens):,} to {max(tokens):,} tokens a method"
     elif min(tokens) == max(tokens):
         spent = f"Every method was searched with {tokens[0]:,} tokens"
@@ -69,15 +69,15 @@ def effort(comparison: Comparison) -> str:
             f"Every method was given the same tokens, and spent {min(tokens):,} to {max(tokens):,}: less where "
             "tries diverged, or there were fewer to make"
         )
-    return f"{spent}; that took from {seconds_in_words(min(seconds))} to {seconds_in_words(max(seconds))} of training."
+    return f"{spent}; that took from {format_seconds(min(seconds))} to {format_seconds(max(seconds))} of training."
 
 
-def is_in_vain(search: Search) -> bool:
+def found_nothing(search: Search) -> bool:
     """Whether everything that was tried diverged or failed."""
     return search.tries != () and all(one.scores[-1] is None for one in search.tries)
 
 
-def notes(comparison: Comparison) -> dict[str, str]:
+def list_notes(comparison: Comparison) -> dict[str, str]:
     """How to read the pictures of a search, by figure; and why one is not there."""
     lost = any(one.scores[-1] is None for search in comparison.searches.values() for one in search.tries)
     widened = any(search.widened != search.space for search in comparison.searches.values())
@@ -108,6 +108,6 @@ def notes(comparison: Comparison) -> dict[str, str]:
 
 def _edge(search: Search) -> Iterator[str]:
     if search.widened != search.space and RATE in search.widened:
-        yield f"widened to {span_in_words(search.widened[RATE])}"
+        yield f"widened to {format_range(search.widened[RATE])}"
     if search.on_edge:
         yield f"the best is the {'lowest' if search.on_edge == 'low' else 'highest'} tried"

@@ -2,31 +2,31 @@
 
 from collections.abc import Iterator, Sequence
 
-from tuneoff.analysis.comparison import Comparison, Pair, Row, luck_is_known, margin_of
+from tuneoff.analysis.comparison import Comparison, Pair, Row, get_margin, has_known_seed_variance
 from tuneoff.analysis.metrics import COSTS, Metric
 from tuneoff.analysis.partial import Partial
-from tuneoff.analysis.verdict import MOST_EXAMPLES, MOST_SEEDS, POWER, Verdict, verdict_of
-from tuneoff.budget.estimate import seconds_left
-from tuneoff.report.escape import visible
+from tuneoff.analysis.verdict import MOST_EXAMPLES, MOST_SEEDS, POWER, Verdict, decide_verdict
+from tuneoff.budget.estimate import estimate_remaining_seconds
+from tuneoff.report.escape import escape_control
 from tuneoff.report.format import (
     LOSS,
     ROUGE_L,
-    cost_in_words,
-    counted,
-    interval_in_words,
-    level_in_words,
-    listed,
-    score_in_words,
-    seconds_in_words,
+    format_cost,
+    format_interval,
+    format_level,
+    format_score,
+    format_seconds,
+    join_list,
+    pluralize,
 )
 
 
-def name_of(comparison: Comparison, row: Row) -> str:
+def get_name(comparison: Comparison, row: Row) -> str:
     """What a sentence calls a row."""
-    return "the untouched model" if row is comparison.base else visible(row.label)
+    return "the untouched model" if row is comparison.base else escape_control(row.label)
 
 
-def verdict(comparison: Comparison) -> tuple[str, ...]:
+def describe_verdict(comparison: Comparison) -> tuple[str, ...]:
     """Who won by each metric, by how much, whether that can be told from noise, and what it costs; the first sentence
     says most. Of a comparison that is not finished, what can be said and what cannot."""
     first, *more = _whole_verdict(comparison)
@@ -42,11 +42,11 @@ def _whole_verdict(comparison: Comparison) -> tuple[str, ...]:
         return (_nothing_scored(comparison),)
     best = ranked[0]
     if len(ranked) == 1:
-        name = _capital(name_of(comparison, best))
+        name = _capital(get_name(comparison, best))
         return (f"{name} is the only one scored so far: test ROUGE-L {_with_interval(ROUGE_L, best)}.",)
     return (
-        *_by_metric(comparison, verdict_of(comparison, ROUGE_L), "test ROUGE-L"),
-        *_by_metric(comparison, verdict_of(comparison, LOSS), "evaluation loss"),
+        *_by_metric(comparison, decide_verdict(comparison, ROUGE_L), "test ROUGE-L"),
+        *_by_metric(comparison, decide_verdict(comparison, LOSS), "evaluation loss"),
         *_price(comparison),
         *_rests_on(comparison),
     )
@@ -55,19 +55,19 @@ def _whole_verdict(comparison: Comparison) -> tuple[str, ...]:
 def _partial(comparison: Comparison, partial: Partial) -> Iterator[str]:
     """What it rests on, what it leaves out, and how much more it would take."""
     if partial.seeds and len(partial.seeds) < len(partial.planned):
-        of = listed([str(seed) for seed in partial.planned])
+        of = join_list([str(seed) for seed in partial.planned])
         yield f"It rests on {_seeds(partial.seeds)} of {of}, which every method that was tried has."
     if partial.waiting:
-        waiting = [f"{counted(n, 'training')} of {visible(label)}" for label, n in partial.waiting.items()]
-        yield f"Set aside until the others have the same seeds: {listed(waiting)}."
+        waiting = [f"{pluralize(n, 'training')} of {escape_control(label)}" for label, n in partial.waiting.items()]
+        yield f"Set aside until the others have the same seeds: {join_list(waiting)}."
     if partial.untried:
         has = "has" if len(partial.untried) == 1 else "have"
-        names = listed([visible(label) for label in partial.untried])
+        names = join_list([escape_control(label) for label in partial.untried])
         yield f"Nothing can be said of {names}, which {has} no trial yet."
     spending, run = comparison.spending, comparison.run
     if spending and spending.probe:
         done = [record.trial for record in run.records]
-        left = seconds_in_words(seconds_left(run.recipe, run.data, spending.probe, done))
+        left = format_seconds(estimate_remaining_seconds(run.recipe, run.data, spending.probe, done))
         yield f"The rest is predicted to take {left} more; the same command with a larger budget goes on from here."
 
 
@@ -76,15 +76,15 @@ def _cut(comparison: Comparison) -> Iterator[str]:
     fit = comparison.spending.fit if comparison.spending else None
     if fit and fit.cuts:
         yield (
-            f"To fit a budget of {seconds_in_words(fit.whole_seconds)} the plan was cut, for all methods alike, to "
-            f"{listed(fit.cuts)}; uncut it was predicted to take {seconds_in_words(fit.asked_seconds)}."
+            f"To fit a budget of {format_seconds(fit.whole_seconds)} the plan was cut, for all methods alike, to "
+            f"{join_list(fit.cuts)}; uncut it was predicted to take {format_seconds(fit.asked_seconds)}."
         )
 
 
 def _nothing_scored(comparison: Comparison) -> str:
     statuses = [record.status for row in comparison.rows for record in row.records]
-    ended = [counted(n, s + " trial") for s in ("failed", "diverged") if (n := statuses.count(s))]
-    return f"No trial came to a score: {listed(ended)}." if ended else "No trial has a score yet."
+    ended = [pluralize(n, s + " trial") for s in ("failed", "diverged") if (n := statuses.count(s))]
+    return f"No trial came to a score: {join_list(ended)}." if ended else "No trial has a score yet."
 
 
 def _by_metric(comparison: Comparison, found: Verdict, by: str) -> Iterator[str]:
@@ -99,16 +99,16 @@ def _won(comparison: Comparison, found: Verdict, by: str) -> str:
     score = _with_interval(found.metric, found.best)
     if found.best is comparison.base:
         return f"No training helped: the untouched model has the best {by}, {score}, beyond noise."
-    return f"{_capital(name_of(comparison, found.best))} wins by {by}: {score}, better than every other beyond noise."
+    return f"{_capital(get_name(comparison, found.best))} wins by {by}: {score}, better than every other beyond noise."
 
 
 def _tied(comparison: Comparison, found: Verdict, by: str) -> str:
-    names = [name_of(comparison, row) for row in found.leaders]
-    margin = score_in_words(found.metric, margin_of(found.metric, comparison.run.recipe.verdict))
+    names = [get_name(comparison, row) for row in found.leaders]
+    margin = format_score(found.metric, get_margin(found.metric, comparison.run.recipe.verdict))
     pairs = [comparison.pair(found.metric, found.best, row) for row in found.leaders[1:]]
     farthest = max(pairs, key=lambda pair: max(-pair.difference.low, pair.difference.high))
     return (
-        f"{_capital(listed(names))} tie by {by}: they differ by {'at most ' if len(pairs) > 1 else ''}"
+        f"{_capital(join_list(names))} tie by {by}: they differ by {'at most ' if len(pairs) > 1 else ''}"
         f"{_difference(farthest)}, less than the margin of {margin} that matters{_cheaper(comparison, found)}."
     )
 
@@ -117,16 +117,16 @@ def _cheaper(comparison: Comparison, found: Verdict) -> str:
     cost = next(c for c in COSTS if c.name == comparison.run.recipe.verdict.cheaper_by)
     if cost.name not in found.cheapest.costs:
         return ""
-    price = cost_in_words(cost, found.cheapest.costs[cost.name])
+    price = format_cost(cost, found.cheapest.costs[cost.name])
     cheapest = "cheaper of the two" if len(found.leaders) == 2 else "cheapest of them"
-    return f"; {name_of(comparison, found.cheapest)} is the {cheapest} ({cost.title.lower()}: {price})"
+    return f"; {get_name(comparison, found.cheapest)} is the {cheapest} ({cost.title.lower()}: {price})"
 
 
 def _undecided(comparison: Comparison, found: Verdict, by: str) -> str:
-    others = [name_of(comparison, row) for row in found.leaders[1:]]
+    others = [get_name(comparison, row) for row in found.leaders[1:]]
     return (
-        f"Not enough evidence for a winner by {by}: {name_of(comparison, found.best)} has the best, "
-        f"{_with_interval(found.metric, found.best)}, but {listed(others)} cannot be told apart from it."
+        f"Not enough evidence for a winner by {by}: {get_name(comparison, found.best)} has the best, "
+        f"{_with_interval(found.metric, found.best)}, but {join_list(others)} cannot be told apart from it."
     )
 
 
@@ -140,14 +140,14 @@ def _settling(comparison: Comparison, found: Verdict) -> str | None:
         ways.append(f"{needed.seeds} seeds of each in all")
     if needed.examples:
         ways.append(f"{needed.examples:,} test examples in all")
-    other = name_of(comparison, needed.pair.other)
+    other = get_name(comparison, needed.pair.other)
     pair = f"its difference to {other}, {_difference(needed.pair)}"
     if not ways:
         examples = f"{MOST_EXAMPLES:,} test examples"
         if needed.pair.apart.ours.seeds == 1:
             return f"Even {examples} would not settle {pair}."
         return f"Neither {MOST_SEEDS} seeds of each nor {examples} would settle {pair}, if only one is raised."
-    return f"About {' or '.join(ways)} would settle {pair}, with a chance of {level_in_words(POWER)}."
+    return f"About {' or '.join(ways)} would settle {pair}, with a chance of {format_level(POWER)}."
 
 
 def _leads(comparison: Comparison, found: Verdict) -> Iterator[str]:
@@ -159,12 +159,12 @@ def _leads(comparison: Comparison, found: Verdict) -> Iterator[str]:
         yield (
             f"It leads {', and '.join(parts)}."
             if found.kind == "winner" and comparison.partial is None  # else other sentences stand between
-            else (f"{_capital(name_of(comparison, best))} leads {', and '.join(parts)}.")
+            else (f"{_capital(get_name(comparison, best))} leads {', and '.join(parts)}.")
         )
 
 
 def _lead(comparison: Comparison, pair: Pair) -> str:
-    other = name_of(comparison, pair.other)
+    other = get_name(comparison, pair.other)
     who = other if pair.other is comparison.base else f"the next, {other},"
     reasons = {"different": "", "equal": ", too little to matter", "open": f", {_why_open(comparison, pair)}"}
     return f"{who} by {_difference(pair)}{reasons[pair.decision]}"
@@ -175,20 +175,20 @@ def _why_open(comparison: Comparison, pair: Pair) -> str:
     if pair.difference.low <= 0:
         return "within the noise"
     options = comparison.run.recipe.verdict
-    if not luck_is_known(pair.better, pair.other):
+    if not has_known_seed_variance(pair.better, pair.other):
         return "with one training on one side, whose luck is not known"
     if pair.p >= 1 - options.confidence:
-        pairs = counted(len(comparison.pairs(pair.metric)), "pair")
+        pairs = pluralize(len(comparison.pairs(pair.metric)), "pair")
         return f"not beyond noise among {pairs} (p = {pair.p:.2f} after Holm)"
-    return f"less than the {score_in_words(pair.metric, margin_of(pair.metric, options))} that matter"
+    return f"less than the {format_score(pair.metric, get_margin(pair.metric, options))} that matter"
 
 
 def _difference(pair: Pair) -> str:
-    return f"{score_in_words(pair.metric, pair.difference.mean)} ({_interval_of(pair)})"
+    return f"{format_score(pair.metric, pair.difference.mean)} ({_interval_of(pair)})"
 
 
 def _interval_of(pair: Pair) -> str:
-    return interval_in_words(pair.metric, pair.difference)
+    return format_interval(pair.metric, pair.difference)
 
 
 def _price(comparison: Comparison) -> Iterator[str]:
@@ -201,22 +201,22 @@ def _price(comparison: Comparison) -> Iterator[str]:
         "adapter_bytes": "{} of files",
     }
     cost = {c.name: c for c in COSTS}
-    parts = [words.format(cost_in_words(cost[n], best.costs[n])) for n, words in said.items() if n in best.costs]
+    parts = [words.format(format_cost(cost[n], best.costs[n])) for n, words in said.items() if n in best.costs]
     if parts:
         each = " a seed" if len(best.finished) > 1 else ""
-        yield f"{_capital(visible(best.label))} cost {listed(parts)}{each}."
+        yield f"{_capital(escape_control(best.label))} cost {join_list(parts)}{each}."
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}"
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {join_list([str(seed) for seed in seeds])}"
 
 
 def _rests_on(comparison: Comparison) -> Iterator[str]:
     """What the intervals cover."""
-    confidence = level_in_words(comparison.run.recipe.verdict.confidence)
+    confidence = format_level(comparison.run.recipe.verdict.confidence)
     examples = max(row.scores[ROUGE_L.name].examples for row in comparison.rows if row.scores)
     trained = [len(row.finished) for row in comparison.rows if row.finished and row is not comparison.base]
-    over = f"Intervals are {confidence}, over {counted(examples, 'test example')}"
+    over = f"Intervals are {confidence}, over {pluralize(examples, 'test example')}"
     if not trained or max(trained) == 1:
         yield f"{over}; each method was trained once, so this speaks of these trainings and not yet of the methods."
     else:
@@ -226,7 +226,7 @@ def _rests_on(comparison: Comparison) -> Iterator[str]:
 
 def _with_interval(metric: Metric, row: Row) -> str:
     estimate = row.scores[metric.name]
-    return f"{score_in_words(metric, estimate.mean)} ({interval_in_words(metric, estimate)})"
+    return f"{format_score(metric, estimate.mean)} ({format_interval(metric, estimate)})"
 
 
 def _capital(name: str) -> str:

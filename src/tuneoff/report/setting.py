@@ -11,14 +11,14 @@ from tuneoff.config.budget import BudgetOptions
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.report.format import (
     ROUGE_L,
-    bytes_in_words,
-    counted,
-    interval_in_words,
-    level_in_words,
-    listed,
-    score_in_words,
-    seconds_in_words,
-    share_in_words,
+    format_bytes,
+    format_interval,
+    format_level,
+    format_score,
+    format_seconds,
+    format_share,
+    join_list,
+    pluralize,
 )
 
 
@@ -31,7 +31,7 @@ class Fact:
     detail: str = ""
 
 
-def headline_facts(comparison: Comparison) -> Iterator[Fact]:
+def list_headline_facts(comparison: Comparison) -> Iterator[Fact]:
     """What the best method reached and what it took; nothing before there is a best."""
     best = comparison.best
     if best is None:
@@ -39,33 +39,33 @@ def headline_facts(comparison: Comparison) -> Iterator[Fact]:
     estimate = best.scores[ROUGE_L.name]
     yield Fact(
         title="Best ROUGE-L",
-        value=score_in_words(ROUGE_L, estimate.mean),
-        detail=f"{best.label}, {interval_in_words(ROUGE_L, estimate)}",
+        value=format_score(ROUGE_L, estimate.mean),
+        detail=f"{best.label}, {format_interval(ROUGE_L, estimate)}",
     )
     base = comparison.base
     lead = comparison.pair(ROUGE_L, best, base) if base and base.scores and base is not best else None
     if lead is not None:
         yield Fact(
             title="Above the untouched model",
-            value=f"+{score_in_words(ROUGE_L, lead.difference.mean)}",
-            detail=f"{interval_in_words(ROUGE_L, lead.difference)}, paired",
+            value=f"+{format_score(ROUGE_L, lead.difference.mean)}",
+            detail=f"{format_interval(ROUGE_L, lead.difference)}, paired",
         )
     if best is comparison.base:
         return
     if "train_seconds" in best.costs:
         yield Fact(
-            title="Its training", value=seconds_in_words(best.costs["train_seconds"]), detail=_cheapest(comparison)
+            title="Its training", value=format_seconds(best.costs["train_seconds"]), detail=_cheapest(comparison)
         )
     if "adapter_bytes" in best.costs:
         memory = best.costs.get("training_memory")
         yield Fact(
             title="Its files",
-            value=bytes_in_words(best.costs["adapter_bytes"]),
-            detail=f"trained within {bytes_in_words(memory)}" if memory else "",
+            value=format_bytes(best.costs["adapter_bytes"]),
+            detail=f"trained within {format_bytes(memory)}" if memory else "",
         )
 
 
-def setting_facts(comparison: Comparison) -> Iterator[Fact]:
+def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
     """What was equal for all methods."""
     setting, run = comparison.setting, comparison.run
     model, data, training = setting.model, setting.data, setting.training
@@ -82,12 +82,12 @@ def setting_facts(comparison: Comparison) -> Iterator[Fact]:
     yield Fact(title="Loss on", value="target tokens" if data.loss_on == "target" else "prompt and target tokens")
     yield Fact(
         title="Training",
-        value=f"at most {counted(training.epochs, 'epoch')}",
+        value=f"at most {pluralize(training.epochs, 'epoch')}",
         detail="no early stopping" if training.patience is None else f"patience {training.patience}",
     )
     yield Fact(
         title="Effective batch size",
-        value=counted(training.effective_batch_size, "example"),
+        value=pluralize(training.effective_batch_size, "example"),
         detail=f"{training.batch_size} × {training.accumulation}",
     )
     yield Fact(
@@ -104,7 +104,7 @@ def setting_facts(comparison: Comparison) -> Iterator[Fact]:
     yield from _search_facts(run.recipe)
     yield Fact(
         title="Seeds",
-        value=listed([str(seed) for seed in run.recipe.seeds]),
+        value=join_list([str(seed) for seed in run.recipe.seeds]),
         detail="fresh: none of them took part in the search" if run.recipe.search else "",
     )
     if run.recipe.budget:
@@ -113,7 +113,7 @@ def setting_facts(comparison: Comparison) -> Iterator[Fact]:
     yield Fact(
         title="What counts as a difference",
         value=f"{margins.margin_rouge:g} of ROUGE-L × 100, {margins.margin_loss:g} nats",
-        detail=f"smaller ones are called equal; intervals of {level_in_words(margins.confidence)}; "
+        detail=f"smaller ones are called equal; intervals of {format_level(margins.confidence)}; "
         f"among equals the cheaper by {_cost_title(margins.cheaper_by)} is preferred",
     )
     yield Fact(title="Device", value=setting.device, detail=f"matrix products in {setting.precision}")
@@ -123,11 +123,11 @@ def _search_facts(recipe: Recipe) -> Iterator[Fact]:
     options = recipe.search
     if options is None:
         return
-    shares = [share_in_words(share) for share in options.shares]
-    rungs = f"rungs at {listed(shares)} of a training; at each the best 1 in {options.eta} go on"
+    shares = [format_share(share) for share in options.shares]
+    rungs = f"rungs at {join_list(shares)} of a training; at each the best 1 in {options.eta} go on"
     yield Fact(
         title="Search of each method",
-        value=f"{counted(options.configurations, 'configuration')}, {options.sampler}",
+        value=f"{pluralize(options.configurations, 'configuration')}, {options.sampler}",
         detail=f"{rungs if len(shares) > 1 else 'each trained in full'}; compared by validation {options.metric}, "
         f"seed {options.seed}; {'a range whose edge is best is widened' if options.widen else 'no range is widened'}",
     )
@@ -139,7 +139,7 @@ def _budget_fact(budget: BudgetOptions, spending: Spending | None) -> Fact:
     return Fact(
         title="Budget",
         value=budget.time or (f"until {budget.until}" if budget.until else f"{budget.money:g}{price}"),
-        detail=f"cut to {listed(fit.cuts)}" if fit and fit.cuts else "nothing was cut for it",
+        detail=f"cut to {join_list(fit.cuts)}" if fit and fit.cuts else "nothing was cut for it",
     )
 
 
@@ -147,7 +147,7 @@ def _cost_title(name: str) -> str:
     return next(cost.title for cost in COSTS if cost.name == name).lower()
 
 
-def environment_facts(environment: Mapping[str, Any]) -> Iterator[Fact]:  # Any: whatever was written down
+def list_environment_facts(environment: Mapping[str, Any]) -> Iterator[Fact]:  # Any: whatever was written down
     """The machine and the versions, as `environment.json` has them."""
     for key, value in environment.items():
         title = key.removesuffix("_bytes").replace("_", " ").capitalize()
@@ -158,7 +158,7 @@ def environment_facts(environment: Mapping[str, Any]) -> Iterator[Fact]:  # Any:
             case list():
                 yield Fact(title=title, value=", ".join(map(str, value)) or "none")
             case int() | float() if key.endswith("_bytes"):
-                yield Fact(title=title, value=bytes_in_words(value))
+                yield Fact(title=title, value=format_bytes(value))
             case _:
                 yield Fact(title=title, value=str(value))
 
@@ -170,7 +170,7 @@ def _cheapest(comparison: Comparison) -> str:
         if row.finished and row is not comparison.base and "train_seconds" in row.costs
     }
     fastest = min(spent, key=lambda label: spent[label])
-    return f"fastest: {fastest}, {seconds_in_words(spent[fastest])}" if len(spent) > 1 else ""
+    return f"fastest: {fastest}, {format_seconds(spent[fastest])}" if len(spent) > 1 else ""
 
 
 def _source(data: Mapping[str, Any]) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 from tuneoff.analysis.comparison import Comparison, Row
 from tuneoff.records.trial import Setting
-from tuneoff.report.format import ROUGE_L, interval_in_words, listed, rate_in_words, score_in_words
-from tuneoff.report.hyperparameters import knobs_in_words, value_in_words
-from tuneoff.report.sentences import verdict
+from tuneoff.report.format import ROUGE_L, format_interval, format_rate, format_score, join_list
+from tuneoff.report.hyperparameters import format_hyperparameters, format_value
+from tuneoff.report.sentences import describe_verdict
 
 NOTHING = "–"
 SEARCHED = "searched"
@@ -40,7 +40,7 @@ class Conclusion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Differing:
+class Difference:
     """One place in the recipe, or in what it was run with, where the two differ."""
 
     place: str
@@ -49,24 +49,24 @@ class Differing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
+class SideBySide:
     """The other comparison and this one."""
 
     there: Conclusion
     here: Conclusion
     moved: str  # whose rank changed, in a sentence
     unequal: str  # what of the setting is unequal, in a sentence
-    differing: tuple[Differing, ...]
+    differing: tuple[Difference, ...]
 
 
-def beside(here: Comparison, there: Comparison) -> Beside:
+def compare_runs(here: Comparison, there: Comparison) -> SideBySide:
     """This comparison's conclusions beside those of another."""
-    places_here, places_there = common_places(here, there)
+    places_here, places_there = find_common_places(here, there)
     moved = {label: places_there[label] - place for label, place in places_here.items()}
     sentences = [
         f"{label} goes from place {places_there[label]} to {places_here[label]}" for label, by in moved.items() if by
     ]
-    return Beside(
+    return SideBySide(
         there=_conclusion(there, {}),
         here=_conclusion(here, moved),
         moved="; ".join(sentences) or "Every method that both rank has the same place in both",
@@ -75,7 +75,7 @@ def beside(here: Comparison, there: Comparison) -> Beside:
     )
 
 
-def common_places(here: Comparison, there: Comparison) -> tuple[dict[str, int], dict[str, int]]:
+def find_common_places(here: Comparison, there: Comparison) -> tuple[dict[str, int], dict[str, int]]:
     """The place of each method in either ranking by ROUGE-L, counted among the methods that stand in both."""
     ranked_here, ranked_there = ([row.label for row in c.ranked(ROUGE_L)] for c in (here, there))
     return _places(ranked_here, ranked_there), _places(ranked_there, ranked_here)
@@ -88,13 +88,13 @@ def _places(labels: Sequence[str], others: Sequence[str]) -> dict[str, int]:
 def _conclusion(comparison: Comparison, moved: Mapping[str, int]) -> Conclusion:
     return Conclusion(
         name=comparison.run.recipe.name,
-        headline=verdict(comparison)[0],
+        headline=describe_verdict(comparison)[0],
         standings=tuple(
             Standing(
                 place=place,
                 label=row.label,
-                score=score_in_words(ROUGE_L, row.scores[ROUGE_L.name].mean),
-                interval=interval_in_words(ROUGE_L, row.scores[ROUGE_L.name]),
+                score=format_score(ROUGE_L, row.scores[ROUGE_L.name].mean),
+                interval=format_interval(ROUGE_L, row.scores[ROUGE_L.name]),
                 rate=_rate(row),
                 moved=moved.get(row.label, 0),
             )
@@ -105,7 +105,7 @@ def _conclusion(comparison: Comparison, moved: Mapping[str, int]) -> Conclusion:
 
 def _rate(row: Row) -> str:
     rate = row.records[0].trial.hyperparameters.get("learning_rate")
-    return f"rate {rate_in_words(rate)}" if rate else ""
+    return f"rate {format_rate(rate)}" if rate else ""
 
 
 def _unequal(here: Comparison, there: Comparison) -> str:
@@ -113,7 +113,7 @@ def _unequal(here: Comparison, there: Comparison) -> str:
     if not parts:
         return "Both have the same setting; each ranking still rests on its own trainings."
     return (
-        f"The settings are unequal ({listed(parts)}), so the scores stand side by side here and are never "
+        f"The settings are unequal ({join_list(parts)}), so the scores stand side by side here and are never "
         "ranked together."
     )
 
@@ -125,28 +125,28 @@ def _unequal_parts(here: Setting, there: Setting) -> list[str]:
 def _written(comparison: Comparison) -> dict[str, Any]:
     """The recipe as plain values; a knob that was searched has none of its own."""
     recipe = comparison.run.recipe
-    whole = recipe.written()
+    whole = recipe.to_dict()
     for label in recipe.methods:
-        whole["methods"][label] |= dict.fromkeys(recipe.space_of(label), SEARCHED)
+        whole["methods"][label] |= dict.fromkeys(recipe.get_space(label), SEARCHED)
     return whole
 
 
-def _differing(there: Mapping[str, Any], here: Mapping[str, Any], within: str = "") -> Iterator[Differing]:
+def _differing(there: Mapping[str, Any], here: Mapping[str, Any], within: str = "") -> Iterator[Difference]:
     """Where two recipes differ; Any: what YAML holds."""
     for key in dict.fromkeys([*there, *here]):
         ours, theirs = here.get(key), there.get(key)
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
             yield from _differing(theirs, ours, f"{within}{key}.")
         elif ours != theirs and f"{within}{key}" not in {"name", "note"}:
-            yield Differing(place=f"{within}{key}", there=_said(theirs), here=_said(ours))
+            yield Difference(place=f"{within}{key}", there=_said(theirs), here=_said(ours))
 
 
-def _circumstances(here: Comparison, there: Comparison) -> Iterator[Differing]:
+def _circumstances(here: Comparison, there: Comparison) -> Iterator[Difference]:
     """What no recipe says: the machine, the libraries, and the content behind a name."""
     for name in _unequal_parts(here.setting, there.setting):
         if name not in OF_THE_RECIPE:
             values = (_said(getattr(setting, name)) for setting in (there.setting, here.setting))
-            yield Differing(place=name.replace("_", " "), **dict(zip(("there", "here"), values, strict=True)))
+            yield Difference(place=name.replace("_", " "), **dict(zip(("there", "here"), values, strict=True)))
 
 
 def _said(value: Any) -> str:
@@ -154,6 +154,8 @@ def _said(value: Any) -> str:
         case None:
             return NOTHING
         case Mapping():
-            return knobs_in_words({name: one for name, one in value.items() if one and not isinstance(one, Mapping)})
+            return format_hyperparameters(
+                {name: one for name, one in value.items() if one and not isinstance(one, Mapping)}
+            )
         case _:
-            return value_in_words(value)
+            return format_value(value)

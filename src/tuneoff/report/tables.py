@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuneoff.analysis.comparison import Comparison, scored
+from tuneoff.analysis.comparison import Comparison, collect_scores
 from tuneoff.analysis.metrics import COSTS, METRICS, Metric
 from tuneoff.analysis.statistics import estimate
 from tuneoff.records.record import Record
-from tuneoff.report.escape import visible
-from tuneoff.report.format import counted, level_in_words
-from tuneoff.report.leaderboard import BRIEF, INTERVAL_IN_BRIEF, Cell, Column, Leaderboard, leaderboard_of
+from tuneoff.report.escape import escape_control
+from tuneoff.report.format import format_level, pluralize
+from tuneoff.report.leaderboard import BRIEF, INTERVAL_IN_BRIEF, Cell, Column, Leaderboard, build_leaderboard
 
 IN_A_TERMINAL = ("rougeL", "loss", "trainable", "train_seconds", "training_memory")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what a spreadsheet would run or lose
@@ -27,9 +27,9 @@ LATEX = {
 }  # fmt: skip
 
 
-def leaderboard(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
+def make_terminal_rows(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
     """A header and a row of strings for each method, best first: what fits into eighty columns."""
-    board = leaderboard_of(comparison)
+    board = build_leaderboard(comparison)
     rouge, loss, *costs = board.only(IN_A_TERMINAL)
     columns = [
         board.names,
@@ -37,13 +37,13 @@ def leaderboard(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
         [cell.interval for cell in rouge.cells],
         *([cell.text for cell in column.cells] for column in (loss, *costs)),
     ]
-    level = level_in_words(comparison.run.recipe.verdict.confidence)
+    level = format_level(comparison.run.recipe.verdict.confidence)
     return (("Method", rouge.title, level, "Loss", "Trainable", "Training", "Memory"), *zip(*columns, strict=True))
 
 
-def markdown_table(comparison: Comparison) -> str:
+def format_markdown_table(comparison: Comparison) -> str:
     """The leaderboard in Markdown; what is best in its column is bold."""
-    board = leaderboard_of(comparison)
+    board = build_leaderboard(comparison)
     columns = board.only(BRIEF)
     lines = [_pipes("Method", *(f"{c.title}{_unit(c)}" for c in columns)), _pipes("---", *("---:" for _ in columns))]
     for i, name in enumerate(board.names):
@@ -55,9 +55,9 @@ def markdown_table(comparison: Comparison) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def latex_table(comparison: Comparison) -> str:
+def format_latex_table(comparison: Comparison) -> str:
     """The leaderboard as a `table` that needs the package booktabs; what is best in its column is bold."""
-    board = leaderboard_of(comparison)
+    board = build_leaderboard(comparison)
     columns = board.only(BRIEF)
     rows = [
         [_begun(_latex(name)), *(_marked(_latex(_brief(c, c.cells[i])), c.cells[i], r"\textbf{{{}}}") for c in columns)]
@@ -80,17 +80,17 @@ def latex_table(comparison: Comparison) -> str:
 """
 
 
-def results_csv(comparison: Comparison) -> str:
+def format_results_csv(comparison: Comparison) -> str:
     """One line for each trial, those of a search too, in full precision; ROUGE is F1 × 100.
 
     A search never sees the test split, so its lines have no test scores and are compared by those on validation. The
     seconds and epochs of a trial that went on from a lower rung include that rung's, so they are not to be summed.
     """
     confidence = comparison.run.recipe.verdict.confidence
-    return rows_as_csv([dict(_result(record, confidence)) for record in comparison.run.records])
+    return format_csv([dict(_result(record, confidence)) for record in comparison.run.records])
 
 
-def rows_as_csv(rows: list[dict[str, Any]]) -> str:
+def format_csv(rows: list[dict[str, Any]]) -> str:
     """Rows with named cells as CSV; a text that a spreadsheet would take for a formula is quoted away."""
     header = list(dict.fromkeys(key for row in rows for key in row))
     out = io.StringIO()
@@ -112,7 +112,7 @@ def _result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]:
     yield "hyperparameters", json.dumps(dict(trial.hyperparameters), sort_keys=True)
     tested = record.status == "done" and trial.stage == "confirm"
     for metric in METRICS:
-        alone = estimate(scored([record], metric), confidence) if tested else None
+        alone = estimate(collect_scores([record], metric), confidence) if tested else None
         name = _score_name(metric)
         yield f"test_{name}", alone and alone.mean
         yield f"test_{name}_low", alone and alone.low
@@ -140,8 +140,8 @@ def _remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:
     if estimates:
         examples, seeds = max(e.examples for e in estimates), max(e.seeds for e in estimates)
         yield (
-            f"Scores on {counted(examples, 'test example')} with intervals of "
-            f"{level_in_words(comparison.run.recipe.verdict.confidence)} over examples"
+            f"Scores on {pluralize(examples, 'test example')} with intervals of "
+            f"{format_level(comparison.run.recipe.verdict.confidence)} over examples"
             f"{' and seeds' if seeds > 1 else ''}; ROUGE is F1 × 100."
         )
     if comparison.partial:
@@ -187,5 +187,5 @@ def _begun(row: str) -> str:
 def _inert(value: Mapping[str, Any] | str | float | None) -> object:
     if not isinstance(value, str):
         return value
-    shown = visible(value)
+    shown = escape_control(value)
     return f"'{shown}" if shown.lstrip(" \u00a0\u3000").startswith(FORMULA_STARTS) else shown

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tuneoff.config.base import Options
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
-from tuneoff.runs import write_whole
+from tuneoff.runs import write_atomically
 
 FILE = "attempts.json"
 MOST = 2  # deaths in one place; at the next start the trial is passed over
@@ -26,7 +26,7 @@ class Attempt(Options):
     deaths: int = 0  # of processes that went on from there before
 
 
-def deaths_at(folder: Path, steps: int) -> int:
+def count_deaths(folder: Path, steps: int) -> int:
     """How many processes died in the trial after they had begun at this step; one that got further counts anew."""
     try:
         last = Attempt.model_validate_json((folder / FILE).read_bytes())
@@ -36,16 +36,16 @@ def deaths_at(folder: Path, steps: int) -> int:
 
 
 @contextlib.contextmanager
-def noted(folder: Path, attempt: Attempt) -> Iterator[None]:
+def mark_running(folder: Path, attempt: Attempt) -> Iterator[None]:
     """Say that the trial runs, until the block ends in whatever order but by the death of the process."""
-    write_whole(folder / FILE, attempt.model_dump_json())
+    write_atomically(folder / FILE, attempt.model_dump_json())
     try:
         yield
     finally:
         (folder / FILE).unlink(missing_ok=True)
 
 
-def passed_over(trial: Trial, steps: int) -> Record:
+def make_skipped_record(trial: Trial, steps: int) -> Record:
     """The record of a trial in which too many processes died."""
     return Record(
         trial=trial,

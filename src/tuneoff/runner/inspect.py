@@ -11,45 +11,49 @@ from tuneoff.errors import RecipeError
 from tuneoff.methods import METHODS, Method
 
 if TYPE_CHECKING:
-    from tuneoff.models.parameters import Trained
+    from tuneoff.models.parameters import ParameterGroup
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trains:
+class InspectedMethod:
     """What a method trains in a model, module by module; or why it does not fit."""
 
     label: str
     method: Method | None = None
-    groups: tuple[Trained, ...] = ()
+    groups: tuple[ParameterGroup, ...] = ()
     trainable: int = 0
     total: int = 0
     refused: str = ""
 
 
-def trained(model: str | ModelOptions, which: Mapping[str, Method] | None = None) -> tuple[Trains, ...]:
+def inspect_methods(
+    model: str | ModelOptions, which: Mapping[str, Method] | None = None
+) -> tuple[InspectedMethod, ...]:
     """What each method trains in `model`, from its shape alone: every method with its defaults unless given.
 
     Raises:
         RecipeError: a method that is given does not fit the model.
     """
     from tuneoff.models.loading import load_tokenizer
-    from tuneoff.models.parameters import parameter_counts, trained_groups
+    from tuneoff.models.parameters import count_parameters, group_trainable
     from tuneoff.models.sources import find_source
-    from tuneoff.runner.prepare import outlines
+    from tuneoff.runner.prepare import fit_methods
 
     options = ModelOptions(name=model) if isinstance(model, str) else model
     source = find_source(options)
     tokenizer = load_tokenizer(source, options)
 
-    def trains(label: str, method: Method) -> Trains:
-        ((_, tuned),) = outlines({label: method}, options, source, tokenizer)
-        trainable, total = parameter_counts(tuned)
-        return Trains(label=label, method=method, groups=trained_groups(tuned), trainable=trainable, total=total)
+    def trains(label: str, method: Method) -> InspectedMethod:
+        ((_, tuned),) = fit_methods({label: method}, options, source, tokenizer)
+        trainable, total = count_parameters(tuned)
+        return InspectedMethod(
+            label=label, method=method, groups=group_trainable(tuned), trainable=trainable, total=total
+        )
 
-    def of_the_table(name: str) -> Trains:
+    def of_the_table(name: str) -> InspectedMethod:
         try:
             return trains(name, METHODS[name].read({}, where=f"methods.{name}"))
         except RecipeError as error:
-            return Trains(label=name, refused=str(error.__cause__ or error))
+            return InspectedMethod(label=name, refused=str(error.__cause__ or error))
 
     return tuple(trains(*one) for one in which.items()) if which else tuple(map(of_the_table, METHODS))

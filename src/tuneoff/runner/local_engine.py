@@ -7,26 +7,26 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.runner import crashes
-from tuneoff.runner.crashes import Attempt, deaths_at, noted, passed_over
-from tuneoff.runner.plan import outlook, plan, resumable
+from tuneoff.runner.crashes import Attempt, count_deaths, make_skipped_record, mark_running
+from tuneoff.runner.listener import Listener
+from tuneoff.runner.plan import find_resumable, plan_trials, tally_stages
 from tuneoff.runner.prepare import Preparation
-from tuneoff.runner.trial import Places, run_trial
-from tuneoff.runner.watch import Watch
+from tuneoff.runner.trial import TrialPaths, run_trial
 from tuneoff.runs import RunDirectory
-from tuneoff.runtime.progress import Tell
-from tuneoff.system.interrupts import Stop
-from tuneoff.training.checkpoint import steps_at
+from tuneoff.runtime.progress import OnProgress
+from tuneoff.system.interrupts import StopRequest
+from tuneoff.training.checkpoint import read_steps
 
 
 def run_missing(
     recipe: Recipe,
     preparation: Preparation,
     directory: RunDirectory,
-    watch: Watch,
+    listener: Listener,
     *,
     retry: bool = False,
-    has_room: Callable[[Trial], bool] = lambda _: True,
-    stop: Stop | None = None,
+    fits_budget: Callable[[Trial], bool] = lambda _: True,
+    stop: StopRequest | None = None,
 ) -> None:
     """Make the records that are missing, and nothing else; which they are is planned anew after each.
 
@@ -42,42 +42,44 @@ def run_missing(
     Raises:
         Stopped: `stop` was asked for. What was recorded stays, and the same call goes on from there.
     """
-    stop = stop or Stop()
+    stop = stop or StopRequest()
     if retry:
         for failed in [record for record in directory.records() if record.status == "failed"]:
             directory.clear(failed.trial)
     known = {record.trial.id: record for record in directory.records()}
     setting = preparation.setting
-    watch.begin(outlook(recipe, setting, known))
+    listener.on_start(tally_stages(recipe, setting, known))
     try:
-        while missing := [trial for trial in plan(recipe, setting, known) if trial.id not in known]:
+        while missing := [trial for trial in plan_trials(recipe, setting, known) if trial.id not in known]:
             trial = missing[0]
-            if not has_room(trial):
+            if not fits_budget(trial):
                 break
-            record = _run(trial, preparation, directory, watch.trial(trial), stop)
+            record = _run_or_skip(trial, preparation, directory, listener.on_trial_start(trial), stop)
             directory.write_record(record)
             known[trial.id] = record.model_copy(update={"predictions": ()})  # on the disk, and of no use to a plan
             over = {id for id, record in known.items() if record.status != "failed"}
-            directory.drop_checkpoints(over - resumable(recipe, setting, known))
-            watch.end(record, outlook(recipe, setting, known))
-            stop.heed()
+            directory.drop_checkpoints(over - find_resumable(recipe, setting, known))
+            listener.on_trial_end(record, tally_stages(recipe, setting, known))
+            stop.raise_if_requested()
     finally:
         gc.unfreeze()
 
 
-def _run(trial: Trial, preparation: Preparation, directory: RunDirectory, tell: Tell, stop: Stop) -> Record:
+def _run_or_skip(
+    trial: Trial, preparation: Preparation, directory: RunDirectory, on_progress: OnProgress, stop: StopRequest
+) -> Record:
     """The trial's record; without trying again where processes died in it before and came no further."""
-    folder, steps = directory.trial(trial), steps_at(directory.checkpoint(trial))
-    deaths = deaths_at(folder, steps)
+    folder, steps = directory.trial_folder(trial), read_steps(directory.checkpoint(trial))
+    deaths = count_deaths(folder, steps)
     directory.clear(trial)
     if deaths >= crashes.MOST:
-        return passed_over(trial, steps)
-    with noted(folder, Attempt(steps=steps, deaths=deaths)):
-        return run_trial(trial, preparation, _places(trial, directory), tell, stop)
+        return make_skipped_record(trial, steps)
+    with mark_running(folder, Attempt(steps=steps, deaths=deaths)):
+        return run_trial(trial, preparation, _find_places(trial, directory), on_progress, stop)
 
 
-def _places(trial: Trial, directory: RunDirectory) -> Places:
-    return Places(
+def _find_places(trial: Trial, directory: RunDirectory) -> TrialPaths:
+    return TrialPaths(
         adapter=directory.adapter(trial),
         checkpoint=directory.checkpoint(trial),
         checkpoint_before=directory.checkpoint(trial.before) if trial.before else None,

@@ -13,26 +13,26 @@ from tuneoff.methods import Method
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runner.watch import Tally
+from tuneoff.runner.listener import Tally
 from tuneoff.search import halving
-from tuneoff.search.halving import climb, number_of_configurations, numbers_at_rungs
-from tuneoff.search.history import searches_of
+from tuneoff.search.halving import count_at_rungs, count_configurations, replay_search
+from tuneoff.search.history import build_searches
 
 Known = Mapping[str, Record]  # by trial id
 
 
-def plan(recipe: Recipe, setting: Setting, known: Known) -> tuple[Trial, ...]:
+def plan_trials(recipe: Recipe, setting: Setting, known: Known) -> tuple[Trial, ...]:
     """All trials of a comparison as far as the known records determine them, in the order to run them.
 
     First the untouched model; then every method's search, the lower rungs of all before the higher ones, so that a
     search cut short has treated all alike; then each method's best under one fresh seed after the other.
     """
-    searched = [label for label in recipe.methods if recipe.space_of(label)]
-    climbs = [climb(recipe, label, setting, known) for label in searched]
+    searched = [label for label in recipe.methods if recipe.get_space(label)]
+    climbs = [replay_search(recipe, label, setting, known) for label in searched]
     search = sorted((trial for way in climbs for trial in way.trials), key=lambda trial: len(trial.rungs))
     chosen = {label: method for label, method in recipe.methods.items() if label not in searched}
     if all(way.finished for way in climbs):
-        chosen |= chosen_methods(recipe, tuple(known.values()))
+        chosen |= get_chosen_methods(recipe, tuple(known.values()))
     confirmed = [
         Trial(
             label=label,
@@ -41,24 +41,26 @@ def plan(recipe: Recipe, setting: Setting, known: Known) -> tuple[Trial, ...]:
             setting=setting,
             seed=seed,
         )
-        for seed in dict.fromkeys(seed for label in recipe.methods for seed in recipe.seeds_of(label))
+        for seed in dict.fromkeys(seed for label in recipe.methods for seed in recipe.get_seeds(label))
         for label in recipe.methods
-        if label in chosen and seed in recipe.seeds_of(label)
+        if label in chosen and seed in recipe.get_seeds(label)
     ]
     untrained = [trial for trial in confirmed if not recipe.methods[trial.label].depends_on_seed]
     return (*untrained, *search, *(trial for trial in confirmed if trial not in untrained))
 
 
-def outlook(recipe: Recipe, setting: Setting, known: Known) -> dict[str, Tally]:
+def tally_stages(recipe: Recipe, setting: Setting, known: Known) -> dict[str, Tally]:
     """How much of each stage is done, and how much there is in all; a stage without anything is not there."""
-    trials = plan(recipe, setting, known)
+    trials = plan_trials(recipe, setting, known)
     search = [trial for trial in trials if trial.stage == "search"]
-    climbs = {label: climb(recipe, label, setting, known) for label in recipe.methods if recipe.space_of(label)}
+    climbs = {
+        label: replay_search(recipe, label, setting, known) for label in recipe.methods if recipe.get_space(label)
+    }
     options = recipe.search or SearchOptions()
-    searching = sum(len(w.trials) if w.finished else sum(numbers_at_rungs(options, w.count)) for w in climbs.values())
+    searching = sum(len(w.trials) if w.finished else sum(count_at_rungs(options, w.count)) for w in climbs.values())
     confirmed = {trial.label for trial in trials if trial.stage == "confirm"}
     pending = {label for label in climbs if not all(way.finished for way in climbs.values())}
-    tested = {label: len(recipe.seeds_of(label)) for label in recipe.methods if label in confirmed | pending}
+    tested = {label: len(recipe.get_seeds(label)) for label in recipe.methods if label in confirmed | pending}
     trained = {label: number for label, number in tested.items() if recipe.methods[label].depends_on_seed}
     done = [trial for trial in trials if trial.id in known]
     tallies = {
@@ -69,26 +71,26 @@ def outlook(recipe: Recipe, setting: Setting, known: Known) -> dict[str, Tally]:
     return {stage: tally for stage, tally in tallies.items() if tally.of}
 
 
-def resumable(recipe: Recipe, setting: Setting, known: Known) -> set[str]:
+def find_resumable(recipe: Recipe, setting: Setting, known: Known) -> set[str]:
     """The ids of the search trials whose checkpoints may still be gone on from."""
     if recipe.search is None:
         return set()
-    climbs = [climb(recipe, label, setting, known) for label in recipe.methods if recipe.space_of(label)]
-    return {id for way in climbs for id in halving.resumable(way, recipe.search, known)}
+    climbs = [replay_search(recipe, label, setting, known) for label in recipe.methods if recipe.get_space(label)]
+    return {id for way in climbs for id in halving.find_resumable(way, recipe.search, known)}
 
 
-def chosen_methods(recipe: Recipe, records: Sequence[Record]) -> dict[str, Method]:
+def get_chosen_methods(recipe: Recipe, records: Sequence[Record]) -> dict[str, Method]:
     """The methods with what the search chose for them; one that came to no score in it is not there."""
-    searches = searches_of(recipe, records)
-    return {label: recipe.configured(label, s.chosen.values) for label, s in searches.items() if s.chosen}
+    searches = build_searches(recipe, records)
+    return {label: recipe.configure(label, s.chosen.values) for label, s in searches.items() if s.chosen}
 
 
-def wanted(recipe: Recipe, records: Sequence[Record]) -> tuple[Record, ...]:
+def select_records(recipe: Recipe, records: Sequence[Record]) -> tuple[Record, ...]:
     """Of a run's records the ones that its recipe asks for, in the recipe's order; it may hold others, of a recipe
     that it had before."""
     by_id = {record.trial.id: record for record in records}
     settings = {record.trial.setting.model_dump_json(): record.trial.setting for record in records}
-    ids = [trial.id for setting in settings.values() for trial in plan(recipe, setting, by_id)]
+    ids = [trial.id for setting in settings.values() for trial in plan_trials(recipe, setting, by_id)]
     labels = list(recipe.methods)
     there = [by_id[id] for id in ids if id in by_id]
     return tuple(sorted(there, key=lambda r: (r.trial.stage == "search", labels.index(r.trial.label), r.trial.seed)))
@@ -108,27 +110,27 @@ class Stage:
     scored_tokens: int  # of those, the ones that the loss scores
 
 
-def stages(recipe: Recipe, data: DataSummary, trains: Collection[str]) -> tuple[Stage, ...]:
+def plan_stages(recipe: Recipe, data: DataSummary, trains: Collection[str]) -> tuple[Stage, ...]:
     """The whole tree of a comparison, method by method.
 
     Args:
         trains: the labels that train anything; the others are only evaluated.
     """
-    whole = workload(recipe.training, data, recipe.data.loss_on)
-    return tuple(stage for label in recipe.methods for stage in _stages(recipe, label, whole, label in trains))
+    whole = compute_workload(recipe.training, data, recipe.data.loss_on)
+    return tuple(stage for label in recipe.methods for stage in _plan_method(recipe, label, whole, label in trains))
 
 
-def _stages(recipe: Recipe, label: str, whole: Workload, trains: bool) -> Iterator[Stage]:
-    if recipe.search and recipe.space_of(label):
+def _plan_method(recipe: Recipe, label: str, whole: Workload, trains: bool) -> Iterator[Stage]:
+    if recipe.search and recipe.get_space(label):
         before = 0.0
-        numbers = numbers_at_rungs(recipe.search, number_of_configurations(recipe, label))
+        numbers = count_at_rungs(recipe.search, count_configurations(recipe, label))
         for share, number in zip(recipe.search.shares, numbers, strict=True):
-            yield _stage(label, "search", before, share, number, whole)
+            yield _plan_stage(label, "search", before, share, number, whole)
             before = share
-    yield _stage(label, "confirm", 0.0 if trains else 1.0, 1.0, len(recipe.seeds_of(label)), whole)
+    yield _plan_stage(label, "confirm", 0.0 if trains else 1.0, 1.0, len(recipe.get_seeds(label)), whole)
 
 
-def _stage(label: str, name: str, before: float, rung: float, trainings: int, whole: Workload) -> Stage:
+def _plan_stage(label: str, name: str, before: float, rung: float, trainings: int, whole: Workload) -> Stage:
     """Tokens are those of the mean step, since a rung may end within an epoch."""
     share = rung - before
     return Stage(
@@ -152,7 +154,7 @@ class Workload:
     scored_tokens: int  # of those, the ones that the loss scores
 
 
-def workload(options: TrainingOptions, data: DataSummary, loss_on: str) -> Workload:
+def compute_workload(options: TrainingOptions, data: DataSummary, loss_on: str) -> Workload:
     """The steps and tokens of one training, from the data's counts."""
     train = data.splits["train"]
     scored = train.target_tokens if loss_on == "target" else train.tokens - train.examples  # nothing predicts the first

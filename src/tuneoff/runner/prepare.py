@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.search_space import Range
 from tuneoff.data import TextData, load_text
-from tuneoff.data.unrelated_text import unrelated_text
+from tuneoff.data.unrelated_text import load_unrelated_text
 from tuneoff.errors import RecipeError
 from tuneoff.models.compilation import require_compiler
-from tuneoff.models.loading import load_model, load_tokenizer, outline
+from tuneoff.models.loading import build_empty_model, load_model, load_tokenizer
 from tuneoff.models.precision import resolve_precision
 from tuneoff.models.sources import Source, find_source
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Setting
-from tuneoff.system.environment import numeric_versions, processor
+from tuneoff.system.environment import get_numeric_versions, get_processor_name
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +42,9 @@ class Preparation:
     @cached_property
     def unrelated(self) -> Dataset:
         """Passages of text that has nothing to do with the data."""
-        return unrelated_text(self.tokenizer, self.setting.evaluation.unrelated_passages, self.setting.data.max_tokens)
+        return load_unrelated_text(
+            self.tokenizer, self.setting.evaluation.unrelated_passages, self.setting.data.max_tokens
+        )
 
     def load_base(self) -> LanguageModel:
         """A fresh base model on the CPU, in its checkpoint's precision."""
@@ -59,10 +61,10 @@ def prepare(recipe: Recipe) -> Preparation:
     """
     source = find_source(recipe.model)
     tokenizer = load_tokenizer(source, recipe.model)
-    for _ in outlines(recipe.methods, recipe.model, source, tokenizer):
+    for _ in fit_methods(recipe.methods, recipe.model, source, tokenizer):
         pass
-    _require_room(recipe, source)
-    device = _device(recipe)
+    _require_positions(recipe, source)
+    device = _choose_device(recipe)
     if recipe.training.compile:
         require_compiler(device)
     text = load_text(recipe.data, tokenizer)
@@ -74,13 +76,13 @@ def prepare(recipe: Recipe) -> Preparation:
         training=recipe.training,
         evaluation=recipe.evaluation,
         precision=resolve_precision(recipe.model.precision, device),
-        device=_device_name(device),
-        versions=numeric_versions(),
+        device=_get_device_name(device),
+        versions=get_numeric_versions(),
     )
     return Preparation(recipe=recipe, source=source, tokenizer=tokenizer, text=text, setting=setting, device=device)
 
 
-def outlines(
+def fit_methods(
     methods: Mapping[str, Method], options: ModelOptions, source: Source, tokenizer: Any
 ) -> Iterator[tuple[str, LanguageModel]]:
     """Each method by its label, applied to the model's shape without its weights.
@@ -89,7 +91,7 @@ def outlines(
         RecipeError: a method does not fit this model.
     """
     for label, method in methods.items():
-        shape = outline(source, options, tokenizer)
+        shape = build_empty_model(source, options, tokenizer)
         try:
             tuned = method.apply(shape)
         except (ValueError, KeyError, TypeError, OSError, AttributeError, ZeroDivisionError) as error:
@@ -97,14 +99,14 @@ def outlines(
         yield label, tuned
 
 
-def _require_room(recipe: Recipe, source: Source) -> None:
+def _require_positions(recipe: Recipe, source: Source) -> None:
     """Refuse lengths that the model has no positions for; a GPU would only say so by breaking down."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.model.trust_remote_code)
     positions = getattr(config, "max_position_embeddings", None)
     written = recipe.evaluation.generation.max_new_tokens or recipe.data.max_target_tokens
-    taken = max(_most_context_tokens(recipe, label) for label in recipe.methods)
+    taken = max(_count_context_tokens(recipe, label) for label in recipe.methods)
     needed = recipe.data.max_tokens + max(0, written - recipe.data.max_target_tokens) + taken
     if positions is not None and needed > positions:
         methods = f" and the {taken} that a method takes" if taken else ""
@@ -114,16 +116,16 @@ def _require_room(recipe: Recipe, source: Source) -> None:
         )
 
 
-def _most_context_tokens(recipe: Recipe, label: str) -> int:
+def _count_context_tokens(recipe: Recipe, label: str) -> int:
     """Positions that a method takes away from the text at most, wherever a search goes."""
     tried = [recipe.methods[label]]
-    for knob, values in recipe.space_of(label).items():
+    for knob, values in recipe.get_space(label).items():
         ends = (values.low, values.high) if isinstance(values, Range) else values
-        tried += [recipe.configured(label, {knob: value}) for value in ends]
+        tried += [recipe.configure(label, {knob: value}) for value in ends]
     return max(method.context_tokens for method in tried)
 
 
-def _device(recipe: Recipe) -> torch.device:
+def _choose_device(recipe: Recipe) -> torch.device:
     import torch
 
     wanted = recipe.model.device
@@ -134,9 +136,9 @@ def _device(recipe: Recipe) -> torch.device:
     return torch.device(wanted)
 
 
-def _device_name(device: torch.device) -> str:
+def _get_device_name(device: torch.device) -> str:
     import torch
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{processor()}, {torch.get_num_threads()} threads"
+    return f"{get_processor_name()}, {torch.get_num_threads()} threads"

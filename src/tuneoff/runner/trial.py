@@ -14,33 +14,33 @@ from typing import TYPE_CHECKING
 import torch
 
 from tuneoff.errors import FullDiskError
-from tuneoff.evaluation.generation import predictions
+from tuneoff.evaluation.generation import generate_predictions
 from tuneoff.evaluation.latency import measure_inference
-from tuneoff.evaluation.loss import losses, mean_loss
-from tuneoff.evaluation.rouge import ROUGE_TYPES, rouge_scores
-from tuneoff.methods import Method, method_named
+from tuneoff.evaluation.loss import evaluate_losses, evaluate_mean_loss
+from tuneoff.evaluation.rouge import ROUGE_TYPES, compute_rouge
+from tuneoff.methods import Method, get_method
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.models.parameters import parameter_counts
-from tuneoff.models.precision import dtype_of
+from tuneoff.models.parameters import count_parameters
+from tuneoff.models.precision import get_dtype
 from tuneoff.records.record import Costs, Epoch, Inference, Prediction, Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.prepare import Preparation
-from tuneoff.runtime.context import Workbench, set_up
-from tuneoff.runtime.meter import Meter, higher
-from tuneoff.runtime.progress import Progress, Tell
-from tuneoff.system.atomic_write import in_need_of_room
-from tuneoff.system.interrupts import Stop
-from tuneoff.training.checkpoint import Keeper, read_checkpoint
+from tuneoff.runtime.context import TrialContext, create_context
+from tuneoff.runtime.meter import Meter, max_memory
+from tuneoff.runtime.progress import OnProgress, Progress
+from tuneoff.system.atomic_write import explain_full_disk
+from tuneoff.system.interrupts import StopRequest
+from tuneoff.training.checkpoint import CheckpointWriter, read_checkpoint
 from tuneoff.training.hidden_state_cache import TrunkCache
 from tuneoff.training.loop import Training, train
-from tuneoff.training.trainer import Job
+from tuneoff.training.trainer import TrainingSpec
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
+class TrialPaths:
     """Where a trial finds what it or an earlier rung left, and leaves what it trained."""
 
     adapter: Path
@@ -48,7 +48,9 @@ class Places:
     checkpoint_before: Path | None  # None: on the first rung
 
 
-def run_trial(trial: Trial, preparation: Preparation, places: Places, tell: Tell, stop: Stop) -> Record:
+def run_trial(
+    trial: Trial, preparation: Preparation, places: TrialPaths, on_progress: OnProgress, stop: StopRequest
+) -> Record:
     """Train, and score: in a search on the validation split; to confirm, keep what was trained and open the test split.
 
     Whatever goes wrong becomes a record with its reason, so that the comparison can go on; only an interruption
@@ -56,14 +58,14 @@ def run_trial(trial: Trial, preparation: Preparation, places: Places, tell: Tell
     it may be stopped.
     """
 
-    def tell_and_heed(progress: Progress) -> None:
-        stop.heed()  # before as well: who listens may be gone, as a terminal that was closed
-        tell(progress)
-        stop.heed()
+    def report_progress(progress: Progress) -> None:
+        stop.raise_if_requested()  # before as well: who listens may be gone, as a terminal that was closed
+        on_progress(progress)
+        stop.raise_if_requested()
 
     try:
-        with in_need_of_room(places.adapter.parent):
-            return _run(trial, preparation, places, tell_and_heed)
+        with explain_full_disk(places.adapter.parent):
+            return _run(trial, preparation, places, report_progress)
     except FullDiskError:
         shutil.rmtree(places.adapter, ignore_errors=True)  # half of it is of no use, and its room is
         raise
@@ -74,19 +76,19 @@ def run_trial(trial: Trial, preparation: Preparation, places: Places, tell: Tell
         gc.freeze()  # what is left stays: looking through all libraries took longer than a small trial
 
 
-def _run(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> Record:
+def _run(trial: Trial, preparation: Preparation, places: TrialPaths, on_progress: OnProgress) -> Record:
     from accelerate.utils import set_seed
 
     setting = trial.setting
-    method = method_named(trial.method).read(trial.hyperparameters)
-    bench = set_up(preparation.device, setting.precision, tell)
-    dtype = dtype_of(setting.precision)
+    method = get_method(trial.method).read(trial.hyperparameters)
+    context = create_context(preparation.device, setting.precision, on_progress)
+    dtype = get_dtype(setting.precision)
 
-    tell(Progress(phase="loading"))
+    on_progress(Progress(phase="loading"))
     base = preparation.load_base()
     set_seed(trial.seed)
-    tuned = method.apply(base).hold_for_training(dtype).to(bench.device)
-    trainable, total = parameter_counts(tuned)
+    tuned = method.apply(base).hold_for_training(dtype).to(context.device)
+    trainable, total = count_parameters(tuned)
     facts = {
         "split_head": tuned.split_head,
         "tied": tuned.is_tied and tuned.trains_input_embedding and trainable < total,
@@ -94,15 +96,15 @@ def _run(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> 
     training = train(
         tuned,
         _job(trial, method, preparation),
-        bench,
+        context,
         rates=method.rates(tuned),
-        go_on_from=read_checkpoint(places.checkpoint) or read_checkpoint(places.checkpoint_before),
-        keeper=Keeper(places.checkpoint, always_last=trial.rungs[-1] < 1),
+        resume_from=read_checkpoint(places.checkpoint) or read_checkpoint(places.checkpoint_before),
+        checkpoint_writer=CheckpointWriter(places.checkpoint, always_last=trial.rungs[-1] < 1),
         cache=TrunkCache(_key_of(setting)),
     )
 
     def costs(inference: Inference | None = None) -> Costs:
-        return _costs(training, bench.meter, (trainable, total), method.context_tokens, places.adapter, inference)
+        return _costs(training, context.meter, (trainable, total), method.context_tokens, places.adapter, inference)
 
     record = Record(
         trial=trial,
@@ -118,22 +120,22 @@ def _run(trial: Trial, preparation: Preparation, places: Places, tell: Tell) -> 
     if training.diverged:
         return record
     if trial.stage == "search":
-        more = _chosen_by(trial.choose_by, tuned, preparation, bench)
+        more = _chosen_by(trial.choose_by, tuned, preparation, context)
         return record.model_copy(update={"scores": {**record.scores, **more}, "costs": costs()})
 
     method.save(tuned, places.adapter)
     tuned.hold_for_inference(dtype)
-    answers = _answer(tuned, preparation.text.test, preparation, bench)
+    answers = _answer(tuned, preparation.text.test, preparation, context)
     if not all(math.isfinite(answer.loss) for answer in answers):
         return record.model_copy(update={"status": "diverged", "reason": "the loss over the test split was not finite"})
     scores = {
         **record.scores,
-        **_seen_and_unrelated(tuned, preparation, bench),
+        **_seen_and_unrelated(tuned, preparation, context),
         **_means("test", answers),
         **_loss("test", sum(a.loss for a in answers) / sum(a.target_tokens for a in answers)),
     }
-    tell(Progress(phase="inference"))
-    inference = _inference(tuned, method, preparation, bench)
+    on_progress(Progress(phase="inference"))
+    inference = _inference(tuned, method, preparation, context)
     return record.model_copy(update={"scores": scores, "costs": costs(inference), "predictions": answers})
 
 
@@ -148,9 +150,9 @@ def _key_of(setting: Setting) -> str:
     return json.dumps([setting.model_fingerprint, setting.precision, setting.device, setting.versions])
 
 
-def _job(trial: Trial, method: Method, preparation: Preparation) -> Job:
+def _job(trial: Trial, method: Method, preparation: Preparation) -> TrainingSpec:
     setting = trial.setting
-    return Job(
+    return TrainingSpec(
         text=preparation.text,
         options=setting.training,
         learning_rate=method.learning_rate,
@@ -162,20 +164,20 @@ def _job(trial: Trial, method: Method, preparation: Preparation) -> Job:
     )
 
 
-def _chosen_by(metric: str, tuned: LanguageModel, preparation: Preparation, bench: Workbench) -> dict[str, float]:
+def _chosen_by(metric: str, tuned: LanguageModel, preparation: Preparation, context: TrialContext) -> dict[str, float]:
     """The scores that a search compares besides the loss: predictions are dear, so only where they are asked for."""
     if metric == "loss":
         return {}
-    tuned.hold_for_inference(dtype_of(preparation.setting.precision))
-    return _means("validation", _answer(tuned, preparation.text.validation, preparation, bench))
+    tuned.hold_for_inference(get_dtype(preparation.setting.precision))
+    return _means("validation", _answer(tuned, preparation.text.validation, preparation, context))
 
 
-def _seen_and_unrelated(tuned: LanguageModel, preparation: Preparation, bench: Workbench) -> dict[str, float]:
+def _seen_and_unrelated(tuned: LanguageModel, preparation: Preparation, context: TrialContext) -> dict[str, float]:
     """The loss on examples that were trained on, as many as validation has, and on text unrelated to the data."""
     evaluation, text = preparation.setting.evaluation, preparation.text
 
     def loss_over(split: Dataset) -> float:
-        return mean_loss(tuned, split, bench, batch_size=evaluation.batch_size, phase="evaluation")
+        return evaluate_mean_loss(tuned, split, context, batch_size=evaluation.batch_size, phase="evaluation")
 
     scores = _loss("train", loss_over(text.train.select(range(min(len(text.train), len(text.validation))))))
     if evaluation.unrelated_passages:
@@ -183,13 +185,15 @@ def _seen_and_unrelated(tuned: LanguageModel, preparation: Preparation, bench: W
     return scores
 
 
-def _answer(tuned: LanguageModel, split: Dataset, preparation: Preparation, bench: Workbench) -> tuple[Prediction, ...]:
+def _answer(
+    tuned: LanguageModel, split: Dataset, preparation: Preparation, context: TrialContext
+) -> tuple[Prediction, ...]:
     """Each example's loss, prediction and ROUGE: of the test split once, in a confirmed trial, else of validation."""
     evaluation, data = preparation.setting.evaluation, preparation.setting.data
-    nats = losses(tuned, split, bench, batch_size=evaluation.batch_size, phase="evaluation")
-    written = predictions(tuned, split, evaluation.generation, bench, max_new_tokens=data.max_target_tokens)
+    nats = evaluate_losses(tuned, split, context, batch_size=evaluation.batch_size, phase="evaluation")
+    written = generate_predictions(tuned, split, evaluation.generation, context, max_new_tokens=data.max_target_tokens)
     references, sources = list(split["target"]), list(split["source"])
-    rouge = rouge_scores(references, written)
+    rouge = compute_rouge(references, written)
     return tuple(
         Prediction(
             row=row,
@@ -204,13 +208,15 @@ def _answer(tuned: LanguageModel, split: Dataset, preparation: Preparation, benc
     )
 
 
-def _inference(tuned: LanguageModel, method: Method, preparation: Preparation, bench: Workbench) -> Inference | None:
+def _inference(
+    tuned: LanguageModel, method: Method, preparation: Preparation, context: TrialContext
+) -> Inference | None:
     """What serving costs; None where the untouched model does not fit into memory beside the tuned one."""
-    dtype = dtype_of(preparation.setting.precision)
+    dtype = get_dtype(preparation.setting.precision)
     try:
         served = method.merged(tuned)
-        base = preparation.load_base().hold_for_inference(dtype).to(bench.device)
-        return measure_inference(served, base, preparation.text.test, bench)
+        base = preparation.load_base().hold_for_inference(dtype).to(context.device)
+        return measure_inference(served, base, preparation.text.test, context)
     except torch.OutOfMemoryError:
         return None
 
@@ -257,7 +263,7 @@ def _costs(
         real_tokens_per_second=sum(row.real_tokens for row in rows) / seconds if rows else None,
         target_tokens_per_second=sum(row.target_tokens for row in rows) / seconds if rows else None,
         training_memory=meter.memory("training"),
-        evaluation_memory=higher(meter.memory("evaluation"), meter.memory("generation")),
+        evaluation_memory=max_memory(meter.memory("evaluation"), meter.memory("generation")),
         context_tokens=context_tokens,
         adapter_bytes=_bytes_in(adapter) if adapter.exists() else None,
         inference=inference,

@@ -9,6 +9,6 @@ runs/NAME/
 
 from tuneoff.runs.directory import RunDirectory
 from tuneoff.runs.reading import Run
-from tuneoff.system.atomic_write import write_whole
+from tuneoff.system.atomic_write import write_atomically
 
-__all__ = ["Run", "RunDirectory", "write_whole"]
+__all__ = ["Run", "RunDirectory", "write_atomically"]

@@ -21,7 +21,7 @@ from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Epoch, Prediction, Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runs.integrity import _leads_into, _of_other_examples, _require_same, _wrong_with_answers
+from tuneoff.runs.integrity import find_unpaired, find_unusable_answers, leads_into, require_same_recipe
 from tuneoff.runs.reading import (
     CURVE,
     DATA,
@@ -30,17 +30,22 @@ from tuneoff.runs.reading import (
     RECIPE,
     RECORD,
     Run,
-    _read_data,
-    _read_environment,
-    _read_recipe,
-    _read_record,
+    read_data,
+    read_environment,
+    read_recipe,
+    read_record,
 )
-from tuneoff.runs.redaction import discreet
-from tuneoff.system.atomic_write import in_need_of_room, write_whole
-from tuneoff.system.checksums import SUMS, damaged, sum_of, sums_in_words, sums_of
+from tuneoff.runs.redaction import redact
+from tuneoff.system.atomic_write import explain_full_disk, write_atomically
+from tuneoff.system.checksums import CHECKSUMS, find_damaged, format_checksums, hash_files, hash_text
 
 LOCK, SET_ASIDE = ".lock", "set-aside"
-BEFORE_BEGUN = (LOCK, SUMS, f".{SUMS}.", f".{RECIPE}.")  # all that a process which ends early may leave behind
+BEFORE_BEGUN = (
+    LOCK,
+    CHECKSUMS,
+    f".{CHECKSUMS}.",
+    f".{RECIPE}.",
+)  # all that a process which ends early may leave behind
 TRIAL_ID = re.compile("[0-9a-f]{12}")
 _LOG = logging.getLogger(__name__)
 
@@ -56,17 +61,17 @@ class RunDirectory:
         """Where the page, the tables and the figures go."""
         return self.path / "report"
 
-    def trial(self, trial: Trial) -> Path:
+    def trial_folder(self, trial: Trial) -> Path:
         """The folder of one trial."""
         return self.path / "trials" / trial.id
 
     def adapter(self, trial: Trial) -> Path:
         """Where a trial's trained weights are kept."""
-        return self.trial(trial) / "adapter"
+        return self.trial_folder(trial) / "adapter"
 
     def checkpoint(self, trial: Trial) -> Path:
         """Where a trial leaves what it goes on from when it was cut short, and in a search what a higher rung does."""
-        return self.trial(trial) / "checkpoint.safetensors"
+        return self.trial_folder(trial) / "checkpoint.safetensors"
 
     def drop_checkpoints(self, ids: Collection[str]) -> None:
         """Remove the checkpoints of these trials: one holds what is trained and twice that for its optimizer."""
@@ -81,7 +86,7 @@ class RunDirectory:
         Raises:
             RunError: another process holds it.
         """
-        with in_need_of_room(self.path / LOCK):
+        with explain_full_disk(self.path / LOCK):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = (self.path / LOCK).open("a+b", buffering=0)
         with lock:
@@ -108,13 +113,15 @@ class RunDirectory:
         self.require_fits(recipe)
         self.set_aside_damaged()
         contents = {
-            RECIPE: yaml.safe_dump(recipe.written(), sort_keys=False, allow_unicode=True),
+            RECIPE: yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True),
             ENVIRONMENT: _json(environment),
             DATA: _json(data.model_dump(mode="json")),
         }
-        write_whole(self.path / SUMS, sums_in_words({name: sum_of(content) for name, content in contents.items()}))
+        write_atomically(
+            self.path / CHECKSUMS, format_checksums({name: hash_text(content) for name, content in contents.items()})
+        )
         for name, content in contents.items():
-            write_whole(self.path / name, content)
+            write_atomically(self.path / name, content)
 
     def set_aside_damaged(self) -> None:
         """Move damaged records out of the way, so that their trials are run again. Only for who holds the directory."""
@@ -122,7 +129,7 @@ class RunDirectory:
             aside = self.path / SET_ASIDE
             taken = len(list(aside.glob(f"{id}*")))
             place = aside / (f"{id}-{taken + 1}" if taken else id)
-            with in_need_of_room(place):
+            with explain_full_disk(place):
                 aside.mkdir(exist_ok=True)
                 (self.path / "trials" / id).rename(place)
             _LOG.warning(
@@ -135,7 +142,7 @@ class RunDirectory:
             folder.name: f"{differing[0]} is not what was written"
             for folder in self.path.glob("trials/*")
             if TRIAL_ID.fullmatch(folder.name) and (folder / RECORD).is_file()
-            if (differing := [name for name in damaged(folder) if (folder / name).is_file()])
+            if (differing := [name for name in find_damaged(folder) if (folder / name).is_file()])
         }
 
     def require_fits(self, recipe: Recipe) -> None:
@@ -147,7 +154,7 @@ class RunDirectory:
         if self._has_begun():
             self._require_inside()
             if there := self._recipe_there():
-                _require_same(self.path, there, recipe)
+                require_same_recipe(self.path, there, recipe)
         elif self.path.exists() and not self.path.is_dir():
             raise RunError(f"{self.path} is a file. Name a new or empty directory with --run.")
         elif self.path.exists() and any(not entry.name.startswith(BEFORE_BEGUN) for entry in self.path.iterdir()):
@@ -182,7 +189,7 @@ class RunDirectory:
             id = file.parent.name
             if TRIAL_ID.fullmatch(id):
                 try:
-                    records[id] = _read_record(file.parent)
+                    records[id] = read_record(file.parent)
                 except RunError as error:
                     left_out[id] = str(error)
         return records, left_out
@@ -191,9 +198,9 @@ class RunDirectory:
         """The whole records whose answers can be scored and paired, and what is wrong with the others."""
         records, left_out = self._records()
         for id, record in records.items():
-            if wrong := _wrong_with_answers(record):
+            if wrong := find_unusable_answers(record):
                 left_out[id] = wrong
-        for id in _of_other_examples({id: record for id, record in records.items() if id not in left_out}):
+        for id in find_unpaired({id: record for id, record in records.items() if id not in left_out}):
             left_out[id] = "its answers are to other examples than those of most records"
         return {id: record for id, record in records.items() if id not in left_out}, left_out
 
@@ -202,28 +209,28 @@ class RunDirectory:
 
         Its checksums stand before it, so that a record without them is one of a time before there were any.
         """
-        folder = self.trial(record.trial)
+        folder = self.trial_folder(record.trial)
         if record.reason:
-            record = record.model_copy(update={"reason": discreet(record.reason)})
+            record = record.model_copy(update={"reason": redact(record.reason)})
         contents = {
             CURVE: _json_lines(record.curve),
             PREDICTIONS: _json_lines(record.predictions),
             RECORD: _json(record.model_dump(mode="json")),
         }
-        adapter = sums_of((file for file in self.adapter(record.trial).rglob("*") if file.is_file()), folder)
-        texts = {name: sum_of(content) for name, content in contents.items()}
-        write_whole(folder / SUMS, sums_in_words(texts | adapter))
+        adapter = hash_files((file for file in self.adapter(record.trial).rglob("*") if file.is_file()), folder)
+        texts = {name: hash_text(content) for name, content in contents.items()}
+        write_atomically(folder / CHECKSUMS, format_checksums(texts | adapter))
         for name, content in contents.items():
-            write_whole(folder / name, content)
+            write_atomically(folder / name, content)
 
     def forget(self, trial: Trial) -> None:
         """Remove what a trial left."""
-        shutil.rmtree(self.trial(trial), ignore_errors=True)
+        shutil.rmtree(self.trial_folder(trial), ignore_errors=True)
 
     def clear(self, trial: Trial) -> None:
         """Remove what an interrupted or failed trial left, but what it goes on from."""
         kept = {self.checkpoint(trial)}
-        for entry in self.trial(trial).glob("*"):
+        for entry in self.trial_folder(trial).glob("*"):
             if entry not in kept:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
@@ -238,19 +245,19 @@ class RunDirectory:
                 f"{self.path} is no run directory: it has no recipe.yaml. Runs are made by `tuneoff compare`."
             )
         self._require_inside()
-        if damage := damaged(self.path):
+        if damage := find_damaged(self.path):
             raise RunError(
                 f"{self.path / damage[0]} is not what was written: it is damaged, or was changed. Run the same "
                 f"`tuneoff compare` again, which writes it anew and keeps the records; or, if you changed it yourself, "
-                f"remove {self.path / SUMS}."
+                f"remove {self.path / CHECKSUMS}."
             )
         records, left_out = self._judgeable()
         for id, reason in left_out.items():
             _LOG.warning("The record of trial %s is left out (%s): `tuneoff compare` runs it again", id, reason)
         return Run(
-            recipe=_read_recipe(self.path),
-            environment=_read_environment(self.path / ENVIRONMENT),
-            data=_read_data(self.path / DATA),
+            recipe=read_recipe(self.path),
+            environment=read_environment(self.path / ENVIRONMENT),
+            data=read_data(self.path / DATA),
             records=tuple(records.values()),
             left_out=left_out,
         )
@@ -261,9 +268,9 @@ class RunDirectory:
     def _recipe_there(self) -> Recipe | None:
         """The directory's recipe; None where it is damaged and will be written anew. Records then guard the setting."""
         try:
-            if wrong := damaged(self.path, {RECIPE}):
+            if wrong := find_damaged(self.path, {RECIPE}):
                 raise RunError(f"{self.path / wrong[0]} is not what was written.")
-            return _read_recipe(self.path)
+            return read_recipe(self.path)
         except RunError as error:
             if not (self.path / "trials").is_dir():
                 raise  # perhaps another program's recipe
@@ -278,7 +285,7 @@ class RunDirectory:
         """
         root = self.path.resolve()
         for entry in self.path.rglob("*"):
-            if entry.is_symlink() and not _leads_into(entry, root):
+            if entry.is_symlink() and not leads_into(entry, root):
                 raise RunError(f"{entry} is a link that leads out of the run directory. Put there what it leads to.")
             if not (entry.is_symlink() or entry.is_file() or entry.is_dir()):
                 raise RunError(f"{entry} is neither a file nor a folder, and may never end. Remove it.")

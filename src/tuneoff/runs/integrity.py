@@ -14,16 +14,16 @@ from tuneoff.runs.reading import (
 )
 
 
-def _leads_into(link: Path, root: Path) -> bool:
+def leads_into(link: Path, root: Path) -> bool:
     try:
         return link.resolve().is_relative_to(root)
     except (OSError, RuntimeError):  # links in a circle lead nowhere
         return False
 
 
-def _require_same(path: Path, there: Recipe, recipe: Recipe) -> None:
+def require_same_recipe(path: Path, there: Recipe, recipe: Recipe) -> None:
     """Methods and seeds may be added; note, verdict and budget may change; what the search does otherwise may not."""
-    ours, theirs = recipe.written(), there.written()
+    ours, theirs = recipe.to_dict(), there.to_dict()
     for whole in (ours, theirs):
         for name in ("note", "seeds", "verdict", "budget"):
             whole.pop(name)
@@ -40,14 +40,14 @@ def _require_same(path: Path, there: Recipe, recipe: Recipe) -> None:
         )
 
 
-def _answers_test(record: Record) -> bool:
+def _has_test_answers(record: Record) -> bool:
     return record.status == "done" and record.trial.stage == "confirm"
 
 
-def _wrong_with_answers(record: Record) -> str | None:
+def find_unusable_answers(record: Record) -> str | None:
     """What a judgement takes for granted, and a record without sums may lack."""
     answers = record.predictions
-    if not _answers_test(record):
+    if not _has_test_answers(record):
         return None
     if not answers or len({p.row for p in answers}) < len(answers):
         return f"{PREDICTIONS} has no answers, or two to one example"
@@ -58,12 +58,12 @@ def _wrong_with_answers(record: Record) -> str | None:
     return None
 
 
-def _of_other_examples(records: Mapping[str, Record]) -> list[str]:
+def find_unpaired(records: Mapping[str, Record]) -> list[str]:
     """The ids of records that cannot be paired with most others, answer by answer."""
     asked = {
         id: tuple(sorted((p.row, p.target_tokens) for p in record.predictions))
         for id, record in records.items()
-        if _answers_test(record)
+        if _has_test_answers(record)
     }
     most = Counter(asked.values()).most_common(1)
     return [id for id, examples in asked.items() if examples != most[0][0]]

@@ -12,8 +12,8 @@ from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Epoch, Prediction, Record
-from tuneoff.records.trial import id_of
-from tuneoff.system.checksums import damaged
+from tuneoff.records.trial import compute_id
+from tuneoff.system.checksums import find_damaged
 
 RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
 
@@ -35,53 +35,55 @@ class Run:
     left_out: Mapping[str, str] = field(default_factory=dict)  # what is wrong with a damaged record, by trial id
 
 
-def _read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path) -> Recipe:
     try:
         return Recipe.read(yaml.safe_load((path / RECIPE).read_text("utf-8")))
     except (*UNREADABLE, yaml.YAMLError) as error:
-        raise _unreadable(path / RECIPE, error) from error
+        raise _explain_unreadable(path / RECIPE, error) from error
 
 
-def _read_data(file: Path) -> DataSummary:
+def read_data(file: Path) -> DataSummary:
     try:
         return DataSummary.model_validate(json.loads(file.read_text("utf-8")))
     except UNREADABLE as error:
-        raise _unreadable(file, error) from error
+        raise _explain_unreadable(file, error) from error
 
 
-def _read_environment(file: Path) -> Mapping[str, Any]:  # Any: plain values, only ever shown
+def read_environment(file: Path) -> Mapping[str, Any]:  # Any: plain values, only ever shown
     try:
         environment = json.loads(file.read_text("utf-8"))
     except UNREADABLE as error:
-        raise _unreadable(file, error) from error
+        raise _explain_unreadable(file, error) from error
     if not isinstance(environment, Mapping):
-        raise _unreadable(file, ValueError("it holds no names with values"))
+        raise _explain_unreadable(file, ValueError("it holds no names with values"))
     return environment
 
 
-def _unreadable(file: Path, error: Exception) -> RunError:
+def _explain_unreadable(file: Path, error: Exception) -> RunError:
     return RunError(
         f"{file} cannot be read: {error}. Run the same `tuneoff compare` again: it writes the file anew and keeps the "
         "records."
     )
 
 
-def _read_record(folder: Path) -> Record:
+def read_record(folder: Path) -> Record:
     """
     Raises:
         RunError: what is wrong with it.
     """
-    if wrong := damaged(folder, {RECORD, CURVE, PREDICTIONS}):
+    if wrong := find_damaged(folder, {RECORD, CURVE, PREDICTIONS}):
         raise RunError(f"{wrong[0]} is not what was written")
     try:
         written = json.loads((folder / RECORD).read_text("utf-8"))
         record = Record.model_validate(written)
-        if id_of(written["trial"]) != folder.name:
+        if compute_id(written["trial"]) != folder.name:
             raise RunError("it is another trial's")
         whole = record.model_copy(
             update={
-                "curve": tuple(Epoch.model_validate_json(line) for line in _lines(folder / CURVE)),
-                "predictions": tuple(Prediction.model_validate_json(line) for line in _lines(folder / PREDICTIONS)),
+                "curve": tuple(Epoch.model_validate_json(line) for line in _read_lines(folder / CURVE)),
+                "predictions": tuple(
+                    Prediction.model_validate_json(line) for line in _read_lines(folder / PREDICTIONS)
+                ),
             }
         )
     except UNREADABLE as error:
@@ -89,5 +91,5 @@ def _read_record(folder: Path) -> Record:
     return whole
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
     return path.read_text("utf-8").split("\n")[:-1]

@@ -14,7 +14,7 @@ HUB_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 IN_ADDRESS = re.compile(r"(?<=://)[^/\s@]+(?=@)|(?<=token=)[^&\s]+|(?<=[Bb]earer )\S+")
 
 
-def discreet(text: str) -> str:
+def redact(text: str) -> str:
     """`text` without secrets of the environment, tokens and passwords in addresses, and the name of the home folder."""
     for name, value in os.environ.items():
         if SECRET.search(name) and len(value) >= SHORTEST:

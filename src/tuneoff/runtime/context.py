@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tuneoff.runtime.meter import Meter
-from tuneoff.runtime.progress import Tell
+from tuneoff.runtime.progress import OnProgress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workbench:
+class TrialContext:
     """What training and evaluation need besides a model and data."""
 
     accelerator: Accelerator
     meter: Meter
-    tell: Tell
+    on_progress: OnProgress
 
     @property
     def device(self) -> torch.device:
@@ -30,7 +30,7 @@ class Workbench:
         return torch.device(self.accelerator.device)
 
 
-def set_up(device: torch.device, precision: Precision, tell: Tell) -> Workbench:
+def create_context(device: torch.device, precision: Precision, on_progress: OnProgress) -> TrialContext:
     """A workbench with a fresh meter.
 
     accelerate keeps one state for the whole process and refuses a second with another precision; a notebook that
@@ -41,4 +41,4 @@ def set_up(device: torch.device, precision: Precision, tell: Tell) -> Workbench:
 
     AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
-    return Workbench(accelerator=accelerator, meter=Meter(accelerator.device), tell=tell)
+    return TrialContext(accelerator=accelerator, meter=Meter(accelerator.device), on_progress=on_progress)

@@ -43,7 +43,7 @@ class Meter:
             synchronize(self._device)  # a kernel still in the queue is not yet paid for
             self._seconds[name] = self.seconds(name) + time.perf_counter() - start
             now = _high_water(self._device, reset)
-            self._memory[name] = higher(self.memory(name), now) or now
+            self._memory[name] = max_memory(self.memory(name), now) or now
 
     def seconds(self, name: str) -> float:
         """What the phase took, in all; zero if it never began."""
@@ -55,7 +55,7 @@ class Meter:
 
     def recall(self, peaks: Mapping[str, Memory]) -> None:
         """Count what an earlier process held of the same work."""
-        self._memory |= {name: higher(self.memory(name), there) or there for name, there in peaks.items()}
+        self._memory |= {name: max_memory(self.memory(name), there) or there for name, there in peaks.items()}
 
     def memory(self, name: str) -> Memory | None:
         """The most that was held in the phase; None if it never began."""
@@ -105,7 +105,7 @@ def peak_resident_bytes() -> int:
 
 
 @contextlib.contextmanager
-def freed_memory_kept() -> Iterator[None]:
+def keep_freed_memory() -> Iterator[None]:
     """Have glibc keep what a step frees for the next one.
 
     Left to itself it hands what is larger than `MAPPED_ALONE` back at once, and the kernel fills its pages with zeros
@@ -131,6 +131,6 @@ def _give_back_free_memory() -> None:
         trim(0)
 
 
-def higher(a: Memory | None, b: Memory | None) -> Memory | None:
+def max_memory(a: Memory | None, b: Memory | None) -> Memory | None:
     """The one with the higher peak."""
     return max((m for m in (a, b) if m), key=lambda memory: memory.peak_bytes or 0, default=None)

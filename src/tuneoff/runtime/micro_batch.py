@@ -13,7 +13,7 @@ Done = TypeVar("Done")
 STATE_BYTES = 8  # AdamW's two moments of one trained number, which come with the first step
 
 
-def require_room(limit: int, numbers: int) -> None:
+def require_free_memory(limit: int, numbers: int) -> None:
     """Refuse what a CPU's process has needed since its high-water mark was restarted, and its optimizer will: a card
     says when its memory runs out, and a system ends the process.
 

@@ -17,8 +17,8 @@ class Progress:
     tokens_per_second: float | None = None  # real tokens, in training
 
 
-Tell = Callable[[Progress], None]
+OnProgress = Callable[[Progress], None]
 
 
-def tell_nobody(_: Progress) -> None:
+def ignore_progress(_: Progress) -> None:
     """A listener that does not listen."""

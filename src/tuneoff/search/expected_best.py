@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 
-def expected_best(scores: Sequence[float | None], *, lower_is_better: bool) -> tuple[float | None, ...]:
+def compute_expected_best(scores: Sequence[float | None], *, lower_is_better: bool) -> tuple[float | None, ...]:
     """The mean best score over all ways to pick 1, 2, ... of the tries, each try at most once.
 
     With the scores sorted from worst to best, the i-th of N is the best of C(i-1, n-1) of the C(N, n) subsets of n.

@@ -16,7 +16,7 @@ from tuneoff.config.search_space import Range, Space
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.search.sampling import ADAPTIVE, Values, drawn, suggested
+from tuneoff.search.sampling import ADAPTIVE, Values, draw_configurations, suggest_configuration
 
 RATE = "learning_rate"
 DECADE = 10.0  # how far beyond its edge a range is widened
@@ -33,7 +33,7 @@ class Configuration:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Climb:
+class SearchState:
     """How far the search of one method has come."""
 
     configurations: tuple[Configuration, ...]
@@ -48,45 +48,45 @@ class Climb:
         return tuple(sorted(every, key=lambda trial: len(trial.rungs)))
 
 
-def climb(recipe: Recipe, label: str, setting: Setting, known: Mapping[str, Record]) -> Climb:
+def replay_search(recipe: Recipe, label: str, setting: Setting, known: Mapping[str, Record]) -> SearchState:
     """The search of one method as far as the known records, by trial id, determine it."""
     options = recipe.search
     assert options is not None, "a recipe without a search has nothing to climb"
-    return _Climbing(recipe, options, label, setting, known).climb()
+    return _Replay(recipe, options, label, setting, known).climb()
 
 
-def score_of(record: Record | None, metric: str) -> float | None:
+def get_validation_score(record: Record | None, metric: str) -> float | None:
     """A record's validation score; None where it failed or diverged, or is not there."""
     return record.scores.get(f"validation/{metric}") if record and record.status == "done" else None
 
 
-def resumable(way: Climb, options: SearchOptions, known: Mapping[str, Record]) -> set[str]:
+def find_resumable(way: SearchState, options: SearchOptions, known: Mapping[str, Record]) -> set[str]:
     """The ids of the trials that may still go on to the next rung, and so need their checkpoints."""
-    numbers = numbers_at_rungs(options, way.count)
+    numbers = count_at_rungs(options, way.count)
     needed: set[str] = set()
     for rung in range(options.rungs - 1):
         there = [c.trials for c in way.configurations if len(c.trials) > rung and c.trials[rung].id in known]
-        scored = [(s, t) for t in there if (s := score_of(known[t[rung].id], options.metric)) is not None]
+        scored = [(s, t) for t in there if (s := get_validation_score(known[t[rung].id], options.metric)) is not None]
         scored.sort(key=lambda pair: pair[0], reverse=options.metric != "loss")
         best = [trials for _, trials in scored[: numbers[rung + 1]]]
         needed |= {t[rung].id for t in best if not (len(t) > rung + 1 and t[rung + 1].id in known)}
     return needed
 
 
-def number_of_configurations(recipe: Recipe, label: str) -> int:
+def count_configurations(recipe: Recipe, label: str) -> int:
     """How many the search of a method tries: all that were asked for, unless its space holds fewer."""
-    options, space = recipe.search, recipe.space_of(label)
+    options, space = recipe.search, recipe.get_space(label)
     if options is None or not space:
         return 0
-    return len(drawn(space, options, options.configurations, options.seed))
+    return len(draw_configurations(space, options, options.configurations, options.seed))
 
 
-def numbers_at_rungs(options: SearchOptions, configurations: int) -> tuple[int, ...]:
+def count_at_rungs(options: SearchOptions, configurations: int) -> tuple[int, ...]:
     """How many configurations reach each rung."""
     return tuple(math.ceil(configurations / options.eta**rung) for rung in range(options.rungs))
 
 
-def edge_of(tried: Sequence[tuple[float, float | None]], *, lower_is_better: bool) -> str | None:
+def find_edge(tried: Sequence[tuple[float, float | None]], *, lower_is_better: bool) -> str | None:
     """On which side no learning rate beyond the best one was tried: "low", "high", or None where both were.
 
     Args:
@@ -100,7 +100,7 @@ def edge_of(tried: Sequence[tuple[float, float | None]], *, lower_is_better: boo
     return "low" if best == min(rates) else "high" if best == max(rates) else None
 
 
-class _Climbing:
+class _Replay:
     """The steps of one climb, over what they all read."""
 
     def __init__(
@@ -108,13 +108,13 @@ class _Climbing:
     ) -> None:
         self._recipe, self._options, self._label = recipe, options, label
         self._setting, self._known = setting, known
-        self._space = recipe.space_of(label)
+        self._space = recipe.get_space(label)
         self._lower = options.metric == "loss"
         self._adaptive = options.sampler in ADAPTIVE
-        self._count = number_of_configurations(recipe, label)
+        self._count = count_configurations(recipe, label)
         self._trials: dict[str, Trial] = {}  # hashing one is dear, and the same are asked for again and again
 
-    def climb(self) -> Climb:
+    def climb(self) -> SearchState:
         draws, widened = self._all_draws()
         reached = [list(range(len(draws)))]  # who is at each rung, by the order drawn
         complete = len(draws) == self._count and self._are_known(draws)
@@ -123,7 +123,7 @@ class _Climbing:
                 break
             reached.append(self._best(draws, reached[-1], rung))
             complete = all(self._is_known(draws[i].values, rung) for i in reached[-1])
-        return Climb(
+        return SearchState(
             configurations=tuple(
                 Configuration(
                     values=draw.values,
@@ -142,7 +142,7 @@ class _Climbing:
         scores = {i: self._score(draws[i].values, rung - 1) for i in there}
         scored = [(score, i) for i, score in scores.items() if score is not None]
         scored.sort(key=lambda pair: (pair[0] if self._lower else -pair[0], pair[1]))
-        return sorted(i for _, i in scored[: numbers_at_rungs(self._options, self._count)[rung]])
+        return sorted(i for _, i in scored[: count_at_rungs(self._options, self._count)[rung]])
 
     def _all_draws(self) -> tuple[list[_Draw], Space]:
         """What is drawn so far; and the space, with its learning-rate range widened if an edge of it was best."""
@@ -150,7 +150,7 @@ class _Climbing:
         draws = self._drawn([], self._space, self._count - kept)
         if kept == 0 or len(draws) < self._count - kept or not self._are_known(draws):
             return draws, self._space
-        side = edge_of([(d.values[RATE], self._score(d.values, 0)) for d in draws], lower_is_better=self._lower)
+        side = find_edge([(d.values[RATE], self._score(d.values, 0)) for d in draws], lower_is_better=self._lower)
         if side is None:
             return self._drawn(draws, self._space, kept), self._space
         rates = self._space[RATE]
@@ -169,15 +169,15 @@ class _Climbing:
         """`before` and up to `count` more; an adaptive sampler draws one at a time, when all others are known."""
         if not self._adaptive:
             seed, skipped = (self._options.seed + 1, 0) if widened else (self._options.seed, len(before))
-            more = drawn(space, self._options, skipped + count, seed)[skipped:]
+            more = draw_configurations(space, self._options, skipped + count, seed)[skipped:]
             return [*before, *(_Draw(values=values, widened=widened) for values in more)]
         draws = list(before)
         spaces = [self._space] * len(before) + [space] * count
         while len(draws) < len(spaces) and self._are_known(draws):
             told = [(draw.values, self._score(draw.values, 0)) for draw in draws]
-            values = suggested(spaces, self._options, told)
+            values = suggest_configuration(spaces, self._options, told)
             if values in (seen := [draw.values for draw in draws]):  # a sampler may come back to what it knows
-                fresh = drawn(spaces[len(draws)], self._options, len(draws) + 1, self._options.seed)
+                fresh = draw_configurations(spaces[len(draws)], self._options, len(draws) + 1, self._options.seed)
                 values = next((other for other in fresh if other not in seen), values)
             draws.append(_Draw(values=values, widened=widened))
         return draws
@@ -189,7 +189,7 @@ class _Climbing:
         return self._trial(values, rung).id in self._known
 
     def _score(self, values: Values, rung: int) -> float | None:
-        return score_of(self._known.get(self._trial(values, rung).id), self._options.metric)
+        return get_validation_score(self._known.get(self._trial(values, rung).id), self._options.metric)
 
     def _trial(self, values: Values, rung: int) -> Trial:
         key = f"{rung} {sorted(values.items(), key=lambda item: item[0])}"
@@ -198,7 +198,7 @@ class _Climbing:
         return self._trials[key]
 
     def _made(self, values: Values, rung: int) -> Trial:
-        method = self._recipe.configured(self._label, values)
+        method = self._recipe.configure(self._label, values)
         return Trial(
             label=self._label,
             method=method.name,

@@ -7,7 +7,7 @@ from typing import Any
 from tuneoff.config.search_space import Space
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
-from tuneoff.search.halving import RATE, Climb, climb, edge_of, score_of
+from tuneoff.search.halving import RATE, SearchState, find_edge, get_validation_score, replay_search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +35,19 @@ class Search:
     train_seconds: float
 
 
-def searches_of(recipe: Recipe, records: Sequence[Record]) -> dict[str, Search]:
+def build_searches(recipe: Recipe, records: Sequence[Record]) -> dict[str, Search]:
     """The search of every method that has something to vary, as far as it came; none without a search."""
     known = {record.trial.id: record for record in records}
     setting = next((record.trial.setting for record in records), None)
     if recipe.search is None or setting is None:
         return {}
-    labels = [label for label in recipe.methods if recipe.space_of(label)]
-    return {label: _search(recipe, label, climb(recipe, label, setting, known), known) for label in labels}
+    labels = [label for label in recipe.methods if recipe.get_space(label)]
+    return {
+        label: _build_search(recipe, label, replay_search(recipe, label, setting, known), known) for label in labels
+    }
 
 
-def _search(recipe: Recipe, label: str, way: Climb, known: Mapping[str, Record]) -> Search:
+def _build_search(recipe: Recipe, label: str, way: SearchState, known: Mapping[str, Record]) -> Search:
     assert recipe.search is not None, "asked only where there is a search"
     metric = recipe.search.metric
     tries = []
@@ -56,34 +58,34 @@ def _search(recipe: Recipe, label: str, way: Climb, known: Mapping[str, Record])
                 Try(
                     hyperparameters=records[0].trial.hyperparameters,
                     values=configuration.values,
-                    scores=tuple(score_of(record, metric) for record in records),
+                    scores=tuple(get_validation_score(record, metric) for record in records),
                     records=records,
                     widened=configuration.widened,
                 )
             )
     rows = [row for t in tries for row in t.records[-1].curve]  # a later rung's curve begins with the earlier ones'
-    chosen = best_try(tries, recipe.search.rungs, lower_is_better=metric == "loss") if way.finished else None
+    chosen = select_best(tries, recipe.search.rungs, lower_is_better=metric == "loss") if way.finished else None
     return Search(
         label=label,
-        space=recipe.space_of(label),
+        space=recipe.get_space(label),
         widened=way.widened,
         tries=tuple(tries),
         chosen=chosen,
-        on_edge=_edge(tries, chosen),
+        on_edge=_find_edge(tries, chosen),
         tokens=sum(row.real_tokens for row in rows),
         train_seconds=sum(row.train_seconds for row in rows),
     )
 
 
-def best_try(tries: Sequence[Try], rungs: int, *, lower_is_better: bool) -> Try | None:
+def select_best(tries: Sequence[Try], rungs: int, *, lower_is_better: bool) -> Try | None:
     """The try with the best validation score of those that reached the last rung."""
     there = [(score, t) for t in tries if len(t.scores) == rungs and (score := t.scores[-1]) is not None]
     choose = min if lower_is_better else max
     return choose(there, key=lambda pair: pair[0])[1] if there else None
 
 
-def _edge(tries: Sequence[Try], chosen: Try | None) -> str | None:
+def _find_edge(tries: Sequence[Try], chosen: Try | None) -> str | None:
     """Whether no rate beyond the chosen one was tried."""
     if chosen is None or RATE not in chosen.values:
         return None
-    return edge_of([(t.values[RATE], 0.0 if t is chosen else 1.0) for t in tries], lower_is_better=True)
+    return find_edge([(t.values[RATE], 0.0 if t is chosen else 1.0) for t in tries], lower_is_better=True)

@@ -14,7 +14,7 @@ TRIES_PER_DRAW = 20  # before a small space of choices is taken for exhausted
 ADAPTIVE = frozenset({"tpe", "gp"})
 
 
-def drawn(space: Space, options: SearchOptions, count: int, seed: int) -> list[Values]:
+def draw_configurations(space: Space, options: SearchOptions, count: int, seed: int) -> list[Values]:
     """The first `count` configurations of a design, all different; fewer where the space has fewer.
 
     The learning rate is drawn along the first coordinate, so that methods with the same number of configurations
@@ -33,7 +33,9 @@ def drawn(space: Space, options: SearchOptions, count: int, seed: int) -> list[V
     return found
 
 
-def suggested(spaces: Sequence[Space], options: SearchOptions, told: Sequence[tuple[Values, float | None]]) -> Values:
+def suggest_configuration(
+    spaces: Sequence[Space], options: SearchOptions, told: Sequence[tuple[Values, float | None]]
+) -> Values:
     """The next configuration of an adaptive sampler, after all that was told.
 
     The study is made anew and told everything again, so that the same records always lead to the same suggestion.

@@ -14,7 +14,7 @@ from tuneoff.errors import FullDiskError
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, the user's share of it, or the longest file allowed
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Put `content` at `path` so that a reader, or a crash, sees the old file or the new one and nothing between.
 
     Written under a temporary name in the same folder, flushed to the disk, then renamed.
@@ -23,7 +23,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
         FullDiskError: there is no room for it.
     """
     data = content.encode() if isinstance(content, str) else content
-    with in_need_of_room(path):
+    with explain_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -39,7 +39,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 @contextmanager
-def in_need_of_room(path: Path) -> Iterator[None]:
+def explain_full_disk(path: Path) -> Iterator[None]:
     """Say in our words that the disk became full inside the block, whichever library noticed it.
 
     Args:
@@ -53,29 +53,29 @@ def in_need_of_room(path: Path) -> Iterator[None]:
     except FullDiskError:
         raise
     except Exception as error:
-        code = _lacking(error)
+        code = _find_full_disk(error)
         if code is None:
             raise
         raise FullDiskError(
-            f"{path} could not be written: {os.strerror(code)}. {_cure(code, path)}, "
+            f"{path} could not be written: {os.strerror(code)}. {_get_cure(code, path)}, "
             "and give the same command again: what was finished is kept, and it goes on from there."
         ) from error
 
 
-def lacks_room(error: BaseException) -> bool:
+def is_disk_full(error: BaseException) -> bool:
     """Whether an error, or the one that it came from, says that nothing more can be written."""
-    return _lacking(error) is not None
+    return _find_full_disk(error) is not None
 
 
-def _lacking(error: BaseException | None) -> int | None:
+def _find_full_disk(error: BaseException | None) -> int | None:
     """Which of `NO_ROOM` an error, or one that it came from, is."""
     if error is None:
         return None
-    code = _code(error)
-    return code if code in NO_ROOM else _lacking(error.__cause__)
+    code = _get_code(error)
+    return code if code in NO_ROOM else _find_full_disk(error.__cause__)
 
 
-def _code(error: BaseException) -> int | None:
+def _get_code(error: BaseException) -> int | None:
     """The system's number for what went wrong; safetensors, written in Rust, has it in its words only."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
@@ -83,7 +83,7 @@ def _code(error: BaseException) -> int | None:
     return int(found[1]) if found else None
 
 
-def _cure(code: int, path: Path) -> str:
+def _get_cure(code: int, path: Path) -> str:
     """What gives room; a quota or a limit on files says nothing of the disk."""
     if code == errno.EFBIG:
         return "Allow longer files (ulimit -f unlimited)"

@@ -6,31 +6,31 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from tuneoff.system.atomic_write import write_whole
-from tuneoff.system.checksums import SUMS, damaged, sums_in_words, sums_of
+from tuneoff.system.atomic_write import write_atomically
+from tuneoff.system.checksums import CHECKSUMS, find_damaged, format_checksums, hash_files
 
 _LOG = logging.getLogger(__name__)
 
 
-def cache_folder() -> Path:
+def get_cache_folder() -> Path:
     """`TUNEOFF_CACHE`, or `tuneoff` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("TUNEOFF_CACHE") or Path(base) / "tuneoff").expanduser()
 
 
-def keep_sums(folder: Path, files: Iterable[Path]) -> None:
+def write_cache_checksums(folder: Path, files: Iterable[Path]) -> None:
     """Say that these files are all of the folder, and what they hold."""
-    write_whole(folder / SUMS, sums_in_words(sums_of(files, folder)))
+    write_atomically(folder / CHECKSUMS, format_checksums(hash_files(files, folder)))
 
 
-def is_kept(folder: Path) -> bool:
+def is_intact(folder: Path) -> bool:
     """Whether all of a folder is there as it was written; what is damaged is removed, with a message.
 
     A folder without sums is not complete, or of a time before there were any: it counts as not there.
     """
-    if not (folder / SUMS).is_file():
+    if not (folder / CHECKSUMS).is_file():
         return False
-    wrong = damaged(folder)
+    wrong = find_damaged(folder)
     if wrong:
         _LOG.warning("%s is damaged: it is removed, and made again.", folder / wrong[0])
         for entry in folder.iterdir():

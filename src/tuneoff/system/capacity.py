@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container, v2 and v1
 
 
-def memory_bytes(device: torch.device) -> int:
+def get_memory_bytes(device: torch.device) -> int:
     """The card's memory; on a CPU the machine's, or the container's where that is less."""
     if device.type == "cuda":
         import torch
@@ -28,7 +28,7 @@ def memory_bytes(device: torch.device) -> int:
     return whole
 
 
-def disk_bytes(path: Path) -> int:
+def get_free_disk_bytes(path: Path) -> int:
     """What is free where `path` is, or is to be."""
     there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
     return shutil.disk_usage(there).free

@@ -9,7 +9,7 @@ from typing import Any
 PACKAGES = ("tuneoff", "torch", "transformers", "peft", "accelerate", "datasets", "numpy", "scipy", "rouge-score-rs")
 
 
-def environment() -> dict[str, Any]:
+def describe_environment() -> dict[str, Any]:
     """Plain values, for `environment.json`."""
     import psutil
     import torch
@@ -17,7 +17,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": processor(),
+        "processor": get_processor_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory_bytes": psutil.virtual_memory().total,
@@ -26,12 +26,12 @@ def environment() -> dict[str, Any]:
     }
 
 
-def numeric_versions() -> dict[str, str | None]:
+def get_numeric_versions() -> dict[str, str | None]:
     """The versions of the libraries that decide a trial's numbers."""
     return {name: _version(name) for name in ("tuneoff", "torch", "transformers", "peft", "accelerate")}
 
 
-def processor() -> str:
+def get_processor_name() -> str:
     """The processor's own name, as the kernel gives it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -25,7 +25,7 @@ class Stopped(KeyboardInterrupt):
 
 
 @final
-class Stop:
+class StopRequest:
     """Whether to end, and why; asked for from outside, and looked at where nothing is lost by ending.
 
     Args:
@@ -44,7 +44,7 @@ class Stop:
         """Why to end; None to go on."""
         return self._reason or self._when()
 
-    def heed(self) -> None:
+    def raise_if_requested(self) -> None:
         """End here, if it was asked for.
 
         Raises:
@@ -54,13 +54,13 @@ class Stop:
             raise Stopped(reason)
 
 
-def heard() -> list[signal.Signals]:
+def get_handled_signals() -> list[signal.Signals]:
     """The signals that ask for an end, but for those that this process was started to ignore."""
     return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextlib.contextmanager
-def stopped_by_signals(stop: Stop) -> Iterator[None]:
+def stop_on_signals(stop: StopRequest) -> Iterator[None]:
     """Take Ctrl-C, SIGTERM and a terminal that is closed as asking for `stop`, by the signals' names; a second one
     raises KeyboardInterrupt at once. Two within `TOGETHER` seconds are one.
 
@@ -82,7 +82,7 @@ def stopped_by_signals(stop: Stop) -> Iterator[None]:
         stop.ask(signal.Signals(number).name)
         _say(SAID)
 
-    before = {number: signal.signal(number, ask) for number in heard()}
+    before = {number: signal.signal(number, ask) for number in get_handled_signals()}
     try:
         yield
     finally:

@@ -14,19 +14,19 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from tuneoff.system.interrupts import heard
+from tuneoff.system.interrupts import get_handled_signals
 
 MARK = "TUNEOFF_WORKER"  # set where this process does the work itself
 IN_VAIN = 3  # starts after one another that left nothing new; a trial is passed over at the third
 NEW = ("record.json", "checkpoint.safetensors", "attempts.json")
 
 
-def is_one() -> bool:
+def is_worker() -> bool:
     """Whether this process is to do the work itself."""
     return MARK in os.environ
 
 
-def kept_at_work(arguments: Sequence[str], root: Path, once: Sequence[str] = ()) -> int:
+def supervise(arguments: Sequence[str], root: Path, once: Sequence[str] = ()) -> int:
     """Run tuneoff with these arguments in a worker, again where it dies; its exit code.
 
     Args:
@@ -34,14 +34,14 @@ def kept_at_work(arguments: Sequence[str], root: Path, once: Sequence[str] = ())
         once: more of them, for what the first start to get on has done: those after it go without.
         root: where the work leaves what it finished; a worker that dies without anything new is not begun for ever.
     """
-    in_vain, before = 0, _found(root)
+    in_vain, before = 0, _find_outputs(root)
     while True:
-        code, asked_to_end = _worked([*arguments, *once])
+        code, asked_to_end = _run_worker([*arguments, *once])
         if code >= 0 or asked_to_end:
             return code if code >= 0 else 128 - code
-        now = _found(root)
+        now = _find_outputs(root)
         in_vain, once, before = (in_vain + 1, once, now) if now == before else (0, (), now)
-        print(f"\nThe worker died: {_in_words(-code)}", end=" ", file=sys.stderr)
+        print(f"\nThe worker died: {_describe_signal(-code)}", end=" ", file=sys.stderr)
         if in_vain == IN_VAIN:
             print(
                 f"So it did {IN_VAIN} times without getting on. What was finished is kept in {root}.", file=sys.stderr
@@ -50,7 +50,7 @@ def kept_at_work(arguments: Sequence[str], root: Path, once: Sequence[str] = ())
         print("Going on from what it left.", file=sys.stderr, flush=True)
 
 
-def _worked(arguments: Sequence[str]) -> tuple[int, bool]:
+def _run_worker(arguments: Sequence[str]) -> tuple[int, bool]:
     """Run one worker to its end: its exit code, negative where a signal ended it, and whether it was asked to end."""
     command = [sys.executable, "-P", "-m", "tuneoff.cli", *arguments]  # -P: nothing is imported from this folder
     asked: list[int] = []
@@ -60,7 +60,7 @@ def _worked(arguments: Sequence[str]) -> tuple[int, bool]:
             asked.append(number)
             process.send_signal(number)
 
-        handlers = {number: signal.signal(number, hand_on) for number in heard()}
+        handlers = {number: signal.signal(number, hand_on) for number in get_handled_signals()}
         try:
             return process.wait(), bool(asked)
         finally:
@@ -68,7 +68,7 @@ def _worked(arguments: Sequence[str]) -> tuple[int, bool]:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def _found(root: Path) -> dict[Path, int]:
+def _find_outputs(root: Path) -> dict[Path, int]:
     """What a start may leave, with when it was written."""
     found = {}
     for path in (path for name in NEW for path in root.rglob(name)):
@@ -79,7 +79,7 @@ def _found(root: Path) -> dict[Path, int]:
     return found
 
 
-def _in_words(number: int) -> str:
+def _describe_signal(number: int) -> str:
     likely = " Most often memory has run out." if number == signal.SIGKILL else ""
     return f"{signal.strsignal(number) or number}.{likely}"
 

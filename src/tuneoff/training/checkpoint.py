@@ -102,7 +102,7 @@ def read_checkpoint(path: Path | None) -> Checkpoint | None:
         return None
 
 
-def steps_at(path: Path) -> int:
+def read_steps(path: Path) -> int:
     """How many steps the checkpoint at `path` has done, from its header alone; 0 where there is none that is whole."""
     from safetensors import SafetensorError, safe_open
 
@@ -114,7 +114,7 @@ def steps_at(path: Path) -> int:
 
 
 @final
-class Keeper:
+class CheckpointWriter:
     """Writes one training's checkpoints, so often that minutes are lost at most and so seldom that it costs little.
 
     Args:

@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tuneoff.data.batches import collate, evaluation_batches
-from tuneoff.data.statistics import fingerprint, token_counts
+from tuneoff.data.batches import collate, make_evaluation_batches
+from tuneoff.data.statistics import compute_fingerprint, count_tokens
 from tuneoff.models.frozen_prefix import TrunkOutputs
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.runtime.progress import Progress
-from tuneoff.system.cache import cache_folder
+from tuneoff.system.cache import get_cache_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from tuneoff.runtime.context import Workbench
+    from tuneoff.runtime.context import TrialContext
 
 LIMIT = 4 * 2**30  # bytes of all that is kept; what was used longest ago goes first
 BATCH = 16  # examples in one pass
@@ -49,34 +49,36 @@ class TrunkCache:
 
     key: str
     limit: int = LIMIT
-    folder: Path = field(default_factory=lambda: cache_folder() / "trunk")
+    folder: Path = field(default_factory=lambda: get_cache_folder() / "trunk")
 
-    def outputs(self, model: LanguageModel, split: Dataset, loss_on: str, bench: Workbench) -> TrunkOutputs | None:
+    def outputs(self, model: LanguageModel, split: Dataset, loss_on: str, context: TrialContext) -> TrunkOutputs | None:
         """The split's outputs; None where they change in training, or would not fit under the limit."""
         frozen = model.frozen_blocks
-        if not frozen or not self._is_enough(model, bench):
+        if not frozen or not self._is_enough(model, context):
             return None
-        positions = _positions(model, split, loss_on)
-        whole = hashlib.sha256(json.dumps([self.key, frozen, positions, fingerprint({"train": split})]).encode())
+        positions = _count_positions(model, split, loss_on)
+        whole = hashlib.sha256(
+            json.dumps([self.key, frozen, positions, compute_fingerprint({"train": split})]).encode()
+        )
         path = self.folder / f"{whole.hexdigest()[:32]}.safetensors"
         found = _read(path)
         if found is None:
             if sum(positions) * model.width * 4 > self.limit:
                 return None
-            found = _computed(model, split, loss_on, bench)
+            found = _compute(model, split, loss_on, context)
             _write(found, path)
-            _make_room(self.folder, self.limit, path)
+            _evict(self.folder, self.limit, path)
         return found
 
     @staticmethod
-    def _is_enough(model: LanguageModel, bench: Workbench) -> bool:
-        with bench.accelerator.autocast():
+    def _is_enough(model: LanguageModel, context: TrialContext) -> bool:
+        with context.accelerator.autocast():
             return model.takes_its_trunk()
 
 
-def _positions(model: LanguageModel, split: Dataset, loss_on: str) -> list[int]:
+def _count_positions(model: LanguageModel, split: Dataset, loss_on: str) -> list[int]:
     """How many positions of each row are kept: the scored ones for the head, else all."""
-    lengths = token_counts(split)
+    lengths = count_tokens(split)
     if model.frozen_blocks < len(model.blocks):
         return lengths
     unscored = split["prompt_tokens"] if loss_on == "target" else [1] * len(lengths)
@@ -84,18 +86,18 @@ def _positions(model: LanguageModel, split: Dataset, loss_on: str) -> list[int]:
 
 
 @torch.no_grad()
-def _computed(model: LanguageModel, split: Dataset, loss_on: str, bench: Workbench) -> TrunkOutputs:
+def _compute(model: LanguageModel, split: Dataset, loss_on: str, context: TrialContext) -> TrunkOutputs:
     by_row: dict[int, Tensor] = {}
-    positions = _positions(model, split, loss_on)
+    positions = _count_positions(model, split, loss_on)
     model.eval()
     start = time.perf_counter()
-    with bench.meter.phase("training"), bench.accelerator.autocast():
-        for rows in evaluation_batches(token_counts(split), BATCH):
-            batch = collate(split, rows, model.tokenizer.pad_token_id, loss_on, bench.device)
+    with context.meter.phase("training"), context.accelerator.autocast():
+        for rows in make_evaluation_batches(count_tokens(split), BATCH):
+            batch = collate(split, rows, model.tokenizer.pad_token_id, loss_on, context.device)
             hidden_ND = model.trunk(batch.tokens_BT, batch.attention_BT, batch.scored_BT).cpu()
             of_rows = torch.split(hidden_ND, [positions[row] for row in rows])
             by_row.update(zip(rows, of_rows, strict=True))
-            bench.tell(Progress(phase="trunk", done=len(by_row), of=len(split)))
+            context.on_progress(Progress(phase="trunk", done=len(by_row), of=len(split)))
     seconds = time.perf_counter() - start
     in_order = [by_row[row] for row in range(len(split))]
     return TrunkOutputs(torch.cat(in_order), list(accumulate(map(len, in_order))), seconds)
@@ -143,7 +145,7 @@ def _digest(outputs: TrunkOutputs) -> str:
     return digest.hexdigest()
 
 
-def _make_room(folder: Path, limit: int, but: Path) -> None:
+def _evict(folder: Path, limit: int, but: Path) -> None:
     """Remove what was used longest ago, until the rest is within the limit."""
     files = sorted(folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file, bytes_so_far in zip(files, accumulate(file.stat().st_size for file in files), strict=True):

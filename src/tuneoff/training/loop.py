@@ -10,15 +10,15 @@ import math
 from dataclasses import dataclass
 
 from tuneoff.config.training import TrainingOptions
-from tuneoff.evaluation.loss import mean_loss
+from tuneoff.evaluation.loss import evaluate_mean_loss
 from tuneoff.models.frozen_prefix import TrunkOutputs
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.records.record import Epoch
-from tuneoff.runtime.context import Workbench
+from tuneoff.runtime.context import TrialContext
 from tuneoff.system.interrupts import Stopped
-from tuneoff.training.checkpoint import Checkpoint, Keeper
+from tuneoff.training.checkpoint import Checkpoint, CheckpointWriter
 from tuneoff.training.hidden_state_cache import TrunkCache
-from tuneoff.training.trainer import Job, Rates, _Best, _Sums, _Trainer
+from tuneoff.training.trainer import BestEpoch, Rates, RunningSums, Trainer, TrainingSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +35,12 @@ class Training:
 
 def train(
     model: LanguageModel,
-    job: Job,
-    bench: Workbench,
+    job: TrainingSpec,
+    context: TrialContext,
     *,
     rates: Rates | None = None,
-    go_on_from: Checkpoint | None = None,
-    keeper: Keeper | None = None,
+    resume_from: Checkpoint | None = None,
+    checkpoint_writer: CheckpointWriter | None = None,
     cache: TrunkCache | None = None,
 ) -> Training:
     """Train what requires a gradient in `model`, and leave it with the weights of its best epoch.
@@ -57,45 +57,45 @@ def train(
     Raises:
         Stopped: by whoever was told of a moment; a checkpoint of that moment is written.
     """
-    trunk = cache.outputs(model, job.text.train, job.loss_on, bench) if cache else None
-    held_out = cache.outputs(model, job.text.validation, "target", bench) if cache else None
-    if go_on_from is None:
-        start = _validate(model, job, bench, held_out)
+    trunk = cache.outputs(model, job.text.train, job.loss_on, context) if cache else None
+    held_out = cache.outputs(model, job.text.validation, "target", context) if cache else None
+    if resume_from is None:
+        start = _validate(model, job, context, held_out)
         if not math.isfinite(start):
             reason = f"the validation loss was {start} before the first step"
             return Training(curve=(), best_epoch=None, stopped_early=False, diverged=reason)
-        curve = [_Sums().as_epoch(0, start, bench.meter.seconds("validation"))]
+        curve = [RunningSums().as_epoch(0, start, context.meter.seconds("validation"))]
     else:
-        curve = list(go_on_from.curve)
+        curve = list(resume_from.curve)
     rates = rates or [(1.0, [p for p in model.parameters() if p.requires_grad])]
     if not any(parameters for _, parameters in rates):
         return Training(curve=tuple(curve), best_epoch=None, stopped_early=False, diverged=None)
-    trainer, best, diverged = _Trainer(model, rates, job, bench, trunk), _Best(), None
-    if go_on_from is not None:
-        trainer.go_on_from(go_on_from)
-        best = _Best.of(go_on_from)
+    trainer, best, diverged = Trainer(model, rates, job, context, trunk), BestEpoch(), None
+    if resume_from is not None:
+        trainer.resume_from(resume_from)
+        best = BestEpoch.of(resume_from)
     if trainer.is_unfinished:
-        trainer.rehearse()
+        trainer.dry_run()
     try:
         for stop in trainer.stops:
             if _patience_is_over(curve[-1].epoch, best, job.options):
                 break
-            while (diverged := trainer.train_until(stop, keeper)) is None and trainer.steps < stop:
-                _keep(keeper, trainer.checkpoint(curve, best))
-            before = bench.meter.seconds("validation")
-            loss = None if diverged else _validate(model, job, bench, held_out)
+            while (diverged := trainer.train_until(stop, checkpoint_writer)) is None and trainer.steps < stop:
+                _write_checkpoint(checkpoint_writer, trainer.checkpoint(curve, best))
+            before = context.meter.seconds("validation")
+            loss = None if diverged else _validate(model, job, context, held_out)
             epoch = trainer.epoch
             if loss is not None and not math.isfinite(loss):
                 diverged, loss = f"the validation loss was {loss} after epoch {epoch:g}", None
-            curve.append(trainer.close_sums(loss, bench.meter.seconds("validation") - before))
+            curve.append(trainer.close_sums(loss, context.meter.seconds("validation") - before))
             if loss is None:
                 break
             best.see(epoch, loss, trainer.trained)
     except Stopped:
-        _keep(keeper, trainer.checkpoint(curve, best))
+        _write_checkpoint(checkpoint_writer, trainer.checkpoint(curve, best))
         raise
-    if keeper is not None and diverged is None:
-        keeper.write_last(trainer.checkpoint(curve, best))
+    if checkpoint_writer is not None and diverged is None:
+        checkpoint_writer.write_last(trainer.checkpoint(curve, best))
     best.restore(trainer.trained)
     checkpointed = model.checkpoints_gradients
     trainer.release()
@@ -109,15 +109,17 @@ def train(
     )
 
 
-def _patience_is_over(epoch: float, best: _Best, options: TrainingOptions) -> bool:
+def _patience_is_over(epoch: float, best: BestEpoch, options: TrainingOptions) -> bool:
     return options.patience is not None and best.epoch > 0 and epoch - best.epoch >= options.patience
 
 
-def _keep(keeper: Keeper | None, checkpoint: Checkpoint) -> None:
-    if keeper is not None:
-        keeper.write(checkpoint)
+def _write_checkpoint(checkpoint_writer: CheckpointWriter | None, checkpoint: Checkpoint) -> None:
+    if checkpoint_writer is not None:
+        checkpoint_writer.write(checkpoint)
 
 
-def _validate(model: LanguageModel, job: Job, bench: Workbench, trunk: TrunkOutputs | None = None) -> float:
+def _validate(
+    model: LanguageModel, job: TrainingSpec, context: TrialContext, trunk: TrunkOutputs | None = None
+) -> float:
     size = job.evaluation_batch_size
-    return mean_loss(model, job.text.validation, bench, batch_size=size, phase="validation", trunk=trunk)
+    return evaluate_mean_loss(model, job.text.validation, context, batch_size=size, phase="validation", trunk=trunk)

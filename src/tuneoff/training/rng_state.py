@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-def states(device: torch.device) -> dict[str, Tensor]:
+def get_states(device: torch.device) -> dict[str, Tensor]:
     """torch's generator of the CPU and of the device, Python's and numpy's, by name."""
     version, words, normal = random.getstate()
     _, keys, position, has_normal, cached = np.random.get_state(legacy=True)
@@ -25,7 +25,7 @@ def states(device: torch.device) -> dict[str, Tensor]:
     return found
 
 
-def restore(found: dict[str, Tensor], device: torch.device) -> None:
+def restore_states(found: dict[str, Tensor], device: torch.device) -> None:
     """Let every generator draw what it would have drawn after `states`."""
     version, *words = found["python"].tolist()
     normal = found["python_normal"].tolist()

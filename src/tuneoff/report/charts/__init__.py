@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tuneoff.report.charts.bars import evaluation_loss, peak_memory, rouge, slowest_epoch, trainable_parameters
-from tuneoff.report.charts.canvas import colours, memory_kind
-from tuneoff.report.charts.curves import loss_by_epoch
-from tuneoff.report.charts.pareto import quality_against
-from tuneoff.report.charts.rank_changes import ranks
-from tuneoff.report.charts.search import expected_by_budget, scores_by_rate
+from tuneoff.report.charts.bars import (
+    draw_evaluation_loss,
+    draw_peak_memory,
+    draw_rouge,
+    draw_slowest_epoch,
+    draw_trainable_parameters,
+)
+from tuneoff.report.charts.canvas import assign_colors, get_memory_kind
+from tuneoff.report.charts.curves import draw_loss_by_epoch
+from tuneoff.report.charts.pareto import draw_quality_against
+from tuneoff.report.charts.rank_changes import draw_rank_changes
+from tuneoff.report.charts.search import draw_expected_by_budget, draw_scores_by_rate
 
 if TYPE_CHECKING:
     import altair as alt
@@ -25,7 +31,7 @@ FIGURES = {
     "slowest-epoch": "Slowest epoch",
     "peak-memory": "Peak memory of training",
     "evaluation-loss": "Evaluation loss",
-    "rouge": "ROUGE",
+    "draw_rouge": "ROUGE",
 }
 CURVES = {"validation-loss": "Validation loss", "train-loss": "Train loss"}
 TRADE_OFFS = {
@@ -37,31 +43,35 @@ SEARCHES = {
     "search-rates": "Validation score by learning rate",
     "search-budget": "Expected best validation score by tuning budget",
 }
-BESIDE = {"ranks": "Places by ROUGE-L"}
+BESIDE = {"draw_rank_changes": "Places by ROUGE-L"}
 TITLES = {**FIGURES, **CURVES, **TRADE_OFFS, **SEARCHES, **BESIDE}
 
 
 def draw(comparison: Comparison, against: Comparison | None = None) -> dict[str, alt.LayerChart]:
     """Every figure that the comparison has numbers for, by name; with another, both rankings beside each other."""
-    memory = f"GB {memory_kind(comparison)}"
+    memory = f"GB {get_memory_kind(comparison)}"
     charts = {
-        "trainable-parameters": trainable_parameters(comparison),
-        "slowest-epoch": slowest_epoch(comparison),
-        "peak-memory": peak_memory(comparison),
-        "evaluation-loss": evaluation_loss(comparison),
-        "rouge": rouge(comparison),
-        "validation-loss": loss_by_epoch(comparison, "validation_loss", "nats per target token, validation split"),
-        "train-loss": loss_by_epoch(comparison, "train_loss", "nats per scored token, while training"),
-        "quality-time": quality_against(comparison, "train_seconds", "seconds of training"),
-        "quality-memory": quality_against(comparison, "training_memory", f"peak of training, {memory}", scale=1e-9),
-        "quality-parameters": quality_against(comparison, "trainable", "trainable parameters, logarithmic", log=True),
-        "search-rates": scores_by_rate(comparison),
-        "search-budget": expected_by_budget(comparison),
-        "ranks": ranks(comparison, against) if against else None,
+        "trainable-parameters": draw_trainable_parameters(comparison),
+        "slowest-epoch": draw_slowest_epoch(comparison),
+        "peak-memory": draw_peak_memory(comparison),
+        "evaluation-loss": draw_evaluation_loss(comparison),
+        "draw_rouge": draw_rouge(comparison),
+        "validation-loss": draw_loss_by_epoch(comparison, "validation_loss", "nats per target token, validation split"),
+        "train-loss": draw_loss_by_epoch(comparison, "train_loss", "nats per scored token, while training"),
+        "quality-time": draw_quality_against(comparison, "train_seconds", "seconds of training"),
+        "quality-memory": draw_quality_against(
+            comparison, "training_memory", f"peak of training, {memory}", scale=1e-9
+        ),
+        "quality-parameters": draw_quality_against(
+            comparison, "trainable", "trainable parameters, logarithmic", log=True
+        ),
+        "search-rates": draw_scores_by_rate(comparison),
+        "search-budget": draw_expected_by_budget(comparison),
+        "draw_rank_changes": draw_rank_changes(comparison, against) if against else None,
     }
     return {
         name: chart.properties(description=TITLES[name]) for name, chart in charts.items() if chart is not None
     }  # fmt: skip
 
 
-__all__ = ["CURVES", "FIGURES", "SEARCHES", "TITLES", "TRADE_OFFS", "colours", "draw"]
+__all__ = ["CURVES", "FIGURES", "SEARCHES", "TITLES", "TRADE_OFFS", "assign_colors", "draw"]

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.metrics import METRICS
-from tuneoff.report.charts.canvas import Canvas, canvas, cost_named, cost_rows, memory_kind, score_rows, tooltip
+from tuneoff.report.charts.canvas import (
+    Canvas,
+    get_cost,
+    get_memory_kind,
+    make_canvas,
+    make_cost_rows,
+    make_score_rows,
+    make_tooltip,
+)
 from tuneoff.report.format import LOSS
 
 if TYPE_CHECKING:
@@ -17,12 +25,12 @@ BAND = 32  # pixels of height for each method
 ROOM_FOR_A_VALUE = 1.42  # how far an axis goes beyond its longest bar, for the value written behind it
 
 
-def trainable_parameters(comparison: Comparison) -> alt.LayerChart | None:
+def draw_trainable_parameters(comparison: Comparison) -> alt.LayerChart | None:
     """Orders of magnitude: a bar's length counts them, so it starts at one, and nothing trained is no bar."""
     import altair as alt
 
-    rows = [{**row, "drawn": max(row["value"], 1)} for row in cost_rows(comparison, cost_named("trainable"))]
-    drawing = canvas(comparison, rows)
+    rows = [{**row, "drawn": max(row["value"], 1)} for row in make_cost_rows(comparison, get_cost("trainable"))]
+    drawing = make_canvas(comparison, rows)
     if not rows or drawing.ends()[1] <= 1:
         return None
     end = drawing.ends()[1] ** 1.3  # room for the value, as below
@@ -36,28 +44,28 @@ def trainable_parameters(comparison: Comparison) -> alt.LayerChart | None:
     return _bars(drawing, x, x2=alt.X2Datum(1))
 
 
-def slowest_epoch(comparison: Comparison) -> alt.LayerChart | None:
+def draw_slowest_epoch(comparison: Comparison) -> alt.LayerChart | None:
     """Seconds of training steps in the slowest epoch."""
-    return _bars_from_zero(canvas(comparison, cost_rows(comparison, cost_named("slowest_epoch"))), "seconds")
+    return _bars_from_zero(make_canvas(comparison, make_cost_rows(comparison, get_cost("slowest_epoch"))), "seconds")
 
 
-def peak_memory(comparison: Comparison) -> alt.LayerChart | None:
+def draw_peak_memory(comparison: Comparison) -> alt.LayerChart | None:
     """The most memory held in training."""
-    rows = cost_rows(comparison, cost_named("training_memory"), scale=1e-9)
-    return _bars_from_zero(canvas(comparison, rows), f"GB {memory_kind(comparison)}")
+    rows = make_cost_rows(comparison, get_cost("training_memory"), scale=1e-9)
+    return _bars_from_zero(make_canvas(comparison, rows), f"GB {get_memory_kind(comparison)}")
 
 
-def evaluation_loss(comparison: Comparison) -> alt.LayerChart | None:
+def draw_evaluation_loss(comparison: Comparison) -> alt.LayerChart | None:
     """Points with intervals, on an axis that does not begin at zero: no bar could show these differences."""
     import altair as alt
 
-    drawing = canvas(comparison, score_rows(comparison, LOSS))
+    drawing = make_canvas(comparison, make_score_rows(comparison, LOSS))
     if not drawing.rows:
         return None
     low, high = drawing.ends("low", "high")
     margin = 0.06 * (high - low) or 0.1
     scale = alt.Scale(domain=[low - margin, high + (ROOM_FOR_A_VALUE - 1) * (high - low) + margin], nice=False)
-    y, colour, said = _methods_down(), drawing.colour(), tooltip("method", "exact", "interval", "examples")
+    y, colour, said = _methods_down(), drawing.colour(), make_tooltip("method", "exact", "interval", "examples")
     x = alt.X("low:Q", scale=scale, axis=alt.Axis(title="nats per target token, with intervals"))
     return drawing.layered(
         drawing.chart.mark_rule(strokeWidth=2.5, strokeCap="round").encode(
@@ -69,19 +77,19 @@ def evaluation_loss(comparison: Comparison) -> alt.LayerChart | None:
     )
 
 
-def rouge(comparison: Comparison) -> alt.LayerChart | None:
+def draw_rouge(comparison: Comparison) -> alt.LayerChart | None:
     """The four kinds of ROUGE with intervals, the methods side by side in each."""
     import altair as alt
 
     kinds = sorted((metric for metric in METRICS if metric is not LOSS), key=lambda metric: metric.title)
-    drawing = canvas(comparison, score_rows(comparison, *kinds))
+    drawing = make_canvas(comparison, make_score_rows(comparison, *kinds))
     if not drawing.rows:
         return None
     end = 1.12 * drawing.ends(high="high")[1] or 1
     x = alt.X("value:Q", title="F1 × 100, with intervals", scale=alt.Scale(domain=[0, end]))
     y = alt.Y("metric:N", title=None, sort=[kind.title for kind in kinds], scale=alt.Scale(paddingInner=0.24))
     offset = alt.YOffset("method:N", sort=drawing.methods, scale=alt.Scale(paddingInner=0.14))
-    said = tooltip("method", "metric", "exact", "interval", "examples")
+    said = make_tooltip("method", "metric", "exact", "interval", "examples")
     return drawing.layered(
         drawing.chart.mark_bar(cornerRadiusEnd=2).encode(
             x=x, y=y, yOffset=offset, color=drawing.colour(legend=True), tooltip=said
@@ -107,7 +115,7 @@ def _bars(drawing: Canvas, x: alt.X, **start: Any) -> alt.LayerChart:  # Any: an
     y = _methods_down()
     return drawing.layered(
         drawing.chart.mark_bar(height={"band": 0.6}, cornerRadiusEnd=3).encode(
-            x=x, y=y, color=drawing.colour(), tooltip=tooltip("method", "exact"), **start
+            x=x, y=y, color=drawing.colour(), tooltip=make_tooltip("method", "exact"), **start
         ),
         drawing.chart.mark_text(align="left", dx=7).encode(x=x, y=y, text="said:N"),
         height=len(drawing.rows) * BAND,

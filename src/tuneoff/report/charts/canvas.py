@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tuneoff.analysis.comparison import Comparison, Row
 from tuneoff.analysis.metrics import COSTS, Cost, Metric
-from tuneoff.report.escape import visible
-from tuneoff.report.format import cost_in_words, interval_in_words, score_in_words
+from tuneoff.report.escape import escape_control
+from tuneoff.report.format import format_cost, format_interval, format_score
 
 if TYPE_CHECKING:
     import altair as alt
@@ -25,21 +25,21 @@ COLOURS = (
 )  # fmt: skip
 
 
-def colours(*comparisons: Comparison | None) -> dict[str, str]:
+def assign_colors(*comparisons: Comparison | None) -> dict[str, str]:
     """A colour for each label of the recipes: the same in a half run as in the whole one."""
     there = [comparison for comparison in comparisons if comparison]
     labels = [label for c in there for label in (*c.run.recipe.methods, *(row.label for row in c.rows))]
-    return palette(labels, untouched={c.base.label for c in there if c.base})
+    return make_palette(labels, untouched={c.base.label for c in there if c.base})
 
 
-def palette(labels: Sequence[str], *, untouched: Collection[str]) -> dict[str, str]:
+def make_palette(labels: Sequence[str], *, untouched: Collection[str]) -> dict[str, str]:
     """A colour for each label, in their order; grey for what trains nothing."""
     trained = dict.fromkeys(label for label in labels if label not in untouched)
     by_label = {label: COLOURS[i % len(COLOURS)] for i, label in enumerate(trained)}
     return {label: by_label.get(label, GREY) for label in dict.fromkeys(labels)}
 
 
-def memory_kind(comparison: Comparison) -> str:
+def get_memory_kind(comparison: Comparison) -> str:
     """Which memory was measured: `allocated` on a card, `resident` on a CPU."""
     memories = [record.costs.training_memory for record in comparison.run.records if record.costs]
     return "allocated" if any(memory and memory.allocated_bytes is not None for memory in memories) else "resident"
@@ -88,12 +88,14 @@ class Canvas:
         return min(row[low] for row in self.rows), max(row[high] for row in self.rows)
 
 
-def canvas(comparison: Comparison, rows: Sequence[Datum]) -> Canvas:
+def make_canvas(comparison: Comparison, rows: Sequence[Datum]) -> Canvas:
     """The rows with the comparison's colours."""
-    return Canvas(rows=rows, palette={visible(label): colour for label, colour in colours(comparison).items()})
+    return Canvas(
+        rows=rows, palette={escape_control(label): colour for label, colour in assign_colors(comparison).items()}
+    )
 
 
-def tooltip(*fields: str) -> list[alt.Tooltip]:
+def make_tooltip(*fields: str) -> list[alt.Tooltip]:
     """What a row says when it is pointed at."""
     import altair as alt
 
@@ -101,31 +103,31 @@ def tooltip(*fields: str) -> list[alt.Tooltip]:
     return [alt.Tooltip(field, type="nominal", title=titles.get(field, field)) for field in fields]
 
 
-def powers_of_ten(low: float, high: float) -> list[float]:
+def list_powers_of_ten(low: float, high: float) -> list[float]:
     """Where a logarithmic axis between two numbers has its ticks."""
     return [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
 
 
-def logarithmic_ticks(low: float, high: float) -> list[float]:
+def list_log_ticks(low: float, high: float) -> list[float]:
     """Powers of ten, or their doubles and halves too where there would be fewer than three."""
-    powers = powers_of_ten(low, high)
+    powers = list_powers_of_ten(low, high)
     if len(powers) > 2:
         return powers
-    return [n for p in powers_of_ten(low / 10, high) for m in (1, 2, 5) if low <= (n := m * p) <= high]
+    return [n for p in list_powers_of_ten(low / 10, high) for m in (1, 2, 5) if low <= (n := m * p) <= high]
 
 
-def cost_named(name: str) -> Cost:
+def get_cost(name: str) -> Cost:
     """The cost called `name`."""
     return next(cost for cost in COSTS if cost.name == name)
 
 
-def cost_rows(comparison: Comparison, cost: Cost, *, scale: float = 1) -> list[Datum]:
+def make_cost_rows(comparison: Comparison, cost: Cost, *, scale: float = 1) -> list[Datum]:
     """What each method cost, times `scale`, for the methods that have such a cost."""
     return [
         {
-            "method": visible(row.label),
+            "method": escape_control(row.label),
             "value": row.costs[cost.name] * scale,
-            "said": cost_in_words(cost, row.costs[cost.name]),
+            "said": format_cost(cost, row.costs[cost.name]),
             "exact": f"{row.costs[cost.name]:,.10g} {cost.unit}".strip(),
         }
         for row in comparison.rows
@@ -133,27 +135,27 @@ def cost_rows(comparison: Comparison, cost: Cost, *, scale: float = 1) -> list[D
     ]
 
 
-def score_rows(comparison: Comparison, *metrics: Metric) -> list[Datum]:
+def make_score_rows(comparison: Comparison, *metrics: Metric) -> list[Datum]:
     """What each method scored by each metric, where it did."""
     return [
-        score_row(row, metric)
+        make_score_row(row, metric)
         for row in comparison.rows
         for metric in metrics
         if metric.name in row.scores and math.isfinite(row.scores[metric.name].mean)
     ]
 
 
-def score_row(row: Row, metric: Metric) -> Datum:
+def make_score_row(row: Row, metric: Metric) -> Datum:
     """What one method scored by one metric."""
     estimate = row.scores[metric.name]
     return {
-        "method": visible(row.label),
+        "method": escape_control(row.label),
         "metric": metric.title,
         "value": estimate.mean,
         "low": estimate.low,
         "high": estimate.high,
-        "said": score_in_words(metric, estimate.mean),
+        "said": format_score(metric, estimate.mean),
         "exact": f"{estimate.mean:.4f} {metric.unit}",
-        "interval": interval_in_words(metric, estimate),
+        "interval": format_interval(metric, estimate),
         "examples": f"{estimate.examples:,}",
     }

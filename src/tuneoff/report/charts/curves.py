@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.report.charts.canvas import Datum, canvas, tooltip
-from tuneoff.report.escape import visible
+from tuneoff.report.charts.canvas import Datum, make_canvas, make_tooltip
+from tuneoff.report.escape import escape_control
 
 if TYPE_CHECKING:
     import altair as alt
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HEIGHT = 300
 
 
-def loss_by_epoch(
+def draw_loss_by_epoch(
     comparison: Comparison, field: Literal["train_loss", "validation_loss"], title: str
 ) -> alt.LayerChart | None:
     """A larger mark is the epoch whose weights were kept.
@@ -25,7 +25,7 @@ def loss_by_epoch(
     """
     import altair as alt
 
-    drawing = canvas(comparison, list(_rows(comparison, field)))
+    drawing = make_canvas(comparison, list(_rows(comparison, field)))
     if not drawing.rows:
         return None
     held = [row["value"] for row in drawing.rows if row["status"] == "done"] or [r["value"] for r in drawing.rows]
@@ -50,7 +50,7 @@ def loss_by_epoch(
         ),
         drawing.chart.mark_point(filled=True, clip=True).encode(
             x=x, y=y, detail=each, color=colour, opacity=opacity, size=size,
-            tooltip=tooltip("method", "seed", "epoch", "exact", "kept", "status"),
+            tooltip=make_tooltip("method", "seed", "epoch", "exact", "kept", "status"),
         ),
         height=HEIGHT,
     ).add_params(chosen)  # fmt: skip
@@ -63,7 +63,7 @@ def _rows(comparison: Comparison, field: str) -> Iterator[Datum]:
             loss: float | None = getattr(epoch, field)
             if loss is not None and math.isfinite(loss):
                 yield {
-                    "method": visible(record.trial.label),
+                    "method": escape_control(record.trial.label),
                     "seed": record.trial.seed,
                     "status": record.status,
                     "epoch": epoch.epoch,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.report.charts.canvas import canvas, cost_named, powers_of_ten, score_row, tooltip
-from tuneoff.report.format import ROUGE_L, cost_in_words
+from tuneoff.report.charts.canvas import get_cost, list_powers_of_ten, make_canvas, make_score_row, make_tooltip
+from tuneoff.report.format import ROUGE_L, format_cost
 
 if TYPE_CHECKING:
     import altair as alt
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HEIGHT = 280
 
 
-def quality_against(
+def draw_quality_against(
     comparison: Comparison, name: str, title: str, *, scale: float = 1, log: bool = False
 ) -> alt.LayerChart | None:
     """Test ROUGE-L with its interval over a cost; the untouched model, which cost nothing, is a line across.
@@ -26,7 +26,7 @@ def quality_against(
     """
     import altair as alt
 
-    cost = cost_named(name)
+    cost = get_cost(name)
     scored = comparison.ranked(ROUGE_L)
     trained = [row for row in scored if row is not comparison.base and row.costs.get(name)]
     if not trained:
@@ -35,24 +35,24 @@ def quality_against(
     front = comparison.front(ROUGE_L, cost)
     rows = [
         {
-            **score_row(row, ROUGE_L),
+            **make_score_row(row, ROUGE_L),
             "untouched": row is comparison.base,
             "outer": row is not comparison.base and _place(row.costs[name] * scale, _domain(costs, log), log) > 0.6,
             "front": "yes" if row.label in front else "no",
             "cost": row.costs.get(name, 0) * scale,
-            "price": cost_in_words(cost, row.costs.get(name, 0)),
+            "price": format_cost(cost, row.costs.get(name, 0)),
         }
         for row in scored
         if row in trained or row is comparison.base
     ]
-    drawing = canvas(comparison, rows)
+    drawing = make_canvas(comparison, rows)
     low, high = drawing.ends("low", "high")
     margin = 0.08 * (high - low) or 1
     x = alt.X(
         "cost:Q",
         title=title,
         scale=alt.Scale(type="log" if log else "linear", domain=_domain(costs, log), nice=False),
-        axis=alt.Axis(values=powers_of_ten(*_domain(costs, log)), format="~s", grid=False)
+        axis=alt.Axis(values=list_powers_of_ten(*_domain(costs, log)), format="~s", grid=False)
         if log
         else alt.Axis(tickCount=5, format=",~f", grid=False),
     )
@@ -62,10 +62,10 @@ def quality_against(
     untouched = drawing.chart.transform_filter("datum.untouched")
     on_front, off_front = tuned.transform_filter("datum.front == 'yes'"), tuned.transform_filter("datum.front == 'no'")
     inner, outer = tuned.transform_filter("!datum.outer"), tuned.transform_filter("datum.outer")
-    colour, said = drawing.colour(), tooltip("method", "exact", "interval", "price", "front")
+    colour, said = drawing.colour(), make_tooltip("method", "exact", "interval", "price", "front")
     return drawing.layered(
         untouched.mark_rule(strokeDash=[5, 4], strokeWidth=1.5).encode(
-            y=score, color=colour, tooltip=tooltip("method", "exact", "interval")
+            y=score, color=colour, tooltip=make_tooltip("method", "exact", "interval")
         ),
         untouched.mark_text(align="left", baseline="bottom", dx=4, dy=-4, fontSize=11).encode(
             x=alt.value(0), y=score, text="method:N", color=colour

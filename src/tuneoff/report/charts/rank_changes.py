@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.report.charts.canvas import Canvas, colours, tooltip
-from tuneoff.report.escape import visible
-from tuneoff.report.format import ROUGE_L, score_in_words
-from tuneoff.report.side_by_side import common_places
+from tuneoff.report.charts.canvas import Canvas, assign_colors, make_tooltip
+from tuneoff.report.escape import escape_control
+from tuneoff.report.format import ROUGE_L, format_score
+from tuneoff.report.side_by_side import find_common_places
 
 if TYPE_CHECKING:
     import altair as alt
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 BAND = 40  # pixels of height for each place
 
 
-def ranks(here: Comparison, there: Comparison) -> alt.LayerChart | None:
+def draw_rank_changes(here: Comparison, there: Comparison) -> alt.LayerChart | None:
     """The places of the methods that both rank. Places, and not scores: those of unequal settings have no one axis."""
     import altair as alt
 
-    sides = list(zip(((here, 1), (there, 0)), common_places(here, there), strict=True))
+    sides = list(zip(((here, 1), (there, 0)), find_common_places(here, there), strict=True))
     rows = [
         {
-            "method": visible(label),
-            "run": visible(comparison.run.recipe.name),
+            "method": escape_control(label),
+            "run": escape_control(comparison.run.recipe.name),
             "side": side,
             "place": place,
-            "said": f"{visible(label)}  {score_in_words(ROUGE_L, _score(comparison, label))}",
+            "said": f"{escape_control(label)}  {format_score(ROUGE_L, _score(comparison, label))}",
         }
         for (comparison, side), places in sides
         for label, place in places.items()
     ]
     if not rows:
         return None
-    palette = {visible(label): colour for label, colour in colours(here, there).items()}
+    palette = {escape_control(label): colour for label, colour in assign_colors(here, there).items()}
     drawing = Canvas(rows=rows, palette=palette)
     _, last = drawing.ends(high="place", low="place")
     x = alt.X("side:Q", scale=alt.Scale(domain=[-0.6, 1.6], nice=False), axis=None)
     y = alt.Y("place:Q", scale=alt.Scale(domain=[0.2, last + 0.5], reverse=True, nice=False), axis=None)
-    colour, said = drawing.colour(), tooltip("method", "run", "place")
+    colour, said = drawing.colour(), make_tooltip("method", "run", "place")
     layers = [
         drawing.chart.mark_line(strokeWidth=3).encode(x=x, y=y, color=colour),
         drawing.chart.mark_point(filled=True, size=150, opacity=1).encode(x=x, y=y, color=colour, tooltip=said),

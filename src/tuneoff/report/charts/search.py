@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.metrics import METRICS, Metric
-from tuneoff.report.charts.canvas import Canvas, Datum, canvas, powers_of_ten, tooltip
-from tuneoff.report.escape import visible
-from tuneoff.report.format import count_in_words, rate_in_words, share_in_words
-from tuneoff.report.hyperparameters import ends_of, knobs_in_words
-from tuneoff.search.expected_best import expected_best
+from tuneoff.report.charts.canvas import Canvas, Datum, list_powers_of_ten, make_canvas, make_tooltip
+from tuneoff.report.escape import escape_control
+from tuneoff.report.format import format_count, format_rate, format_share
+from tuneoff.report.hyperparameters import format_hyperparameters, list_ends
+from tuneoff.search.expected_best import compute_expected_best
 from tuneoff.search.halving import RATE
 from tuneoff.search.history import Search
 from tuneoff.search.sampling import ADAPTIVE
@@ -29,7 +29,7 @@ BUDGET_HEIGHT = 280
 CROSS = "M-1,-1L1,1M1,-1L-1,1"
 
 
-def scores_by_rate(comparison: Comparison) -> alt.LayerChart | None:
+def draw_scores_by_rate(comparison: Comparison) -> alt.LayerChart | None:
     """Every configuration at its learning rate, all methods on one axis; the ranges searched lie in lanes below.
 
     A point stands where its furthest rung brought it, at the end of a faint line that begins at its first. The
@@ -39,7 +39,7 @@ def scores_by_rate(comparison: Comparison) -> alt.LayerChart | None:
 
     if not comparison.searches:
         return None
-    metric = searched_metric(comparison)
+    metric = get_search_metric(comparison)
     tries, lanes = list(_tries(comparison, metric)), list(_lanes(comparison))
     scored = [row["value"] for row in tries if row["value"] is not None]
     if not scored:
@@ -49,15 +49,15 @@ def scores_by_rate(comparison: Comparison) -> alt.LayerChart | None:
         inside = row["value"] is not None and _is_within(row["value"], best, worst)
         row["drawn"] = "inside" if inside else "at the edge"
         row["first"] = row["first"] if inside and _is_within(row["first"], best, worst) else worst
-    drawing = canvas(comparison, [*tries, *lanes])
+    drawing = make_canvas(comparison, [*tries, *lanes])
     margin = 0.14 * abs(worst - best) or 0.1
     scale = alt.Scale(domain=[min(best, worst) - margin, max(best, worst) + margin], nice=False, range=[HEIGHT, 0])
-    y = alt.Y("value:Q", title=score_title(metric), scale=scale, axis=alt.Axis(tickCount=6))
+    y = alt.Y("value:Q", title=format_score_title(metric), scale=scale, axis=alt.Axis(tickCount=6))
     x = _rates([row[end] for row in tries + lanes for end in ("rate", "low", "high") if end in row])
     picked = alt.selection_point(name="picked", fields=["method"], bind="legend")
     opacity = alt.when(picked).then(alt.value(1)).otherwise(alt.value(0.08))
     seen = {"color": drawing.colour(legend=True), "opacity": opacity}
-    said = tooltip("method", "configuration", "exact", "trained", "chosen")
+    said = make_tooltip("method", "configuration", "exact", "trained", "chosen")
     points = drawing.chart.transform_filter("datum.drawn == 'inside'")
     chosen = points.transform_filter("datum.chosen == 'yes'")
     outside = drawing.chart.transform_filter("datum.drawn == 'at the edge'")
@@ -77,7 +77,7 @@ def scores_by_rate(comparison: Comparison) -> alt.LayerChart | None:
     ).add_params(picked)
 
 
-def expected_by_budget(comparison: Comparison) -> alt.LayerChart | None:
+def draw_expected_by_budget(comparison: Comparison) -> alt.LayerChart | None:
     """The best score to be expected of n tries, over the tokens of n trainings to the first rung.
 
     There all tries were trained equally long, and those drawn from the declared space differ by chance alone.
@@ -87,8 +87,8 @@ def expected_by_budget(comparison: Comparison) -> alt.LayerChart | None:
 
     if not comparison.searches or is_adaptive(comparison):
         return None
-    metric = searched_metric(comparison)
-    drawing = canvas(comparison, [row for s in comparison.searches.values() for row in _expected(s, metric)])
+    metric = get_search_metric(comparison)
+    drawing = make_canvas(comparison, [row for s in comparison.searches.values() for row in _expected(s, metric)])
     if not drawing.rows:
         return None
     low, high = drawing.ends()
@@ -96,14 +96,14 @@ def expected_by_budget(comparison: Comparison) -> alt.LayerChart | None:
     x = alt.X("tokens:Q", title="tokens trained by each method", axis=_counts())
     y = alt.Y(
         "value:Q",
-        title=f"expected best {score_title(metric)}",
+        title=f"expected best {format_score_title(metric)}",
         scale=alt.Scale(domain=[low - margin, high + margin], nice=False),
     )
     colour = drawing.colour(legend=True)
     return drawing.layered(
         drawing.chart.mark_line(strokeWidth=2.2).encode(x=x, y=y, color=colour),
         drawing.chart.mark_point(filled=True, size=45, opacity=1).encode(
-            x=x, y=y, color=colour, tooltip=tooltip("method", "tries", "budget", "exact")
+            x=x, y=y, color=colour, tooltip=make_tooltip("method", "tries", "budget", "exact")
         ),
         height=BUDGET_HEIGHT,
     )
@@ -115,19 +115,19 @@ def is_adaptive(comparison: Comparison) -> bool:
     return options is not None and options.sampler in ADAPTIVE
 
 
-def searched_metric(comparison: Comparison) -> Metric:
+def get_search_metric(comparison: Comparison) -> Metric:
     """What the search compares its tries by, on the validation split."""
     options = comparison.run.recipe.search
     assert options is not None, "asked only where there is a search"
     return next(metric for metric in METRICS if metric.name == options.metric)
 
 
-def score_title(metric: Metric) -> str:
+def format_score_title(metric: Metric) -> str:
     """What a score on the validation split is called, with its unit."""
     return f"validation {'loss' if metric.name == 'loss' else metric.title}, {metric.unit}"
 
 
-def in_unit(metric: Metric, score: float | None) -> float | None:
+def convert_unit(metric: Metric, score: float | None) -> float | None:
     """A validation score in the metric's unit: ROUGE is recorded in [0, 1] and shown as F1 × 100."""
     return score if score is None or metric.name == "loss" else 100 * score
 
@@ -137,16 +137,16 @@ def _tries(comparison: Comparison, metric: Metric) -> Iterator[Datum]:
     shares = options.shares if options else ()
     for search in comparison.searches.values():
         for one in search.tries:
-            scores = [in_unit(metric, score) for score in one.scores]
+            scores = [convert_unit(metric, score) for score in one.scores]
             yield {
-                "method": visible(search.label),
+                "method": escape_control(search.label),
                 "rate": one.hyperparameters[RATE],
                 "value": scores[-1],
                 "first": scores[0],
                 "size": SIZES * len(scores),
-                "trained": f"{share_in_words(shares[len(scores) - 1])} of a training",
+                "trained": f"{format_share(shares[len(scores) - 1])} of a training",
                 "exact": f"{scores[-1]:.4f} {metric.unit}" if scores[-1] is not None else one.records[-1].status,
-                "configuration": knobs_in_words(one.values),
+                "configuration": format_hyperparameters(one.values),
                 "chosen": "yes" if one is search.chosen else "no",
             }
 
@@ -155,15 +155,15 @@ def _lanes(comparison: Comparison) -> Iterator[Datum]:
     """Between which learning rates each method was searched, and what was added to its range."""
     ranged = [search for search in comparison.searches.values() if RATE in search.space]
     for i, search in enumerate(ranged):
-        (least, greatest), (low, high) = ends_of(search.widened[RATE]), ends_of(search.space[RATE])
+        (least, greatest), (low, high) = list_ends(search.widened[RATE]), list_ends(search.space[RATE])
         for part, start, end in (("declared", low, high), ("widened", least, low), ("widened", high, greatest)):
             if start < end or part == "declared":
                 yield {
-                    "method": visible(search.label),
+                    "method": escape_control(search.label),
                     "part": part,
                     "low": start,
                     "high": end,
-                    "range": f"{rate_in_words(start)} to {rate_in_words(end)}",
+                    "range": f"{format_rate(start)} to {format_rate(end)}",
                     "lane": HEIGHT + LANE * (i + 1),
                 }
 
@@ -180,7 +180,7 @@ def _ranges(drawing: Canvas, rates: alt.Scale, seen: Mapping[str, Any]) -> Itera
         x2="high:Q",
         y=lane,
         strokeDash=alt.StrokeDash("part:N", scale=dashes, legend=None),
-        tooltip=tooltip("method", "part", "range"),
+        tooltip=make_tooltip("method", "part", "range"),
         **seen,
     )
     for end in ("low", "high"):
@@ -197,7 +197,7 @@ def _rates(there: Sequence[float]) -> alt.X:
         "rate:Q",
         title="learning rate, logarithmic",
         scale=alt.Scale(type="log", domain=[low, high], nice=False),
-        axis=alt.Axis(values=powers_of_ten(low, high), format="~e", grid=False, labelExpr=written),
+        axis=alt.Axis(values=list_powers_of_ten(low, high), format="~e", grid=False, labelExpr=written),
     )
 
 
@@ -221,14 +221,14 @@ def _counts() -> alt.Axis:
 def _expected(search: Search, metric: Metric) -> Iterator[Datum]:
     draws = [one for one in search.tries if not one.widened]
     tokens = max((sum(row.real_tokens for row in one.records[0].curve) for one in draws), default=0)
-    scores = [in_unit(metric, one.scores[0]) for one in draws]
-    for n, score in enumerate(expected_best(scores, lower_is_better=not metric.higher_is_better), start=1):
+    scores = [convert_unit(metric, one.scores[0]) for one in draws]
+    for n, score in enumerate(compute_expected_best(scores, lower_is_better=not metric.higher_is_better), start=1):
         if score is not None:
             yield {
-                "method": visible(search.label),
+                "method": escape_control(search.label),
                 "tries": n,
                 "tokens": n * tokens,
-                "budget": f"{count_in_words(n * tokens)} tokens",
+                "budget": f"{format_count(n * tokens)} tokens",
                 "value": score,
                 "exact": f"{score:.4f} {metric.unit}",
             }

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 
 from tuneoff.analysis.comparison import Row
 from tuneoff.analysis.metrics import Cost, Metric
-from tuneoff.analysis.sweep import Study
-from tuneoff.report.charts.canvas import Canvas, Datum, cost_named, logarithmic_ticks, palette, score_row, tooltip
-from tuneoff.report.escape import visible
-from tuneoff.report.format import LOSS, ROUGE_L, cost_in_words
-from tuneoff.report.hyperparameters import knob_of, value_of
+from tuneoff.analysis.sweep import Sweep
+from tuneoff.report.charts.canvas import (
+    Canvas,
+    Datum,
+    get_cost,
+    list_log_ticks,
+    make_palette,
+    make_score_row,
+    make_tooltip,
+)
+from tuneoff.report.escape import escape_control
+from tuneoff.report.format import LOSS, ROUGE_L, format_cost
+from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
 
 if TYPE_CHECKING:
     import altair as alt
@@ -27,46 +35,49 @@ HEADINGS = {
     "trainable": "Trainable parameters",
     "token_ms": "Time of each new token",
 }
-COST: tuple[Metric | Cost, ...] = tuple(map(cost_named, HEADINGS))
+COST: tuple[Metric | Cost, ...] = tuple(map(get_cost, HEADINGS))
 GIGA = 1e-9
 
 
-def titles_of(study: Study) -> dict[str, str]:
+def list_titles(sweep: Sweep) -> dict[str, str]:
     """What each figure is called, by its name."""
     return {
-        f"study-{one.name}": f"{HEADINGS.get(one.name, one.title)} by {knob_of(study)}" for one in (*QUALITY, *COST)
+        f"study-{one.name}": f"{HEADINGS.get(one.name, one.title)} by {get_parameter_title(sweep)}"
+        for one in (*QUALITY, *COST)
     }
 
 
-def draw_study(study: Study) -> dict[str, alt.LayerChart]:
+def draw_sweep(sweep: Sweep) -> dict[str, alt.LayerChart]:
     """Every figure that the study has numbers for, by name."""
-    charts = {f"study-{one.name}": _along(study, one) for one in (*QUALITY, *COST)}
-    titles = titles_of(study)
+    charts = {f"study-{one.name}": _along(sweep, one) for one in (*QUALITY, *COST)}
+    titles = list_titles(sweep)
     return {name: chart.properties(description=titles[name]) for name, chart in charts.items() if chart is not None}
 
 
-def colours_of(study: Study) -> dict[str, str]:
+def assign_line_colors(sweep: Sweep) -> dict[str, str]:
     """A colour for each method: the same as on a comparison's page, where the methods are the same."""
-    rows = [*((label, point.row) for label, line in study.lines.items() for point in line)]
-    rows += [(row.label, row) for row in study.references]
+    rows = [*((label, point.row) for label, line in sweep.lines.items() for point in line)]
+    rows += [(row.label, row) for row in sweep.references]
     untouched = {label for label, row in rows if row.costs.get("trainable") == 0}
-    return palette([*study.recipe.methods, *(label for label, _ in rows)], untouched=untouched)
+    return make_palette([*sweep.recipe.methods, *(label for label, _ in rows)], untouched=untouched)
 
 
-def _along(study: Study, quantity: Metric | Cost) -> alt.LayerChart | None:
+def _along(sweep: Sweep, quantity: Metric | Cost) -> alt.LayerChart | None:
     import altair as alt
 
-    rows = [*_points(study, quantity), *_levels(study, quantity)]
+    rows = [*_points(sweep, quantity), *_levels(sweep, quantity)]
     lines = [row for row in rows if row["kind"] == "point"]
     if len({row["place"] for row in lines}) < 2:
         return None
-    drawing = Canvas(rows=rows, palette={visible(label): colour for label, colour in colours_of(study).items()})
-    x = _places(lines, knob_of(study), _names(study))
+    drawing = Canvas(
+        rows=rows, palette={escape_control(label): colour for label, colour in assign_line_colors(sweep).items()}
+    )
+    x = _places(lines, get_parameter_title(sweep), _names(sweep))
     scale, axis = _values(rows, quantity)
     y = alt.Y("value:Q", title=_unit(quantity), scale=scale, axis=axis)
     low = alt.Y("low:Q", title=_unit(quantity), scale=scale, axis=axis)
     colour = drawing.colour(legend=True)
-    said = tooltip("method", "at", "exact", "interval")
+    said = make_tooltip("method", "at", "exact", "interval")
     points = drawing.chart.transform_filter("datum.kind == 'point'")
     levels = drawing.chart.transform_filter("datum.kind == 'level'")
     between = (  # only where there is something between two values
@@ -86,29 +97,31 @@ def _along(study: Study, quantity: Metric | Cost) -> alt.LayerChart | None:
     )
 
 
-def _names(study: Study) -> dict[float, str]:
+def _names(sweep: Sweep) -> dict[float, str]:
     """Of places that are no values of the knob themselves, such as the parameters of a model: the value's name."""
-    points = [point for line in study.lines.values() for point in line]
-    return {p.place: value_of(study, p.value) for p in points if p.place is not None and isinstance(p.value, str)}
+    points = [point for line in sweep.lines.values() for point in line]
+    return {
+        p.place: format_sweep_value(sweep, p.value) for p in points if p.place is not None and isinstance(p.value, str)
+    }
 
 
-def _points(study: Study, quantity: Metric | Cost) -> Iterator[Datum]:
-    ordered = all(point.place is not None for line in study.lines.values() for point in line)
-    for label, line in study.lines.items():
+def _points(sweep: Sweep, quantity: Metric | Cost) -> Iterator[Datum]:
+    ordered = all(point.place is not None for line in sweep.lines.values() for point in line)
+    for label, line in sweep.lines.items():
         for point in line:
             if (datum := _datum(point.row, quantity)) is not None:
-                at = value_of(study, point.value)
+                at = format_sweep_value(sweep, point.value)
                 yield {
                     **datum,
                     "kind": "point",
-                    "method": visible(label),
+                    "method": escape_control(label),
                     "place": point.place if ordered else at,
                     "at": at,
                 }
 
 
-def _levels(study: Study, quantity: Metric | Cost) -> Iterator[Datum]:
-    for row in study.references:
+def _levels(sweep: Sweep, quantity: Metric | Cost) -> Iterator[Datum]:
+    for row in sweep.references:
         if (datum := _datum(row, quantity)) is not None:
             yield {**datum, "kind": "level"}
 
@@ -116,12 +129,19 @@ def _levels(study: Study, quantity: Metric | Cost) -> Iterator[Datum]:
 def _datum(row: Row, quantity: Metric | Cost) -> Datum | None:
     """What the row scored with its interval, or what it cost; None where it has neither, or cost nothing."""
     if isinstance(quantity, Metric):
-        return score_row(row, quantity) if quantity.name in row.scores else None
+        return make_score_row(row, quantity) if quantity.name in row.scores else None
     if not (cost := row.costs.get(quantity.name)):
         return None
     value = cost * GIGA if quantity.unit == "bytes" else cost
-    said = cost_in_words(quantity, cost)
-    return {"method": visible(row.label), "value": value, "low": value, "high": value, "said": said, "exact": said}
+    said = format_cost(quantity, cost)
+    return {
+        "method": escape_control(row.label),
+        "value": value,
+        "low": value,
+        "high": value,
+        "said": said,
+        "exact": said,
+    }
 
 
 def _places(points: Sequence[Datum], knob: str, names: Mapping[float, str]) -> alt.X:
@@ -134,7 +154,7 @@ def _places(points: Sequence[Datum], knob: str, names: Mapping[float, str]) -> a
         return alt.X("place:N", title=knob, sort=places, scale=scale, axis=axis)
     low, high = min(places), max(places)
     log = low > 0 and high / low > DECADE
-    ticks = sorted(places) if len(places) <= MANY else logarithmic_ticks(low, high) if log else alt.Undefined
+    ticks = sorted(places) if len(places) <= MANY else list_log_ticks(low, high) if log else alt.Undefined
     title = f"{knob}, by parameters" if names else knob
     named = f"{json.dumps(list(names.values()))}[indexof({json.dumps(list(names))}, datum.value)]"
     return alt.X(
@@ -155,7 +175,7 @@ def _values(rows: Sequence[Datum], quantity: Metric | Cost) -> tuple[alt.Scale, 
         return alt.Scale(domain=[low - margin, high + margin], nice=False), alt.Axis(tickCount=6)
     if low > 0 and high / low > DECADE:
         ends = low / 2, high * 2
-        return alt.Scale(type="log", domain=ends, nice=False), _axis(quantity, logarithmic_ticks(*ends))
+        return alt.Scale(type="log", domain=ends, nice=False), _axis(quantity, list_log_ticks(*ends))
     return alt.Scale(domain=[0, 1.1 * high or 1], nice=False), _axis(quantity)
 
 

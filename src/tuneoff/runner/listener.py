@@ -6,7 +6,7 @@ from typing import Protocol
 
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
-from tuneoff.runtime.progress import Tell, tell_nobody
+from tuneoff.runtime.progress import OnProgress, ignore_progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,39 +20,39 @@ class Tally:
 Tallies = Mapping[str, Tally]  # by stage: "search", "confirm" (trainings), "test" (the test split opened)
 
 
-class Watch(Protocol):
+class Listener(Protocol):
     """Whoever follows a comparison."""
 
-    def probing(self, label: str) -> Tell:
+    def on_probe(self, label: str) -> OnProgress:
         """A method is measured before the comparison begins; its moments go to what is returned."""
 
-    def says(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """There is something to know before the start."""
 
-    def begin(self, tallies: Tallies) -> None:
+    def on_start(self, tallies: Tallies) -> None:
         """The comparison begins, or goes on."""
 
-    def trial(self, trial: Trial) -> Tell:
+    def on_trial_start(self, trial: Trial) -> OnProgress:
         """A trial begins; its moments go to what is returned."""
 
-    def end(self, record: Record, tallies: Tallies) -> None:
+    def on_trial_end(self, record: Record, tallies: Tallies) -> None:
         """A trial came to its end."""
 
 
-class Silence:
+class SilentListener:
     """For callers that do not watch."""
 
-    def probing(self, label: str) -> Tell:
-        return tell_nobody
+    def on_probe(self, label: str) -> OnProgress:
+        return ignore_progress
 
-    def says(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """Not here."""
 
-    def begin(self, tallies: Tallies) -> None:
+    def on_start(self, tallies: Tallies) -> None:
         """Says nothing."""
 
-    def trial(self, trial: Trial) -> Tell:
-        return tell_nobody
+    def on_trial_start(self, trial: Trial) -> OnProgress:
+        return ignore_progress
 
-    def end(self, record: Record, tallies: Tallies) -> None:
+    def on_trial_end(self, record: Record, tallies: Tallies) -> None:
         """Says nothing."""
