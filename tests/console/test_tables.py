@@ -70,7 +70,7 @@ def test_the_outcome_fits_eighty_columns_and_names_every_method_and_the_page(
     assert str(tmp_path / "report" / "index.html") in rest
 
 
-@pytest.mark.parametrize("study", [rank_study, model_study, size_study])
+@pytest.mark.parametrize("sweep", [rank_study, model_study, size_study])
 def test_a_study_fits_eighty_columns_and_names_the_knob_each_point_and_the_page(
     sweep: Callable[[], Sweep], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import torch
     from datasets import Dataset
     from torch import Tensor
 
-    from tuneoff.models.frozen_prefix import TrunkOutputs
+
+class RowTensors(Protocol):
+    """A tensor for each row of a split, such as the output of a frozen trunk."""
+
+    def of(self, rows: Sequence[int]) -> Tensor:
+        """The tensors of some rows, one after another, (N, D)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +85,7 @@ def collate(
     pad_token_id: int,
     loss_on: str,
     device: torch.device | str = "cpu",
-    trunk: TrunkOutputs | None = None,
+    trunk: RowTensors | None = None,
 ) -> Batch:
     """The tensors of some examples.
 
