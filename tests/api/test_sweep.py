@@ -26,7 +26,7 @@ def varying(recipe: dict[str, Any], knob: str, values: list[Any], **more: Any) -
 
 
 def test_a_methods_own_knob_makes_methods_of_one_comparison(recipe: dict[str, Any], tmp_path: Path) -> None:
-    sweep = tuneoff.studied(varying(recipe, "methods.lora.rank", [1, 4], methods=["base", "lora"]), run=tmp_path / "s")
+    sweep = tuneoff.sweep(varying(recipe, "methods.lora.rank", [1, 4], methods=["base", "lora"]), run=tmp_path / "s")
     assert [(p.value, p.place, p.row.records[0].trial.hyperparameters["rank"]) for p in sweep.lines["lora"]] == [
         (1, 1.0, 1), (4, 4.0, 4)
     ]  # fmt: skip
@@ -35,7 +35,7 @@ def test_a_methods_own_knob_makes_methods_of_one_comparison(recipe: dict[str, An
 
 
 def test_a_knob_of_the_data_makes_a_setting_of_its_own_with_each_value(recipe: dict[str, Any], tmp_path: Path) -> None:
-    sweep = tuneoff.studied(
+    sweep = tuneoff.sweep(
         varying(recipe, "data.sizes.train", [3, 6], methods=["base", "lora"]), run=tmp_path / "study"
     )
     assert {label: [p.value for p in line] for label, line in sweep.lines.items()} == {"base": [3, 6], "lora": [3, 6]}
@@ -46,7 +46,7 @@ def test_a_knob_of_the_data_makes_a_setting_of_its_own_with_each_value(recipe: d
 
 def test_models_are_placed_by_their_size(recipe: dict[str, Any], tmp_path: Path, model_folder: Any) -> None:
     names = [str(model_folder("llama")), str(model_folder("qwen2"))]
-    sweep = tuneoff.studied(varying(recipe, "model.name", names, methods=["base"]), run=tmp_path / "study")
+    sweep = tuneoff.sweep(varying(recipe, "model.name", names, methods=["base"]), run=tmp_path / "study")
     sizes = [p.row.records[0].costs.total_parameters for p in sweep.lines["base"] if p.row.records[0].costs]
     assert [p.place for p in sweep.lines["base"]] == sizes
 
@@ -54,9 +54,9 @@ def test_models_are_placed_by_their_size(recipe: dict[str, Any], tmp_path: Path,
 def test_a_study_runs_what_is_missing_and_nothing_else(recipe: dict[str, Any], tmp_path: Path) -> None:
     few = varying(recipe, "data.sizes.train", [3, 6], methods=["base"])
     more = varying(recipe, "data.sizes.train", [3, 6, 7], methods=["base"])
-    tuneoff.studied(few, run=tmp_path / "study")
+    tuneoff.sweep(few, run=tmp_path / "study")
     again = Diary()
-    tuneoff.studied(more, run=tmp_path / "study", listener=again)
+    tuneoff.sweep(more, run=tmp_path / "study", listener=again)
     assert again.began == ["base"]
 
 
@@ -82,11 +82,11 @@ def test_others_are_searched_anew_at_every_value(recipe: dict[str, Any]) -> None
 
 def test_a_knob_that_is_not_there_is_refused_with_the_nearest(recipe: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="Did you mean 'lora'"):
-        tuneoff.studied(varying(recipe, "methods.lara.rank", [1, 4]), run=tmp_path / "study")
+        tuneoff.sweep(varying(recipe, "methods.lara.rank", [1, 4]), run=tmp_path / "study")
     with pytest.raises(RecipeError, match="rank"):
-        tuneoff.studied(varying(recipe, "methods.lora.rnk", [1, 4]), run=tmp_path / "study")
+        tuneoff.sweep(varying(recipe, "methods.lora.rnk", [1, 4]), run=tmp_path / "study")
     with pytest.raises(RecipeError, match="size"):
-        tuneoff.studied(varying(recipe, "data.size.train", [1, 4]), run=tmp_path / "study")
+        tuneoff.sweep(varying(recipe, "data.size.train", [1, 4]), run=tmp_path / "study")
     assert not (tmp_path / "study").exists()
 
 

@@ -94,11 +94,11 @@ def test_a_plan_with_a_probe_says_what_all_will_cost(
 
 
 def test_what_is_kept_in_a_run_is_not_measured_again(recipe: dict[str, Any], tmp_path: Path) -> None:
-    one = tuneoff.planned(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", listener=Diary())
-    other = tuneoff.planned(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", listener=Diary())
+    one = tuneoff.plan(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", listener=Diary())
+    other = tuneoff.plan(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", listener=Diary())
     assert one.cost_estimate == other.cost_estimate
     more = Probing()
-    tuneoff.planned(recipe, "methods=[base, lora, full]", probe=True, run=tmp_path / "run", listener=more)
+    tuneoff.plan(recipe, "methods=[base, lora, full]", probe=True, run=tmp_path / "run", listener=more)
     assert more.probed == ["full"]
 
 
