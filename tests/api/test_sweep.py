@@ -22,7 +22,7 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def varying(recipe: dict[str, Any], knob: str, values: list[Any], **more: Any) -> dict[str, Any]:
-    return recipe | {"vary": {"knob": knob, "values": values}} | more
+    return recipe | {"sweep": {"parameter": knob, "values": values}} | more
 
 
 def test_a_methods_own_knob_makes_methods_of_one_comparison(recipe: dict[str, Any], tmp_path: Path) -> None:
@@ -35,9 +35,7 @@ def test_a_methods_own_knob_makes_methods_of_one_comparison(recipe: dict[str, An
 
 
 def test_a_knob_of_the_data_makes_a_setting_of_its_own_with_each_value(recipe: dict[str, Any], tmp_path: Path) -> None:
-    sweep = tuneoff.sweep(
-        varying(recipe, "data.sizes.train", [3, 6], methods=["base", "lora"]), run=tmp_path / "study"
-    )
+    sweep = tuneoff.sweep(varying(recipe, "data.sizes.train", [3, 6], methods=["base", "lora"]), run=tmp_path / "study")
     assert {label: [p.value for p in line] for label, line in sweep.lines.items()} == {"base": [3, 6], "lora": [3, 6]}
     trained = [c.run.data.splits["train"].examples for c in sweep.comparisons.values()]
     assert trained == [3, 6]
@@ -96,11 +94,11 @@ def test_a_value_cannot_lead_out_of_the_studys_folder(recipe: dict[str, Any]) ->
 
 
 def test_compare_says_how_to_run_a_study(recipe: dict[str, Any]) -> None:
-    with pytest.raises(RecipeError, match="studied"):
+    with pytest.raises(RecipeError, match="tuneoff.sweep"):
         tuneoff.compare(varying(recipe, "methods.lora.rank", [1, 4]))
 
 
-@pytest.mark.parametrize("name", [name for name, text in shipped_recipes().items() if "\nvary:" in text])
+@pytest.mark.parametrize("name", [name for name, text in shipped_recipes().items() if "\nsweep:" in text])
 def test_a_shipped_study_stands_for_comparisons(name: str) -> None:
     assert expand_sweep(load_recipe(name))
 

@@ -65,7 +65,7 @@ def test_a_probe_opens_neither_validation_nor_test(recipe: dict[str, Any], monke
         seen.update(map(tuple, split[list(rows)]["tokens"]))
         return original(split, rows, *more, **named)
 
-    for place in (collate, "tuneoff.training.loop.collate", "tuneoff.evaluation.loss.collate"):
+    for place in (collate, "tuneoff.training.trainer.collate", "tuneoff.evaluation.loss.collate"):
         monkeypatch.setattr(place, watched)
     run_probe(whole, 1.0, SilentListener())
     assert seen
@@ -128,7 +128,7 @@ def test_seconds_of_an_interrupted_trial_are_counted_with_those_after(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("tuneoff.runner.trial.predictions", interrupted)
+        patch.setattr("tuneoff.runner.trial.generate_predictions", interrupted)
         with pytest.raises(KeyboardInterrupt):
             tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
     before = read_spending(tmp_path / "run").spent
@@ -196,7 +196,7 @@ def test_whoever_follows_is_told_what_was_cut_before_the_start(
     priced(monkeypatch, 400)
     told: list[str] = []
     follower = SilentListener()
-    monkeypatch.setattr(follower, "says", told.append)
+    monkeypatch.setattr(follower, "on_message", told.append)
     fit_to_budget(prepare(Recipe.read(searching | {"budget": "50m"})), Ledger(tmp_path), follower)
     assert told == [
         "Budget: 50.0 min, of which 0.0 min are spent. The plan is predicted to take 40.0 min in all, cut for all "

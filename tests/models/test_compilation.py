@@ -13,7 +13,7 @@ from tuneoff.errors import RecipeError
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.compilation import compile_blocks, require_compiler
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.training import loop
+from tuneoff.training import trainer as trainer_module
 
 __all__ = ["run", "text"]  # fixtures
 Load = Callable[[str], LanguageModel]
@@ -82,13 +82,13 @@ def test_machine_code_gives_the_gradients_of_the_models_own_code(load_tiny: Load
 
 @pytest.mark.usefixtures("only_traced")
 def test_a_training_runs_compiled_and_leaves_the_model_as_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    traced, rehearsed, dry_run = programs(), [], loop._Trainer.dry_run
+    traced, rehearsed, dry_run = programs(), [], trainer_module.Trainer.dry_run
 
-    def counted(trainer: loop._Trainer) -> None:
+    def counted(trainer: trainer_module.Trainer) -> None:
         dry_run(trainer)
         rehearsed.append(programs())
 
-    monkeypatch.setattr(loop._Trainer, "rehearse", counted)
+    monkeypatch.setattr(trainer_module.Trainer, "dry_run", counted)
     model, training = run(compile=True)
     assert [programs()] == rehearsed, "some were made in the middle of the training"
     assert programs() > traced

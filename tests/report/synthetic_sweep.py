@@ -39,10 +39,12 @@ def model_study() -> Sweep:
 
 def _study(knob: str, shifts: Mapping[Any, float]) -> Sweep:  # Any: what the knob takes
     methods = METHODS | {"soft-prompt": {}} if knob == "model.name" else METHODS
-    recipe = synthetic_recipe(name="synthetic-study", methods=methods, sweep={"knob": knob, "values": list(shifts)})
+    recipe = synthetic_recipe(
+        name="synthetic-study", methods=methods, sweep={"parameter": knob, "values": list(shifts)}
+    )
     comparisons = {}
     for name, part in expand_sweep(recipe).items():
-        run = synthetic_run(**{key: value for key, value in part.to_dict().items() if key != "vary"})
+        run = synthetic_run(**{key: value for key, value in part.to_dict().items() if key != "sweep"})
         records = [shifted(r, _shift(knob, part, r, shifts)) for r in run.records]
         comparisons[name] = with_records(run, [_grown(r) for r in records] if knob == "model.name" else records)
     return build_sweep(recipe, comparisons)

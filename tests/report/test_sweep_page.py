@@ -51,7 +51,7 @@ def place_of(chart: alt.LayerChart) -> Specification:
 
 def renamed(sweep: Sweep, names: list[str]) -> Sweep:
     """The study with other words for its values."""
-    recipe = sweep.recipe.model_copy(update={"vary": SweepOptions(knob="model.name", values=tuple(names))})
+    recipe = sweep.recipe.model_copy(update={"sweep": SweepOptions(parameter="model.name", values=tuple(names))})
     lines = {
         label: tuple(replace(point, value=name) for point, name in zip(line, names, strict=True))
         for label, line in sweep.lines.items()

@@ -34,7 +34,7 @@ def run_and_die(preparation: Preparation, path: Path, monkeypatch: pytest.Monkey
     def die(*_: Any) -> Record:
         os._exit(9)
 
-    monkeypatch.setattr(local_engine, "steps_at", lambda _: steps)
+    monkeypatch.setattr(local_engine, "read_steps", lambda _: steps)
     child = os.fork()
     if child == 0:
         run.run_trial = die

@@ -109,18 +109,18 @@ def test_an_interrupted_comparison_goes_on_to_the_records_of_an_undisturbed_one(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuneoff.compare(recipe, run=tmp_path / "undisturbed")
-    original = trial_module.predictions
+    original = trial_module.generate_predictions
 
     def interrupt(model: Any, *rest: Any, **how: Any) -> list[str]:
         if hasattr(model.network, "peft_config"):
             raise KeyboardInterrupt
         return original(model, *rest, **how)
 
-    monkeypatch.setattr(trial_module, "predictions", interrupt)
+    monkeypatch.setattr(trial_module, "generate_predictions", interrupt)
     with pytest.raises(KeyboardInterrupt):
         tuneoff.compare(recipe, run=tmp_path / "interrupted")
     assert list(records(tmp_path / "interrupted")) == ["base"]
-    monkeypatch.setattr(trial_module, "predictions", original)
+    monkeypatch.setattr(trial_module, "generate_predictions", original)
     tuneoff.compare(recipe, run=tmp_path / "interrupted")
     undisturbed, resumed = records(tmp_path / "undisturbed"), records(tmp_path / "interrupted")
     assert list(map(without_clocks, resumed.values())) == list(map(without_clocks, undisturbed.values()))

@@ -11,7 +11,7 @@ import tuneoff
 from tests.runner.test_local_engine import records
 from tuneoff.data.batches import Batch
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.training import loop
+from tuneoff.training import trainer
 
 
 @pytest.fixture(autouse=True)
@@ -59,14 +59,14 @@ def test_a_record_tells_that_memory_ran_out_with_as_many_examples_at_once_as_wer
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
-    original = loop.token_losses
+    original = trainer.compute_token_losses
 
     def two_at_most(model: LanguageModel, batch: Batch) -> torch.Tensor:
         if len(batch.rows) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return original(model, batch)
 
-    monkeypatch.setattr(loop, "token_losses", two_at_most)
+    monkeypatch.setattr(trainer, "compute_token_losses", two_at_most)
     tuneoff.compare(recipe, "methods=[lora]", run=tmp_path / "run")
     (record,) = records(tmp_path / "run").values()
     assert (record.status, record.facts["micro_batch"]) == ("done", 2)

@@ -82,7 +82,7 @@ def test_a_rung_whose_checkpoint_is_lost_is_trained_from_the_start_to_the_same_r
     searching: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuneoff.compare(searching, run=tmp_path / "undisturbed")
-    monkeypatch.setattr(local_engine, "resumable", lambda *_: set())
+    monkeypatch.setattr(local_engine, "find_resumable", lambda *_: set())
     tuneoff.compare(searching, run=tmp_path / "lost")
     undisturbed, again = records(tmp_path / "undisturbed"), records(tmp_path / "lost")
     assert undisturbed.keys() == again.keys()

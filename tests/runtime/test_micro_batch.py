@@ -14,7 +14,7 @@ from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.runtime.progress import Progress
 from tuneoff.system.interrupts import Stopped
-from tuneoff.training import loop
+from tuneoff.training import trainer
 from tuneoff.training.checkpoint import CheckpointWriter, read_checkpoint
 
 __all__ = ["run", "text", "train_on"]  # fixtures
@@ -23,18 +23,18 @@ Limit = Callable[..., None]
 
 @pytest.fixture
 def room_for(monkeypatch: pytest.MonkeyPatch) -> Limit:
-    original = loop.token_losses
+    original = trainer.compute_token_losses
 
     def limit(examples: int, *, from_pass: int = 0, error: type[Exception] = torch.OutOfMemoryError) -> None:
         """No more than so many examples fit into a forward pass, from the nth pass on."""
         passes = iter(range(10_000))
 
-        def limited(model: object, batch: loop.Batch) -> torch.Tensor:
+        def limited(model: object, batch: trainer.Batch) -> torch.Tensor:
             if len(batch.rows) > examples and next(passes) >= from_pass:
                 raise error("CUDA out of memory. Tried to allocate 2.00 GiB.")
             return original(model, batch)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(loop, "token_losses", limited)
+        monkeypatch.setattr(trainer, "compute_token_losses", limited)
 
     return limit
 
@@ -73,7 +73,7 @@ def test_what_is_no_lack_of_memory_is_handed_on(run: Run, monkeypatch: pytest.Mo
     def broken(*_: object) -> torch.Tensor:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(loop, "token_losses", broken)
+    monkeypatch.setattr(trainer, "compute_token_losses", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         run()
 
@@ -100,15 +100,15 @@ def test_a_training_that_goes_on_keeps_its_micro_batch(train_on: Train, tmp_path
 def test_where_one_example_does_not_fit_blocks_are_computed_again_in_the_backward_pass(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = loop.token_losses
+    original = trainer.compute_token_losses
     plain, _ = run(batch_size=1)
 
-    def fitting_if_checkpointed(model: LanguageModel, batch: loop.Batch) -> torch.Tensor:
+    def fitting_if_checkpointed(model: LanguageModel, batch: trainer.Batch) -> torch.Tensor:
         if model.training and not model.checkpoints_gradients:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return original(model, batch)
 
-    monkeypatch.setattr(loop, "token_losses", fitting_if_checkpointed)
+    monkeypatch.setattr(trainer, "compute_token_losses", fitting_if_checkpointed)
     spared, training = run(batch_size=1)
     assert training.gradient_checkpointing
     assert not spared.checkpoints_gradients, "only while it trains"

@@ -82,9 +82,9 @@ for write in (lambda p: write_whole(p, "x" * 9000), lambda p: save_file({"x": to
 
 
 PLACES = {
-    "the recipe": ("tuneoff.runs.directory.write_whole", "recipe.yaml"),
-    "the record": ("tuneoff.runs.directory.write_whole", "record.json"),
-    "the page": ("tuneoff.report.page.write_whole", "index.html"),
+    "the recipe": ("tuneoff.runs.directory.write_atomically", "recipe.yaml"),
+    "the record": ("tuneoff.runs.directory.write_atomically", "record.json"),
+    "the page": ("tuneoff.report.page.write_atomically", "index.html"),
 }
 
 

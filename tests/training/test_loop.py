@@ -17,7 +17,7 @@ from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.runtime.context import create_context
 from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
-from tuneoff.training import loop
+from tuneoff.training import loop, trainer
 from tuneoff.training.loop import Training, train
 from tuneoff.training.trainer import TrainingSpec
 
@@ -130,7 +130,7 @@ def test_the_untouched_model_is_only_validated(run: Run) -> None:
 def validation_losses(monkeypatch: pytest.MonkeyPatch, values: Sequence[float]) -> None:
     """Let validation come out as `values`, beginning with the untrained model's."""
     given = iter(values)
-    monkeypatch.setattr(loop, "mean_loss", lambda *_, **__: next(given))
+    monkeypatch.setattr(loop, "evaluate_mean_loss", lambda *_, **__: next(given))
 
 
 def test_training_stops_after_patience_epochs_without_a_better_loss(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,9 +182,9 @@ def test_gradients_that_are_not_finite_end_the_training_before_they_reach_the_we
 
 def losses_that_become(monkeypatch: pytest.MonkeyPatch, other: Callable[[torch.Tensor], torch.Tensor]) -> None:
     """From the first step on; the rehearsal sees them as they are."""
-    original, calls = loop.token_losses, iter(range(1000))
+    original, calls = trainer.compute_token_losses, iter(range(1000))
     monkeypatch.setattr(
-        loop, "token_losses", lambda *batch: other(original(*batch)) if next(calls) else original(*batch)
+        trainer, "compute_token_losses", lambda *batch: other(original(*batch)) if next(calls) else original(*batch)
     )
 
 
