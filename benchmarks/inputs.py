@@ -111,7 +111,7 @@ RECIPE: dict[str, Any] = {
 }  # fmt: skip
 STUDY: dict[str, Any] = {
     **{k: v for k, v in RECIPE.items() if k not in {"search", "budget"}},
-    "vary": {"knob": "methods.lora.rank", "values": [2, 4]},
+    "sweep": {"parameter": "methods.lora.rank", "values": [2, 4]},
 }
 TREES = (RECIPE, STUDY, *(yaml.safe_load(text) for text in shipped_recipes().values()))
 TEXTS = tuple(text.encode() for text in shipped_recipes().values())
@@ -147,7 +147,7 @@ PLACES = (
     "data.prompt",
     "search",
     "seeds",
-    "vary.values",
+    "sweep.values",
     "a",
     "",
 )

@@ -86,7 +86,7 @@ def test_a_budget_is_no_part_of_a_setting() -> None:
 
 
 def test_a_study_has_none() -> None:
-    with pytest.raises(RecipeError, match="vary"):
+    with pytest.raises(RecipeError, match="sweep"):
         plain(budget="1h", sweep={"knob": "methods.lora.rank", "values": [1, 2]})
 
 

@@ -65,7 +65,7 @@ class Recipe(Options):
     @model_validator(mode="after")
     def _a_study_has_no_budget(self) -> Self:
         if self.sweep and self.budget:
-            raise ValueError("a budget is one comparison's, and vary makes several: leave the one or the other out")
+            raise ValueError("a budget is one comparison's, and a sweep makes several: leave the one or the other out")
         return self
 
     @model_validator(mode="after")
