@@ -66,13 +66,13 @@ def test_a_limit_on_the_length_of_files_is_told_as_well(tmp_path: Path) -> None:
 import resource, sys, torch
 from pathlib import Path
 from safetensors.torch import save_file
-from tuneoff.disk import in_need_of_room, write_whole
+from tuneoff.system.atomic_write import explain_full_disk, write_atomically
 from tuneoff.errors import FullDiskError
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 folder = Path(sys.argv[1])
-for write in (lambda p: write_whole(p, "x" * 9000), lambda p: save_file({"x": torch.zeros(9000)}, p)):
+for write in (lambda p: write_atomically(p, "x" * 9000), lambda p: save_file({"x": torch.zeros(9000)}, p)):
     try:
-        with in_need_of_room(folder / "file"):
+        with explain_full_disk(folder / "file"):
             write(folder / "file")
     except FullDiskError as error:
         print(error)

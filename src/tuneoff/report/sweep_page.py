@@ -37,7 +37,7 @@ def write_sweep_report(sweep: Sweep, folder: Path) -> Path:
         {name: make_page_specification(chart) for name, chart in charts.items()},
         drawn,
         recipe=sweep.recipe,
-        knob=get_parameter_title(sweep),
+        parameter=get_parameter_title(sweep),
         conclusions=list(describe_conclusions(sweep))
         or ["No value of the knob has a score to compare with another's yet."],
         colours=assign_line_colors(sweep),

@@ -31,7 +31,7 @@ FIGURES = {
     "slowest-epoch": "Slowest epoch",
     "peak-memory": "Peak memory of training",
     "evaluation-loss": "Evaluation loss",
-    "draw_rouge": "ROUGE",
+    "rouge": "ROUGE",
 }
 CURVES = {"validation-loss": "Validation loss", "train-loss": "Train loss"}
 TRADE_OFFS = {
@@ -43,7 +43,7 @@ SEARCHES = {
     "search-rates": "Validation score by learning rate",
     "search-budget": "Expected best validation score by tuning budget",
 }
-BESIDE = {"draw_rank_changes": "Places by ROUGE-L"}
+BESIDE = {"ranks": "Places by ROUGE-L"}
 TITLES = {**FIGURES, **CURVES, **TRADE_OFFS, **SEARCHES, **BESIDE}
 
 
@@ -55,7 +55,7 @@ def draw(comparison: Comparison, against: Comparison | None = None) -> dict[str,
         "slowest-epoch": draw_slowest_epoch(comparison),
         "peak-memory": draw_peak_memory(comparison),
         "evaluation-loss": draw_evaluation_loss(comparison),
-        "draw_rouge": draw_rouge(comparison),
+        "rouge": draw_rouge(comparison),
         "validation-loss": draw_loss_by_epoch(comparison, "validation_loss", "nats per target token, validation split"),
         "train-loss": draw_loss_by_epoch(comparison, "train_loss", "nats per scored token, while training"),
         "quality-time": draw_quality_against(comparison, "train_seconds", "seconds of training"),
@@ -67,7 +67,7 @@ def draw(comparison: Comparison, against: Comparison | None = None) -> dict[str,
         ),
         "search-rates": draw_scores_by_rate(comparison),
         "search-budget": draw_expected_by_budget(comparison),
-        "draw_rank_changes": draw_rank_changes(comparison, against) if against else None,
+        "ranks": draw_rank_changes(comparison, against) if against else None,
     }
     return {
         name: chart.properties(description=TITLES[name]) for name, chart in charts.items() if chart is not None
