@@ -193,3 +193,16 @@ def recipe_file(recipe: dict[str, Any], tmp_path: Path) -> str:
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False))
     return str(path)
+
+
+@pytest.fixture
+def quick_inference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure inference once, on two new tokens."""
+    monkeypatch.setattr("tuneoff.evaluation.latency.REPEATS", 1)
+    monkeypatch.setattr("tuneoff.evaluation.latency.NEW_TOKENS", 2)
+
+
+@pytest.fixture
+def quick_comparisons(quick_inference: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also write no report: its figures take longer than the trials of a tiny model."""
+    monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)

@@ -15,14 +15,18 @@ import yaml
 
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.analysis.sweep import Sweep, build_sweep
-from tuneoff.budget.estimate import Capacity, Plan, Probe, estimate_cost
-from tuneoff.budget.ledger import Ledger, MeteredListener, read_spending
+from tuneoff.budget.estimate import estimate_cost
+from tuneoff.budget.ledger import Ledger, MeteredListener
+from tuneoff.budget.plan import Capacity, Plan
+from tuneoff.budget.probe import Probe
+from tuneoff.budget.spending import read_spending
 from tuneoff.errors import BudgetError, RecipeError, RunError
 from tuneoff.recipe.loading import apply_overrides, load_recipe
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.sweep import expand_sweep
 from tuneoff.runner.listener import Listener
-from tuneoff.runner.plan import plan_stages, select_records
+from tuneoff.runner.plan import select_records
+from tuneoff.runner.stages import plan_stages
 from tuneoff.runs import RunDirectory, write_atomically
 from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
 
@@ -110,15 +114,15 @@ def _compare(recipe: Recipe, directory: RunDirectory, listener: Listener, *, ret
     directory.require_same_setting(preparation.setting)
     with directory.held():
         directory.begin(recipe, describe_environment(), preparation.text.summary)
-        with ledger.kept():
+        with ledger.saving():
             afforded, counted = fit_to_budget(preparation, ledger, listener), MeteredListener(listener, ledger)
-            stop = StopRequest(when=afforded.over)
+            stop = StopRequest(when=afforded.get_stop_reason)
             with stop_on_signals(stop), _end_with_budget(afforded):
                 run_missing(
                     afforded.recipe, preparation, directory, counted,
                     retry=retry, fits_budget=afforded.fits_budget, stop=stop,
                 )  # fmt: skip
-            ledger.ends()  # whatever was stopped
+            ledger.end_trial()  # whatever was stopped
             ledger.write()  # for the report to read
             _require_any_record(directory, recipe)
             return report_run(directory.path)
@@ -130,7 +134,7 @@ def _end_with_budget(afforded: AffordablePlan) -> Iterator[None]:
     try:
         yield
     except Stopped as stopped:
-        if stopped.reason != afforded.over():
+        if stopped.reason != afforded.get_stop_reason():
             raise
 
 
@@ -157,7 +161,7 @@ def load_comparison(run: str | Path) -> Comparison:
         RunError: it is no run directory, or a file in it cannot be read.
     """
     whole, spending = RunDirectory(Path(run)).read(), read_spending(Path(run))
-    recipe = spending.fit.cut(whole.recipe) if spending.fit else whole.recipe
+    recipe = spending.fit.shrink(whole.recipe) if spending.fit else whole.recipe
     return judge(replace(whole, recipe=recipe, records=select_records(recipe, whole.records)), spending)
 
 
@@ -275,7 +279,7 @@ def plan(
     return replace(
         tree,
         cost_estimate=estimate_cost(whole, shared.text.summary, found),
-        room=_measure_capacity(shared, Path(run) if run else RUNS),
+        capacity=_measure_capacity(shared, Path(run) if run else RUNS),
         refused={label: reason for label, reason in found.refused.items() if label in whole.methods},
     )
 
@@ -290,7 +294,7 @@ def _probe(shared: Preparation, directory: RunDirectory, preparation_seconds: fl
     ledger = Ledger(directory.path)
     with directory.held():
         directory.begin(recipe, describe_environment(), data)
-        with ledger.kept():
+        with ledger.saving():
             return load_or_run_probe(shared, directory.path, preparation_seconds, listener)
 
 

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 import tuneoff
-from tests.runner.test_local_engine import Diary, quick
+from tests.runner.recorded_runs import RecordingListener
 from tuneoff.cli.commands import main
 from tuneoff.errors import RecipeError
 from tuneoff.recipe.loading import load_recipe, shipped_recipes
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.sweep import expand_sweep
 
-__all__ = ["quick"]  # a fixture
+pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
 
 @pytest.fixture(autouse=True)
@@ -53,9 +53,9 @@ def test_a_study_runs_what_is_missing_and_nothing_else(recipe: dict[str, Any], t
     few = varying(recipe, "data.sizes.train", [3, 6], methods=["base"])
     more = varying(recipe, "data.sizes.train", [3, 6, 7], methods=["base"])
     tuneoff.sweep(few, run=tmp_path / "study")
-    again = Diary()
+    again = RecordingListener()
     tuneoff.sweep(more, run=tmp_path / "study", listener=again)
-    assert again.began == ["base"]
+    assert again.started == ["base"]
 
 
 def test_a_value_that_is_added_leaves_the_others_where_they_are(recipe: dict[str, Any]) -> None:

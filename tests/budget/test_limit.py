@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 import tuneoff
-from tests.runner.test_local_engine import Diary, quick
+from tests.runner.recorded_runs import RecordingListener
 from tuneoff.budget import limit
-from tuneoff.budget.ledger import SPENT, Ledger, Spent, read_spending
+from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.limit import fit_to_budget
 from tuneoff.budget.profiler import run_probe
+from tuneoff.budget.spending import SPENT_FILE, Spent, read_spending
 from tuneoff.cli.commands import main
 from tuneoff.errors import BudgetError
 from tuneoff.recipe.recipe import Recipe
@@ -22,7 +23,7 @@ from tuneoff.runner.prepare import prepare
 from tuneoff.runs import RunDirectory
 from tuneoff.runtime.progress import Progress
 
-__all__ = ["quick"]  # a fixture
+pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
 METHODS = ["base", "full", "last-layer", "lora", "soft-prompt"]
 
@@ -94,8 +95,8 @@ def test_a_plan_with_a_probe_says_what_all_will_cost(
 
 
 def test_what_is_kept_in_a_run_is_not_measured_again(recipe: dict[str, Any], tmp_path: Path) -> None:
-    one = tuneoff.plan(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", listener=Diary())
-    other = tuneoff.plan(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", listener=Diary())
+    one = tuneoff.plan(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", listener=RecordingListener())
+    other = tuneoff.plan(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", listener=RecordingListener())
     assert one.cost_estimate == other.cost_estimate
     more = Probing()
     tuneoff.plan(recipe, "methods=[base, lora, full]", probe=True, run=tmp_path / "run", listener=more)
@@ -128,7 +129,7 @@ def test_seconds_of_an_interrupted_trial_are_counted_with_those_after(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("tuneoff.runner.trial.generate_predictions", interrupted)
+        patch.setattr("tuneoff.runner.scores.generate_predictions", interrupted)
         with pytest.raises(KeyboardInterrupt):
             tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
     before = read_spending(tmp_path / "run").spent
@@ -208,7 +209,7 @@ def test_a_larger_budget_goes_on_with_a_larger_plan(
     searching: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     priced(monkeypatch, 400)
-    diary = Diary()
+    diary = RecordingListener()
     first = tuneoff.compare(searching, "seeds=[1]", "budget=40m", run=tmp_path / "run")
     second = tuneoff.compare(searching, "seeds=[1]", "budget=3h", run=tmp_path / "run", listener=diary)
     assert (len(first.searches["lora"].tries), len(second.searches["lora"].tries)) == (4, 6)
@@ -222,8 +223,8 @@ def test_at_the_end_of_its_budget_a_run_stops_with_a_partial_verdict_and_goes_on
     """Seconds of processes before count."""
     run = tmp_path / "run"
     tuneoff.compare(recipe, "methods=[base]", run=run)
-    (run / SPENT).write_text(json.dumps(json.loads((run / SPENT).read_text()) | {"seconds": 3600.0}))
-    diary = Diary()
+    (run / SPENT_FILE).write_text(json.dumps(json.loads((run / SPENT_FILE).read_text()) | {"seconds": 3600.0}))
+    diary = RecordingListener()
     comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=1h", run=run, listener=diary)
     assert diary.ended == []
     assert comparison.partial is not None
@@ -247,7 +248,7 @@ def test_a_trial_that_takes_longer_than_predicted_is_stopped_at_the_budgets_end(
     assert comparison.partial.untried == ("lora",)
 
 
-class Slow(Diary):
+class Slow(RecordingListener):
     """It is late as soon as that method trains."""
 
     def __init__(self, label: str) -> None:
@@ -266,7 +267,9 @@ def test_a_budget_that_is_over_ends_the_command_with_three(
 ) -> None:
     run = tmp_path / "run"
     main(["compare", recipe_file, "methods=[base]", "--run", str(run)])
-    (run / SPENT).write_text(json.dumps({"seconds": 3600.0, "trials": json.loads((run / SPENT).read_text())["trials"]}))
+    (run / SPENT_FILE).write_text(
+        json.dumps({"seconds": 3600.0, "trials": json.loads((run / SPENT_FILE).read_text())["trials"]})
+    )
     assert main(["compare", recipe_file, "methods=[base, lora]", "budget=1h", "--run", str(run)]) == 3
     out, err = capsys.readouterr()
     assert "Partial, among" in " ".join(out.split())
@@ -274,6 +277,6 @@ def test_a_budget_that_is_over_ends_the_command_with_three(
 
 
 def test_a_ledger_goes_on_from_what_is_written(tmp_path: Path) -> None:
-    (tmp_path / SPENT).write_text(Spent(seconds=100.0).model_dump_json())
+    (tmp_path / SPENT_FILE).write_text(Spent(seconds=100.0).model_dump_json())
     ledger = Ledger(tmp_path)
     assert 100 <= ledger.seconds < 101

@@ -9,19 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.budget.test_estimate import costs, probe
-from tests.runner.test_plan import plain, summary
-from tests.search.conftest import searching
+from tests.budget.samples import make_costs, make_probe
+from tests.samples import make_data_summary, make_recipe, make_search_recipe
 from tuneoff.budget.estimate import estimate_cost
 from tuneoff.budget.shrink import (
-    FEWEST,
-    RESERVED,
+    MIN_CONFIGURATIONS,
+    RESERVED_SHARE,
     Fit,
     describe_cuts,
     format_sufficient_budget,
     get_size,
-    get_smallest,
-    iterate_smaller,
+    get_smallest_recipe,
+    iterate_smaller_recipes,
     shrink_to_fit,
 )
 from tuneoff.config.budget import BudgetOptions, parse_duration
@@ -34,7 +33,7 @@ NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
 def budget(written: Any) -> BudgetOptions:
-    found = plain(budget=written).budget
+    found = make_recipe(budget=written).budget
     assert found is not None
     return found
 
@@ -70,14 +69,14 @@ def test_what_is_no_budget_is_refused_with_what_would_be(written: Any) -> None:
 
 
 def test_an_override_sets_it() -> None:
-    written = apply_overrides(plain().to_dict(), ["budget=2h30m"])
+    written = apply_overrides(make_recipe().to_dict(), ["budget=2h30m"])
     assert Recipe.read(written).budget == BudgetOptions(time="2h30m")
-    written = apply_overrides(plain().to_dict(), ["budget.until=18:30"])
+    written = apply_overrides(make_recipe().to_dict(), ["budget.until=18:30"])
     assert Recipe.read(written).budget == BudgetOptions(until="18:30")
 
 
 def test_a_written_recipe_has_its_budget_again() -> None:
-    recipe = plain(budget={"money": 5, "price_per_hour": 2})
+    recipe = make_recipe(budget={"money": 5, "price_per_hour": 2})
     assert Recipe.read(recipe.to_dict()) == recipe or Recipe.read(recipe.to_dict()).budget == recipe.budget
 
 
@@ -87,12 +86,12 @@ def test_a_budget_is_no_part_of_a_setting() -> None:
 
 def test_a_study_has_none() -> None:
     with pytest.raises(RecipeError, match="sweep"):
-        plain(budget="1h", sweep={"knob": "methods.lora.rank", "values": [1, 2]})
+        make_recipe(budget="1h", sweep={"knob": "methods.lora.rank", "values": [1, 2]})
 
 
 def fair(**changes: Any) -> Recipe:
     whole = {"methods": ["base", "lora"], "training": {"epochs": 2, "batch_size": 4}, "seeds": [1, 2, 3], **changes}
-    return searching(**whole)
+    return make_search_recipe(**whole)
 
 
 def predicted() -> Callable[[Recipe], float]:
@@ -102,7 +101,7 @@ def predicted() -> Callable[[Recipe], float]:
 @functools.cache  # drawing configurations is dear, and the same few recipes are asked for again and again
 def seconds_for(configurations: int, seeds: int) -> float:
     recipe = fair(search={"configurations": configurations}, seeds=[1, 2, 3][:seeds])
-    return estimate_cost(recipe, summary(80), probe()).seconds
+    return estimate_cost(recipe, make_data_summary(80), make_probe()).seconds
 
 
 def size(recipe: Recipe) -> tuple[int, int]:
@@ -110,7 +109,7 @@ def size(recipe: Recipe) -> tuple[int, int]:
 
 
 def test_configurations_go_first_and_then_seeds() -> None:
-    assert [size(recipe) for recipe in iterate_smaller(fair())] == [
+    assert [size(recipe) for recipe in iterate_smaller_recipes(fair())] == [
         (8, 3),
         (7, 3),
         (6, 3),
@@ -122,11 +121,13 @@ def test_configurations_go_first_and_then_seeds() -> None:
 
 
 def test_without_a_search_seeds_alone_go() -> None:
-    assert [size(recipe) for recipe in iterate_smaller(plain(seeds=[5, 6]))] == [(0, 2), (0, 1)]
+    assert [size(recipe) for recipe in iterate_smaller_recipes(make_recipe(seeds=[5, 6]))] == [(0, 2), (0, 1)]
 
 
 def test_a_search_below_the_floor_is_left_as_it_is() -> None:
-    assert {size(r)[0] for r in iterate_smaller(fair(search={"configurations": FEWEST - 1}))} == {FEWEST - 1}
+    assert {size(r)[0] for r in iterate_smaller_recipes(fair(search={"configurations": MIN_CONFIGURATIONS - 1}))} == {
+        MIN_CONFIGURATIONS - 1
+    }
 
 
 @settings(deadline=None)
@@ -134,9 +135,9 @@ def test_a_search_below_the_floor_is_left_as_it_is() -> None:
 def test_what_is_left_never_exceeds_the_budget(seconds: float) -> None:
     left = shrink_to_fit(fair(), seconds, predicted())
     if left is None:
-        assert predicted()(get_smallest(fair())) > (1 - RESERVED) * seconds
+        assert predicted()(get_smallest_recipe(fair())) > (1 - RESERVED_SHARE) * seconds
     else:
-        assert predicted()(left) <= (1 - RESERVED) * seconds
+        assert predicted()(left) <= (1 - RESERVED_SHARE) * seconds
 
 
 @settings(deadline=None)
@@ -149,30 +150,30 @@ def test_more_budget_never_buys_less(seconds: float, more: float) -> None:
 @pytest.mark.parametrize("seconds", [1500.0, 2500.0, 4000.0])
 def test_methods_are_cut_alike(seconds: float) -> None:
     recipe = fair(methods=["base", "lora", "soft-prompt", "full"])
-    measured = probe(**{label: costs(begin_seconds=i) for i, label in enumerate(recipe.methods)})
-    left = shrink_to_fit(recipe, seconds, lambda r: estimate_cost(r, summary(80), measured).seconds)
+    measured = make_probe(**{label: make_costs(begin_seconds=i) for i, label in enumerate(recipe.methods)})
+    left = shrink_to_fit(recipe, seconds, lambda r: estimate_cost(r, make_data_summary(80), measured).seconds)
     assert left is not None
-    entries = estimate_cost(left, summary(80), measured).entries
+    entries = estimate_cost(left, make_data_summary(80), measured).entries
     counts = {label: [e.trainings for e in entries if e.label == label] for label in recipe.methods}
     assert counts["lora"] == counts["soft-prompt"] == counts["full"]
 
 
 def test_what_was_cut_is_said() -> None:
     assert describe_cuts(fair(), fair()) == ()
-    assert describe_cuts(fair(), get_smallest(fair())) == (
+    assert describe_cuts(fair(), get_smallest_recipe(fair())) == (
         "4 configurations of each search in place of 8",
         "seed 1 in place of 1, 2, 3",
     )
 
 
 def test_the_budget_that_is_named_as_enough_is() -> None:
-    needed = predicted()(get_smallest(fair()))
+    needed = predicted()(get_smallest_recipe(fair()))
     assert shrink_to_fit(fair(), parse_duration(format_sufficient_budget(needed)), predicted()) is not None
 
 
 def fit(**changes: Any) -> Fit:
     """Of the recipe above with a budget of an hour, cut to the smallest."""
-    least = get_size(get_smallest(fair()))
+    least = get_size(get_smallest_recipe(fair()))
     times = {"whole_seconds": 3600.0, "predicted_seconds": 3000.0, "asked_seconds": 9000.0}
     written = {"budget": {"time": "1h"}, "asked": get_size(fair()), "left": least, "cuts": (), **times, **changes}
     return Fit.model_validate(written)
@@ -180,17 +181,17 @@ def fit(**changes: Any) -> Fit:
 
 @pytest.mark.parametrize("change", [{"budget": "2h"}, {"budget": None}, {"seeds": [1, 2, 3, 4]}, {"methods": ["lora"]}])
 def test_a_cut_is_kept_for_the_same_budget_and_the_same_recipe_alone(change: dict[str, Any]) -> None:
-    assert fit().still_holds(fair(budget="1h"), NOON)
-    assert not fit().still_holds(fair(**{"budget": "1h", **change}), NOON)
+    assert fit().still_applies(fair(budget="1h"), NOON)
+    assert not fit().still_applies(fair(**{"budget": "1h", **change}), NOON)
 
 
 def test_a_cut_until_a_time_of_day_is_kept_for_that_day() -> None:
     until = fit(budget={"until": "18:30"}, ends=NOON + timedelta(hours=6))
-    assert until.still_holds(fair(budget={"until": "18:30"}), NOON)
-    assert not until.still_holds(fair(budget={"until": "18:30"}), NOON + timedelta(hours=7))
+    assert until.still_applies(fair(budget={"until": "18:30"}), NOON)
+    assert not until.still_applies(fair(budget={"until": "18:30"}), NOON + timedelta(hours=7))
 
 
 def test_a_cut_recipe_draws_from_the_same_spaces() -> None:
-    left = fit().cut(fair())
+    left = fit().shrink(fair())
     assert size(left) == (4, 1)
     assert left.get_space("lora") == fair().get_space("lora")

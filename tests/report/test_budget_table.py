@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.budget.test_estimate import costs, probe
+from tests.budget.samples import make_costs, make_probe
 from tests.report.synthetic import synthetic_run
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.budget.estimate import estimate_trial_seconds
-from tuneoff.budget.ledger import Spending, Spent
 from tuneoff.budget.shrink import Fit, get_size
+from tuneoff.budget.spending import Spending, Spent
 from tuneoff.report.budget_table import compare_with_estimate, format_money
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.setting import list_setting_facts
@@ -22,7 +22,7 @@ GB = 10**9
 def comparison() -> Comparison:
     """Every trial took half as long again as predicted, and the rest of the run 20 s."""
     run = synthetic_run(methods=["base", "lora"], seeds=[0], budget="1h")
-    found = probe(lora=costs(training_bytes=1 * GB))
+    found = make_probe(lora=make_costs(training_bytes=1 * GB))
     took = {
         record.trial.id: {part: 1.5 * s for part, s in estimate_trial_seconds(record.trial, run.recipe, found).items()}
         for record in run.records
@@ -73,7 +73,9 @@ def test_tables_that_are_taken_elsewhere_say_that_they_are_partial(comparison: C
 
 def test_how_much_more_it_would_take_is_said(comparison: Comparison) -> None:
     half = judge(replace(comparison.run, records=comparison.run.records[:1]), comparison.spending)
-    training, test = estimate_trial_seconds(comparison.run.records[1].trial, comparison.run.recipe, probe()).values()
+    training, test = estimate_trial_seconds(
+        comparison.run.records[1].trial, comparison.run.recipe, make_probe()
+    ).values()
     left = training + test + 5 + 6
     assert f"predicted to take {left // 60:.0f} min {left % 60:.0f} s more" in " ".join(describe_verdict(half))
 

@@ -50,7 +50,7 @@ def done(trial: Trial, *_: Any) -> Record:
 def test_a_trial_in_which_the_process_died_twice_is_recorded_as_failed_and_tried_again_only_when_asked(
     preparation: Preparation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for _ in range(crashes.MOST):
+    for _ in range(crashes.MAX_DEATHS):
         run_and_die(preparation, tmp_path, monkeypatch)
     (record,) = run(preparation, tmp_path)
     assert record.status == "failed"
@@ -83,4 +83,4 @@ def test_a_trial_that_was_stopped_is_no_death(
             run(preparation, tmp_path)
     monkeypatch.setattr(local_engine, "run_trial", done)
     assert [record.status for record in run(preparation, tmp_path)] == ["done"]
-    assert not list(tmp_path.rglob(crashes.FILE))
+    assert not list(tmp_path.rglob(crashes.ATTEMPTS_FILE))

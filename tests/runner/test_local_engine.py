@@ -1,6 +1,5 @@
 """Running a comparison is making the records that are missing."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,53 +8,18 @@ import pytest
 import torch
 
 import tuneoff
+from tests.runner.recorded_runs import RecordingListener, dump_reproducible, read_records_by_label
 from tuneoff.errors import RunError
-from tuneoff.records.record import Record
-from tuneoff.records.trial import Trial
-from tuneoff.runner import trial as trial_module
-from tuneoff.runner.listener import SilentListener, Tallies
+from tuneoff.runner import scores
 from tuneoff.runs import RunDirectory
 
-
-class Diary(SilentListener):
-    """Remembers what began and how it ended."""
-
-    def __init__(self) -> None:
-        self.began: list[str] = []
-        self.ended: list[Record] = []
-
-    def on_trial_start(self, trial: Trial) -> Any:
-        self.began.append(trial.label)
-        return super().on_trial_start(trial)
-
-    def on_trial_end(self, record: Record, tallies: Tallies) -> None:
-        self.ended.append(record)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the figures, which take longer than the trials, and with one turn of the inference clock."""
-    monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
-    monkeypatch.setattr("tuneoff.evaluation.latency.REPEATS", 1)
-    monkeypatch.setattr("tuneoff.evaluation.latency.NEW_TOKENS", 2)
-
-
-def records(run: Path) -> dict[str, Record]:
-    return {record.trial.label: record for record in RunDirectory(run).read().records}
-
-
-def without_clocks(record: Record) -> str:
-    """Everything of a record but what a clock or the kernel said."""
-    plain = record.model_dump(mode="json", exclude={"costs"})
-    plain["curve"] = [row.model_dump(exclude={"train_seconds", "evaluation_seconds"}) for row in record.curve]
-    plain["predictions"] = [p.model_dump() for p in record.predictions]
-    return json.dumps(plain)
+pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
 
 def test_every_method_gets_a_record_with_scores_costs_and_predictions(recipe: dict[str, Any], tmp_path: Path) -> None:
     recipe["methods"] = ["base", "full", "last-layer", "lora", "soft-prompt"]
     tuneoff.compare(recipe, run=tmp_path / "run")
-    for label, record in records(tmp_path / "run").items():
+    for label, record in read_records_by_label(tmp_path / "run").items():
         assert (record.status, record.reason) == ("done", None), label
         assert len(record.predictions) == 3
         assert record.costs is not None
@@ -65,7 +29,7 @@ def test_every_method_gets_a_record_with_scores_costs_and_predictions(recipe: di
 
 def test_the_test_loss_of_a_record_is_that_of_its_predictions(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
-    record = records(tmp_path / "run")["base"]
+    record = read_records_by_label(tmp_path / "run")["base"]
     whole = sum(p.loss for p in record.predictions) / sum(p.target_tokens for p in record.predictions)
     assert record.scores["test/loss"] == pytest.approx(whole)
 
@@ -74,7 +38,7 @@ def test_the_base_trains_nothing_and_has_the_loss_of_the_others_before_their_fir
     recipe: dict[str, Any], tmp_path: Path
 ) -> None:
     tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run")
-    base, lora = (records(tmp_path / "run")[label] for label in ("base", "lora"))
+    base, lora = (read_records_by_label(tmp_path / "run")[label] for label in ("base", "lora"))
     assert base.curve[0].validation_loss == lora.curve[0].validation_loss
     assert base.costs is not None
     assert (base.costs.trainable_parameters, base.costs.train_seconds) == (0, 0.0)
@@ -82,26 +46,26 @@ def test_the_base_trains_nothing_and_has_the_loss_of_the_others_before_their_fir
 
 def test_running_again_runs_nothing(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, run=tmp_path / "run")
-    again = Diary()
+    again = RecordingListener()
     tuneoff.compare(recipe, run=tmp_path / "run", listener=again)
-    assert again.began == []
+    assert again.started == []
 
 
 def test_a_missing_record_is_made_and_nothing_else(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, run=tmp_path / "run")
     directory = RunDirectory(tmp_path / "run")
-    directory.forget(records(tmp_path / "run")["lora"].trial)
-    again = Diary()
+    directory.forget(read_records_by_label(tmp_path / "run")["lora"].trial)
+    again = RecordingListener()
     tuneoff.compare(recipe, run=tmp_path / "run", listener=again)
-    assert again.began == ["lora"]
+    assert again.started == ["lora"]
 
 
 def test_the_same_trial_gives_the_same_record_to_the_last_bit(recipe: dict[str, Any], tmp_path: Path) -> None:
     for name in ("one", "two"):
         tuneoff.compare(recipe, run=tmp_path / name)
-    one, two = records(tmp_path / "one"), records(tmp_path / "two")
-    assert {label: without_clocks(r) for label, r in one.items()} == {
-        label: without_clocks(r) for label, r in two.items()
+    one, two = read_records_by_label(tmp_path / "one"), read_records_by_label(tmp_path / "two")
+    assert {label: dump_reproducible(r) for label, r in one.items()} == {
+        label: dump_reproducible(r) for label, r in two.items()
     }
 
 
@@ -109,21 +73,24 @@ def test_an_interrupted_comparison_goes_on_to_the_records_of_an_undisturbed_one(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuneoff.compare(recipe, run=tmp_path / "undisturbed")
-    original = trial_module.generate_predictions
+    original = scores.generate_predictions
 
     def interrupt(model: Any, *rest: Any, **how: Any) -> list[str]:
         if hasattr(model.network, "peft_config"):
             raise KeyboardInterrupt
         return original(model, *rest, **how)
 
-    monkeypatch.setattr(trial_module, "generate_predictions", interrupt)
+    monkeypatch.setattr(scores, "generate_predictions", interrupt)
     with pytest.raises(KeyboardInterrupt):
         tuneoff.compare(recipe, run=tmp_path / "interrupted")
-    assert list(records(tmp_path / "interrupted")) == ["base"]
-    monkeypatch.setattr(trial_module, "generate_predictions", original)
+    assert list(read_records_by_label(tmp_path / "interrupted")) == ["base"]
+    monkeypatch.setattr(scores, "generate_predictions", original)
     tuneoff.compare(recipe, run=tmp_path / "interrupted")
-    undisturbed, resumed = records(tmp_path / "undisturbed"), records(tmp_path / "interrupted")
-    assert list(map(without_clocks, resumed.values())) == list(map(without_clocks, undisturbed.values()))
+    undisturbed, resumed = (
+        read_records_by_label(tmp_path / "undisturbed"),
+        read_records_by_label(tmp_path / "interrupted"),
+    )
+    assert list(map(dump_reproducible, resumed.values())) == list(map(dump_reproducible, undisturbed.values()))
 
 
 def test_a_trial_that_fails_is_recorded_with_its_reason_and_the_others_go_on(
@@ -134,7 +101,7 @@ def test_a_trial_that_fails_is_recorded_with_its_reason_and_the_others_go_on(
 
     monkeypatch.setattr("tuneoff.methods.lora.LoRA.save", fail)
     tuneoff.compare(recipe, run=tmp_path / "run")
-    found = records(tmp_path / "run")
+    found = read_records_by_label(tmp_path / "run")
     assert {label: record.status for label, record in found.items()} == {
         "base": "done", "lora": "failed", "soft-prompt": "done"
     }  # fmt: skip
@@ -147,32 +114,32 @@ def test_failed_trials_are_tried_again_only_when_asked(
     with monkeypatch.context() as broken:
         broken.setattr("tuneoff.methods.lora.LoRA.save", lambda *_: 1 / 0)
         tuneoff.compare(recipe, run=tmp_path / "run")
-    unasked, asked = Diary(), Diary()
+    unasked, asked = RecordingListener(), RecordingListener()
     tuneoff.compare(recipe, run=tmp_path / "run", listener=unasked)
     tuneoff.compare(recipe, run=tmp_path / "run", listener=asked, retry=True)
-    assert (unasked.began, asked.began, asked.ended[0].status) == ([], ["lora"], "done")
+    assert (unasked.started, asked.started, asked.ended[0].status) == ([], ["lora"], "done")
 
 
 def test_a_diverged_trial_is_a_record_with_its_curve(recipe: dict[str, Any], tmp_path: Path) -> None:
     recipe["methods"] = {"base": None, "full": {"learning_rate": 1e30}}
     recipe["training"]["clip_norm"] = None
     tuneoff.compare(recipe, run=tmp_path / "run")
-    record = records(tmp_path / "run")["full"]
+    record = read_records_by_label(tmp_path / "run")["full"]
     assert record.status == "diverged"
     assert record.curve[-1].steps > 0
 
 
 def test_methods_may_be_added_to_a_run(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
-    more = Diary()
+    more = RecordingListener()
     tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run", listener=more)
-    assert more.began == ["lora"]
+    assert more.started == ["lora"]
 
 
 def test_the_base_is_evaluated_once_for_all_seeds(recipe: dict[str, Any], tmp_path: Path) -> None:
-    diary = Diary()
+    diary = RecordingListener()
     tuneoff.compare(recipe, "methods=[base, lora]", "seeds=[0, 1]", run=tmp_path / "run", listener=diary)
-    assert diary.began == ["base", "lora", "lora"]
+    assert diary.started == ["base", "lora", "lora"]
 
 
 def test_a_run_made_by_another_recipe_is_refused_and_left_as_it_was(recipe: dict[str, Any], tmp_path: Path) -> None:
@@ -199,7 +166,7 @@ def test_a_saved_adapter_loads_in_plain_peft_with_the_logits_of_the_trial(
     recipe["data"] |= {"max_tokens": 200, "max_target_tokens": 90}  # nothing is cut
     tuneoff.compare(recipe, f"methods=[{label}]", run=tmp_path / "run")
     directory = RunDirectory(tmp_path / "run")
-    record = records(tmp_path / "run")[label]
+    record = read_records_by_label(tmp_path / "run")[label]
     base = AutoModelForCausalLM.from_pretrained(model_folder("llama"))
     model = PeftModel.from_pretrained(base, directory.adapter(record.trial)).eval()
     tokenizer = AutoTokenizer.from_pretrained(model_folder("llama"))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tuneoff
-from tests.runner.test_local_engine import records
+from tests.runner.recorded_runs import read_records_by_label
 from tuneoff.data.batches import Batch
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.training import trainer
@@ -23,7 +23,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_example_in_each_split_comes_to_a_page(recipe: dict[str, Any], tmp_path: Path) -> None:
     recipe["data"]["sizes"] = {"train": 1, "validation": 1, "test": 1}
     comparison = tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run")
-    assert [record.status for record in records(tmp_path / "run").values()] == ["done", "done"]
+    assert [record.status for record in read_records_by_label(tmp_path / "run").values()] == ["done", "done"]
     assert len(comparison.rows) == 2
     assert (tmp_path / "run" / "report" / "index.html").is_file()
 
@@ -36,7 +36,7 @@ def test_predictions_without_a_word_score_zero_and_are_on_the_page(
 
     monkeypatch.setattr(LanguageModel, "generate", end_at_once)
     comparison = tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run")
-    for record in records(tmp_path / "run").values():
+    for record in read_records_by_label(tmp_path / "run").values():
         assert {(p.prediction, p.rouge["rougeL"]) for p in record.predictions} == {("", 0.0)}
     assert [row.scores["rougeL"].mean for row in comparison.rows] == [0.0, 0.0]
     assert (tmp_path / "run" / "report" / "index.html").is_file()
@@ -49,7 +49,7 @@ def test_a_target_longer_than_the_limit_is_cut_with_its_end_and_counted(
     rows = [json.loads(line) for line in text_file.read_text().splitlines()]
     text_file.write_text("".join(json.dumps(row | {"target": 500 * row["target"]}) + "\n" for row in rows))
     comparison = tuneoff.compare(recipe, "methods=[lora]", run=tmp_path / "run")
-    (record,) = records(tmp_path / "run").values()
+    (record,) = read_records_by_label(tmp_path / "run").values()
     assert record.status == "done"
     assert {p.target_tokens for p in record.predictions} == {recipe["data"]["max_target_tokens"]}
     assert comparison.run.data.splits["test"].target_cut_share == 1.0
@@ -68,5 +68,5 @@ def test_a_record_tells_that_memory_ran_out_with_as_many_examples_at_once_as_wer
 
     monkeypatch.setattr(trainer, "compute_token_losses", two_at_most)
     tuneoff.compare(recipe, "methods=[lora]", run=tmp_path / "run")
-    (record,) = records(tmp_path / "run").values()
+    (record,) = read_records_by_label(tmp_path / "run").values()
     assert (record.status, record.facts["micro_batch"]) == ("done", 2)

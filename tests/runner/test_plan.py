@@ -3,20 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tests.search.conftest import searching, setting
-from tuneoff.data import DataSummary, SplitSummary
+from tests.samples import make_data_summary, make_recipe, make_search_recipe
 from tuneoff.methods import METHODS
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runner.plan import plan_stages, select_records
-
-__all__ = ["setting"]  # a fixture
-
-
-def plain(methods: Any = ("base", "lora"), **more: Any) -> Recipe:
-    data = {"name": "r", "model": {"name": "m"}, "data": {"source": "aclsum"}, "seeds": [0, 1]}
-    return Recipe.read({**data, "methods": methods if isinstance(methods, dict) else list(methods), **more})
+from tuneoff.runner.plan import select_records
+from tuneoff.runner.stages import plan_stages
 
 
 def failed(setting: Setting, label: str, seed: int, **changes: Any) -> Record:
@@ -29,7 +22,7 @@ def failed(setting: Setting, label: str, seed: int, **changes: Any) -> Record:
 
 def test_records_are_read_in_the_recipes_order(setting: Setting) -> None:
     there = [failed(setting, label, seed) for label, seed in (("lora", 1), ("base", 0), ("lora", 0))]
-    assert [(r.trial.label, r.trial.seed) for r in select_records(plain(), there)] == [
+    assert [(r.trial.label, r.trial.seed) for r in select_records(make_recipe(), there)] == [
         ("base", 0),
         ("lora", 0),
         ("lora", 1),
@@ -37,29 +30,21 @@ def test_records_are_read_in_the_recipes_order(setting: Setting) -> None:
 
 
 def test_records_of_methods_that_the_recipe_no_longer_has_are_left_out(setting: Setting) -> None:
-    assert select_records(plain(), [failed(setting, "gone", 0)]) == ()
+    assert select_records(make_recipe(), [failed(setting, "gone", 0)]) == ()
 
 
 def test_records_of_a_method_that_the_recipe_has_otherwise_now_are_left_out(setting: Setting) -> None:
     """Or a rank 8 and a rank 16 would be averaged as two seeds of one method."""
-    assert select_records(plain(), [failed(setting, "lora", 0, rank=16)]) == ()
-
-
-def summary(examples: int) -> DataSummary:
-    split = SplitSummary(
-        examples=examples, left_out=0, left_out_examples=[], duplicates_removed=0, source_cut_share=0,
-        target_cut_share=0, tokens=100 * examples, target_tokens=25 * examples, longest_tokens=100, median_tokens=100,
-    )  # fmt: skip
-    return DataSummary(fingerprint="f", splits={"train": split}, duplicates={})
+    assert select_records(make_recipe(), [failed(setting, "lora", 0, rank=16)]) == ()
 
 
 def worked(recipe: Recipe) -> Mapping[tuple[str, str, float], tuple[int, int, int]]:
-    found = plan_stages(recipe, summary(80), [label for label in recipe.methods if label != "base"])
+    found = plan_stages(recipe, make_data_summary(80), [label for label in recipe.methods if label != "base"])
     return {(s.label, s.name, s.rung): (s.trainings, s.steps, s.trained_tokens) for s in found}
 
 
 def test_the_tree_counts_what_each_stage_trains_beyond_the_one_before() -> None:
-    recipe = searching(methods=["base", "lora"], training={"epochs": 2, "batch_size": 4})
+    recipe = make_search_recipe(methods=["base", "lora"], training={"epochs": 2, "batch_size": 4})
     assert worked(recipe) == {
         ("base", "confirm", 1.0): (1, 0, 0),
         ("lora", "search", 0.25): (8, 80, 32_000),
@@ -70,5 +55,5 @@ def test_the_tree_counts_what_each_stage_trains_beyond_the_one_before() -> None:
 
 
 def test_without_a_search_every_method_is_confirmed_under_the_recipes_seeds() -> None:
-    recipe = plain(training={"epochs": 1, "batch_size": 8})
+    recipe = make_recipe(training={"epochs": 1, "batch_size": 8})
     assert worked(recipe) == {("base", "confirm", 1.0): (1, 0, 0), ("lora", "confirm", 1.0): (2, 20, 16_000)}

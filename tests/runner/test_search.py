@@ -6,21 +6,16 @@ from typing import Any
 import pytest
 
 import tuneoff
-from tests.runner.test_local_engine import Diary, quick, without_clocks
+from tests.runner.recorded_runs import RecordingListener, dump_reproducible, read_records_by_id
 from tuneoff.records.record import Record
 from tuneoff.runner import local_engine
-from tuneoff.runs import RunDirectory
 
-__all__ = ["quick"]  # a fixture
+pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
 
 @pytest.fixture
 def searching(recipe: dict[str, Any]) -> dict[str, Any]:
     return recipe | {"methods": ["base", "lora", "last-layer"], "search": {"configurations": 4}, "seeds": [1, 2]}
-
-
-def records(run: Path) -> dict[str, Record]:
-    return {record.trial.id: record for record in RunDirectory(run).records()}
 
 
 def test_the_best_of_the_search_is_trained_again_on_fresh_seeds(searching: dict[str, Any], tmp_path: Path) -> None:
@@ -37,7 +32,7 @@ def test_the_best_of_the_search_is_trained_again_on_fresh_seeds(searching: dict[
 
 def test_a_search_never_opens_the_test_split(searching: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(searching, run=tmp_path / "run")
-    searched = [r for r in records(tmp_path / "run").values() if r.trial.stage == "search"]
+    searched = [r for r in read_records_by_id(tmp_path / "run").values() if r.trial.stage == "search"]
     assert len(searched) == 2 * (4 + 2 + 1)
     for record in searched:
         assert record.predictions == ()
@@ -49,7 +44,9 @@ def test_a_search_leaves_neither_checkpoints_nor_adapters_of_the_tries(
 ) -> None:
     tuneoff.compare(searching, run=tmp_path / "run")
     folders = {f.parent.name for f in (tmp_path / "run").glob("trials/*/adapter")}
-    assert folders == {id for id, r in records(tmp_path / "run").items() if r.costs and r.costs.adapter_bytes}
+    assert folders == {
+        id for id, r in read_records_by_id(tmp_path / "run").items() if r.costs and r.costs.adapter_bytes
+    }
     assert not list((tmp_path / "run").glob("trials/*/checkpoint*"))
 
 
@@ -73,9 +70,9 @@ def test_an_interrupted_search_goes_on_to_the_same_records(
             break
         except KeyboardInterrupt:
             continue
-    undisturbed, resumed = records(tmp_path / "undisturbed"), records(tmp_path / "interrupted")
+    undisturbed, resumed = read_records_by_id(tmp_path / "undisturbed"), read_records_by_id(tmp_path / "interrupted")
     assert undisturbed.keys() == resumed.keys()
-    assert all(without_clocks(undisturbed[id]) == without_clocks(resumed[id]) for id in undisturbed)
+    assert all(dump_reproducible(undisturbed[id]) == dump_reproducible(resumed[id]) for id in undisturbed)
 
 
 def test_a_rung_whose_checkpoint_is_lost_is_trained_from_the_start_to_the_same_record(
@@ -84,9 +81,9 @@ def test_a_rung_whose_checkpoint_is_lost_is_trained_from_the_start_to_the_same_r
     tuneoff.compare(searching, run=tmp_path / "undisturbed")
     monkeypatch.setattr(local_engine, "find_resumable", lambda *_: set())
     tuneoff.compare(searching, run=tmp_path / "lost")
-    undisturbed, again = records(tmp_path / "undisturbed"), records(tmp_path / "lost")
+    undisturbed, again = read_records_by_id(tmp_path / "undisturbed"), read_records_by_id(tmp_path / "lost")
     assert undisturbed.keys() == again.keys()
-    assert all(without_clocks(undisturbed[id]) == without_clocks(again[id]) for id in undisturbed)
+    assert all(dump_reproducible(undisturbed[id]) == dump_reproducible(again[id]) for id in undisturbed)
 
 
 def test_a_search_by_rouge_generates_on_validation(searching: dict[str, Any], tmp_path: Path) -> None:
@@ -101,14 +98,14 @@ def test_seen_and_unrelated_text_are_scored_with_the_weights_that_were_kept(
     searching: dict[str, Any], tmp_path: Path
 ) -> None:
     tuneoff.compare(searching, run=tmp_path / "run")
-    confirmed = [r for r in records(tmp_path / "run").values() if r.trial.stage == "confirm"]
+    confirmed = [r for r in read_records_by_id(tmp_path / "run").values() if r.trial.stage == "confirm"]
     assert all({"train/loss", "validation/loss", "unrelated/loss"} <= r.scores.keys() for r in confirmed)
     base, *tuned = sorted(confirmed, key=lambda r: r.trial.label != "base")
     assert all(r.scores["unrelated/loss"] != base.scores["unrelated/loss"] for r in tuned)
 
 
 def test_every_stage_counts_up_to_its_end(searching: dict[str, Any], tmp_path: Path) -> None:
-    class Counting(Diary):
+    class Counting(RecordingListener):
         def on_trial_end(self, record: Record, tallies: Any) -> None:
             super().on_trial_end(record, tallies)
             self.last = {name: (tally.done, tally.of) for name, tally in tallies.items()}

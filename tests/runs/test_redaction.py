@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 import tuneoff
-from tests.runner.test_local_engine import quick
 from tuneoff.runs.redaction import redact
 
-__all__ = ["quick"]  # a fixture
+pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"
 

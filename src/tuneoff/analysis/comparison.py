@@ -19,7 +19,7 @@ import numpy as np
 from tuneoff.analysis.metrics import COSTS, METRICS, Cost, Metric
 from tuneoff.analysis.partial import Partial, find_missing, is_counted
 from tuneoff.analysis.statistics import Estimate, PairedDifference, ScoreMatrix, compute_p_values, estimate
-from tuneoff.budget.ledger import Spending
+from tuneoff.budget.spending import Spending
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.errors import UnequalSettingsError
 from tuneoff.records.record import Record

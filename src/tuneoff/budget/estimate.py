@@ -8,93 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from tuneoff.config.base import Options
+from tuneoff.budget.probe import Batches, MethodCosts, Part, Probe
 from tuneoff.data import DataSummary
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Trial
-from tuneoff.runner.plan import Stage, plan_stages
+from tuneoff.runner.stages import plan_stages
 
 if TYPE_CHECKING:
     pass
 
-Part = Literal["search", "confirm", "test"]  # a confirmed trial is trained in one part and tested in the other
-
-PAGE_SECONDS = 6.0  # judging and drawing a report: 4 to 7 s on one core, whatever was compared
 PAGE_BYTES = 4_000_000  # a page and its figures as files: 2 to 4 MB
-
-
-class Batches(Options):
-    """How many batches there are, and how many tokens in all of them, padding counted."""
-
-    count: int
-    tokens: int
-
-
-class Work(Options):
-    """What one trial goes through, whatever its method: known from the text and the recipe alone."""
-
-    epoch: Batches  # a batch is a step here
-    validation: Batches
-    evaluation: Batches  # the test split, a part of train, unrelated text
-    prompts: Batches  # to generate from, of the test split
-    validation_prompts: Batches  # to generate from in a search that compares predictions
-    trunk: Batches  # train and validation, once, where the head is trained alone
-    new_tokens: int  # of each prediction, at most
-
-
-class Rate(Options):
-    """Seconds of a batch: a fixed part and one for each of its tokens."""
-
-    batch_seconds: float = 0.0
-    token_seconds: float
-
-    def seconds(self, work: Batches, share: float = 1.0) -> float:
-        """Of all those batches, or of a share of them."""
-        return share * (work.count * self.batch_seconds + work.tokens * self.token_seconds)
-
-
-class MethodCosts(Options):
-    """What a probe measured of one method."""
-
-    trainable_parameters: int
-    load_seconds: float  # the base model, the method applied to it, moved to the device
-    begin_seconds: float  # before the first step: rehearsal, optimizer; nothing where nothing is trained
-    step: Rate | None  # None: nothing is trained
-    validation: Rate
-    evaluation: Rate
-    new_token_seconds: float  # each further token of a whole batch of predictions
-    save_seconds: float
-    trunk: Rate | None = None  # None: what is trained needs the trunk in every step
-    training_bytes: int | None = None  # None: nothing is trained
-    evaluation_bytes: int
-    adapter_bytes: int
-    checkpoint_bytes: int
-    trunk_bytes: int = 0
-
-    def memory_bytes(self, part: Part) -> int:
-        """The most that is held in a part; a search that compares predictions goes beyond it where testing would."""
-        return self.evaluation_bytes if part == "test" or self.training_bytes is None else self.training_bytes
-
-
-class Probe(Options):
-    """What a short calibration on one machine found: costs by label, and the work that they are multiplied by."""
-
-    work: Work
-    costs: Mapping[str, MethodCosts]
-    refused: Mapping[str, str] = Field(default_factory=dict)  # labels that could not be measured, with the reason
-    preparation_seconds: float  # finding the model, reading the text
-    inference_seconds: float  # what measuring inference takes, of any method
-    probe_seconds: float  # what the probe itself took
-
-    @property
-    def apart_seconds(self) -> float:
-        """What belongs to no method: reading text and model, drawing the page."""
-        return self.preparation_seconds + PAGE_SECONDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +40,13 @@ class CostEstimate:
     """What a comparison will cost if no training diverges or is stopped early."""
 
     entries: tuple[CostEntry, ...]
-    apart_seconds: float  # of no method
+    shared_seconds: float  # of no method
     disk: Mapping[str, int]  # the most bytes that will be there at once, by what they are
 
     @property
     def seconds(self) -> float:
         """All of it."""
-        return self.apart_seconds + sum(entry.seconds for entry in self.entries)
+        return self.shared_seconds + sum(entry.seconds for entry in self.entries)
 
     @property
     def memory_bytes(self) -> int:
@@ -133,20 +59,11 @@ class CostEstimate:
         return sum(self.disk.values())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Capacity:
-    """What there is of everything; None where nobody set a limit."""
-
-    memory_bytes: int
-    disk_bytes: int
-    seconds: float | None = None
-
-
 def estimate_cost(recipe: Recipe, data: DataSummary, probe: Probe) -> CostEstimate:
     """The whole comparison, method by method and part by part."""
     return CostEstimate(
         entries=tuple(_build_entries(recipe, data, probe)),
-        apart_seconds=probe.apart_seconds,
+        shared_seconds=probe.shared_seconds,
         disk=_estimate_disk(recipe, probe),
     )
 
@@ -167,13 +84,13 @@ def estimate_remaining_seconds(recipe: Recipe, data: DataSummary, probe: Probe, 
     paid = sum(sum(estimate_trial_seconds(trial, recipe, probe).values()) for trial in done)
     paid += sum(estimate_trunk_seconds(probe, label) for label in {trial.label for trial in done})
     whole = estimate_cost(recipe, data, probe)
-    return max(0.0, whole.seconds - whole.apart_seconds - paid) + whole.apart_seconds
+    return max(0.0, whole.seconds - whole.shared_seconds - paid) + whole.shared_seconds
 
 
 def estimate_trunk_seconds(probe: Probe, label: str) -> float:
     """What a method pays once for the trunk's outputs, if it trains the head alone."""
     rate = probe.costs[label].trunk if label in probe.costs else None
-    return rate.seconds(probe.work.trunk) if rate else 0.0
+    return rate.estimate_seconds(probe.work.trunk) if rate else 0.0
 
 
 def _build_entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[CostEntry]:
@@ -186,7 +103,7 @@ def _build_entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[
         once = 0.0 if label in paid else estimate_trunk_seconds(probe, label)
         paid.add(label)
         parts: dict[Part, float] = (
-            {"search": _estimate_search_seconds(recipe, probe, label, stage.before, stage.rung)}
+            {"search": _estimate_search_seconds(recipe, probe, label, stage.previous_rung, stage.rung)}
             if stage.name == "search"
             else _estimate_confirm_seconds(recipe, probe, label)
         )
@@ -197,7 +114,7 @@ def _build_entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[
                 rung=stage.rung,
                 trainings=stage.trainings,
                 seconds=stage.trainings * seconds + (0.0 if i else once),
-                memory_bytes=probe.costs[label].memory_bytes(part),
+                memory_bytes=probe.costs[label].get_memory_bytes(part),
             )
 
 
@@ -207,7 +124,7 @@ def _estimate_confirm_seconds(recipe: Recipe, probe: Probe, label: str) -> dict[
     training = _estimate_training_seconds(recipe, probe, label)
     test = (
         costs.save_seconds
-        + costs.evaluation.seconds(work.evaluation)
+        + costs.evaluation.estimate_seconds(work.evaluation)
         + _estimate_generation_seconds(costs, work.prompts, work.new_tokens)
         + probe.inference_seconds
     )
@@ -219,7 +136,7 @@ def _estimate_search_seconds(recipe: Recipe, probe: Probe, label: str, before: f
     costs, work = probe.costs[label], probe.work
     seconds = _estimate_training_seconds(recipe, probe, label, before, share)
     if recipe.search and recipe.search.metric != "loss":
-        seconds += costs.evaluation.seconds(work.validation)
+        seconds += costs.evaluation.estimate_seconds(work.validation)
         seconds += _estimate_generation_seconds(costs, work.validation_prompts, work.new_tokens)
     return seconds
 
@@ -231,7 +148,7 @@ def _estimate_training_seconds(
     costs, work, epochs = probe.costs[label], probe.work, recipe.training.epochs
     seconds = costs.load_seconds
     if not before:
-        seconds += costs.validation.seconds(work.validation)  # before the first step
+        seconds += costs.validation.estimate_seconds(work.validation)  # before the first step
     if costs.step is None:
         return seconds
     start, end = (math.ceil(part * work.epoch.count * epochs) for part in (before, share))
@@ -240,14 +157,14 @@ def _estimate_training_seconds(
     return (
         seconds
         + costs.begin_seconds
-        + validations * costs.validation.seconds(work.validation)
-        + costs.step.seconds(work.epoch, (end - start) / work.epoch.count)
+        + validations * costs.validation.estimate_seconds(work.validation)
+        + costs.step.estimate_seconds(work.epoch, (end - start) / work.epoch.count)
     )
 
 
 def _estimate_generation_seconds(costs: MethodCosts, prompts: Batches, new_tokens: int) -> float:
     """Reading the prompts is like evaluating them; then all rows of a batch get their tokens together."""
-    return costs.evaluation.seconds(prompts) + prompts.count * new_tokens * costs.new_token_seconds
+    return costs.evaluation.estimate_seconds(prompts) + prompts.count * new_tokens * costs.new_token_seconds
 
 
 def _estimate_disk(recipe: Recipe, probe: Probe) -> dict[str, int]:
@@ -264,15 +181,3 @@ def _estimate_disk(recipe: Recipe, probe: Probe) -> dict[str, int]:
         "trunk outputs": max((own.trunk_bytes for own in costs.values()), default=0),
         "page and figures": PAGE_BYTES,
     }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A comparison before it is run: what each method trains, and what it goes through stage by stage."""
-
-    recipe: Recipe
-    parameters: Mapping[str, tuple[int, int]]  # trainable and all, by label
-    stages: tuple[Stage, ...]
-    cost_estimate: CostEstimate | None = None  # where it was probed: what it will cost here
-    room: Capacity | None = None  # and what there is for it
-    refused: Mapping[str, str] = field(default_factory=dict)  # methods that could not be probed, with the reason

@@ -9,68 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import Field, ValidationError
-
-from tuneoff.budget.estimate import Part, Probe
-from tuneoff.budget.shrink import Fit
-from tuneoff.config.base import Options
-from tuneoff.errors import RunError
+from tuneoff.budget.probe import Part
+from tuneoff.budget.spending import SPENT_FILE, Spent, _read_options, save_options
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.runner.listener import Listener, Tallies
 from tuneoff.runtime.progress import OnProgress, Progress
-from tuneoff.system.atomic_write import write_atomically
 
-PROBE, FIT, SPENT = "probe.json", "fit.json", "spent.json"
-TESTING = {"evaluation", "predictions", "inference"}  # phases of a confirmed trial's second part
-WRITE_EVERY = 10.0  # seconds that a process which is killed may leave uncounted
-
-Kept = TypeVar("Kept", bound=Options)
-
-
-class Spent(Options):
-    """Seconds by the clock on the wall, of interrupted and failed attempts too."""
-
-    seconds: float = 0.0  # of all processes: from reading the text to the last line of the page, and of a probe
-    trials: Mapping[str, Mapping[Part, float]] = Field(default_factory=dict)  # by trial id
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spending:
-    """What was predicted and what was spent; without a budget nothing is cut, and perhaps nothing was probed."""
-
-    probe: Probe | None = None
-    fit: Fit | None = None
-    spent: Spent = field(default_factory=Spent)
-
-
-def read_spending(run: Path) -> Spending:
-    """What is kept of it in a run directory.
-
-    Raises:
-        RunError: a file is there, and cannot be read.
-    """
-    return Spending(
-        probe=_read(Probe, run / PROBE), fit=_read(Fit, run / FIT), spent=_read(Spent, run / SPENT) or Spent()
-    )
-
-
-def save(value: Options, file: Path) -> None:
-    """Write one of these values."""
-    write_atomically(file, value.model_dump_json(indent=2) + "\n")
+TEST_PHASES = {"evaluation", "predictions", "inference"}  # phases of a confirmed trial's second part
+WRITE_INTERVAL_SECONDS = 10.0  # seconds that a process which is killed may leave uncounted
 
 
 class Ledger:
     """Counts what this process spends on a run, on top of what others did before. Its clock runs from the start."""
 
     def __init__(self, run: Path) -> None:
-        self.run, self._file = run, run / SPENT
-        before = _read(Spent, self._file) or Spent()
+        self.run, self._file = run, run / SPENT_FILE
+        before = _read_options(Spent, self._file) or Spent()
         self._before, self._start = before.seconds, time.perf_counter()
         self._trials = {id: dict(parts) for id, parts in before.trials.items()}
         self._running: tuple[str, Part] | None = None
@@ -81,12 +39,12 @@ class Ledger:
         """Spent so far, by all processes."""
         return self._before + time.perf_counter() - self._start
 
-    def seconds_of(self, trial: Trial) -> float:
+    def get_trial_seconds(self, trial: Trial) -> float:
         """Spent on one trial so far."""
         return sum(self._trials.get(trial.id, {}).values())
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
+    def saving(self) -> Iterator[None]:
         """Write it down at the end of the block, however it ends."""
         try:
             yield
@@ -96,23 +54,23 @@ class Ledger:
 
     def write(self) -> None:
         """Write it down as it is now."""
-        save(Spent(seconds=self.seconds, trials=self._trials), self._file)
+        save_options(Spent(seconds=self.seconds, trials=self._trials), self._file)
         self._written = time.perf_counter()
 
-    def begins(self, trial: Trial) -> None:
+    def begin_trial(self, trial: Trial) -> None:
         """What is spent from now on is this trial's."""
         self._count()
         self._running = (trial.id, "search" if trial.stage == "search" else "confirm")
 
-    def hears(self, phase: str) -> None:
+    def record_phase(self, phase: str) -> None:
         """Where the trial is."""
-        if self._running and self._running[1] == "confirm" and phase in TESTING:
+        if self._running and self._running[1] == "confirm" and phase in TEST_PHASES:
             self._running = (self._running[0], "test")
         self._count()
-        if self._last - self._written > WRITE_EVERY:
+        if self._last - self._written > WRITE_INTERVAL_SECONDS:
             self.write()
 
-    def ends(self) -> None:
+    def end_trial(self) -> None:
         """The trial is over."""
         self._count()
         self._running = None
@@ -142,24 +100,15 @@ class MeteredListener:
         self._listener.on_start(tallies)
 
     def on_trial_start(self, trial: Trial) -> OnProgress:
-        self._ledger.begins(trial)
+        self._ledger.begin_trial(trial)
         on_progress = self._listener.on_trial_start(trial)
 
         def heard(progress: Progress) -> None:
-            self._ledger.hears(progress.phase)
+            self._ledger.record_phase(progress.phase)
             on_progress(progress)
 
         return heard
 
     def on_trial_end(self, record: Record, tallies: Tallies) -> None:
-        self._ledger.ends()
+        self._ledger.end_trial()
         self._listener.on_trial_end(record, tallies)
-
-
-def _read(kind: type[Kept], file: Path) -> Kept | None:
-    try:
-        return kind.model_validate_json(file.read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, ValidationError) as error:
-        raise RunError(f"{file} cannot be read: {error}. Remove it; what it told is then not known.") from error

@@ -6,9 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tuneoff.budget.estimate import PAGE_SECONDS, Probe, estimate_cost, estimate_trial_seconds
-from tuneoff.budget.ledger import FIT, PROBE, Ledger, read_spending, save
-from tuneoff.budget.shrink import Fit, describe_cuts, format_sufficient_budget, get_size, get_smallest, shrink_to_fit
+from tuneoff.budget.estimate import estimate_cost, estimate_trial_seconds
+from tuneoff.budget.ledger import Ledger
+from tuneoff.budget.probe import PAGE_SECONDS, Probe
+from tuneoff.budget.shrink import (
+    Fit,
+    describe_cuts,
+    format_sufficient_budget,
+    get_size,
+    get_smallest_recipe,
+    shrink_to_fit,
+)
+from tuneoff.budget.spending import FIT_FILE, PROBE_FILE, read_spending, save_options
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.errors import BudgetError
 from tuneoff.recipe.recipe import Recipe
@@ -25,7 +34,7 @@ def load_or_run_probe(preparation: Preparation, run: Path, preparation_seconds: 
     if known and preparation.recipe.methods.keys() <= known.costs.keys() | known.refused.keys():
         return known
     found = run_probe(preparation, preparation_seconds, listener, known)
-    save(found, run / PROBE)
+    save_options(found, run / PROBE_FILE)
     return found
 
 
@@ -37,7 +46,7 @@ class AffordablePlan:
     ledger: Ledger
     end: float | None = None  # by the ledger's seconds, with time left for the page; None: there is no budget
 
-    def over(self) -> str | None:
+    def get_stop_reason(self) -> str | None:
         """That the budget is, as a reason to stop; None while it lasts."""
         return "the budget is over" if self.end is not None and self.ledger.seconds >= self.end else None
 
@@ -47,7 +56,7 @@ class AffordablePlan:
             return True
         probe = read_spending(self.ledger.run).probe
         takes = sum(estimate_trial_seconds(trial, self.recipe, probe).values()) if probe else 0.0
-        return self.ledger.seconds + max(0.0, takes - self.ledger.seconds_of(trial)) <= self.end
+        return self.ledger.seconds + max(0.0, takes - self.ledger.get_trial_seconds(trial)) <= self.end
 
 
 def fit_to_budget(preparation: Preparation, ledger: Ledger, listener: Listener) -> AffordablePlan:
@@ -59,20 +68,20 @@ def fit_to_budget(preparation: Preparation, ledger: Ledger, listener: Listener) 
     """
     recipe, run, now = preparation.recipe, ledger.run, datetime.now().astimezone()
     if recipe.budget is None:
-        (run / FIT).unlink(missing_ok=True)
+        (run / FIT_FILE).unlink(missing_ok=True)
         return AffordablePlan(recipe=recipe, ledger=ledger)
     spending = read_spending(run)
-    fit = spending.fit if spending.fit and spending.fit.still_holds(recipe, now) else None
+    fit = spending.fit if spending.fit and spending.fit.still_applies(recipe, now) else None
     if fit is None:
         probe = load_or_run_probe(preparation, run, ledger.seconds, listener)
-        fit = _fit(preparation, probe, recipe.budget, ledger.seconds, now, begun=bool(spending.spent.trials))
-        save(fit, run / FIT)
+        fit = _compute_fit(preparation, probe, recipe.budget, ledger.seconds, now, begun=bool(spending.spent.trials))
+        save_options(fit, run / FIT_FILE)
     listener.on_message(describe_fit(fit, ledger.seconds))
     whole = fit.whole_seconds if fit.ends is None else ledger.seconds + (fit.ends - now).total_seconds()
-    return AffordablePlan(recipe=fit.cut(recipe), ledger=ledger, end=whole - PAGE_SECONDS)
+    return AffordablePlan(recipe=fit.shrink(recipe), ledger=ledger, end=whole - PAGE_SECONDS)
 
 
-def _fit(
+def _compute_fit(
     preparation: Preparation, probe: Probe, budget: BudgetOptions, spent: float, now: datetime, *, begun: bool
 ) -> Fit:
     recipe, whole = preparation.recipe, budget.whole_seconds(spent, now)
@@ -82,8 +91,8 @@ def _fit(
 
     left = shrink_to_fit(recipe, whole, predicted)
     if left is None and not begun:
-        raise BudgetError(_explain_too_small(recipe, whole, predicted(get_smallest(recipe))))
-    left = left or get_smallest(recipe)
+        raise BudgetError(_explain_too_small(recipe, whole, predicted(get_smallest_recipe(recipe))))
+    left = left or get_smallest_recipe(recipe)
     return Fit(
         budget=budget,
         asked=get_size(recipe),
@@ -116,11 +125,11 @@ def _format_minutes(seconds: float) -> str:
 
 def _explain_too_small(recipe: Recipe, whole: float, needed: float) -> str:
     """What would fit: the smallest plan's seconds, with what is kept in reserve of any budget."""
-    least = get_smallest(recipe)
+    least = get_smallest_recipe(recipe)
     searched = f"{least.search.configurations} configurations of each search and " if least.search else ""
     seeds = "one seed" if len(least.seeds) == 1 else f"{len(least.seeds)} seeds"
     return (
         f"The budget allows {_format_minutes(whole)}, and the smallest plan ({searched}{seeds}) is predicted to take "
-        f"{_format_minutes(needed)}. Nothing was started. Write budget={format_sufficient_budget(needed)}, leave methods out, or lower "
-        "data.sizes.train, training.epochs or data.max_tokens."
+        f"{_format_minutes(needed)}. Nothing was started. Write budget={format_sufficient_budget(needed)}, leave "
+        "methods out, or lower data.sizes.train, training.epochs or data.max_tokens."
     )

@@ -8,17 +8,16 @@ best weights in memory, and no first call in its seconds.
 from __future__ import annotations
 
 import gc
-import math
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuneoff.budget.estimate import Batches, MethodCosts, Probe, Rate
-from tuneoff.budget.workload import batch_evaluation, batch_prompts, compute_work, count_padded_tokens
-from tuneoff.data import TextData, count_tokens
+from tuneoff.budget.probe import Batches, MethodCosts, Probe, Rate
+from tuneoff.budget.probe_rows import choose_probe_rows, repeat_rows
+from tuneoff.budget.timing import PhaseTimer, fit_rate
+from tuneoff.budget.workload import compute_work, count_evaluation_batches, count_padded_tokens, count_prompt_batches
+from tuneoff.data import count_tokens
 from tuneoff.data.batches import Batch, make_epoch_batches
 from tuneoff.errors import RunError
 from tuneoff.evaluation.generation import generate_predictions
@@ -30,23 +29,20 @@ from tuneoff.models.precision import get_dtype
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import create_context
-from tuneoff.runtime.meter import max_memory, synchronize
+from tuneoff.runtime.meter import max_memory
 from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 from tuneoff.training import hidden_state_cache
 from tuneoff.training.loop import train
 from tuneoff.training.trainer import TrainingSpec
 
 if TYPE_CHECKING:
-    import torch
-    from datasets import Dataset
-
     from tuneoff.models.language_model import LanguageModel
 
 EPOCHS = 2
-RATE = 1e-12  # a step costs the same at any, and at none like this does it diverge
+LEARNING_RATE = 1e-12  # a step costs the same at any, and at none like this does it diverge
 NEW_TOKENS = 12  # generated after each prompt
-SHAPES = 40  # of batches; beyond about so many, oneDNN forgets the oldest
-ADAM = 4  # tensors of each trained one in a checkpoint: itself, its two moments, the best one
+MAX_SHAPES = 40  # of batches; beyond about so many, oneDNN forgets the oldest
+TENSORS_PER_PARAMETER = 4  # tensors of each trained one in a checkpoint: itself, its two moments, the best one
 FLOAT_BYTES = 4
 
 
@@ -62,7 +58,7 @@ def run_probe(
             continue
         try:
             with tempfile.TemporaryDirectory() as folder:
-                costs[label] = _Subject(method, preparation, Path(folder), listener.on_probe(label)).costs()
+                costs[label] = _MethodProbe(method, preparation, Path(folder), listener.on_probe(label)).costs()
             refused.pop(label, None)
         except Exception as error:
             refused[label] = f"{type(error).__name__}: {error}"
@@ -72,34 +68,34 @@ def run_probe(
         costs=costs,
         refused=refused,
         preparation_seconds=preparation_seconds,
-        inference_seconds=known.inference_seconds if known else _time_inference(preparation),
+        inference_seconds=known.inference_seconds if known else _measure_inference_seconds(preparation),
         probe_seconds=time.perf_counter() - start + (known.probe_seconds if known else 0.0),
     )
 
 
-def _time_inference(preparation: Preparation) -> float:
+def _measure_inference_seconds(preparation: Preparation) -> float:
     """What a trial takes to measure inference: two models by turns, here the untouched one twice."""
     context = create_context(preparation.device, preparation.setting.precision, ignore_progress)
     dtype = get_dtype(preparation.setting.precision)
     served = preparation.load_base().hold_for_inference(dtype).to(context.device)
     start = time.perf_counter()
     base = preparation.load_base().hold_for_inference(dtype).to(context.device)
-    measure_inference(served, base, _choose_rows(preparation).test, context)
+    measure_inference(served, base, choose_probe_rows(preparation).test, context)
     return time.perf_counter() - start
 
 
-class _Subject:
+class _MethodProbe:
     """One method under the probe."""
 
     def __init__(self, method: Method, preparation: Preparation, folder: Path, on_progress: OnProgress) -> None:
         from accelerate.utils import set_seed
 
         self._method, self._preparation, self._folder = method, preparation, folder
-        self._clock = _Clock(on_progress, preparation.device)
+        self._clock = PhaseTimer(on_progress, preparation.device)
         setting = preparation.setting
         self._dtype = get_dtype(setting.precision)
         self._context = create_context(preparation.device, setting.precision, self._clock)
-        self._text = _choose_rows(preparation)
+        self._text = choose_probe_rows(preparation)
         on_progress(Progress(phase="loading"))
         start = time.perf_counter()
         base = preparation.load_base()
@@ -133,7 +129,7 @@ class _Subject:
             training_bytes=training.peak_bytes if training and step else None,
             evaluation_bytes=testing.peak_bytes or 0,
             adapter_bytes=sum(f.stat().st_size for f in (self._folder / "adapter").rglob("*.safetensors")),
-            checkpoint_bytes=ADAM * FLOAT_BYTES * trainable,
+            checkpoint_bytes=TENSORS_PER_PARAMETER * FLOAT_BYTES * trainable,
             trunk_bytes=trunk_bytes,
         )
 
@@ -149,7 +145,7 @@ class _Subject:
 
         lengths = count_tokens(self._preparation.text.train)
         tokens = torch.tensor(self._text.train[0]["tokens"])
-        for length in range(2, 2 + min(SHAPES, len(set(lengths)), len(tokens) - 1)):
+        for length in range(2, 2 + min(MAX_SHAPES, len(set(lengths)), len(tokens) - 1)):
             tokens_BT = tokens[None, :length]
             scored_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
             scored_BT[:, 0] = False
@@ -166,7 +162,7 @@ class _Subject:
         found = cache.outputs(self._tuned, self._text.train, self._preparation.recipe.data.loss_on, self._context)
         if found is None:
             return None, 0, cache
-        work = batch_evaluation(count_tokens(self._text.train), hidden_state_cache.BATCH)
+        work = count_evaluation_batches(count_tokens(self._text.train), hidden_state_cache.BATCH)
         whole = self._preparation.text.summary.splits["train"].examples / len(self._text.train)
         return Rate(token_seconds=found.seconds / work.tokens), int(found.hidden_ND.nbytes * whole), cache
 
@@ -177,7 +173,7 @@ class _Subject:
         job = TrainingSpec(
             text=self._text,
             options=options,
-            learning_rate=RATE,
+            learning_rate=LEARNING_RATE,
             weight_decay=method.weight_decay,
             loss_on=recipe.data.loss_on,
             evaluation_batch_size=recipe.evaluation.batch_size,
@@ -187,7 +183,7 @@ class _Subject:
         if training.diverged:
             raise RunError(training.diverged)
         curve = training.curve
-        batches = batch_evaluation(count_tokens(self._text.validation), recipe.evaluation.batch_size)
+        batches = count_evaluation_batches(count_tokens(self._text.validation), recipe.evaluation.batch_size)
         passes = [row.evaluation_seconds for row in curve][1:] or [row.evaluation_seconds for row in curve]
         validation = Rate(token_seconds=sum(passes) / len(passes) / batches.tokens)
         steps = self._clock.laps("training", EPOCHS)
@@ -197,7 +193,9 @@ class _Subject:
         effective = make_epoch_batches(lengths, options.effective_batch_size, job.seed, EPOCHS)
         step = fit_rate([count_padded_tokens(lengths, rows, options.batch_size) for rows in effective], steps)
         first = make_epoch_batches(lengths, options.effective_batch_size, job.seed, 1)[0]
-        of_first = step.seconds(Batches(count=1, tokens=count_padded_tokens(lengths, first, options.batch_size)))
+        of_first = step.estimate_seconds(
+            Batches(count=1, tokens=count_padded_tokens(lengths, first, options.batch_size))
+        )
         return max(0.0, self._clock.laps("training", 1)[0] - of_first), step, validation
 
     def _tested(self) -> tuple[Rate, float]:
@@ -207,10 +205,10 @@ class _Subject:
         """
         recipe, rows = self._preparation.recipe, self._text.validation
         evaluate_losses(self._tuned, rows, self._context, batch_size=recipe.evaluation.batch_size, phase="evaluation")
-        tokens = batch_evaluation(count_tokens(rows), recipe.evaluation.batch_size).tokens
+        tokens = count_evaluation_batches(count_tokens(rows), recipe.evaluation.batch_size).tokens
         rate = Rate(token_seconds=self._context.meter.seconds("evaluation") / tokens)
         if recipe.evaluation.unrelated_passages:
-            unrelated = _repeat_rows(self._preparation.unrelated, range(len(self._preparation.unrelated)), len(rows))
+            unrelated = repeat_rows(self._preparation.unrelated, range(len(self._preparation.unrelated)), len(rows))
             evaluate_losses(
                 self._tuned, unrelated, self._context, batch_size=recipe.evaluation.batch_size, phase="evaluation"
             )
@@ -218,61 +216,6 @@ class _Subject:
         number = min(NEW_TOKENS, options.max_new_tokens or recipe.data.max_target_tokens)
         options = options.model_copy(update={"max_new_tokens": number, "min_new_tokens": number})
         generate_predictions(self._tuned, self._text.test, options, self._context, max_new_tokens=number)
-        prompts = batch_prompts(self._text.test["prompt_tokens"], options.batch_size)
-        reading = rate.seconds(prompts)
+        prompts = count_prompt_batches(self._text.test["prompt_tokens"], options.batch_size)
+        reading = rate.estimate_seconds(prompts)
         return rate, max(0.0, self._context.meter.seconds("generation") - reading) / (number * prompts.count)
-
-
-@dataclass
-class _Clock:
-    """Listens to a trial's moments, and notes when each was."""
-
-    on_progress: OnProgress
-    device: torch.device
-
-    def __post_init__(self) -> None:
-        self._last = time.perf_counter()
-        self._laps: list[tuple[str, int, float]] = []
-
-    def __call__(self, progress: Progress) -> None:
-        synchronize(self.device)  # a step's end is still in the queue when it is told of
-        now = time.perf_counter()
-        self._laps.append((progress.phase, progress.epoch, now - self._last))
-        self._last = now
-        self.on_progress(progress)
-
-    def laps(self, phase: str, epoch: int) -> list[float]:
-        """Seconds from the moment before to each moment of a phase."""
-        return [seconds for name, of, seconds in self._laps if (name, of) == (phase, epoch)]
-
-
-def fit_rate(tokens: Sequence[int], seconds: Sequence[float]) -> Rate:
-    """The rate that explains batches of so many tokens best: neither of its parts is below zero."""
-    import numpy as np
-    from scipy.optimize import nnls
-
-    (fixed, each), _ = nnls(np.array([[1.0, number] for number in tokens]), np.array(seconds))
-    return Rate(batch_seconds=float(fixed), token_seconds=float(each))
-
-
-def _choose_rows(preparation: Preparation) -> TextData:
-    """In place of train the longest rows and some typical ones, of validation a batch, of test a batch of prompts."""
-    recipe, whole = preparation.recipe, preparation.text.train
-    lengths, prompts = count_tokens(whole), list(whole["prompt_tokens"])
-    size = recipe.training.effective_batch_size
-    by_length = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    middle = by_length[len(by_length) // 2 :][: math.ceil(size / 2)]
-    by_prompt = sorted(range(len(prompts)), key=lambda row: -prompts[row])
-    evaluated_rows = max(len(preparation.text.validation), len(preparation.text.test))
-    generated = min(recipe.evaluation.generation.batch_size, len(preparation.text.test))
-    return replace(
-        preparation.text,
-        train=whole.select(list(dict.fromkeys([*by_length[:size], *middle]))),
-        validation=_repeat_rows(whole, by_length, min(recipe.evaluation.batch_size, evaluated_rows)),
-        test=_repeat_rows(whole, by_prompt, generated),
-    )
-
-
-def _repeat_rows(split: Dataset, rows: Sequence[int], number: int) -> Dataset:
-    """The first of those rows, over again where there are too few."""
-    return split.select([rows[i % len(rows)] for i in range(number)])

@@ -13,8 +13,8 @@ from tuneoff.config.base import Options
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.recipe.recipe import Recipe
 
-FEWEST = 4  # configurations; below that there is little to choose from
-RESERVED = 0.1  # of a budget, since a prediction is off by about as much
+MIN_CONFIGURATIONS = 4  # configurations; below that there is little to choose from
+RESERVED_SHARE = 0.1  # of a budget, since a prediction is off by about as much
 
 
 class Size(Options):
@@ -37,11 +37,11 @@ class Fit(Options):
     cuts: tuple[str, ...]  # in words; none where all fits
     ends: datetime | None = None  # of a budget that lasts until a time of day
 
-    def cut(self, recipe: Recipe) -> Recipe:
+    def shrink(self, recipe: Recipe) -> Recipe:
         """The recipe with no more than what is left."""
         return _resize(recipe, self.left.configurations, self.left.seeds)
 
-    def still_holds(self, recipe: Recipe, now: datetime) -> bool:
+    def still_applies(self, recipe: Recipe, now: datetime) -> bool:
         """Whether it is for a recipe of that size and budget, and for this day."""
         same = self.asked == get_size(recipe) and self.budget == recipe.budget
         return same and (self.ends is None or now < self.ends)
@@ -55,30 +55,30 @@ def get_size(recipe: Recipe) -> Size:
 
 def shrink_to_fit(recipe: Recipe, seconds: float, predicted: Callable[[Recipe], float]) -> Recipe | None:
     """The largest of the smaller recipes that is predicted to fit into so many seconds; None where none does."""
-    room = (1 - RESERVED) * seconds
-    return next((smaller for smaller in iterate_smaller(recipe) if predicted(smaller) <= room), None)
+    room = (1 - RESERVED_SHARE) * seconds
+    return next((smaller for smaller in iterate_smaller_recipes(recipe) if predicted(smaller) <= room), None)
 
 
 def format_sufficient_budget(seconds: float) -> str:
     """The least budget, in whole minutes, that a plan of so many seconds fits into."""
-    minutes = math.ceil(seconds / (1 - RESERVED) / 60)
+    minutes = math.ceil(seconds / (1 - RESERVED_SHARE) / 60)
     hours, rest = divmod(minutes, 60)
     return f"{hours}h{rest}m" if hours else f"{rest}m"
 
 
-def iterate_smaller(recipe: Recipe) -> Iterator[Recipe]:
+def iterate_smaller_recipes(recipe: Recipe) -> Iterator[Recipe]:
     """The recipe itself, then ever smaller ones, each cut alike for all methods."""
     most = recipe.search.configurations if recipe.search else None
-    configurations: list[int | None] = [*range(most, min(most, FEWEST) - 1, -1)] if most else [None]
+    configurations: list[int | None] = [*range(most, min(most, MIN_CONFIGURATIONS) - 1, -1)] if most else [None]
     for number in configurations:
         yield _resize(recipe, number, recipe.seeds)
     for seeds in range(len(recipe.seeds) - 1, 0, -1):
         yield _resize(recipe, configurations[-1], recipe.seeds[:seeds])
 
 
-def get_smallest(recipe: Recipe) -> Recipe:
+def get_smallest_recipe(recipe: Recipe) -> Recipe:
     """The last of the smaller ones."""
-    *_, last = iterate_smaller(recipe)
+    *_, last = iterate_smaller_recipes(recipe)
     return last
 
 

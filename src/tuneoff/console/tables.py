@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from tuneoff.analysis.calibration import Calibration
     from tuneoff.analysis.comparison import Comparison, Row
     from tuneoff.analysis.sweep import Sweep
-    from tuneoff.budget.estimate import Plan
+    from tuneoff.budget.plan import Plan
     from tuneoff.runner.inspect import InspectedMethod
-    from tuneoff.runner.plan import Stage
+    from tuneoff.runner.stages import Stage
 
 BRIEF_COSTS = {"trainable": "Trainable", "train_seconds": "Training", "training_memory": "Memory"}  # of a narrow table
 
@@ -110,7 +110,7 @@ def print_cost_estimate(planned: Plan, price_per_hour: float | None = None) -> N
     """What each method will cost, part by part, the sum, and what does not fit."""
     from tuneoff.report.budget_table import format_money, list_misfits
 
-    cost_estimate, room = planned.cost_estimate, planned.room
+    cost_estimate, room = planned.cost_estimate, planned.capacity
     assert cost_estimate is not None, "asked only after a probe"
     assert room is not None, "which also says what there is"
     budget = planned.recipe.budget
@@ -129,7 +129,7 @@ def print_cost_estimate(planned: Plan, price_per_hour: float | None = None) -> N
         for entry in own if len(own) > 1 else ():
             name = f"search, to {format_share(entry.rung)}" if entry.part == "search" else entry.part
             row(f"  {name}", str(entry.trainings), entry.seconds, format_bytes(entry.memory_bytes))
-    row("text, model, page", "", cost_estimate.apart_seconds)
+    row("text, model, page", "", cost_estimate.shared_seconds)
     row(Text("in all", style="bold"), "", cost_estimate.seconds, format_bytes(cost_estimate.memory_bytes))
     console.print(table)
     disk = ", ".join(f"{format_bytes(size)} {what}" for what, size in cost_estimate.disk.items() if size)

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.budget.estimate import Capacity, CostEstimate, Part, estimate_trial_seconds, estimate_trunk_seconds
+from tuneoff.budget.estimate import CostEstimate, estimate_trial_seconds, estimate_trunk_seconds
+from tuneoff.budget.plan import Capacity
+from tuneoff.budget.probe import Part
 from tuneoff.records.record import Record
 from tuneoff.report.format import MINUS, format_bytes, format_seconds
 
@@ -92,12 +94,12 @@ def _against(comparison: Comparison) -> Iterator[PredictedActual]:
             predicted, once = sum(expected) + once, 0.0
             predicted_in_all, actual_in_all = predicted_in_all + predicted, actual_in_all + took
             yield _line(
-                label, NAMES[part], predicted, took, probe.costs[label].memory_bytes(part), _held(records, part)
+                label, NAMES[part], predicted, took, probe.costs[label].get_memory_bytes(part), _held(records, part)
             )
     if not actual_in_all:
         return
     apart = spending.spent.seconds - probe.probe_seconds - sum(sum(parts.values()) for parts in trials.values())
-    predicted_apart = probe.apart_seconds
+    predicted_apart = probe.shared_seconds
     yield _line(None, "reading text and model, drawing the page", predicted_apart, apart)
     yield _line(None, "in all", predicted_in_all + predicted_apart, actual_in_all + apart)
 

@@ -13,7 +13,7 @@ from tuneoff.records.record import Record
 from tuneoff.report.format import format_rate, format_share, join_list, pluralize
 from tuneoff.report.hyperparameters import format_range, list_ends
 from tuneoff.report.search_table import found_nothing
-from tuneoff.search.halving import RATE
+from tuneoff.search.halving import LEARNING_RATE
 from tuneoff.search.history import Search
 from tuneoff.search.sampling import ADAPTIVE
 
@@ -189,13 +189,13 @@ def _adaptive(comparison: Comparison) -> Iterator[Diagnosis]:
 
 def _on_the_edge(search: Search) -> Iterator[Diagnosis]:
     if search.on_edge and search.chosen:
-        low, high = list_ends(search.widened[RATE])
+        low, high = list_ends(search.final_space[LEARNING_RATE])
         widened = ", even after its range was widened" if _was_widened(search) else ""
         wider = (low / 10, high) if search.on_edge == "low" else (low, 10 * high)
         yield Diagnosis(
             label=search.label,
             kind="best rate on the edge",
-            text=f"The chosen learning rate, {format_rate(search.chosen.values[RATE])}, is the "
+            text=f"The chosen learning rate, {format_rate(search.chosen.values[LEARNING_RATE])}, is the "
             f"{'lowest' if search.on_edge == 'low' else 'highest'} that was tried{widened}, so a better one may lie "
             f"beyond. Search on in a run of its own: search.spaces.{search.label}.learning_rate={_range(*wider)}.",
         )
@@ -203,10 +203,10 @@ def _on_the_edge(search: Search) -> Iterator[Diagnosis]:
 
 def _widened(search: Search) -> Iterator[Diagnosis]:
     if _was_widened(search):
-        declared, whole = format_range(search.space[RATE]), format_range(search.widened[RATE])
+        declared, whole = format_range(search.space[LEARNING_RATE]), format_range(search.final_space[LEARNING_RATE])
         more = pluralize(sum(one.widened for one in search.tries), "try", "tries")
-        wider = _range(*list_ends(search.widened[RATE]))
-        above = list_ends(search.widened[RATE])[1] > list_ends(search.space[RATE])[1]
+        wider = _range(*list_ends(search.final_space[LEARNING_RATE]))
+        above = list_ends(search.final_space[LEARNING_RATE])[1] > list_ends(search.space[LEARNING_RATE])[1]
         yield Diagnosis(
             label=search.label,
             kind="range widened",
@@ -221,7 +221,7 @@ def _lost(search: Search) -> Iterator[Diagnosis]:
     lost = [one for one in search.tries if one.scores[-1] is None]
     if lost:
         statuses = dict.fromkeys(one.records[-1].status for one in lost)
-        least = format_rate(min(one.hyperparameters[RATE] for one in lost))
+        least = format_rate(min(one.hyperparameters[LEARNING_RATE] for one in lost))
         yield Diagnosis(
             label=search.label,
             kind="tries without a score",
@@ -379,7 +379,7 @@ def _validation(record: Record) -> list[float]:
 
 
 def _was_widened(search: Search) -> bool:
-    return search.widened != search.space
+    return search.final_space != search.space
 
 
 def _range(low: float, high: float) -> str:

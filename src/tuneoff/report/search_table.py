@@ -7,7 +7,7 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.charts.search import convert_unit, get_search_metric, is_adaptive
 from tuneoff.report.format import format_score, format_seconds
 from tuneoff.report.hyperparameters import format_hyperparameters, format_range
-from tuneoff.search.halving import RATE
+from tuneoff.search.halving import LEARNING_RATE
 from tuneoff.search.history import Search
 
 RUNNING = "not finished"
@@ -43,7 +43,7 @@ def summarize_searches(comparison: Comparison) -> Iterator[SearchSummary]:
             train_seconds=format_seconds(search.train_seconds),
             chosen=_chosen(search),
             score="" if score is None else format_score(metric, score),
-            rates=format_range(search.space[RATE]) if RATE in search.space else "not searched",
+            rates=format_range(search.space[LEARNING_RATE]) if LEARNING_RATE in search.space else "not searched",
             edge="; ".join(_edge(search)),
         )
 
@@ -80,7 +80,7 @@ def found_nothing(search: Search) -> bool:
 def list_notes(comparison: Comparison) -> dict[str, str]:
     """How to read the pictures of a search, by figure; and why one is not there."""
     lost = any(one.scores[-1] is None for search in comparison.searches.values() for one in search.tries)
-    widened = any(search.widened != search.space for search in comparison.searches.values())
+    widened = any(search.final_space != search.space for search in comparison.searches.values())
     crosses = "A cross at the edge diverged, failed, or scored too badly to be drawn. " if lost else ""
     dotted = ", dotted where it was widened" if widened else ""
     rates = (
@@ -107,7 +107,7 @@ def list_notes(comparison: Comparison) -> dict[str, str]:
 
 
 def _edge(search: Search) -> Iterator[str]:
-    if search.widened != search.space and RATE in search.widened:
-        yield f"widened to {format_range(search.widened[RATE])}"
+    if search.final_space != search.space and LEARNING_RATE in search.final_space:
+        yield f"widened to {format_range(search.final_space[LEARNING_RATE])}"
     if search.on_edge:
         yield f"the best is the {'lowest' if search.on_edge == 'low' else 'highest'} tried"

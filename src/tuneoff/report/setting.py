@@ -6,7 +6,7 @@ from typing import Any
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.metrics import COSTS
-from tuneoff.budget.ledger import Spending
+from tuneoff.budget.spending import Spending
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.report.format import (

@@ -15,8 +15,8 @@ from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.runs import write_atomically
 
-FILE = "attempts.json"
-MOST = 2  # deaths in one place; at the next start the trial is passed over
+ATTEMPTS_FILE = "attempts.json"
+MAX_DEATHS = 2  # deaths in one place; at the next start the trial is passed over
 
 
 class Attempt(Options):
@@ -29,7 +29,7 @@ class Attempt(Options):
 def count_deaths(folder: Path, steps: int) -> int:
     """How many processes died in the trial after they had begun at this step; one that got further counts anew."""
     try:
-        last = Attempt.model_validate_json((folder / FILE).read_bytes())
+        last = Attempt.model_validate_json((folder / ATTEMPTS_FILE).read_bytes())
     except (OSError, ValidationError):
         return 0
     return last.deaths + 1 if last.steps == steps else 0
@@ -38,11 +38,11 @@ def count_deaths(folder: Path, steps: int) -> int:
 @contextlib.contextmanager
 def mark_running(folder: Path, attempt: Attempt) -> Iterator[None]:
     """Say that the trial runs, until the block ends in whatever order but by the death of the process."""
-    write_atomically(folder / FILE, attempt.model_dump_json())
+    write_atomically(folder / ATTEMPTS_FILE, attempt.model_dump_json())
     try:
         yield
     finally:
-        (folder / FILE).unlink(missing_ok=True)
+        (folder / ATTEMPTS_FILE).unlink(missing_ok=True)
 
 
 def make_skipped_record(trial: Trial, steps: int) -> Record:

@@ -72,13 +72,13 @@ def _run_or_skip(
     folder, steps = directory.trial_folder(trial), read_steps(directory.checkpoint(trial))
     deaths = count_deaths(folder, steps)
     directory.clear(trial)
-    if deaths >= crashes.MOST:
+    if deaths >= crashes.MAX_DEATHS:
         return make_skipped_record(trial, steps)
     with mark_running(folder, Attempt(steps=steps, deaths=deaths)):
-        return run_trial(trial, preparation, _find_places(trial, directory), on_progress, stop)
+        return run_trial(trial, preparation, _get_trial_paths(trial, directory), on_progress, stop)
 
 
-def _find_places(trial: Trial, directory: RunDirectory) -> TrialPaths:
+def _get_trial_paths(trial: Trial, directory: RunDirectory) -> TrialPaths:
     return TrialPaths(
         adapter=directory.adapter(trial),
         checkpoint=directory.checkpoint(trial),

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from tuneoff.config.search import SearchOptions
-from tuneoff.config.training import TrainingOptions
-from tuneoff.data import DataSummary
 from tuneoff.methods import Method
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.listener import Tally
 from tuneoff.search import halving
-from tuneoff.search.halving import count_at_rungs, count_configurations, replay_search
+from tuneoff.search.halving import count_at_rungs, replay_search
 from tuneoff.search.history import build_searches
 
-Known = Mapping[str, Record]  # by trial id
+RecordsById = Mapping[str, Record]  # by trial id
 
 
-def plan_trials(recipe: Recipe, setting: Setting, known: Known) -> tuple[Trial, ...]:
+def plan_trials(recipe: Recipe, setting: Setting, known: RecordsById) -> tuple[Trial, ...]:
     """All trials of a comparison as far as the known records determine them, in the order to run them.
 
     First the untouched model; then every method's search, the lower rungs of all before the higher ones, so that a
@@ -49,7 +45,7 @@ def plan_trials(recipe: Recipe, setting: Setting, known: Known) -> tuple[Trial, 
     return (*untrained, *search, *(trial for trial in confirmed if trial not in untrained))
 
 
-def tally_stages(recipe: Recipe, setting: Setting, known: Known) -> dict[str, Tally]:
+def tally_stages(recipe: Recipe, setting: Setting, known: RecordsById) -> dict[str, Tally]:
     """How much of each stage is done, and how much there is in all; a stage without anything is not there."""
     trials = plan_trials(recipe, setting, known)
     search = [trial for trial in trials if trial.stage == "search"]
@@ -57,7 +53,9 @@ def tally_stages(recipe: Recipe, setting: Setting, known: Known) -> dict[str, Ta
         label: replay_search(recipe, label, setting, known) for label in recipe.methods if recipe.get_space(label)
     }
     options = recipe.search or SearchOptions()
-    searching = sum(len(w.trials) if w.finished else sum(count_at_rungs(options, w.count)) for w in climbs.values())
+    searching = sum(
+        len(w.trials) if w.finished else sum(count_at_rungs(options, w.configuration_count)) for w in climbs.values()
+    )
     confirmed = {trial.label for trial in trials if trial.stage == "confirm"}
     pending = {label for label in climbs if not all(way.finished for way in climbs.values())}
     tested = {label: len(recipe.get_seeds(label)) for label in recipe.methods if label in confirmed | pending}
@@ -71,7 +69,7 @@ def tally_stages(recipe: Recipe, setting: Setting, known: Known) -> dict[str, Ta
     return {stage: tally for stage, tally in tallies.items() if tally.of}
 
 
-def find_resumable(recipe: Recipe, setting: Setting, known: Known) -> set[str]:
+def find_resumable(recipe: Recipe, setting: Setting, known: RecordsById) -> set[str]:
     """The ids of the search trials whose checkpoints may still be gone on from."""
     if recipe.search is None:
         return set()
@@ -94,72 +92,3 @@ def select_records(recipe: Recipe, records: Sequence[Record]) -> tuple[Record, .
     labels = list(recipe.methods)
     there = [by_id[id] for id in ids if id in by_id]
     return tuple(sorted(there, key=lambda r: (r.trial.stage == "search", labels.index(r.trial.label), r.trial.seed)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """What one method goes through in one stage, if nothing is stopped early or diverges."""
-
-    label: str
-    name: str  # "search" or "confirm"; what is confirmed opens the test split
-    rung: float  # the share of the full training that its trainings go to
-    before: float  # the share that they go on from
-    trainings: int
-    steps: int  # of all of them, beyond the rung before
-    trained_tokens: int  # real tokens, no padding
-    scored_tokens: int  # of those, the ones that the loss scores
-
-
-def plan_stages(recipe: Recipe, data: DataSummary, trains: Collection[str]) -> tuple[Stage, ...]:
-    """The whole tree of a comparison, method by method.
-
-    Args:
-        trains: the labels that train anything; the others are only evaluated.
-    """
-    whole = compute_workload(recipe.training, data, recipe.data.loss_on)
-    return tuple(stage for label in recipe.methods for stage in _plan_method(recipe, label, whole, label in trains))
-
-
-def _plan_method(recipe: Recipe, label: str, whole: Workload, trains: bool) -> Iterator[Stage]:
-    if recipe.search and recipe.get_space(label):
-        before = 0.0
-        numbers = count_at_rungs(recipe.search, count_configurations(recipe, label))
-        for share, number in zip(recipe.search.shares, numbers, strict=True):
-            yield _plan_stage(label, "search", before, share, number, whole)
-            before = share
-    yield _plan_stage(label, "confirm", 0.0 if trains else 1.0, 1.0, len(recipe.get_seeds(label)), whole)
-
-
-def _plan_stage(label: str, name: str, before: float, rung: float, trainings: int, whole: Workload) -> Stage:
-    """Tokens are those of the mean step, since a rung may end within an epoch."""
-    share = rung - before
-    return Stage(
-        label=label,
-        name=name,
-        rung=rung,
-        before=before,
-        trainings=trainings,
-        steps=trainings * (math.ceil(rung * whole.steps) - math.ceil(before * whole.steps)),
-        trained_tokens=trainings * round(share * whole.trained_tokens),
-        scored_tokens=trainings * round(share * whole.scored_tokens),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workload:
-    """What one full training goes through if it is not stopped early."""
-
-    steps: int
-    trained_tokens: int  # real tokens, no padding
-    scored_tokens: int  # of those, the ones that the loss scores
-
-
-def compute_workload(options: TrainingOptions, data: DataSummary, loss_on: str) -> Workload:
-    """The steps and tokens of one training, from the data's counts."""
-    train = data.splits["train"]
-    scored = train.target_tokens if loss_on == "target" else train.tokens - train.examples  # nothing predicts the first
-    return Workload(
-        steps=options.epochs * math.ceil(train.examples / options.effective_batch_size),
-        trained_tokens=options.epochs * train.tokens,
-        scored_tokens=options.epochs * scored,
-    )

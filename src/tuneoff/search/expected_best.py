@@ -22,10 +22,10 @@ def compute_expected_best(scores: Sequence[float | None], *, lower_is_better: bo
     """
     worst_first = sorted((score for score in scores if score is not None), reverse=lower_is_better)
     diverged, tries = len(scores) - len(worst_first), len(scores)
-    return tuple(_mean_best(worst_first, diverged, n) if n > diverged else None for n in range(1, tries + 1))
+    return tuple(_compute_mean_best(worst_first, diverged, n) if n > diverged else None for n in range(1, tries + 1))
 
 
-def _mean_best(worst_first: Sequence[float], diverged: int, n: int) -> float:
+def _compute_mean_best(worst_first: Sequence[float], diverged: int, n: int) -> float:
     tries = diverged + len(worst_first)
     return sum(
         math.comb(place - 1, n - 1) / math.comb(tries, n) * score

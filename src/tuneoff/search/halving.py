@@ -18,9 +18,9 @@ from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.search.sampling import ADAPTIVE, Values, draw_configurations, suggest_configuration
 
-RATE = "learning_rate"
+LEARNING_RATE = "learning_rate"
 DECADE = 10.0  # how far beyond its edge a range is widened
-KEPT_FOR_WIDENING = 0.25  # of the configurations, drawn after the others have shown whether an edge is best
+WIDENING_SHARE = 0.25  # of the configurations, drawn after the others have shown whether an edge is best
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,8 @@ class SearchState:
     """How far the search of one method has come."""
 
     configurations: tuple[Configuration, ...]
-    count: int  # of configurations in the end
-    widened: Space  # the space with the range that was widened, or as it was
+    configuration_count: int  # of configurations in the end
+    final_space: Space  # the space with the range that was widened, or as it was
     finished: bool
 
     @property
@@ -52,7 +52,7 @@ def replay_search(recipe: Recipe, label: str, setting: Setting, known: Mapping[s
     """The search of one method as far as the known records, by trial id, determine it."""
     options = recipe.search
     assert options is not None, "a recipe without a search has nothing to climb"
-    return _Replay(recipe, options, label, setting, known).climb()
+    return _SearchReplay(recipe, options, label, setting, known).climb()
 
 
 def get_validation_score(record: Record | None, metric: str) -> float | None:
@@ -62,7 +62,7 @@ def get_validation_score(record: Record | None, metric: str) -> float | None:
 
 def find_resumable(way: SearchState, options: SearchOptions, known: Mapping[str, Record]) -> set[str]:
     """The ids of the trials that may still go on to the next rung, and so need their checkpoints."""
-    numbers = count_at_rungs(options, way.count)
+    numbers = count_at_rungs(options, way.configuration_count)
     needed: set[str] = set()
     for rung in range(options.rungs - 1):
         there = [c.trials for c in way.configurations if len(c.trials) > rung and c.trials[rung].id in known]
@@ -100,7 +100,7 @@ def find_edge(tried: Sequence[tuple[float, float | None]], *, lower_is_better: b
     return "low" if best == min(rates) else "high" if best == max(rates) else None
 
 
-class _Replay:
+class _SearchReplay:
     """The steps of one climb, over what they all read."""
 
     def __init__(
@@ -132,8 +132,8 @@ class _Replay:
                 )
                 for i, draw in enumerate(draws)
             ),
-            count=self._count,
-            widened=widened,
+            configuration_count=self._count,
+            final_space=widened,
             finished=complete,
         )
 
@@ -150,20 +150,22 @@ class _Replay:
         draws = self._drawn([], self._space, self._count - kept)
         if kept == 0 or len(draws) < self._count - kept or not self._are_known(draws):
             return draws, self._space
-        side = find_edge([(d.values[RATE], self._score(d.values, 0)) for d in draws], lower_is_better=self._lower)
+        side = find_edge(
+            [(d.values[LEARNING_RATE], self._score(d.values, 0)) for d in draws], lower_is_better=self._lower
+        )
         if side is None:
             return self._drawn(draws, self._space, kept), self._space
-        rates = self._space[RATE]
+        rates = self._space[LEARNING_RATE]
         assert isinstance(rates, Range), "only a range has an edge"
         low, high = (rates.low / DECADE, rates.low) if side == "low" else (rates.high, rates.high * DECADE)
         whole = Range(low=min(rates.low, low), high=max(rates.high, high))
-        beyond = {**self._space, RATE: Range(low=low, high=high)}
-        return self._drawn(draws, beyond, kept, widened=True), {**self._space, RATE: whole}
+        beyond = {**self._space, LEARNING_RATE: Range(low=low, high=high)}
+        return self._drawn(draws, beyond, kept, widened=True), {**self._space, LEARNING_RATE: whole}
 
     def _kept_for_widening(self) -> int:
-        if not self._options.widen or not isinstance(self._space.get(RATE), Range) or self._count < 3:
+        if not self._options.widen or not isinstance(self._space.get(LEARNING_RATE), Range) or self._count < 3:
             return 0
-        return max(1, math.floor(KEPT_FOR_WIDENING * self._count))
+        return max(1, math.floor(WIDENING_SHARE * self._count))
 
     def _drawn(self, before: list[_Draw], space: Space, count: int, *, widened: bool = False) -> list[_Draw]:
         """`before` and up to `count` more; an adaptive sampler draws one at a time, when all others are known."""

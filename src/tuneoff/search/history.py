@@ -7,7 +7,7 @@ from typing import Any
 from tuneoff.config.search_space import Space
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
-from tuneoff.search.halving import RATE, SearchState, find_edge, get_validation_score, replay_search
+from tuneoff.search.halving import LEARNING_RATE, SearchState, find_edge, get_validation_score, replay_search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Search:
 
     label: str
     space: Space  # as declared
-    widened: Space  # as it was in the end; equal to `space` unless an edge was best
+    final_space: Space  # as it was in the end; equal to `space` unless an edge was best
     tries: tuple[Try, ...]  # in the order drawn
     chosen: Try | None  # None: not finished, or nothing came to a score
     on_edge: str | None  # "low" or "high": no learning rate beyond the chosen one was tried
@@ -68,7 +68,7 @@ def _build_search(recipe: Recipe, label: str, way: SearchState, known: Mapping[s
     return Search(
         label=label,
         space=recipe.get_space(label),
-        widened=way.widened,
+        final_space=way.final_space,
         tries=tuple(tries),
         chosen=chosen,
         on_edge=_find_edge(tries, chosen),
@@ -86,6 +86,6 @@ def select_best(tries: Sequence[Try], rungs: int, *, lower_is_better: bool) -> T
 
 def _find_edge(tries: Sequence[Try], chosen: Try | None) -> str | None:
     """Whether no rate beyond the chosen one was tried."""
-    if chosen is None or RATE not in chosen.values:
+    if chosen is None or LEARNING_RATE not in chosen.values:
         return None
-    return find_edge([(t.values[RATE], 0.0 if t is chosen else 1.0) for t in tries], lower_is_better=True)
+    return find_edge([(t.values[LEARNING_RATE], 0.0 if t is chosen else 1.0) for t in tries], lower_is_better=True)

@@ -10,7 +10,7 @@ from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Knob, Range, Space
 
 Values = Mapping[str, Any]  # Any: what a knob takes
-TRIES_PER_DRAW = 20  # before a small space of choices is taken for exhausted
+MAX_POINTS_PER_DRAW = 20  # before a small space of choices is taken for exhausted
 ADAPTIVE = frozenset({"tpe", "gp"})
 
 
@@ -24,8 +24,8 @@ def draw_configurations(space: Space, options: SearchOptions, count: int, seed: 
         return [{}]
     knobs = sorted(space, key=lambda name: (name != "learning_rate", list(space).index(name)))
     found: list[Values] = []
-    for point in itertools.islice(_points(len(knobs), options.sampler, seed), count * TRIES_PER_DRAW):
-        values = {name: _at(space[name], share) for name, share in zip(knobs, point, strict=True)}
+    for point in itertools.islice(_iterate_points(len(knobs), options.sampler, seed), count * MAX_POINTS_PER_DRAW):
+        values = {name: _get_value_at(space[name], share) for name, share in zip(knobs, point, strict=True)}
         if values not in found:
             found.append(values)
         if len(found) == count:
@@ -47,35 +47,39 @@ def suggest_configuration(
     """
     key = repr((spaces, options, told))
     if key not in _suggestions:
-        _suggestions[key] = _suggestion(spaces, options, told)
+        _suggestions[key] = _compute_suggestion(spaces, options, told)
     return _suggestions[key]
 
 
 _suggestions: dict[str, Values] = {}  # a plan is made anew after every trial, and a Gaussian process takes seconds
 
 
-def _suggestion(spaces: Sequence[Space], options: SearchOptions, told: Sequence[tuple[Values, float | None]]) -> Values:
+def _compute_suggestion(
+    spaces: Sequence[Space], options: SearchOptions, told: Sequence[tuple[Values, float | None]]
+) -> Values:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     loss = options.metric == "loss"
-    study = optuna.create_study(direction="minimize" if loss else "maximize", sampler=_sampler(options, len(told)))
+    study = optuna.create_study(
+        direction="minimize" if loss else "maximize", sampler=_create_sampler(options, len(told))
+    )
     states = optuna.trial.TrialState
     for space, (values, score) in zip(spaces, told, strict=False):
         study.add_trial(
             optuna.trial.create_trial(
-                params={name: _asked(knob, values[name]) for name, knob in space.items()},
-                distributions=_distributions(space),
+                params={name: _encode_value(knob, values[name]) for name, knob in space.items()},
+                distributions=_build_distributions(space),
                 state=states.PRUNED if score is None else states.COMPLETE,  # pruned: worse than any score
                 value=score,
             )
         )
     space = spaces[len(told)]
-    asked = study.ask(_distributions(space)).params
-    return {name: _drawn(knob, asked[name]) for name, knob in space.items()}
+    asked = study.ask(_build_distributions(space)).params
+    return {name: _decode_value(knob, asked[name]) for name, knob in space.items()}
 
 
-def _points(dimensions: int, sampler: str, seed: int) -> Iterator[Sequence[float]]:
+def _iterate_points(dimensions: int, sampler: str, seed: int) -> Iterator[Sequence[float]]:
     """Points of the unit cube, without end, the same for the same seed."""
     import numpy as np
     from scipy.stats import qmc
@@ -89,11 +93,11 @@ def _points(dimensions: int, sampler: str, seed: int) -> Iterator[Sequence[float
         yield halton.random(1)[0].tolist()
 
 
-def _at(knob: Knob, share: float) -> Any:
+def _get_value_at(knob: Knob, share: float) -> Any:
     return knob.at(share) if isinstance(knob, Range) else knob[min(int(share * len(knob)), len(knob) - 1)]
 
 
-def _sampler(options: SearchOptions, told: int) -> Any:  # Any: optuna's samplers, imported when asked for
+def _create_sampler(options: SearchOptions, told: int) -> Any:  # Any: optuna's samplers, imported when asked for
     import optuna
 
     first = max(2, options.configurations // 2)  # drawn at random, to learn from
@@ -102,7 +106,7 @@ def _sampler(options: SearchOptions, told: int) -> Any:  # Any: optuna's sampler
     return optuna.samplers.TPESampler(seed=options.seed + told, n_startup_trials=first)
 
 
-def _distributions(space: Space) -> dict[str, Any]:  # Any: optuna's distributions
+def _build_distributions(space: Space) -> dict[str, Any]:  # Any: optuna's distributions
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     def of(knob: Knob) -> Any:
@@ -115,10 +119,10 @@ def _distributions(space: Space) -> dict[str, Any]:  # Any: optuna's distributio
     return {name: of(knob) for name, knob in space.items()}
 
 
-def _asked(knob: Knob, value: Any) -> Any:
+def _encode_value(knob: Knob, value: Any) -> Any:
     """A value as optuna knows it: a choice by its place, since choices may be of any type."""
     return value if isinstance(knob, Range) else knob.index(value)
 
 
-def _drawn(knob: Knob, asked: Any) -> Any:
+def _decode_value(knob: Knob, asked: Any) -> Any:
     return knob.rounded(asked) if isinstance(knob, Range) else knob[asked]

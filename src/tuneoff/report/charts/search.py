@@ -13,7 +13,7 @@ from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_count, format_rate, format_share
 from tuneoff.report.hyperparameters import format_hyperparameters, list_ends
 from tuneoff.search.expected_best import compute_expected_best
-from tuneoff.search.halving import RATE
+from tuneoff.search.halving import LEARNING_RATE
 from tuneoff.search.history import Search
 from tuneoff.search.sampling import ADAPTIVE
 
@@ -140,7 +140,7 @@ def _tries(comparison: Comparison, metric: Metric) -> Iterator[Datum]:
             scores = [convert_unit(metric, score) for score in one.scores]
             yield {
                 "method": escape_control(search.label),
-                "rate": one.hyperparameters[RATE],
+                "rate": one.hyperparameters[LEARNING_RATE],
                 "value": scores[-1],
                 "first": scores[0],
                 "size": SIZES * len(scores),
@@ -153,9 +153,12 @@ def _tries(comparison: Comparison, metric: Metric) -> Iterator[Datum]:
 
 def _lanes(comparison: Comparison) -> Iterator[Datum]:
     """Between which learning rates each method was searched, and what was added to its range."""
-    ranged = [search for search in comparison.searches.values() if RATE in search.space]
+    ranged = [search for search in comparison.searches.values() if LEARNING_RATE in search.space]
     for i, search in enumerate(ranged):
-        (least, greatest), (low, high) = list_ends(search.widened[RATE]), list_ends(search.space[RATE])
+        (least, greatest), (low, high) = (
+            list_ends(search.final_space[LEARNING_RATE]),
+            list_ends(search.space[LEARNING_RATE]),
+        )
         for part, start, end in (("declared", low, high), ("widened", least, low), ("widened", high, greatest)):
             if start < end or part == "declared":
                 yield {

@@ -1,0 +1,79 @@
+"""The costs in a trial's record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from tuneoff.evaluation.latency import measure_inference
+from tuneoff.methods import Method
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.precision import get_dtype
+from tuneoff.records.record import Costs, Epoch, Inference
+from tuneoff.runner.prepare import Preparation
+from tuneoff.runtime.context import TrialContext
+from tuneoff.runtime.meter import Meter, max_memory
+from tuneoff.training.loop import Training
+
+if TYPE_CHECKING:
+    pass
+
+
+def measure_trial_inference(
+    tuned: LanguageModel, method: Method, preparation: Preparation, context: TrialContext
+) -> Inference | None:
+    """What serving costs; None where the untouched model does not fit into memory beside the tuned one."""
+    dtype = get_dtype(preparation.setting.precision)
+    try:
+        served = method.merged(tuned)
+        base = preparation.load_base().hold_for_inference(dtype).to(context.device)
+        return measure_inference(served, base, preparation.text.test, context)
+    except torch.OutOfMemoryError:
+        return None
+
+
+def build_costs(
+    training: Training,
+    meter: Meter,
+    parameters: tuple[int, int],
+    context_tokens: int,
+    adapter: Path,
+    inference: Inference | None,
+) -> Costs:
+    rows = [row for row in training.curve if row.steps]
+    seconds = sum(row.train_seconds for row in rows)
+    epochs = _sum_epoch_seconds(rows)
+    trainable, total = parameters
+    return Costs(
+        trainable_parameters=trainable,
+        total_parameters=total,
+        train_seconds=seconds,
+        mean_epoch_seconds=sum(epochs) / len(epochs) if epochs else None,
+        slowest_epoch_seconds=max(epochs, default=None),
+        evaluation_seconds=sum(row.evaluation_seconds for row in training.curve) + meter.seconds("evaluation"),
+        generation_seconds=meter.seconds("generation"),
+        real_tokens_per_second=sum(row.real_tokens for row in rows) / seconds if rows else None,
+        target_tokens_per_second=sum(row.target_tokens for row in rows) / seconds if rows else None,
+        training_memory=meter.memory("training"),
+        evaluation_memory=max_memory(meter.memory("evaluation"), meter.memory("generation")),
+        context_tokens=context_tokens,
+        adapter_bytes=_count_adapter_bytes(adapter) if adapter.exists() else None,
+        inference=inference,
+    )
+
+
+def _sum_epoch_seconds(rows: Sequence[Epoch]) -> list[float]:
+    """Each epoch's training, the one that a rung or a divergence broke off included."""
+    seconds: dict[int, float] = {}
+    for row in rows:
+        epoch = math.ceil(row.epoch)
+        seconds[epoch] = seconds.get(epoch, 0.0) + row.train_seconds
+    return list(seconds.values())
+
+
+def _count_adapter_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*.safetensors"))
