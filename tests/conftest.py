@@ -33,6 +33,16 @@ SENTENCES = [
 ARCHITECTURES = ("gpt_neo", "gpt2", "llama", "qwen2", "gemma2")
 
 
+MODEL_FIXTURES = {"model_folder", "tokenizer_folder"}  # whoever uses a tiny model uses one of these
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that needs a model, so that `make quick` can leave them out."""
+    for item in items:
+        if MODEL_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("model")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing that a test converts or tokenises lands in the user's cache."""
