@@ -202,6 +202,7 @@ def test_the_outline_has_the_models_parameters_and_no_weights(folder: Path) -> N
     assert count_parameters(shape) == count_parameters(load_model(source, options, tokenizer))
 
 
+@pytest.mark.model
 @pytest.mark.demo
 def test_the_built_in_model_is_converted_once_and_speaks_english(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
