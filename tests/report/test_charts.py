@@ -8,16 +8,16 @@ import pytest
 from tests.report.synthetic import synthetic_comparison, with_records
 from tests.report.synthetic_search import searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
-from tuneoff.report.charts import CURVES, FIGURES, TITLES, TRADE_OFFS, assign_colors, draw
-from tuneoff.report.charts.canvas import get_cost
+from tuneoff.report.charts import CURVES, FIGURES, TITLES, TRADE_OFFS, assign_colors, draw_figures
+from tuneoff.report.charts.rows import get_cost
+from tuneoff.report.figures import make_file_specification, make_page_specification, write_figures
 from tuneoff.report.format import ROUGE_L
-from tuneoff.report.render import make_file_specification, make_page_specification, write_figures
 from tuneoff.runs import Run
 
 
 @pytest.fixture(scope="module")
 def charts(comparison: Comparison) -> dict[str, alt.LayerChart]:
-    return draw(comparison)
+    return draw_figures(comparison)
 
 
 def rows_of(chart: alt.LayerChart) -> list[dict[str, Any]]:
@@ -72,7 +72,7 @@ def test_a_loss_axis_begins_near_its_least_value(charts: dict[str, alt.LayerChar
 
 def test_the_untouched_model_has_a_value_and_no_bar_of_parameters(charts: dict[str, alt.LayerChart]) -> None:
     (base,) = [row for row in rows_of(charts["trainable-parameters"]) if row["method"] == "base"]
-    assert (base["value"], base["drawn"], base["said"]) == (0, 1, "0")
+    assert (base["value"], base["drawn"], base["text"]) == (0, 1, "0")
 
 
 def test_a_diverged_curve_does_not_stretch_the_axis(charts: dict[str, alt.LayerChart]) -> None:
@@ -86,7 +86,7 @@ def test_the_validation_curve_begins_before_the_first_step(charts: dict[str, alt
 
 
 def test_every_seed_has_a_curve_of_its_own() -> None:
-    charts = draw(synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]))
+    charts = draw_figures(synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]))
     assert {row["seed"] for row in rows_of(charts["validation-loss"])} == {0, 1}
 
 
@@ -118,18 +118,18 @@ def test_the_front_is_the_comparisons_own_and_is_drawn_filled(
 
 def test_a_search_adds_no_curve_to_those_that_were_confirmed() -> None:
     searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
-    assert {row["seed"] for row in rows_of(draw(searched)["validation-loss"])} == set(searched.run.recipe.seeds)
+    assert {row["seed"] for row in rows_of(draw_figures(searched)["validation-loss"])} == set(searched.run.recipe.seeds)
 
 
 def test_with_the_untouched_model_alone_there_is_nothing_to_trade_off(run: Run) -> None:
     alone = with_records(run, [r for r in run.records if r.trial.label == "base"])
-    assert list(draw(alone)) == ["evaluation-loss", "rouge"]
+    assert list(draw_figures(alone)) == ["evaluation-loss", "rouge"]
 
 
 def test_without_a_finished_trial_costs_and_curves_are_drawn_alone(run: Run) -> None:
     broken = with_records(run, [r for r in run.records if r.status != "done"])
     names = ["trainable-parameters", "slowest-epoch", "peak-memory", "validation-loss", "train-loss"]
-    assert list(draw(broken)) == names
+    assert list(draw_figures(broken)) == names
 
 
 def test_figures_are_written_in_all_formats(charts: dict[str, alt.LayerChart], tmp_path: Path) -> None:

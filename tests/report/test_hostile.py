@@ -13,11 +13,11 @@ from tests.report.synthetic import synthetic_comparison
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.cli.commands import main
 from tuneoff.console.tables import print_comparison
-from tuneoff.report.charts import draw
+from tuneoff.report.charts import draw_figures
 from tuneoff.report.escape import escape_control
 from tuneoff.report.examples import CHARACTERS, choose_examples
+from tuneoff.report.figures import make_page_specification
 from tuneoff.report.page import render_page
-from tuneoff.report.render import make_page_specification
 from tuneoff.report.tables import format_latex_table, format_markdown_table, format_results_csv
 
 OWNED = "document.title='owned'"
@@ -55,7 +55,7 @@ def hostile() -> Comparison:
 
 @pytest.fixture(scope="module")
 def written(hostile: Comparison) -> str:
-    charts = draw(hostile)
+    charts = draw_figures(hostile)
     specifications = {name: make_page_specification(chart) for name, chart in charts.items()}
     return render_page(hostile, specifications, dict.fromkeys(charts, "<svg xmlns='http://www.w3.org/2000/svg'/>"))
 

@@ -6,9 +6,10 @@ from tests.report.synthetic import with_records
 from tests.report.synthetic_search import TOKENS_OF_AN_EPOCH, searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.records.record import Record
-from tuneoff.report.charts import draw
-from tuneoff.report.charts.search import HEIGHT, draw_expected_by_budget, draw_scores_by_rate
-from tuneoff.report.render import make_page_specification
+from tuneoff.report.charts import draw_figures
+from tuneoff.report.charts.expected_best import draw_expected_by_budget
+from tuneoff.report.charts.search_scores import HEIGHT, draw_scores_by_rate
+from tuneoff.report.figures import make_page_specification
 from tuneoff.report.search_table import describe_effort, list_notes, summarize_searches
 from tuneoff.runs import Run
 
@@ -121,7 +122,7 @@ def test_an_adaptive_sampler_has_no_curve_and_the_page_says_why() -> None:
 
 def test_without_a_search_nothing_of_one_is_drawn(run: Run) -> None:
     plain = judge(run)
-    assert not {"search-rates", "search-budget"} & draw(plain).keys()
+    assert not {"search-rates", "search-budget"} & draw_figures(plain).keys()
     assert (list(summarize_searches(plain)), describe_effort(plain)) == ([], "")
 
 

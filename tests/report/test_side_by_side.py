@@ -6,9 +6,9 @@ from tests.report.synthetic import altered, synthetic_comparison, synthetic_run
 from tests.report.synthetic_search import searched_comparison
 from tests.report.test_page import Elements
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.report.charts import draw
+from tuneoff.report.charts import draw_figures
+from tuneoff.report.figures import make_page_specification
 from tuneoff.report.page import write_report
-from tuneoff.report.render import make_page_specification
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.side_by_side import SideBySide, compare_runs
 
@@ -90,7 +90,7 @@ def test_a_comparison_beside_itself_has_nothing_that_differs(fair: Comparison) -
 
 
 def test_the_picture_shows_places_and_no_scores_on_an_axis(fair: Comparison, shared: Comparison) -> None:
-    rows = make_page_specification(draw(fair, shared)["ranks"])["data"]["values"]
+    rows = make_page_specification(draw_figures(fair, shared)["ranks"])["data"]["values"]
     lora = {row["run"]: row["place"] for row in rows if row["method"] == "lora"}
     assert lora == {"fair": 1, "shared-rate": 3}
     assert "full" not in {row["method"] for row in rows}

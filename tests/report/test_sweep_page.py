@@ -12,9 +12,9 @@ from tuneoff.config.sweep import SweepOptions
 from tuneoff.report.charts.canvas import list_log_ticks
 from tuneoff.report.charts.sweep import assign_line_colors, draw_sweep, list_titles
 from tuneoff.report.escape import escape_control
+from tuneoff.report.figures import Specification, make_page_specification
 from tuneoff.report.format import ROUGE_L
 from tuneoff.report.hyperparameters import format_sweep_value
-from tuneoff.report.render import Specification, make_page_specification
 from tuneoff.report.sweep_page import describe_conclusions, write_sweep_report
 
 
@@ -85,7 +85,7 @@ def test_models_stand_at_their_size_under_their_own_names(models: Sweep) -> None
     place = place_of(draw_sweep(models)["study-rougeL"])
     assert place["axis"]["values"] == list(PARAMETERS.values())
     assert '["SmolLM2-135M", "SmolLM2-360M", "SmolLM2-1.7B"][indexof(' in place["axis"]["labelExpr"]
-    assert place["title"] == "model, by parameters, logarithmic"
+    assert place["title"] == "model, by parameters (log scale)"
 
 
 def test_a_name_is_as_short_as_tells_it_apart(models: Sweep) -> None:

@@ -20,7 +20,7 @@ def test_no_secret_and_no_home_is_written_into_a_run(
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", "/home/someone-private")
-    monkeypatch.setattr("tuneoff.report.page.draw", lambda *_: {})  # figures hold what the page holds
+    monkeypatch.setattr("tuneoff.report.page.draw_figures", lambda *_: {})  # figures hold what the page holds
     monkeypatch.setattr("tuneoff.methods.soft_prompt.SoftPrompt.save", lambda *_: 1 / 0)  # a reason is written too
     run = tmp_path / "run"
     tuneoff.compare({**recipe, "training": {"epochs": 1}}, run=run, listener=SilentListener())

@@ -91,7 +91,7 @@ PLACES = {
 @pytest.fixture
 def recipe_file(recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A comparison of seconds, whose page has no figures: drawing takes longer than all the rest."""
-    monkeypatch.setattr("tuneoff.report.page.draw", lambda *_: {})
+    monkeypatch.setattr("tuneoff.report.page.draw_figures", lambda *_: {})
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump({**recipe, "methods": ["base", "lora"], "training": {"epochs": 1}}))
     return str(path)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.report.escape import escape_control
+from tuneoff.report.figures import Specification, get_vega_lite_version
 from tuneoff.report.format import format_count, format_share
-from tuneoff.report.render import Specification, get_vega_lite_version
 
 if TYPE_CHECKING:
     import jinja2

@@ -10,14 +10,14 @@ import yaml
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.budget_table import compare_with_estimate as against_actual
-from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TITLES, TRADE_OFFS, assign_colors, draw
+from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TITLES, TRADE_OFFS, assign_colors, draw_figures
 from tuneoff.report.diagnostics import diagnose
 from tuneoff.report.examples import choose_examples
+from tuneoff.report.figures import Specification, make_page_specification, write_figures
 from tuneoff.report.html import render_document
 from tuneoff.report.hyperparameters import format_hyperparameters
 from tuneoff.report.leaderboard import BRIEF, build_leaderboard
 from tuneoff.report.pairwise import build_matrices, format_pairs_csv
-from tuneoff.report.render import Specification, make_page_specification, write_figures
 from tuneoff.report.search_table import describe_effort, list_notes, summarize_searches
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.setting import list_environment_facts, list_headline_facts, list_setting_facts
@@ -55,7 +55,7 @@ def write_report(
         The page.
     """
     folder = Path(folder)
-    charts = draw(comparison, against)
+    charts = draw_figures(comparison, against)
     drawn = write_figures(charts, folder / "figures", TITLES)
     write_atomically(folder / "table.md", format_markdown_table(comparison))
     write_atomically(folder / "table.tex", format_latex_table(comparison))

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.report.charts.search import convert_unit, get_search_metric, is_adaptive
 from tuneoff.report.format import format_score, format_seconds
 from tuneoff.report.hyperparameters import format_hyperparameters, format_range
+from tuneoff.report.search_metric import convert_unit, get_search_metric, is_adaptive
 from tuneoff.search.halving import LEARNING_RATE
 from tuneoff.search.history import Search
 

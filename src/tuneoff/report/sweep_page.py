@@ -14,10 +14,10 @@ from tuneoff.analysis.metrics import Metric
 from tuneoff.analysis.sweep import Point, Sweep
 from tuneoff.report.charts.sweep import COST, QUALITY, assign_line_colors, draw_sweep, list_titles
 from tuneoff.report.escape import escape_control
+from tuneoff.report.figures import make_page_specification, write_figures
 from tuneoff.report.format import LOSS, ROUGE_L, format_cost, format_interval, format_score, join_list
 from tuneoff.report.html import render_document
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
-from tuneoff.report.render import make_page_specification, write_figures
 from tuneoff.runs import write_atomically
 
 NOTHING = "–"

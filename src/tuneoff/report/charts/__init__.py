@@ -1,7 +1,7 @@
-"""The figures: a comparison's numbers as altair charts, one colour for each method in all of them.
+"""The figures of a comparison, as altair charts with one color per method.
 
-A chart holds its data as rows of plain values, so that what is drawn can also be written as CSV. Bars start at
-zero, on a logarithmic axis at one; what would hide its differences that way is drawn as points with intervals.
+A chart holds its data as rows of plain values, so that the data of a figure can also be written as CSV. Bars start at
+zero, or at one on a logarithmic axis. Values whose differences this would hide are drawn as points with intervals.
 """
 
 from __future__ import annotations
@@ -15,41 +15,45 @@ from tuneoff.report.charts.bars import (
     draw_slowest_epoch,
     draw_trainable_parameters,
 )
-from tuneoff.report.charts.canvas import assign_colors, get_memory_kind
-from tuneoff.report.charts.curves import draw_loss_by_epoch
-from tuneoff.report.charts.pareto import draw_quality_against
+from tuneoff.report.charts.colors import assign_colors
+from tuneoff.report.charts.expected_best import draw_expected_by_budget
+from tuneoff.report.charts.learning_curves import draw_loss_by_epoch
 from tuneoff.report.charts.rank_changes import draw_rank_changes
-from tuneoff.report.charts.search import draw_expected_by_budget, draw_scores_by_rate
+from tuneoff.report.charts.rows import get_memory_kind
+from tuneoff.report.charts.search_scores import draw_scores_by_rate
+from tuneoff.report.charts.trade_offs import draw_quality_against
 
 if TYPE_CHECKING:
     import altair as alt
 
     from tuneoff.analysis.comparison import Comparison
 
+# Titles by name. The names are also those of the files in a run directory.
 FIGURES = {
     "trainable-parameters": "Trainable parameters",
     "slowest-epoch": "Slowest epoch",
-    "peak-memory": "Peak memory of training",
+    "peak-memory": "Peak training memory",
     "evaluation-loss": "Evaluation loss",
     "rouge": "ROUGE",
 }
-CURVES = {"validation-loss": "Validation loss", "train-loss": "Train loss"}
+CURVES = {"validation-loss": "Validation loss", "train-loss": "Training loss"}
 TRADE_OFFS = {
-    "quality-time": "ROUGE-L against training time",
-    "quality-memory": "ROUGE-L against peak memory",
-    "quality-parameters": "ROUGE-L against parameters",
+    "quality-time": "ROUGE-L by training time",
+    "quality-memory": "ROUGE-L by peak training memory",
+    "quality-parameters": "ROUGE-L by trainable parameters",
 }
 SEARCHES = {
     "search-rates": "Validation score by learning rate",
-    "search-budget": "Expected best validation score by tuning budget",
+    "search-budget": "Expected best validation score by search budget",
 }
-BESIDE = {"ranks": "Places by ROUGE-L"}
-TITLES = {**FIGURES, **CURVES, **TRADE_OFFS, **SEARCHES, **BESIDE}
+SIDE_BY_SIDE = {"ranks": "Ranks by ROUGE-L"}
+TITLES = {**FIGURES, **CURVES, **TRADE_OFFS, **SEARCHES, **SIDE_BY_SIDE}
 
 
-def draw(comparison: Comparison, against: Comparison | None = None) -> dict[str, alt.LayerChart]:
-    """Every figure that the comparison has numbers for, by name; with another, both rankings beside each other."""
-    memory = f"GB {get_memory_kind(comparison)}"
+def draw_figures(comparison: Comparison, against: Comparison | None = None) -> dict[str, alt.LayerChart]:
+    """Return every figure that the comparison has data for, by name. `against` adds a figure of both rankings."""
+    memory = f"peak training memory in GB ({get_memory_kind(comparison)})"
+    parameters = "trainable parameters (log scale)"
     charts = {
         "trainable-parameters": draw_trainable_parameters(comparison),
         "slowest-epoch": draw_slowest_epoch(comparison),
@@ -57,21 +61,15 @@ def draw(comparison: Comparison, against: Comparison | None = None) -> dict[str,
         "evaluation-loss": draw_evaluation_loss(comparison),
         "rouge": draw_rouge(comparison),
         "validation-loss": draw_loss_by_epoch(comparison, "validation_loss", "nats per target token, validation split"),
-        "train-loss": draw_loss_by_epoch(comparison, "train_loss", "nats per scored token, while training"),
-        "quality-time": draw_quality_against(comparison, "train_seconds", "seconds of training"),
-        "quality-memory": draw_quality_against(
-            comparison, "training_memory", f"peak of training, {memory}", scale=1e-9
-        ),
-        "quality-parameters": draw_quality_against(
-            comparison, "trainable", "trainable parameters, logarithmic", log=True
-        ),
+        "train-loss": draw_loss_by_epoch(comparison, "train_loss", "nats per scored token, during training"),
+        "quality-time": draw_quality_against(comparison, "train_seconds", "training time in seconds"),
+        "quality-memory": draw_quality_against(comparison, "training_memory", memory, scale=1e-9),
+        "quality-parameters": draw_quality_against(comparison, "trainable", parameters, log=True),
         "search-rates": draw_scores_by_rate(comparison),
         "search-budget": draw_expected_by_budget(comparison),
         "ranks": draw_rank_changes(comparison, against) if against else None,
     }
-    return {
-        name: chart.properties(description=TITLES[name]) for name, chart in charts.items() if chart is not None
-    }  # fmt: skip
+    return {name: chart.properties(description=TITLES[name]) for name, chart in charts.items() if chart is not None}
 
 
-__all__ = ["CURVES", "FIGURES", "SEARCHES", "TITLES", "TRADE_OFFS", "assign_colors", "draw"]
+__all__ = ["CURVES", "FIGURES", "SEARCHES", "TITLES", "TRADE_OFFS", "assign_colors", "draw_figures"]

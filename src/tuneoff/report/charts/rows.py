@@ -1,0 +1,64 @@
+"""The rows of data that charts draw: scores and costs with their values, and the text for labels and tooltips."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tuneoff.analysis.comparison import Comparison, Row
+from tuneoff.analysis.metrics import COSTS, Cost, Metric
+from tuneoff.report.escape import escape_control
+from tuneoff.report.format import format_cost, format_interval, format_score
+
+Datum = dict[str, Any]  # Any: numbers and text, by column
+
+
+def get_cost(name: str) -> Cost:
+    """Return the cost called `name`."""
+    return next(cost for cost in COSTS if cost.name == name)
+
+
+def get_memory_kind(comparison: Comparison) -> str:
+    """Return which memory was measured: `allocated` on a GPU, `resident` on a CPU."""
+    memories = [record.costs.training_memory for record in comparison.run.records if record.costs]
+    return "allocated" if any(memory and memory.allocated_bytes is not None for memory in memories) else "resident"
+
+
+def make_cost_rows(comparison: Comparison, cost: Cost, *, scale: float = 1) -> list[Datum]:
+    """Return each method's cost, multiplied by `scale`. Methods without this cost have no row."""
+    return [
+        {
+            "method": escape_control(row.label),
+            "value": row.costs[cost.name] * scale,
+            "text": format_cost(cost, row.costs[cost.name]),
+            "exact": f"{row.costs[cost.name]:,.10g} {cost.unit}".strip(),
+        }
+        for row in comparison.rows
+        if cost.name in row.costs
+    ]
+
+
+def make_score_rows(comparison: Comparison, *metrics: Metric) -> list[Datum]:
+    """Return each method's finite scores by each metric."""
+    return [
+        make_score_row(row, metric)
+        for row in comparison.rows
+        for metric in metrics
+        if metric.name in row.scores and math.isfinite(row.scores[metric.name].mean)
+    ]
+
+
+def make_score_row(row: Row, metric: Metric) -> Datum:
+    """Return one method's score by one metric, with its interval."""
+    estimate = row.scores[metric.name]
+    return {
+        "method": escape_control(row.label),
+        "metric": metric.title,
+        "value": estimate.mean,
+        "low": estimate.low,
+        "high": estimate.high,
+        "text": format_score(metric, estimate.mean),
+        "exact": f"{estimate.mean:.4f} {metric.unit}",
+        "interval": format_interval(metric, estimate),
+        "examples": f"{estimate.examples:,}",
+    }

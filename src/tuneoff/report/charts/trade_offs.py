@@ -1,0 +1,111 @@
+"""Quality against cost: the ROUGE-L that more seconds, bytes or parameters bring."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.report.charts.canvas import Canvas, list_powers_of_ten, make_canvas, make_tooltip
+from tuneoff.report.charts.rows import Datum, get_cost, make_score_row
+from tuneoff.report.format import ROUGE_L, format_cost
+
+if TYPE_CHECKING:
+    import altair as alt
+
+HEIGHT = 280
+LABEL_LEFT_FROM = 0.6  # share of the axis after which a method's name is written on the left of its point
+
+
+def draw_quality_against(
+    comparison: Comparison, name: str, title: str, *, scale: float = 1, log: bool = False
+) -> alt.LayerChart | None:
+    """Draw test ROUGE-L with its interval over the cost called `name`. The base model is a horizontal line.
+
+    Methods on the Pareto front are filled and joined by steps, the others hollow. On the right of the axis a method's
+    name is on the left of its point, where there is space for it.
+    """
+    import altair as alt
+
+    trained = [row for row in comparison.ranked(ROUGE_L) if row is not comparison.base and row.costs.get(name)]
+    if not trained:
+        return None
+    domain = _find_domain([row.costs[name] * scale for row in trained], log)
+    canvas = make_canvas(comparison, _make_rows(comparison, name, scale, domain, log))
+    low, high = canvas.find_extent("low", "high")
+    margin = 0.08 * (high - low) or 1
+    x = alt.X(
+        "cost:Q",
+        title=title,
+        scale=alt.Scale(type="log" if log else "linear", domain=domain, nice=False),
+        axis=alt.Axis(values=list_powers_of_ten(*domain), format="~s", grid=False)
+        if log
+        else alt.Axis(tickCount=5, format=",~f", grid=False),
+    )
+    score_scale = alt.Scale(domain=[low - margin, high + margin], nice=False)
+    return canvas.combine(*_draw_base_model(canvas, score_scale), *_draw_methods(canvas, x, score_scale), height=HEIGHT)
+
+
+def _make_rows(comparison: Comparison, name: str, scale: float, domain: Sequence[float], log: bool) -> list[Datum]:
+    """Return a row for the base model, and for each scored method that has the cost."""
+    cost = get_cost(name)
+    front = comparison.front(ROUGE_L, cost)
+    return [
+        {
+            **make_score_row(row, ROUGE_L),
+            "is_base": row is comparison.base,
+            "label_left": row is not comparison.base
+            and _locate_on_axis(row.costs[name] * scale, domain, log) > LABEL_LEFT_FROM,
+            "front": "yes" if row.label in front else "no",
+            "cost": row.costs.get(name, 0) * scale,
+            "cost_text": format_cost(cost, row.costs.get(name, 0)),
+        }
+        for row in comparison.ranked(ROUGE_L)
+        if row is comparison.base or row.costs.get(name)
+    ]
+
+
+def _draw_base_model(canvas: Canvas, score_scale: alt.Scale) -> list[alt.Chart]:
+    import altair as alt
+
+    base, color = canvas.chart.transform_filter("datum.is_base"), canvas.encode_color()
+    y = alt.Y("value:Q", scale=score_scale, title="test ROUGE-L, F1 × 100")
+    return [
+        base.mark_rule(strokeDash=[5, 4], strokeWidth=1.5).encode(
+            y=y, color=color, tooltip=make_tooltip("method", "exact", "interval")
+        ),
+        base.mark_text(align="left", baseline="bottom", dx=4, dy=-4, fontSize=11).encode(
+            x=alt.value(0), y=y, text="method:N", color=color
+        ),
+    ]
+
+
+def _draw_methods(canvas: Canvas, x: alt.X, score_scale: alt.Scale) -> list[alt.Chart]:
+    import altair as alt
+
+    y = alt.Y("value:Q", scale=score_scale, title="test ROUGE-L, F1 × 100")
+    tuned = canvas.chart.transform_filter("!datum.is_base")
+    on_front, off_front = tuned.transform_filter("datum.front == 'yes'"), tuned.transform_filter("datum.front == 'no'")
+    label_right, label_left = tuned.transform_filter("!datum.label_left"), tuned.transform_filter("datum.label_left")
+    color, tooltip = canvas.encode_color(), make_tooltip("method", "exact", "interval", "cost_text", "front")
+    return [
+        tuned.mark_rule(strokeWidth=2, opacity=0.55, strokeCap="round").encode(
+            x=x, y=alt.Y("low:Q", scale=score_scale), y2="high:Q", color=color, tooltip=tooltip
+        ),
+        on_front.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.45).encode(x=x, y=y, order="cost:Q"),
+        on_front.mark_point(size=150, filled=True, opacity=1).encode(x=x, y=y, color=color, tooltip=tooltip),
+        off_front.mark_point(size=90, filled=False, strokeWidth=2).encode(x=x, y=y, color=color, tooltip=tooltip),
+        label_right.mark_text(align="left", dx=9, dy=-9).encode(x=x, y=y, text="method:N"),
+        label_left.mark_text(align="right", dx=-9, dy=-9).encode(x=x, y=y, text="method:N"),
+    ]
+
+
+def _find_domain(costs: Sequence[float], log: bool) -> list[float]:
+    return [min(costs) / 4, max(costs) * 4] if log else [0, max(costs) * 1.08]
+
+
+def _locate_on_axis(cost: float, domain: Sequence[float], log: bool) -> float:
+    """Return the position of a cost on the axis, from 0 to 1."""
+    low, high, position = map(math.log, [*domain, cost]) if log else [*domain, cost]
+    return (position - low) / (high - low)
