@@ -12,7 +12,7 @@ from tuneoff.recipe.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ROOT / "docs" / "commands.md"
-NAMES = ("compare", "demo", "plan", "show", "report", "calibrate", "methods", "recipes")
+NAMES = ("compare", "demo", "plan", "show", "report", "calibrate", "methods", "recipes", "schema")
 CODES = """Exit codes: 0; 1 where trials failed; 2 for bad input; 3 for a budget that is over; 130 after Ctrl-C, 143
 after SIGTERM and 129 after the terminal was closed, which stop a comparison after the step that it is in: the same
 command goes on (docs/survival.md)."""

@@ -305,7 +305,7 @@ def _measure_capacity(shared: Preparation, run: Path) -> Capacity:
     return Capacity(
         memory_bytes=get_memory_bytes(shared.device),
         disk_bytes=get_free_disk_bytes(run),
-        seconds=budget.whole_seconds(spent, datetime.now().astimezone()) if budget else None,
+        seconds=budget.compute_total_seconds(spent, datetime.now().astimezone()) if budget else None,
     )
 
 

@@ -44,17 +44,17 @@ def budget(written: Any) -> BudgetOptions:
 )
 def test_time_is_written_in_days_hours_minutes_and_seconds(written: str, seconds: float) -> None:
     assert parse_duration(written) == seconds
-    assert budget(written).whole_seconds(0, NOON) == seconds
+    assert budget(written).compute_total_seconds(0, NOON) == seconds
 
 
 def test_money_buys_time_at_its_price() -> None:
-    assert budget({"money": 12.6, "price_per_hour": 2.1}).whole_seconds(0, NOON) == pytest.approx(6 * 3600)
+    assert budget({"money": 12.6, "price_per_hour": 2.1}).compute_total_seconds(0, NOON) == pytest.approx(6 * 3600)
 
 
 @pytest.mark.parametrize(("until", "seconds"), [("18:30", 6.5 * 3600), ("06:00", 18 * 3600), (1110, 6.5 * 3600)])
 def test_a_time_of_day_is_the_next_one_and_comes_on_top_of_what_was_spent(until: str | int, seconds: float) -> None:
     """YAML takes a bare 18:30 for the number 1110."""
-    assert budget({"until": until}).whole_seconds(100, NOON) == seconds + 100
+    assert budget({"until": until}).compute_total_seconds(100, NOON) == seconds + 100
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def fit_to_budget(preparation: Preparation, ledger: Ledger, listener: Listener) 
 def _compute_fit(
     preparation: Preparation, probe: Probe, budget: BudgetOptions, spent: float, now: datetime, *, begun: bool
 ) -> Fit:
-    recipe, whole = preparation.recipe, budget.whole_seconds(spent, now)
+    recipe, whole = preparation.recipe, budget.compute_total_seconds(spent, now)
 
     def predicted(smaller: Recipe) -> float:
         return predict_seconds(smaller, preparation, probe)
@@ -101,7 +101,7 @@ def _compute_fit(
         predicted_seconds=predicted(left),
         asked_seconds=predicted(recipe),
         cuts=describe_cuts(recipe, left),
-        ends=budget.deadline(now) if budget.until else None,
+        ends=budget.compute_deadline(now) if budget.until else None,
     )
 
 

@@ -198,6 +198,14 @@ def recipes(
         print(f"Written to {copy_recipe(name, to or Path(f'{name}.yaml'))}")
 
 
+@app.command(epilog="Example: tuneoff schema > recipe.schema.json")
+def schema() -> None:
+    """Print the JSON schema of a recipe, with which an editor completes and checks its keys."""
+    from tuneoff.recipe.schema import format_schema
+
+    print(format_schema())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 

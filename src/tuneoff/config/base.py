@@ -1,4 +1,4 @@
-"""The base of every value that a user may write in a recipe: frozen, typed, and strict about keys."""
+"""The base class of everything that a user can write in a recipe: frozen, typed, and strict about keys."""
 
 import reprlib
 from collections.abc import Iterator, Mapping
@@ -10,68 +10,74 @@ from tuneoff.errors import RecipeError, suggest
 
 
 class Options(BaseModel):
-    """A frozen value with typed fields; an unknown key is refused with the nearest known one."""
+    """A frozen value with typed fields. An unknown key is an error that suggests the nearest known key.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    The docstring under a field is its description in the JSON schema (`tuneoff.recipe.schema`).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     @classmethod
-    def read(cls, written: Mapping[str, Any], where: str = "") -> Self:
-        """The value that a user's mapping describes.
+    def read(cls, values: Mapping[str, Any], where: str = "") -> Self:
+        """Build the options from a user's mapping.
 
         Args:
-            written: what the user wrote, the difference from the defaults only.
-            where: the dotted place of the mapping in the recipe, for the message.
+            values: what the user wrote; fields that are missing take their defaults.
+            where: the dotted path of the mapping in the recipe, for error messages.
 
         Raises:
-            RecipeError: a key is unknown or a value does not fit; every problem is named with its place.
+            RecipeError: a key is unknown or a value does not fit. The message lists every problem with its path.
         """
         try:
-            return cls.model_validate(written)
+            return cls.model_validate(values)
         except ValidationError as error:
-            raise RecipeError("\n".join(_problems(cls, error, where))) from None
+            raise RecipeError("\n".join(_format_problems(cls, error, where))) from None
 
 
-def _problems(options: type[BaseModel], error: ValidationError, where: str) -> Iterator[str]:
+def _format_problems(options: type[BaseModel], error: ValidationError, where: str) -> Iterator[str]:
     for problem in error.errors(include_url=False):
-        place = ".".join(filter(None, [where, *(str(step) for step in problem["loc"] if not _is_internal(step))]))
+        path = ".".join(filter(None, [where, *(str(step) for step in problem["loc"] if not _is_internal(step))]))
         match problem["type"]:
             case "extra_forbidden":
-                known = _fields_at(options, problem["loc"][:-1])
-                yield f"Unknown key {place!r}.{suggest(str(problem['loc'][-1]), known)}"
+                known = _list_fields_at(options, problem["loc"][:-1])
+                yield f"Unknown key {path!r}.{suggest(str(problem['loc'][-1]), known)}"
             case "missing":
-                yield f"Missing key {place!r}."
+                yield f"Missing key {path!r}."
             case "value_error" if isinstance(problem["ctx"]["error"], RecipeError):
-                yield str(problem["ctx"]["error"])  # said in full where it was found
+                yield str(problem["ctx"]["error"])  # a complete message already
             case "default_factory_not_called":
-                continue  # it follows from another
+                continue  # a consequence of another problem
             case "value_error":
-                yield f"{place + ': ' if place else ''}{problem['ctx']['error']}."
+                yield f"{path + ': ' if path else ''}{problem['ctx']['error']}."
             case _:
-                yield f"{place}: {problem['msg']} (got {reprlib.repr(problem['input'])})."
+                yield f"{path}: {problem['msg']} (got {reprlib.repr(problem['input'])})."
 
 
 def _is_internal(step: int | str) -> bool:
-    """Whether a place is pydantic's name for a member of a union, and nothing that a user wrote."""
+    """Return whether a step of a path is pydantic's name for a member of a union, which no user wrote."""
     return isinstance(step, str) and ("[" in step or step in {"Range", "tuple"})
 
 
-def _fields_at(options: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """The field names of the model that `path` leads to; a union's tag in the path selects its member."""
+def _list_fields_at(options: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """List the field names of the model that `path` leads to. The tag of a union in the path selects its member."""
     candidates: list[type[BaseModel]] = [options]
     for step in path:
         inner = [
-            m for c in candidates if step in c.model_fields for m in _models_in(c.model_fields[str(step)].annotation)
+            model
+            for candidate in candidates
+            if step in candidate.model_fields
+            for model in _list_models_in(candidate.model_fields[str(step)].annotation)
         ]
-        tagged = [c for c in candidates if step in _tags(c)]
+        tagged = [candidate for candidate in candidates if step in _list_tags(candidate)]
         candidates = inner or tagged or candidates
-    return sorted({name for c in candidates for name in c.model_fields})
+    return sorted({name for candidate in candidates for name in candidate.model_fields})
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:  # Any: annotations have no common type
+def _list_models_in(annotation: Any) -> list[type[BaseModel]]:  # Any: annotations have no common type
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
+    return [model for part in get_args(annotation) for model in _list_models_in(part)]
 
 
-def _tags(model: type[BaseModel]) -> set[object]:
+def _list_tags(model: type[BaseModel]) -> set[object]:
     return {value for field in model.model_fields.values() for value in get_args(field.annotation)}

@@ -1,4 +1,4 @@
-"""What a recipe may say about its text: where it stands, how it is split and cleaned, and how it becomes a prompt."""
+"""The data of a recipe: where the text comes from, how it is split and cleaned, and how it becomes a prompt."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -6,130 +6,168 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_v
 
 from tuneoff.config.base import Options
 
-CHAT = "chat"  # the one value of `prompt` that is no template: use the tokenizer's own
-PLACE = "{source}"  # where a template takes the source
+CHAT = "chat"  # the one value of `prompt` that is not a template: use the tokenizer's chat template
+PLACEHOLDER = "{source}"  # where a template takes the source text
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Fields(Options):
-    """The columns that hold the text to read and the text to write."""
+    """The names of the columns that hold the source and the target text."""
 
     source: str = "source"
+    """The column with the text that the model reads."""
     target: str = "target"
+    """The column with the text that the model should write."""
 
 
 class SplitNames(Options):
-    """Which split of the data serves as which of ours; null has it made out of train."""
+    """Which split of the data set to use for each of the three splits. Null takes the split out of train."""
 
     train: str = "train"
+    """The data set's split to train on."""
     validation: str | None = "validation"
+    """The data set's split to choose hyperparameters and epochs with; null takes it out of train."""
     test: str | None = "test"
+    """The data set's split to report results on; null takes it out of train."""
 
 
 class SplitFiles(Options):
-    """One file for each split; a split without a file is made out of train."""
+    """One file for each split. A split without a file is taken out of train."""
 
     train: str
+    """The file to train on."""
     validation: str | None = None
+    """The file to choose hyperparameters and epochs with; null takes the split out of train."""
     test: str | None = None
+    """The file to report results on; null takes the split out of train."""
 
 
 class Sizes(Options):
-    """The most examples of a split: a seeded sample without replacement, its order kept.
+    """The largest number of examples in each split.
 
-    A smaller sample is part of a larger one under the same seed. For a split that has to be made, the size is
-    how many examples are taken out of train.
+    A larger split is sampled: seeded, without replacement, in the order of the data. With the same seed, a smaller
+    sample is part of every larger one. For a split that is taken out of train, the size is how many examples to take.
     """
 
     train: PositiveInt | None = None
+    """Examples to train on; null uses all of them."""
     validation: PositiveInt | None = None
+    """Examples in the validation split; null uses all of them, or the fraction of train."""
     test: PositiveInt | None = None
+    """Examples in the test split; null uses all of them, or the fraction of train."""
 
 
 class Fractions(Options):
-    """The share of the rows of train that a split takes where it has to be made and no size is given."""
+    """The share of the rows of train for each split that is taken out of train and has no size."""
 
     validation: Fraction = 0.1
+    """Share of train that becomes the validation split."""
     test: Fraction = 0.1
+    """Share of train that becomes the test split."""
 
 
 class Clean(Options):
-    """What is done to source and target before anything else looks at them."""
+    """How source and target are cleaned, before anything else uses them."""
 
     lower: bool = False
-    punctuation: bool = False  # True removes every character that Unicode calls punctuation
-    whitespace: bool = True  # runs of white space become one space, empty lines go, none is left at the ends
+    """Convert to lower case."""
+    punctuation: bool = False
+    """True removes every character that Unicode classifies as punctuation."""
+    whitespace: bool = True
+    """Collapse runs of white space to one space, and remove empty lines and white space at both ends."""
 
 
 class TextOptions(Options):
-    """What every source of text has in common: from rows to prompt tokens and target tokens."""
+    """The options that all sources of text share: from rows to prompt tokens and target tokens."""
 
     sizes: Sizes = Sizes()
+    """The largest number of examples in each split."""
     fractions: Fractions = Fractions()
-    seed: NonNegativeInt = 0  # decides which rows are drawn, never their order
+    """The share of train for each split that is taken out of train."""
+    seed: NonNegativeInt = 0
+    """Seed of the sample: which rows are drawn, not their order."""
     clean: Clean = Clean()
-    prompt: str = "{source}\n\nTL;DR: "  # or `chat`
-    chat_instruction: str = "Summarize the following text in one sentence.\n\n{source}"  # with `prompt: chat` only
-    max_tokens: Annotated[int, Field(ge=2)] = 256  # prompt and target together, EOS included
-    max_target_tokens: PositiveInt = 64  # EOS included
+    """How source and target are cleaned."""
+    prompt: str = "{source}\n\nTL;DR: "
+    """The prompt template, with `{source}` exactly once; or `chat` for the chat template of the tokenizer."""
+    chat_instruction: str = "Summarize the following text in one sentence.\n\n{source}"
+    """The user's message in the chat template, with `{source}` exactly once. Used with `prompt: chat` only."""
+    max_tokens: Annotated[int, Field(ge=2)] = 256
+    """Limit for prompt and target together, including EOS. A longer source is cut at its end."""
+    max_target_tokens: PositiveInt = 64
+    """Limit for the target, including EOS."""
     loss_on: Literal["target", "all"] = "target"
+    """Train on the tokens of the target, or on all tokens of prompt and target."""
 
     @field_validator("prompt", "chat_instruction")
     @classmethod
-    def _takes_the_source_once(cls, template: str, info: ValidationInfo) -> str:
+    def _require_placeholder_once(cls, template: str, info: ValidationInfo) -> str:
         chat = info.field_name == "prompt" and template == CHAT
-        if not chat and template.count(PLACE) != 1:
-            raise ValueError(f"a template needs {PLACE} exactly once: write it where the source text belongs")
+        if not chat and template.count(PLACEHOLDER) != 1:
+            raise ValueError(f"a template needs {PLACEHOLDER} exactly once: write it where the source text belongs")
         return template
 
     @model_validator(mode="after")
-    def _leaves_room_for_the_prompt(self) -> Self:
+    def _require_tokens_for_prompt(self) -> Self:
         if self.max_target_tokens >= self.max_tokens:
             raise ValueError(
                 f"max_target_tokens ({self.max_target_tokens}) leaves nothing of max_tokens ({self.max_tokens}) "
-                "for the prompt: lower the one or raise the other"
+                "for the prompt: lower max_target_tokens or raise max_tokens"
             )
         return self
 
     @model_validator(mode="after")
-    def _leaves_room_for_train(self) -> Self:
+    def _require_rows_for_train(self) -> Self:
         if self.fractions.validation + self.fractions.test >= 1:
             raise ValueError("the fractions of validation and test leave nothing for train: lower them")
         return self
 
 
 class HubText(TextOptions):
-    """A data set of the Hugging Face hub, or a local folder laid out like one."""
+    """A data set of the Hugging Face hub, or a local folder with the same layout."""
 
     source: Literal["hub"]
+    """Read with `datasets.load_dataset`."""
     path: str
+    """The id of the data set on the hub, or a local folder."""
     config: str | None = None
+    """The configuration (subset) of the data set."""
     revision: str | None = None
+    """A branch, tag or commit of the data set on the hub."""
     splits: SplitNames = SplitNames()
+    """Which split of the data set to use for which purpose."""
     fields: Fields = Fields()
+    """The columns of source and target."""
 
 
 class FileText(TextOptions):
-    """Local files, plain or gzipped (`.gz`): one path whose splits are made, or a path for each split."""
+    """Local files, plain or gzipped (`.gz`): one file to take all splits out of, or one file for each split."""
 
     source: Literal["csv", "tsv", "json", "jsonl", "parquet"]
+    """The format of the files."""
     files: SplitFiles
+    """One path, whose rows are divided into the three splits, or a path for each split."""
     fields: Fields = Fields()
+    """The columns of source and target."""
 
-    @field_validator("files", mode="before")
+    @field_validator("files", mode="before", json_schema_input_type=str | SplitFiles)
     @classmethod
-    def _one_path_is_train(cls, files: Any) -> Any:  # Any: what a user wrote, before it is checked
+    def _read_one_path_as_train(cls, files: Any) -> Any:  # Any: unchecked user input
         return {"train": files} if isinstance(files, str) else files
 
 
 class SavedText(TextOptions):
-    """A folder written by `save_to_disk` of `datasets`; a lone Dataset is all train, and the rest is made."""
+    """A folder written by `save_to_disk` of `datasets`. From a single Dataset, validation and test are taken out."""
 
     source: Literal["saved"]
+    """Read with `datasets.load_from_disk`."""
     path: str
+    """The folder."""
     splits: SplitNames = SplitNames()
+    """Which split of the data set to use for which purpose."""
     fields: Fields = Fields()
+    """The columns of source and target."""
 
 
 class AclsumText(TextOptions):
@@ -139,7 +177,9 @@ class AclsumText(TextOptions):
     """
 
     source: Literal["aclsum"]
+    """Read from the installed package, without a network."""
     aspect: Literal["challenge", "approach", "outcome"] = "challenge"
+    """What the summary is about."""
 
 
 DataOptions = Annotated[HubText | FileText | SavedText | AclsumText, Field(discriminator="source")]

@@ -6,17 +6,24 @@ from tuneoff.config.base import Options
 
 
 class GenerationOptions(Options):
-    """Greedy unless `beams` says otherwise; generation ends at EOS or after `max_new_tokens`."""
+    """Greedy decoding, or beam search with more than one beam. A prediction ends at EOS or after `max_new_tokens`."""
 
     beams: int = Field(1, ge=1)
-    max_new_tokens: int | None = Field(None, ge=1)  # None: the data's own target limit
+    """Beams of the beam search; 1 is greedy decoding."""
+    max_new_tokens: int | None = Field(None, ge=1)
+    """The longest prediction; null uses `data.max_target_tokens`."""
     min_new_tokens: int = Field(0, ge=0)
+    """The shortest prediction: EOS is not allowed before it."""
     batch_size: int = Field(64, ge=1)
+    """Prompts that are answered together."""
 
 
 class EvaluationOptions(Options):
-    """Loss over validation and test, predictions over test, and what became of unrelated text."""
+    """The loss on validation and test, the predictions on test, and the loss on unrelated text."""
 
     batch_size: int = Field(8, ge=1)
+    """Examples in one forward pass when computing the loss."""
     generation: GenerationOptions = GenerationOptions()
-    unrelated_passages: int = Field(16, ge=0)  # of text that has nothing to do with the data; 0: none
+    """How predictions are generated."""
+    unrelated_passages: int = Field(16, ge=0)
+    """Passages of text unrelated to the data, whose loss shows what the model forgot; 0 skips this."""

@@ -1,4 +1,4 @@
-"""Which model is tuned, and how its numbers are held."""
+"""Which model is tuned, and at which precision."""
 
 from typing import Literal
 
@@ -6,10 +6,15 @@ from tuneoff.config.base import Options
 
 
 class ModelOptions(Options):
-    """A causal language model: a hub id, a local folder, a GGUF file, or a built-in name."""
+    """A causal language model."""
 
     name: str
+    """A hub id, a local folder, a GGUF file, or the name of a built-in model."""
     revision: str | None = None
+    """A branch, tag or commit of the model on the hub."""
     trust_remote_code: bool = False
+    """Run code from the model's repository. Only for a repository that you trust."""
     precision: Literal["auto", "bf16", "float32"] = "auto"
+    """Precision of matrix products; auto uses bf16 where the hardware supports it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto uses a GPU if there is one."""

@@ -1,4 +1,4 @@
-"""A sweep: one parameter takes several values, and all else is equal."""
+"""A sweep: one parameter takes several values while everything else stays equal."""
 
 from typing import Any, Self
 
@@ -8,13 +8,15 @@ from tuneoff.config.base import Options
 
 
 class SweepOptions(Options):
-    """A parameter by its dotted place in the recipe, such as `methods.lora.rank` or `data.sizes.train`."""
+    """One parameter of the recipe and the values that it takes."""
 
     parameter: str = Field(validation_alias=AliasChoices("parameter", "knob"))  # knob: its name before 0.2
-    values: tuple[Any, ...] = Field(min_length=2)  # Any: the knob's own place says what each may be
+    """The dotted path of the parameter in the recipe, such as `methods.lora.rank` or `data.sizes.train`."""
+    values: tuple[Any, ...] = Field(min_length=2)  # Any: the parameter's own field checks each value
+    """At least two different values."""
 
     @model_validator(mode="after")
-    def _values_differ(self) -> Self:
+    def _require_different_values(self) -> Self:
         if any(value in self.values[:i] for i, value in enumerate(self.values)):
-            raise ValueError("the same value twice would be the same point: write different values")
+            raise ValueError("the sweep has the same value twice: write different values")
         return self

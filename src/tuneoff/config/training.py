@@ -1,4 +1,4 @@
-"""How every method of a comparison is trained; what differs between methods is in the method."""
+"""How every method of a comparison is trained. What differs between methods is in the method."""
 
 from typing import Literal
 
@@ -11,15 +11,25 @@ class TrainingOptions(Options):
     """Equal for all methods. AdamW's learning rate and weight decay belong to each method."""
 
     epochs: int = Field(3, ge=1)
-    batch_size: int = Field(4, ge=1)  # examples in one forward pass; fewer where they do not fit into memory
-    accumulation: int = Field(1, ge=1)  # forward passes per step
+    """Passes over the train split."""
+    batch_size: int = Field(4, ge=1)
+    """Examples in one forward pass; fewer where memory does not allow them, with the same effective batch size."""
+    accumulation: int = Field(1, ge=1)
+    """Forward passes per step: the effective batch size is `batch_size` times this."""
     schedule: Literal["constant", "linear", "cosine"] = "linear"
-    warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps, linear from zero
+    """The learning rate after warm-up: constant, or falling to zero."""
+    warmup: float = Field(0.1, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises linearly from zero."""
     clip_norm: float | None = Field(1.0, gt=0)
-    gradient_checkpointing: Literal["auto", "never", "always"] = "auto"  # auto: where one example does not fit without
-    memory_limit: ByteSize | None = None  # on a CPU, as 8GiB; None: the container's or the machine's
-    compile: bool = False  # blocks by PyTorch's compiler: faster steps, after a minute or two for each method
-    patience: int | None = Field(None, ge=1)  # epochs without a better validation loss; None trains them all
+    """Largest norm of the gradient; null does not clip."""
+    gradient_checkpointing: Literal["auto", "never", "always"] = "auto"
+    """Recompute activations to save memory; auto does so where one example does not fit into memory otherwise."""
+    memory_limit: ByteSize | None = None
+    """Memory for training on a CPU, such as 8GiB; null uses the limit of the container or the machine."""
+    compile: bool = False
+    """Compile the blocks with PyTorch: faster steps, after a minute or two of compilation for each method."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after this many epochs without a better validation loss; null trains all epochs."""
 
     @property
     def effective_batch_size(self) -> int:

@@ -1,4 +1,4 @@
-"""What counts as a difference, and what decides between methods that do not differ."""
+"""Which differences count, and how to choose between methods that tie."""
 
 from typing import Literal
 
@@ -8,9 +8,13 @@ from tuneoff.config.base import Options
 
 
 class VerdictOptions(Options):
-    """Changing these changes no record: a report can be made again under others."""
+    """These change no record: a report can be made again with other values."""
 
-    cheaper_by: Literal["token_ms", "training_memory", "train_seconds", "adapter_bytes"] = "train_seconds"  # in a tie
-    margin_rouge: float = Field(0.5, ge=0)  # F1 × 100; a smaller difference does not matter in practice
-    margin_loss: float = Field(0.01, ge=0)  # nats per target token
+    cheaper_by: Literal["token_ms", "training_memory", "train_seconds", "adapter_bytes"] = "train_seconds"
+    """The cost that decides between methods that tie."""
+    margin_rouge: float = Field(0.5, ge=0)
+    """The smallest difference in ROUGE (F1 × 100) that matters in practice."""
+    margin_loss: float = Field(0.01, ge=0)
+    """The smallest difference in loss, in nats per target token, that matters in practice."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
+    """The confidence level of the intervals."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tuneoff.config.data import CHAT, PLACE, TextOptions
+from tuneoff.config.data import CHAT, PLACEHOLDER, TextOptions
 from tuneoff.errors import DataError
 
 if TYPE_CHECKING:
@@ -92,10 +92,10 @@ class Encoder:
 
     def _prompt(self, source: str) -> str:
         if not self._chat:
-            return self._options.prompt.replace(PLACE, source)  # not str.format: a source may hold braces
+            return self._options.prompt.replace(PLACEHOLDER, source)  # not str.format: a source may hold braces
         import jinja2
 
-        content = self._options.chat_instruction.replace(PLACE, source)
+        content = self._options.chat_instruction.replace(PLACEHOLDER, source)
         try:
             prompt: str = self._tokenizer.apply_chat_template(
                 [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
@@ -103,7 +103,7 @@ class Encoder:
         except jinja2.TemplateError as error:
             raise DataError(
                 f"The tokenizer's chat template fails on one message of a user: {error}. Use a template of your own: "
-                f"prompt: '{PLACE}\\n\\nTL;DR: '"
+                f"prompt: '{PLACEHOLDER}\\n\\nTL;DR: '"
             ) from error
         return prompt
 
@@ -134,5 +134,5 @@ def _require(tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> None:
     if chat and not tokenizer.chat_template:
         raise DataError(
             f"The tokenizer {name} has no chat template. Use an instruction-tuned model, or a template of your own: "
-            f"prompt: '{PLACE}\\n\\nTL;DR: '"
+            f"prompt: '{PLACEHOLDER}\\n\\nTL;DR: '"
         )

@@ -31,6 +31,7 @@ class Adapter(Subset):
     space: ClassVar[Space] = {"learning_rate": Range(low=3e-5, high=3e-3), "width": (8, 16, 32, 64)}
     learning_rate: Rate = 5e-4
     width: int = Field(16, ge=1)
+    """Width of the bottleneck."""
 
     def parts(self, base: LanguageModel) -> Iterable[nn.Parameter]:
         from torch import nn

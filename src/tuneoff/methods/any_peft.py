@@ -36,6 +36,7 @@ class AnyPeft(PeftAdapter):
     space: ClassVar[Space] = {"learning_rate": Range(low=1e-4, high=1e-2)}
     learning_rate: Rate = 1e-3
     peft_type: str
+    """The name of a type in peft, such as LOHA. All further keys are arguments of its config."""
 
     @property
     def arguments(self) -> Mapping[str, Any]:  # Any: whatever peft's config takes

@@ -20,8 +20,10 @@ class BaseModel(Method):
     starts_as_base: ClassVar[bool] = True
     depends_on_seed: ClassVar[bool] = False
     space: ClassVar[Space] = {}
-    learning_rate: Literal[0] = 0  # nothing is trained, so there is nothing to set
+    learning_rate: Literal[0] = 0
+    """Always 0: the base model is not trained."""
     weight_decay: Literal[0] = 0
+    """Always 0: the base model is not trained."""
 
     def apply(self, base: LanguageModel) -> LanguageModel:
         base.requires_grad_(False)

@@ -30,6 +30,7 @@ class LastBlocks(Subset):
     learning_rate: Rate = 2e-4
     weight_decay: Decay = 0.01
     blocks: int = Field(2, ge=1)
+    """Transformer blocks to train, counted from the last."""
 
     def parts(self, base: LanguageModel) -> Iterable[nn.Parameter]:
         blocks = base.blocks

@@ -29,7 +29,8 @@ class LastLayer(Subset):
     space: ClassVar[Space] = {"learning_rate": Range(low=1e-5, high=3e-3)}
     learning_rate: Rate = 2e-4
     weight_decay: Decay = 0.0
-    tied: bool = False  # True: where the model ties its head to the input embedding, train both as one
+    tied: bool = False
+    """Where the model ties its head to the input embedding, train both as one tensor."""
 
     def parts(self, base: LanguageModel) -> Iterable[nn.Parameter]:
         if not self.tied:

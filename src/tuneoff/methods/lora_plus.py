@@ -31,6 +31,7 @@ class LoRAPlus(LowRank):
     }
     learning_rate: Rate = 2.5e-4
     ratio: float = Field(16.0, ge=1)
+    """Learning rate of matrix B divided by that of matrix A."""
 
     def rates(self, tuned: LanguageModel) -> list[tuple[float, list[nn.Parameter]]]:
         trained = [(name, p) for name, p in tuned.named_parameters() if p.requires_grad]

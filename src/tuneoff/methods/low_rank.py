@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from tuneoff.config.search_space import Knob
+from tuneoff.config.search_space import Domain
 from tuneoff.methods.peft_adapter import PeftAdapter
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tuneoff.models.language_model import LanguageModel
 
-SHAPES: Mapping[str, Knob] = {
+SHAPES: Mapping[str, Domain] = {
     "rank": (4, 8, 16, 32),
     "alpha": (16.0, 32.0, 64.0),
     "dropout": (0.0, 0.05, 0.1),
@@ -30,11 +30,14 @@ class LowRank(PeftAdapter, ABC):
     starts_as_base: ClassVar[bool] = True
     variant: ClassVar[Mapping[str, Any]] = {}  # Any: arguments of different types
     rank: int = Field(8, ge=1)
+    """Rank of each update: the width of its two matrices."""
     alpha: float = Field(32.0, gt=0)
+    """Scale of the updates, before the division by the rank (rsLoRA: by its square root)."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    # peft's own default for the architecture, the attention's linear layers, every linear layer but the head,
-    # or the modules whose names end so
+    """Dropout on the input of each update."""
     modules: Literal["default", "attention", "all-linear"] | tuple[str, ...] = "all-linear"
+    """Which modules to adapt: `default` (peft's choice for the architecture), `attention` (its linear layers),
+    `all-linear` (every linear layer except the head), or a list of the endings of module names."""
 
     def config(self, base: LanguageModel) -> PeftConfig:
         from peft import LoraConfig

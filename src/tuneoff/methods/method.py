@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
 
 
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Decay = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[
+    float, Field(gt=0, allow_inf_nan=False, description="AdamW's learning rate, after warm-up and before any decay.")
+]
+Decay = Annotated[float, Field(ge=0, allow_inf_nan=False, description="AdamW's decoupled weight decay.")]
 
 
 class Method(Options, ABC):

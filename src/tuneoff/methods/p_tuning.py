@@ -32,7 +32,9 @@ class PTuning(PeftAdapter):
     }
     learning_rate: Rate = 1e-3
     tokens: int = Field(20, ge=1)
-    width: int = Field(128, ge=1)  # of the MLP
+    """Learned vectors before the text."""
+    width: int = Field(128, ge=1)
+    """Hidden width of the MLP."""
 
     @property
     def context_tokens(self) -> int:

@@ -29,8 +29,11 @@ class Prefix(Method):
     space: ClassVar[Space] = {"learning_rate": Range(low=1e-3, high=5e-2), "tokens": (5, 12, 20, 50)}
     learning_rate: Rate = 5e-3
     tokens: int = Field(12, ge=1)
+    """Learned positions before the text, in every layer."""
     init: Literal["text", "random"] = "text"
-    init_text: str = Field(INIT_TEXT, min_length=1)  # repeated or cut to `tokens`
+    """Start as the keys and values of `init_text`, or at random."""
+    init_text: str = Field(INIT_TEXT, min_length=1)
+    """The text for `init: text`, repeated or cut to `tokens` tokens."""
 
     @property
     def context_tokens(self) -> int:

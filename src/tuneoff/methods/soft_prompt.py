@@ -35,8 +35,11 @@ class SoftPrompt(PeftAdapter):
     }
     learning_rate: Rate = 3e-2
     tokens: int = Field(12, ge=1)
+    """Learned vectors before the text."""
     init: Literal["text", "vocabulary", "random"] = "text"
-    init_text: str = Field(INIT_TEXT, min_length=1)  # repeated or cut to `tokens`
+    """Start as the embeddings of `init_text`, of tokens drawn from the vocabulary, or at random."""
+    init_text: str = Field(INIT_TEXT, min_length=1)
+    """The text for `init: text`, repeated or cut to `tokens` tokens."""
 
     @property
     def context_tokens(self) -> int:

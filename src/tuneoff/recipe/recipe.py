@@ -1,4 +1,8 @@
-"""The recipe: the whole configuration of a comparison in one typed tree."""
+"""The recipe: the complete configuration of a comparison in one typed tree.
+
+A user writes only what differs from the defaults. The complete recipe is stored beside the results and can be read
+as a recipe again.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -6,12 +10,12 @@ from typing import Annotated, Any, Self
 from pydantic import AliasChoices, Field, SerializeAsAny, field_validator, model_validator
 
 from tuneoff.config.base import Options
-from tuneoff.config.budget import BudgetOptions, read_budget
+from tuneoff.config.budget import BudgetOptions, Duration, read_budget
 from tuneoff.config.data import DataOptions
 from tuneoff.config.evaluation import EvaluationOptions
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.search import SearchOptions
-from tuneoff.config.search_space import Knob, Range, Space
+from tuneoff.config.search_space import Domain, Range, Space
 from tuneoff.config.sweep import SweepOptions
 from tuneoff.config.training import TrainingOptions
 from tuneoff.config.verdict import VerdictOptions
@@ -24,112 +28,126 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ONE_SEED, FRESH_SEEDS = (0,), (1, 2, 3)
 
 
-def _choose_default_seeds(written: Mapping[str, Any]) -> tuple[int, ...]:  # Any: the fields read so far
-    return FRESH_SEEDS if written.get("search") else ONE_SEED
+def _choose_default_seeds(fields: Mapping[str, Any]) -> tuple[int, ...]:  # Any: the fields validated so far
+    return FRESH_SEEDS if fields.get("search") else ONE_SEED
 
 
 class Recipe(Options):
-    """What is compared: methods by label, and everything that is equal between them."""
+    """The methods to compare, and everything that is equal between them."""
 
-    name: str = Field(pattern=r"^[\w-][\w.-]*$", max_length=100)  # also the run directory's, so never `..`
-    note: str = ""  # shown on the page: why these sizes
+    name: str = Field(pattern=r"^[\w-][\w.-]*$", max_length=100)  # a directory name too, so never `..`
+    """The name of the comparison and of its run directory: letters, digits, `_`, `-` and `.`."""
+    note: str = ""
+    """A remark for the report, such as the reason for the sizes."""
     model: ModelOptions
+    """The base model."""
     data: DataOptions
+    """The text to train and evaluate on. `source` says where it comes from."""
     methods: Mapping[str, SerializeAsAny[Method]]
+    """The methods to compare: a list of names, or for each label the hyperparameters that differ from the defaults.
+    A label that is not the name of a method needs the key `method`."""
     training: TrainingOptions = TrainingOptions()
+    """How every method is trained."""
     evaluation: EvaluationOptions = EvaluationOptions()
-    search: SearchOptions | None = None  # None: each method is trained as it is written
-    seeds: tuple[Seed, ...] = Field(
-        default_factory=_choose_default_seeds, min_length=1
-    )  # three fresh ones after a search
+    """How every method is evaluated."""
+    search: SearchOptions | None = None
+    """How hyperparameters are searched; null trains each method with the hyperparameters of the recipe."""
+    seeds: tuple[Seed, ...] = Field(default_factory=_choose_default_seeds, min_length=1)
+    """One training for each seed. The default is 0; after a search 1, 2 and 3."""
     verdict: VerdictOptions = VerdictOptions()
-    sweep: SweepOptions | None = Field(
-        None, validation_alias=AliasChoices("sweep", "vary")
-    )  # vary: its name before 0.2
-    budget: BudgetOptions | None = None  # None: as long as it takes
+    """Which differences count."""
+    sweep: SweepOptions | None = Field(None, validation_alias=AliasChoices("sweep", "vary"))  # vary: before 0.2
+    """Make one comparison for each value of a parameter."""
+    budget: BudgetOptions | None = None
+    """What the comparison may spend, such as `2h30m`; null sets no limit."""
 
     @field_validator("methods", mode="before")
     @classmethod
-    def _read_methods(cls, written: Any) -> dict[str, Method]:  # Any: what a user wrote, before it is checked
-        if isinstance(written, list) and all(isinstance(label, str) for label in written):
-            written = dict.fromkeys(written)
-        if not isinstance(written, Mapping) or not written or not all(isinstance(label, str) for label in written):
+    def _read_methods(cls, value: Any) -> dict[str, Method]:  # Any: unchecked user input
+        if isinstance(value, list) and all(isinstance(label, str) for label in value):
+            value = dict.fromkeys(value)
+        if not isinstance(value, Mapping) or not value or not all(isinstance(label, str) for label in value):
             raise ValueError("write the methods to compare, as `methods: [base, lora]` or `methods: {lora: {rank: 8}}`")
-        return {label: m if isinstance(m, Method) else read_method(label, m) for label, m in written.items()}
+        return {label: m if isinstance(m, Method) else read_method(label, m) for label, m in value.items()}
 
-    @field_validator("budget", mode="before")
+    @field_validator("budget", mode="before", json_schema_input_type=Duration | BudgetOptions | None)
     @classmethod
-    def _read_budget(cls, written: Any) -> Any:  # Any: what a user wrote, before it is checked
-        return read_budget(written)
+    def _read_budget(cls, value: Any) -> Any:  # Any: unchecked user input
+        return read_budget(value)
 
     @model_validator(mode="after")
-    def _a_study_has_no_budget(self) -> Self:
+    def _reject_budget_of_sweep(self) -> Self:
         if self.sweep and self.budget:
-            raise ValueError("a budget is one comparison's, and a sweep makes several: leave the one or the other out")
+            raise ValueError("a sweep makes several comparisons, and a budget is for one: remove sweep or budget")
         return self
 
     @model_validator(mode="after")
-    def _seeds_differ(self) -> Self:
+    def _require_fresh_seeds(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("the same seed twice would be the same trial: write different seeds")
+            raise ValueError("the same seed twice would repeat the same trial: write different seeds")
         if self.search and self.search.seed in self.seeds:
             raise ValueError(
-                f"the search has seed {self.search.seed}, and what it chose is to be confirmed on fresh ones: "
-                "take that seed out of seeds, or write another search.seed"
+                f"the search uses seed {self.search.seed}, and its choice must be confirmed on fresh seeds: "
+                "remove that seed from seeds, or change search.seed"
             )
         return self
 
     @model_validator(mode="after")
-    def _spaces_fit(self) -> Self:
+    def _check_spaces(self) -> Self:
         for label in self.search.spaces if self.search else ():
             if label not in self.methods:
                 raise RecipeError(
-                    f"search.spaces has {label!r}, which is no method here.{suggest(label, self.methods)}"
+                    f"search.spaces has {label!r}, which is not a method of this recipe.{suggest(label, self.methods)}"
                 )
-            self._try_ends_of(label)
+            self._check_space(label)
         return self
 
-    def _try_ends_of(self, label: str) -> None:
-        """Every choice of a knob and both ends of its range must be a value that the method takes."""
-        method = self.methods[label]
-        for knob, values in self.get_space(label).items():
-            for value in (values.low, values.high) if isinstance(values, Range) else values:
-                type(method).read({**method.model_dump(), knob: value}, where=f"search.spaces.{label}")
+    def _check_space(self, label: str) -> None:
+        """Require that the method accepts every choice, and both ends of every range."""
+        for hyperparameter, domain in self.get_space(label).items():
+            for value in (domain.low, domain.high) if isinstance(domain, Range) else domain:
+                self._set_hyperparameters(label, {hyperparameter: value}, where=f"search.spaces.{label}")
 
     def get_space(self, label: str) -> Space:
-        """What the search varies of a method: the knobs that it declares and the recipe does not fix, and the
-        recipe's own. Nothing without a search."""
+        """Return what the search varies of a method; empty without a search.
+
+        That is the method's own search space without the hyperparameters that the recipe fixes, then the space that
+        the recipe gives for this label.
+        """
         if self.search is None:
             return {}
         method = self.methods[label]
-        declared = {knob: values for knob, values in method.space.items() if knob not in method.model_fields_set}
-        own = {knob: self._as_read(label, knob, values) for knob, values in self.search.spaces.get(label, {}).items()}
-        return {**declared, **own}
+        default = {name: domain for name, domain in method.space.items() if name not in method.model_fields_set}
+        written = self.search.spaces.get(label, {})
+        return default | {name: self._convert_choices(label, name, domain) for name, domain in written.items()}
 
-    def _as_read(self, label: str, knob: str, values: Knob) -> Knob:
-        """A range as it is; choices as the method reads them, such as a number that was written as text."""
-        if isinstance(values, Range):
-            return values
-        method, where = self.methods[label], f"search.spaces.{label}"
-        read = [type(method).read({**method.model_dump(), knob: value}, where=where) for value in values]
-        return tuple(getattr(one, knob) for one in read)
+    def _convert_choices(self, label: str, hyperparameter: str, domain: Domain) -> Domain:
+        """Convert choices to the type of the hyperparameter, such as a number that was written as text."""
+        if isinstance(domain, Range):
+            return domain
+        where = f"search.spaces.{label}"
+        methods = [self._set_hyperparameters(label, {hyperparameter: choice}, where) for choice in domain]
+        return tuple(getattr(method, hyperparameter) for method in methods)
 
     def configure(self, label: str, values: Mapping[str, Any]) -> Method:
-        """The method of that label with some knobs set."""
+        """Return the method of a label with some hyperparameters set to other values."""
+        return self._set_hyperparameters(label, values, where=f"methods.{label}")
+
+    def _set_hyperparameters(self, label: str, values: Mapping[str, Any], where: str) -> Method:
         method = self.methods[label]
-        return type(method).read({**method.model_dump(), **values}, where=f"methods.{label}")
+        return type(method).read({**method.model_dump(), **values}, where=where)
 
     def get_seeds(self, label: str) -> tuple[int, ...]:
-        """The seeds that a method is tried with: one fixed seed where none matters to it."""
+        """Return the seeds to train a method with; a single fixed seed if the method does not depend on it."""
         return self.seeds if self.methods[label].depends_on_seed else (0,)
 
     def to_dict(self) -> dict[str, Any]:
-        """The filled-in whole, as plain values that `Recipe.read` takes back."""
-        whole = self.model_dump(mode="json")
-        whole["methods"] = {
+        """Return the complete recipe as plain values, which `Recipe.read` accepts."""
+        recipe = self.model_dump(mode="json")
+        recipe["methods"] = {
             label: {"method": method.name, **method.model_dump(mode="json")} for label, method in self.methods.items()
         }
-        if self.search:  # written out, since a method that is written out fixes all its knobs
+        if self.search:  # with the default spaces, because a method with all its hyperparameters fixes all of them
             spaces = {label: self.get_space(label) for label in self.methods}
-            whole["search"] = self.search.model_copy(update={"spaces": spaces}).model_dump(mode="json")
-        return whole
+            recipe["search"] = self.search.model_copy(update={"spaces": spaces}).model_dump(mode="json")
+        return recipe

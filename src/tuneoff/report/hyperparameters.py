@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneoff.analysis.sweep import Sweep
-from tuneoff.config.search_space import Knob, Range
+from tuneoff.config.search_space import Domain, Range
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_rate
 
@@ -51,12 +51,12 @@ def format_sweep_value(sweep: Sweep, value: Any) -> str:
     return format_value(ends[sweep.recipe.sweep.values.index(value)] if short else value)
 
 
-def list_ends(knob: Knob) -> tuple[float, float]:
+def list_ends(knob: Domain) -> tuple[float, float]:
     """The least and the greatest of a range of numbers, or of choices between them."""
     return (knob.low, knob.high) if isinstance(knob, Range) else (min(knob), max(knob))
 
 
-def format_range(knob: Knob) -> str:
+def format_range(knob: Domain) -> str:
     """`1e-5 to 3e-3`."""
     low, high = list_ends(knob)
     return f"{format_rate(low)} to {format_rate(high)}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tuneoff.config.search import SearchOptions
-from tuneoff.config.search_space import Knob, Range, Space
+from tuneoff.config.search_space import Domain, Range, Space
 
 Values = Mapping[str, Any]  # Any: what a knob takes
 MAX_POINTS_PER_DRAW = 20  # before a small space of choices is taken for exhausted
@@ -93,8 +93,8 @@ def _iterate_points(dimensions: int, sampler: str, seed: int) -> Iterator[Sequen
         yield halton.random(1)[0].tolist()
 
 
-def _get_value_at(knob: Knob, share: float) -> Any:
-    return knob.at(share) if isinstance(knob, Range) else knob[min(int(share * len(knob)), len(knob) - 1)]
+def _get_value_at(knob: Domain, share: float) -> Any:
+    return knob.interpolate(share) if isinstance(knob, Range) else knob[min(int(share * len(knob)), len(knob) - 1)]
 
 
 def _create_sampler(options: SearchOptions, told: int) -> Any:  # Any: optuna's samplers, imported when asked for
@@ -109,7 +109,7 @@ def _create_sampler(options: SearchOptions, told: int) -> Any:  # Any: optuna's 
 def _build_distributions(space: Space) -> dict[str, Any]:  # Any: optuna's distributions
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    def of(knob: Knob) -> Any:
+    def of(knob: Domain) -> Any:
         if not isinstance(knob, Range):
             return CategoricalDistribution(range(len(knob)))
         if isinstance(knob.low, int) and isinstance(knob.high, int):
@@ -119,10 +119,10 @@ def _build_distributions(space: Space) -> dict[str, Any]:  # Any: optuna's distr
     return {name: of(knob) for name, knob in space.items()}
 
 
-def _encode_value(knob: Knob, value: Any) -> Any:
+def _encode_value(knob: Domain, value: Any) -> Any:
     """A value as optuna knows it: a choice by its place, since choices may be of any type."""
     return value if isinstance(knob, Range) else knob.index(value)
 
 
-def _decode_value(knob: Knob, asked: Any) -> Any:
-    return knob.rounded(asked) if isinstance(knob, Range) else knob[asked]
+def _decode_value(knob: Domain, asked: Any) -> Any:
+    return knob.round(asked) if isinstance(knob, Range) else knob[asked]
