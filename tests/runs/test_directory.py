@@ -13,7 +13,7 @@ from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Epoch, Prediction, Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runs import RunDirectory, write_atomically
+from tuneoff.runs import RunDirectory
 
 MakeTrial = Callable[..., Trial]
 
@@ -71,18 +71,6 @@ def test_a_folder_with_something_else_in_it_is_not_made_a_run(tmp_path: Path, wh
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(RunError, match="holds other files"):
         RunDirectory(tmp_path).require_fits(whole)
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_atomically(tmp_path / "file", "old")
-
-    def full(_: int) -> None:
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="no space left"):
-        write_atomically(tmp_path / "file", "new")
-    assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [("file", "old")]
 
 
 def test_a_directory_is_held_by_one_process_and_let_go_when_it_dies(tmp_path: Path) -> None:

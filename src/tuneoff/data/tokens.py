@@ -15,8 +15,8 @@ from tuneoff.config.data import CHAT, TextOptions
 from tuneoff.data.cleaning import TextPair
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import hide_progress_bars
-from tuneoff.system.atomic_write import explain_full_disk
 from tuneoff.system.cache import get_cache_folder, is_intact, write_cache_checksums
+from tuneoff.system.full_disk import explain_full_disk
 
 if TYPE_CHECKING:
     from datasets import Dataset

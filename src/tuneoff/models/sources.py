@@ -1,17 +1,16 @@
 """From the name in a recipe to a local folder with safe weights: hub, folder, GGUF file or built-in."""
 
-import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tuneoff.config.model import ModelOptions
 from tuneoff.errors import ModelError
-from tuneoff.system.atomic_write import explain_full_disk, is_disk_full
+from tuneoff.system.atomic_write import replace_folder_atomically
 from tuneoff.system.cache import get_cache_folder, is_intact, write_cache_checksums
+from tuneoff.system.full_disk import is_disk_full
 
 # Name -> the package that ships it, the file in that package, and how to get it.
 BUILT_IN = {
@@ -75,27 +74,19 @@ def _find_converted(gguf: Path, known_as: str) -> Source:
     fingerprint = _hash_file([gguf])
     folder = get_cache_folder() / "models" / f"{gguf.stem}-{fingerprint}"
     if not is_intact(folder):
-        with explain_full_disk(folder):
-            _convert_into(folder, gguf)
+        with replace_folder_atomically(folder) as temporary:
+            _convert_into(temporary, gguf)
     return Source(folder=folder, known_as=known_as, fingerprint=fingerprint)
 
 
 def _convert_into(folder: Path, gguf: Path) -> None:
-    """Whole or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent) as temporary:
-        made = Path(temporary) / "model"
-        try:
-            _convert(gguf, made)
-            write_cache_checksums(made, made.iterdir())
-        except (ValueError, KeyError, OSError, RuntimeError) as error:
-            if is_disk_full(error):
-                raise
-            raise ModelError(f"{gguf} cannot be converted: {error}. Fetch it again, or name another.") from error
-        if folder.exists():  # one without sums
-            folder.rename(Path(temporary) / "before")
-        with contextlib.suppress(OSError):  # another process was first
-            made.replace(folder)
+    try:
+        _convert(gguf, folder)
+        write_cache_checksums(folder, folder.iterdir())
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        if is_disk_full(error):
+            raise
+        raise ModelError(f"{gguf} cannot be converted: {error}. Fetch it again, or name another.") from error
 
 
 def _convert(gguf: Path, folder: Path) -> None:

@@ -28,7 +28,7 @@ from tuneoff.runner.scores import (
 )
 from tuneoff.runtime.context import create_context
 from tuneoff.runtime.progress import OnProgress, Progress
-from tuneoff.system.atomic_write import explain_full_disk
+from tuneoff.system.full_disk import explain_full_disk
 from tuneoff.system.interrupts import StopRequest
 from tuneoff.training.checkpoint import CheckpointWriter, read_checkpoint
 from tuneoff.training.hidden_state_cache import TrunkCache

@@ -36,8 +36,9 @@ from tuneoff.runs.reading import (
     read_record,
 )
 from tuneoff.runs.redaction import redact
-from tuneoff.system.atomic_write import explain_full_disk, write_atomically
+from tuneoff.system.atomic_write import write_atomically
 from tuneoff.system.checksums import CHECKSUMS, find_damaged, format_checksums, hash_files, hash_text
+from tuneoff.system.full_disk import explain_full_disk
 
 LOCK, SET_ASIDE = ".lock", "set-aside"
 BEFORE_BEGUN = (

@@ -1,94 +1,76 @@
-"""Writing to a disk that may be full: a file whole or not at all, and one message that says how to go on."""
+"""Replace a file or a folder in one step, so that no reader and no crash ever sees half of it.
 
-import errno
+The new content is written under a temporary name beside the old one, flushed to the disk and renamed. POSIX renames in
+one step. Every file of ours is written this way. The one exception is the token cache: `datasets` writes it, also under
+a temporary name, and must read it where it was written.
+"""
+
 import os
-import re
-import shutil
-import tempfile
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from tuneoff.errors import FullDiskError
-
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, the user's share of it, or the longest file allowed
+from tuneoff.system.full_disk import explain_full_disk
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Put `content` at `path` so that a reader, or a crash, sees the old file or the new one and nothing between.
-
-    Written under a temporary name in the same folder, flushed to the disk, then renamed.
+    """Write `content` to `path` atomically. Folders that are missing are created.
 
     Raises:
-        FullDiskError: there is no room for it.
+        FullDiskError: the disk is full.
     """
-    data = content.encode() if isinstance(content, str) else content
-    with explain_full_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)  # mkstemp's 0600 would hide a report from a web server
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+    with replace_atomically(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
-def explain_full_disk(path: Path) -> Iterator[None]:
-    """Say in our words that the disk became full inside the block, whichever library noticed it.
+def replace_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` to write to. When the block ends, that file replaces `path`.
 
-    Args:
-        path: what is written there.
+    If the block raises, the temporary file is removed and `path` stays as it was.
 
     Raises:
-        FullDiskError: there was no room.
+        FullDiskError: the disk is full.
     """
-    try:
-        yield
-    except FullDiskError:
-        raise
-    except Exception as error:
-        code = _find_full_disk(error)
-        if code is None:
-            raise
-        raise FullDiskError(
-            f"{path} could not be written: {os.strerror(code)}. {_get_cure(code, path)}, "
-            "and give the same command again: what was finished is kept, and it goes on from there."
-        ) from error
+    with explain_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            yield temporary
+            _flush_to_disk(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error, or the one that it came from, says that nothing more can be written."""
-    return _find_full_disk(error) is not None
+@contextmanager
+def replace_folder_atomically(folder: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `folder` to fill. When the block ends, it replaces `folder`.
+
+    If another process creates `folder` in the meantime, its version stays. Use this for caches, where both are equal.
+
+    Raises:
+        FullDiskError: the disk is full.
+    """
+    with explain_full_disk(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+            new = Path(temporary, "new")
+            new.mkdir()
+            yield new
+            for file in filter(Path.is_file, new.rglob("*")):
+                _flush_to_disk(file)
+            with suppress(FileNotFoundError):
+                folder.rename(Path(temporary, "old"))
+            try:
+                new.replace(folder)
+            except OSError:
+                if not folder.exists():
+                    raise
 
 
-def _find_full_disk(error: BaseException | None) -> int | None:
-    """Which of `NO_ROOM` an error, or one that it came from, is."""
-    if error is None:
-        return None
-    code = _get_code(error)
-    return code if code in NO_ROOM else _find_full_disk(error.__cause__)
-
-
-def _get_code(error: BaseException) -> int | None:
-    """The system's number for what went wrong; safetensors, written in Rust, has it in its words only."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return error.errno
-    found = re.search(r"\(os error (\d+)\)", str(error))
-    return int(found[1]) if found else None
-
-
-def _get_cure(code: int, path: Path) -> str:
-    """What gives room; a quota or a limit on files says nothing of the disk."""
-    if code == errno.EFBIG:
-        return "Allow longer files (ulimit -f unlimited)"
-    if code == errno.EDQUOT:
-        return "Delete what you no longer need, since your share of the disk is used up"
-    there = next((folder for folder in path.absolute().parents if folder.is_dir()), None)
-    left = f"{shutil.disk_usage(there).free / 1e6:,.1f} MB are left on its disk. " if there else ""
-    return f"{left}Make room"
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

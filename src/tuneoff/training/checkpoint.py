@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from tuneoff.records.record import Epoch, Memory
+from tuneoff.system.atomic_write import replace_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,19 +62,11 @@ class Checkpoint:
         state["memory"] = {phase: memory.model_dump(mode="json") for phase, memory in self.memory.items()}
         written = json.dumps(state)
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.unfinished")
         try:
-            save_file(tensors, unfinished, {"state": written, "sha256": _sha256(written, tensors)})
-            with unfinished.open("rb") as file:
-                os.fsync(file.fileno())
-            unfinished.replace(path)
+            with replace_atomically(path) as temporary:
+                save_file(tensors, temporary, {"state": written, "sha256": _sha256(written, tensors)})
         except SafetensorError as error:
-            unfinished.unlink(missing_ok=True)
             raise _as_os_error(error, path) from error
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
 
 
 def read_checkpoint(path: Path | None) -> Checkpoint | None:

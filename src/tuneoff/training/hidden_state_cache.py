@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import time
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -26,6 +25,7 @@ from tuneoff.data.statistics import compute_fingerprint, count_tokens
 from tuneoff.models.frozen_prefix import TrunkOutputs
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.runtime.progress import Progress
+from tuneoff.system.atomic_write import replace_atomically
 from tuneoff.system.cache import get_cache_folder
 
 if TYPE_CHECKING:
@@ -104,17 +104,11 @@ def _compute(model: LanguageModel, split: Dataset, loss_on: str, context: TrialC
 
 
 def _write(outputs: TrunkOutputs, path: Path) -> None:
-    """Whole or not at all."""
     from safetensors.torch import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     tensors = {"hidden": outputs.hidden_ND, "ends": torch.tensor(outputs.ends)}
-    try:
-        save_file(tensors, unfinished, {"seconds": repr(outputs.seconds), "sha256": _digest(outputs)})
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replace_atomically(path) as temporary:
+        save_file(tensors, temporary, {"seconds": repr(outputs.seconds), "sha256": _digest(outputs)})
 
 
 def _read(path: Path) -> TrunkOutputs | None:
