@@ -2,13 +2,24 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test quick exhaustive coverage lint bench reference docs clean
 
 demo: .venv/installed
 	$(BIN)/tuneoff demo
 
 test: .venv/installed
 	$(BIN)/pytest
+
+quick: .venv/installed # tests that need no model
+	$(BIN)/pytest -m "not model"
+
+exhaustive: .venv/installed # slow sweeps, before a release
+	$(BIN)/pytest
+	$(BIN)/python -m benchmarks.fuzz --cases 2000
+	$(BIN)/python -m benchmarks.kills --kills 100
+
+coverage: .venv/installed
+	$(BIN)/pytest --cov=tuneoff --cov-report=term --cov-report=html
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
@@ -17,6 +28,13 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+reference: .venv/installed # the pages of docs/reference/ that are made from the program
+	$(BIN)/python -m scripts.reference
+
+docs: .venv/installed
+	$(BIN)/zensical build --strict
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tuneoff needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -26,4 +44,4 @@ lint: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv
+	rm -rf .venv site .cache

@@ -1,55 +1,51 @@
-"""The documents say what the program says. To renew them: `python -m tests.test_documents`."""
+"""The documents say what the program says: generated pages are up to date, and names in written ones exist."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
-from tuneoff.cli.commands import app
+import tuneoff
+from scripts.reference import FOLDER, PAGES
 from tuneoff.recipe.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ROOT / "docs" / "commands.md"
-NAMES = ("compare", "demo", "plan", "show", "report", "calibrate", "methods", "recipes", "schema")
-CODES = """Exit codes: 0; 1 where trials failed; 2 for bad input; 3 for a budget that is over; 130 after Ctrl-C, 143
-after SIGTERM and 129 after the terminal was closed, which stop a comparison after the step that it is in: the same
-command goes on (docs/survival.md)."""
+WRITTEN = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def commands() -> str:
-    """Every command's `--help`, as a document."""
-    runner = CliRunner()
-    helps = [runner.invoke(app, [*name, "--help"], env={"COLUMNS": "100"}).output for name in ((), *zip(NAMES))]
-    blocks = [
-        f"## tuneoff {name}\n\n```text\n{text.strip()}\n```\n" for name, text in zip(("", *NAMES), helps, strict=True)
-    ]
-    intro = f"# Commands\n\nWhat `--help` prints, one command after the other.\n\n{CODES}\n\n"
-    return intro + "\n".join(blocks).replace("## tuneoff \n", "## tuneoff\n")
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text("utf-8"), re.DOTALL)
 
 
-def test_the_commands_document_is_what_help_prints() -> None:
-    assert COMMANDS.read_text() == commands()
+def blocks_of_all(language: str) -> list[tuple[str, str]]:
+    return [(str(document.relative_to(ROOT)), block) for document in WRITTEN for block in blocks(document, language)]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+@pytest.mark.parametrize(("name", "write"), PAGES.items(), ids=PAGES)
+def test_a_generated_page_is_up_to_date(name: str, write: Callable[[], str]) -> None:
+    assert (FOLDER / name).read_text("utf-8") == write(), "run `make reference`"
 
 
-@pytest.mark.parametrize("block", blocks("yaml"))
-def test_every_recipe_in_the_readme_is_valid(block: str) -> None:
-    """The first is a whole recipe, the others are written into it."""
-    assert Recipe.read({**yaml.safe_load(blocks("yaml")[0]), **yaml.safe_load(block)})
+@pytest.mark.parametrize(("document", "block"), blocks_of_all("yaml"))
+def test_every_recipe_in_a_document_is_valid(document: str, block: str) -> None:
+    """The README's first is a whole recipe; a part of one is written into it."""
+    whole = yaml.safe_load(blocks(ROOT / "README.md", "yaml")[0])
+    assert Recipe.read({**whole, **yaml.safe_load(block)})
 
 
-@pytest.mark.parametrize("block", blocks("python"))
-def test_every_python_block_of_the_readme_compiles_and_uses_public_names(block: str) -> None:
-    import tuneoff
-
-    compile(block, "README.md", "exec")
+@pytest.mark.parametrize(("document", "block"), blocks_of_all("python"))
+def test_every_python_block_compiles_and_uses_public_names(document: str, block: str) -> None:
+    compile(block, document, "exec")
     assert set(re.findall(r"tuneoff\.(\w+)", block)) <= set(tuneoff.__all__)
 
 
-if __name__ == "__main__":
-    COMMANDS.write_text(commands())
+@pytest.mark.parametrize("document", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_that_a_document_names_exists(document: Path) -> None:
+    """Links to files, and paths of modules, tests and scripts in backquotes."""
+    text = document.read_text("utf-8")
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    named = re.findall(r"`((?:src/tuneoff|tests|benchmarks|scripts|examples)/[\w./-]+\.\w+)`", text)
+    missing = [link for link in links if link and not (document.parent / link).exists()]
+    assert not missing + [path for path in named if not (ROOT / path).exists()]
