@@ -43,8 +43,8 @@ def test_methods_are_judged_by_the_seeds_that_all_of_them_have() -> None:
     assert found.partial is not None
     assert (found.partial.seeds, found.partial.waiting) == ((1,), {"lora": 1, "full": 1})
     text = " ".join(describe_verdict(found))
-    assert "It rests on seed 1 of 1, 2 and 3" in text
-    assert "Set aside until the others have the same seeds: 1 training of lora and 1 training of full." in text
+    assert "It uses only seed 1 of 1, 2 and 3" in text
+    assert "Set aside until the other methods have the same seeds: 1 trial of lora and 1 trial of full." in text
 
 
 def test_nothing_is_said_of_a_method_without_a_trial() -> None:
@@ -52,13 +52,15 @@ def test_nothing_is_said_of_a_method_without_a_trial() -> None:
     assert "soft-prompt" not in seeds_judged(found)
     assert found.partial is not None
     assert found.partial.untried == ("soft-prompt",)
-    assert "Nothing can be said of soft-prompt, which has no trial yet." in describe_verdict(found)
+    assert "soft-prompt has no trial yet, so nothing can be said about it." in describe_verdict(found)
 
 
 def test_the_first_sentence_says_that_it_is_partial_and_among_whom_it_judges() -> None:
     three = half(("lora", 1), ("full", 1), ("soft-prompt", 1))
-    assert describe_verdict(three)[0].startswith("Partial: ")
-    assert describe_verdict(half(("lora", 1), ("full", 1)))[0].startswith("Partial, among the methods tried so far: ")
+    assert describe_verdict(three)[0].startswith("Partial result: ")
+    assert describe_verdict(half(("lora", 1), ("full", 1)))[0].startswith(
+        "Partial result for the methods tried so far: "
+    )
 
 
 def test_what_a_failed_trial_leaves_out_is_not_missing() -> None:

@@ -229,8 +229,8 @@ def test_at_the_end_of_its_budget_a_run_stops_with_a_partial_verdict_and_goes_on
     assert diary.ended == []
     assert comparison.partial is not None
     assert comparison.partial.untried == ("lora",)
-    assert "Nothing can be said of lora" in describe_verdict(comparison)[1]
-    assert "more; the same command with a larger budget" in describe_verdict(comparison)[2]
+    assert "lora has no trial yet, so nothing can be said about it." in describe_verdict(comparison)[1]
+    assert "more; run the same command with a larger budget" in describe_verdict(comparison)[2]
     comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=2h", run=run, listener=diary)
     assert [record.trial.label for record in diary.ended] == ["lora"]
     assert comparison.partial is None
@@ -272,7 +272,7 @@ def test_a_budget_that_is_over_ends_the_command_with_three(
     )
     assert main(["compare", recipe_file, "methods=[base, lora]", "budget=1h", "--run", str(run)]) == 3
     out, err = capsys.readouterr()
-    assert "Partial, among" in " ".join(out.split())
+    assert "Partial result for" in " ".join(out.split())
     assert "The budget is over." in err
 
 

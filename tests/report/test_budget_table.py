@@ -90,8 +90,8 @@ def test_what_was_cut_for_the_budget_is_said_and_stands_in_the_setting(compariso
     assert comparison.spending is not None
     found = judge(comparison.run, replace(comparison.spending, fit=fit))
     assert describe_verdict(found)[-1] == (
-        "To fit a budget of 1 h 0 min the plan was cut, for all methods alike, to 4 configurations of each search in "
-        "place of 8 and seed 1 in place of 1, 2; uncut it was predicted to take 2 h 0 min."
+        "To fit a budget of 1 h 0 min, the plan was reduced in the same way for every method, to 4 configurations "
+        "of each search in place of 8 and seed 1 in place of 1, 2; the full plan was predicted to take 2 h 0 min."
     )
     (budget,) = [fact for fact in list_setting_facts(found) if fact.title == "Budget"]
     assert budget.value == "1h"

@@ -18,11 +18,11 @@ AT_ONE_RATE = {"base": {}, "lora": {"learning_rate": 5e-3}, "full": {"learning_r
 
 @pytest.fixture(scope="module")
 def healthy() -> Run:
-    """Two seeds of methods that were trained well enough: nothing to say."""
+    """Two seeds of methods that were trained well enough, so there is nothing to report."""
     return synthetic_run(seeds=[0, 1], methods=list(HEALTHY))
 
 
-def found(comparison: Comparison, kind: str) -> list[Diagnosis]:
+def find_diagnoses(comparison: Comparison, kind: str) -> list[Diagnosis]:
     return [diagnosis for diagnosis in diagnose(comparison) if diagnosis.kind == kind]
 
 
@@ -55,9 +55,9 @@ def echoing_the_base(run: Run, label: str) -> Comparison:
 
 
 CAUSES: dict[str, Callable[[Run], Comparison]] = {
-    "sources cut": lambda run: with_data(run, synthetic_data(source_cut_share=0.43)),
-    "targets cut": lambda run: with_data(run, synthetic_data(target_cut_share=0.031)),
-    "rows left out": lambda run: with_data(run, synthetic_data(left_out=2, left_out_examples=["row 7: no text"])),
+    "sources truncated": lambda run: with_data(run, synthetic_data(source_cut_share=0.43)),
+    "targets truncated": lambda run: with_data(run, synthetic_data(target_cut_share=0.031)),
+    "rows excluded": lambda run: with_data(run, synthetic_data(left_out=2, left_out_examples=["row 7: no text"])),
     "duplicates removed": lambda run: with_data(run, synthetic_data(duplicates_removed=3)),
     "duplicates remain": lambda run: with_data(
         run, synthetic_data().model_copy(update={"duplicates": {"validation-test": 2}})
@@ -65,23 +65,23 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
     "one seed": lambda run: judge(synthetic_run(methods=list(HEALTHY))),
     "not run yet": lambda run: judge(replace(run, records=[r for r in run.records if r.trial.label != "full"])),
     "shared learning rate": lambda run: judge(synthetic_run(seeds=[0, 1], methods=AT_ONE_RATE)),
-    "head not split": lambda run: altered(run, "full", facts={"split_head": False}),
+    "head not separated": lambda run: altered(run, "full", facts={"split_head": False}),
     "memory not reset": lambda run: with_training_memory(run, Memory(resident_bytes=1, reset=False)),
     "diverged": lambda run: altered(run, "lora", status="diverged", reason="the loss is not finite"),
     "failed": lambda run: altered(run, "lora", status="failed", reason="OutOfMemoryError: wanted more"),
     "stopped early": lambda run: altered(run, "lora", stopped_early=True),
     "still improving": lambda run: altered(run, "lora", best_epoch=4),
     "never improved": lambda run: altered(run, "lora", curve=made_up_curve([3.0, 3.9, 3.8, 3.1, 3.6], [3.0] * 5)),
-    "without effect": lambda run: echoing_the_base(run, "lora"),
-    "forgets": lambda run: with_scores(
+    "no effect": lambda run: echoing_the_base(run, "lora"),
+    "forgetting": lambda run: with_scores(
         with_scores(run, "base", unrelated__loss=3.0).run, "full", unrelated__loss=3.25
     ),
-    "overfits": lambda run: with_scores(run, "full", train__loss=1.9, validation__loss=2.68),
+    "overfitting": lambda run: with_scores(run, "full", train__loss=1.9, validation__loss=2.68),
     "tied embedding": lambda run: altered(run, "last-layer", facts={"tied": True}),
 }  # fmt: skip
 
 
-def test_a_healthy_run_needs_no_word(healthy: Run) -> None:
+def test_a_healthy_run_has_no_diagnosis(healthy: Run) -> None:
     assert diagnose(judge(healthy)) == ()
 
 
@@ -90,105 +90,105 @@ def test_each_cause_is_named_and_nothing_else(healthy: Run, kind: str) -> None:
     assert {diagnosis.kind for diagnosis in diagnose(CAUSES[kind](healthy))} == {kind}
 
 
-def test_a_cut_is_said_per_split_with_the_limit_and_its_key(healthy: Run) -> None:
-    (cut,) = found(CAUSES["sources cut"](healthy), "sources cut")
-    assert "limit of 176 tokens" in cut.text
-    assert "43.0 % of train" in cut.text
-    assert "validation" not in cut.text
-    assert "data.max_tokens" in cut.text
+def test_truncation_is_reported_per_split_with_the_limit_and_its_key(healthy: Run) -> None:
+    (truncated,) = find_diagnoses(CAUSES["sources truncated"](healthy), "sources truncated")
+    assert "limit of 176 tokens" in truncated.text
+    assert "43.0 % of train" in truncated.text
+    assert "validation" not in truncated.text
+    assert "data.max_tokens" in truncated.text
 
 
-def test_an_early_stop_says_after_which_epoch_and_whose_weights_were_kept(healthy: Run) -> None:
-    stopped, _ = found(CAUSES["stopped early"](healthy), "stopped early")
+def test_an_early_stop_names_its_epoch_and_the_epoch_whose_weights_were_kept(healthy: Run) -> None:
+    stopped, _ = find_diagnoses(CAUSES["stopped early"](healthy), "stopped early")
     assert "after epoch 4 of 4" in stopped.text
-    assert "1 epoch brought no better validation loss" in stopped.text
+    assert "did not improve for 1 epoch" in stopped.text
     assert "weights of epoch 3" in stopped.text
 
 
-def test_a_divergence_comes_with_its_reason_and_its_rate(healthy: Run) -> None:
-    diverged, _ = found(CAUSES["diverged"](healthy), "diverged")
+def test_a_divergence_is_reported_with_its_reason_and_its_rate(healthy: Run) -> None:
+    diverged, _ = find_diagnoses(CAUSES["diverged"](healthy), "diverged")
     assert diverged.label == "lora"
     assert "The loss is not finite" in diverged.text
-    assert "now 5e-4" in diverged.text
+    assert "(now 5e-4)" in diverged.text
 
 
-def test_seeds_are_told_apart_where_there_are_several(healthy: Run) -> None:
-    texts = [diagnosis.text for diagnosis in found(CAUSES["failed"](healthy), "failed")]
+def test_seeds_are_named_where_there_are_several(healthy: Run) -> None:
+    texts = [diagnosis.text for diagnosis in find_diagnoses(CAUSES["failed"](healthy), "failed")]
     assert [text.partition(":")[0] for text in texts] == ["Seed 0", "Seed 1"]
 
 
-def test_several_seeds_that_were_still_improving_are_one_thing_to_know(healthy: Run) -> None:
-    (improving,) = found(CAUSES["still improving"](healthy), "still improving")
+def test_several_seeds_that_were_still_improving_are_one_diagnosis(healthy: Run) -> None:
+    (improving,) = find_diagnoses(CAUSES["still improving"](healthy), "still improving")
     assert improving.text.startswith("Seeds 0 and 1: The validation loss was still falling")
-    assert "in the mean in the last epoch" in improving.text
+    assert "on average in the last epoch" in improving.text
 
 
-def test_one_rate_for_two_labels_of_one_method_is_nobodys_mistake() -> None:
+def test_one_rate_for_two_labels_of_one_method_is_not_reported() -> None:
     methods = {"base": {}, "lora": {"rank": 4}, "wide": {"method": "lora", "rank": 64}}
-    assert not found(judge(synthetic_run(methods=methods)), "shared learning rate")
+    assert not find_diagnoses(judge(synthetic_run(methods=methods)), "shared learning rate")
 
 
 def test_one_seed_says_which_and_how_to_add_more() -> None:
-    (once,) = found(judge(synthetic_run(methods=["base", "lora"])), "one seed")
+    (once,) = find_diagnoses(judge(synthetic_run(methods=["base", "lora"])), "one seed")
     assert "(seed 0)" in once.text
     assert "seeds=[0, 1, 2]" in once.text
 
 
 def test_a_seed_that_is_still_missing_is_run_and_not_added(healthy: Run) -> None:
     half = with_records(healthy, [r for r in healthy.records if r.trial.seed == 0])
-    (once,) = found(half, "one seed")
+    (once,) = find_diagnoses(half, "one seed")
     assert "finish the other seeds" in once.text
 
 
-def test_without_the_untouched_model_no_effect_can_be_missed(healthy: Run) -> None:
+def test_without_the_base_model_no_effect_is_not_reported(healthy: Run) -> None:
     comparison = echoing_the_base(healthy, "lora")
     alone = with_records(comparison.run, [r for r in comparison.run.records if r.trial.label != "base"])
-    assert not found(alone, "without effect")
+    assert not find_diagnoses(alone, "no effect")
 
 
-def test_what_was_forgotten_is_said_against_the_untouched_model(healthy: Run) -> None:
-    (forgets,) = found(CAUSES["forgets"](healthy), "forgets")
-    assert "3.250 nats per token, the untouched model's 3.000" in forgets.text
+def test_forgetting_is_reported_relative_to_the_base_model(healthy: Run) -> None:
+    (forgetting,) = find_diagnoses(CAUSES["forgetting"](healthy), "forgetting")
+    assert "3.250 nats per token, the base model's 3.000" in forgetting.text
 
 
-def test_a_little_forgetting_needs_no_word(healthy: Run) -> None:
-    untouched = with_scores(healthy, "base", unrelated__loss=3.0)
-    assert diagnose(with_scores(untouched.run, "full", unrelated__loss=3.05)) == ()
+def test_a_little_forgetting_is_not_reported(healthy: Run) -> None:
+    base_known = with_scores(healthy, "base", unrelated__loss=3.0)
+    assert diagnose(with_scores(base_known.run, "full", unrelated__loss=3.05)) == ()
 
 
 @pytest.fixture(scope="module")
 def searched() -> Comparison:
-    """Every kind of search: one in order, two with a try that diverged, one whose range was widened."""
+    """Every kind of search: an ordinary one, two with a diverged configuration, one whose range was widened."""
     return searched_comparison()
 
 
-def test_a_search_in_order_needs_no_word(searched: Comparison) -> None:
+def test_an_ordinary_search_has_no_diagnosis(searched: Comparison) -> None:
     assert [diagnosis.kind for diagnosis in diagnose(searched) if diagnosis.label == "last-layer"] == []
 
 
-def test_a_widened_range_is_said_with_both_ranges_and_how_to_search_all_of_it(searched: Comparison) -> None:
-    (widened,) = found(searched, "range widened")
+def test_a_widened_range_is_reported_with_both_ranges_and_how_to_search_all_of_it(searched: Comparison) -> None:
+    (widened,) = find_diagnoses(searched, "range widened")
     assert widened.label == "soft-prompt"
-    assert "1e-3 to 0.3, so 3 tries of 12" in widened.text
+    assert "1e-3 to 0.3, so 3 of 12 configurations" in widened.text
     assert "search.spaces.soft-prompt.learning_rate={low: 1.0e-03, high: 3.0e+00}" in widened.text
 
 
-def test_tries_without_a_score_are_counted_with_the_rate_they_begin_at(searched: Comparison) -> None:
-    lora, full = found(searched, "tries without a score")
+def test_configurations_without_a_score_are_counted_with_their_lowest_rate(searched: Comparison) -> None:
+    lora, full = find_diagnoses(searched, "configurations without a score")
     assert (lora.label, full.label) == ("lora", "full")
-    assert lora.text.startswith("1 of 12 tries diverged, at learning rates from 2.42e-3 on.")
+    assert lora.text.startswith("1 of 12 configurations diverged, at learning rates from 2.42e-3 up.")
 
 
-def test_a_best_rate_on_the_edge_is_said_with_the_range_to_search_next() -> None:
+def test_a_best_rate_at_the_edge_is_reported_with_the_range_to_search_next() -> None:
     spaces = {"lora": {"learning_rate": {"low": 1e-6, "high": 1e-4}}}
     comparison = searched_comparison(methods={"base": {}, "lora": {}}, widen=False, spaces=spaces)
-    (edge,) = found(comparison, "best rate on the edge")
-    assert "is the highest that was tried, so a better one may lie beyond" in edge.text
+    (edge,) = find_diagnoses(comparison, "best rate at edge of range")
+    assert "is the highest that was tried, so a better one may lie outside the range" in edge.text
     assert "search.spaces.lora.learning_rate={low: 1.0e-06, high: 1.0e-03}" in edge.text
 
 
-def test_a_range_in_a_cure_is_one_that_yaml_reads_as_numbers(searched: Comparison) -> None:
-    (widened,) = found(searched, "range widened")
+def test_a_suggested_range_is_one_that_yaml_reads_as_numbers(searched: Comparison) -> None:
+    (widened,) = find_diagnoses(searched, "range widened")
     _, _, value = widened.text.rstrip(".").partition("learning_rate=")
     assert yaml.safe_load(value) == {"low": 0.001, "high": 3.0}
 
@@ -196,23 +196,23 @@ def test_a_range_in_a_cure_is_one_that_yaml_reads_as_numbers(searched: Compariso
 def test_a_search_in_which_all_diverged_chose_nothing() -> None:
     spaces = {"lora": {"learning_rate": {"low": 1e-2, "high": 1e-1}}}
     comparison = searched_comparison(methods={"base": {}, "full": {}, "lora": {}}, spaces=spaces)
-    (lost,) = [d for d in found(comparison, "tries without a score") if d.label == "lora"]
-    assert "nothing was chosen, and nothing confirmed" in lost.text
-    assert not found(comparison, "not run yet")
+    (unscored,) = [d for d in find_diagnoses(comparison, "configurations without a score") if d.label == "lora"]
+    assert "No configuration was chosen, so the method was not confirmed" in unscored.text
+    assert not find_diagnoses(comparison, "not run yet")
 
 
 def test_a_method_that_was_not_searched_among_others_that_were_is_named() -> None:
     fixed = {"method": "last-layer", "learning_rate": 1e-3}
     comparison = searched_comparison(methods={**SEARCHED, "fixed": fixed}, configurations=4)
-    (left_out,) = found(comparison, "not searched")
-    assert left_out.text.startswith("fixed was trained as the recipe says")
+    (left_out,) = find_diagnoses(comparison, "not searched")
+    assert left_out.text.startswith("fixed was trained with the hyperparameters of the recipe")
 
 
-def test_an_adaptive_sampler_is_told_to_cost_the_curves_by_budget() -> None:
+def test_an_adaptive_sampler_is_reported_with_one_that_allows_curves_by_budget() -> None:
     comparison = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4, sampler="tpe")
-    (adaptive,) = found(comparison, "adaptive sampler")
+    (adaptive,) = find_diagnoses(comparison, "adaptive sampler")
     assert "search.sampler=quasi-random" in adaptive.text
 
 
-def test_rates_that_searches_chose_alike_are_nobodys_mistake(searched: Comparison) -> None:
-    assert not found(searched, "shared learning rate")
+def test_an_equal_rate_that_searches_chose_is_not_reported(searched: Comparison) -> None:
+    assert not find_diagnoses(searched, "shared learning rate")

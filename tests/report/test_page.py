@@ -141,7 +141,7 @@ def test_a_hostile_label_and_reason_are_escaped(run: Run, tmp_path: Path) -> Non
 
 def test_a_page_without_a_finished_trial_is_a_page(run: Run, tmp_path: Path) -> None:
     broken = with_records(run, [r for r in run.records if r.status != "done"])
-    assert "No trial came to a score" in written(broken, tmp_path).text
+    assert "No trial produced a score" in written(broken, tmp_path).text
 
 
 def test_a_page_of_the_untouched_model_alone_is_a_page(run: Run, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_page_of_the_untouched_model_alone_is_a_page(run: Run, tmp_path: Path)
 
 def test_a_page_of_two_seeds_says_so(tmp_path: Path) -> None:
     text = written(synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]), tmp_path).text
-    assert "2 seeds of each method" in text
+    assert "2 seeds per method" in text
 
 
 def test_a_page_of_a_search_says_what_was_chosen_and_how_to_read_its_pictures(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from tuneoff.console.progress import _print_line, replace_control
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import (
     format_bytes,
+    format_confidence,
     format_count,
-    format_level,
     format_seconds,
     format_share,
 )
@@ -60,7 +60,7 @@ def print_sweep(sweep: Sweep, directory: Path) -> None:
     assert sweep.recipe.sweep is not None, "a study varies something"
     console = Console(highlight=False)
     console.print(f"{sweep.recipe.name}: {sweep.recipe.sweep.parameter}", style="bold", markup=False)
-    level = format_level(sweep.recipe.verdict.confidence)
+    level = format_confidence(sweep.recipe.verdict.confidence)
     table = _make_table("Method", get_parameter_title(sweep), "ROUGE-L", level, *BRIEF_COSTS.values())
     for label, line in sweep.lines.items():
         for point in line:

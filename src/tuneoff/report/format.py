@@ -65,7 +65,7 @@ def format_share(share: float) -> str:
     return f"{percent:.1f} %" if percent >= 1 else f"{percent:.2g} %"
 
 
-def format_level(level: float) -> str:
+def format_confidence(level: float) -> str:
     """A confidence or a chance that somebody set, in the digits that it was set with: `95 %`, `97.5 %`."""
     return f"{100 * level:g} %"
 

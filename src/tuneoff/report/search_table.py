@@ -51,7 +51,7 @@ def summarize_searches(comparison: Comparison) -> Iterator[SearchSummary]:
 def _chosen(search: Search) -> str:
     if search.chosen:
         return format_hyperparameters(search.chosen.values)
-    return IN_VAIN if found_nothing(search) else RUNNING
+    return IN_VAIN if is_without_score(search) else RUNNING
 
 
 def describe_effort(comparison: Comparison) -> str:
@@ -60,7 +60,7 @@ def describe_effort(comparison: Comparison) -> str:
     seconds = [search.train_seconds for search in comparison.searches.values()]
     if not tokens:
         return ""
-    if any(search.chosen is None and not found_nothing(search) for search in comparison.searches.values()):
+    if any(search.chosen is None and not is_without_score(search) for search in comparison.searches.values()):
         spent = f"The search is not finished: so far it took {min(tokens):,} to {max(tokens):,} tokens a method"
     elif min(tokens) == max(tokens):
         spent = f"Every method was searched with {tokens[0]:,} tokens"
@@ -72,7 +72,7 @@ def describe_effort(comparison: Comparison) -> str:
     return f"{spent}; that took from {format_seconds(min(seconds))} to {format_seconds(max(seconds))} of training."
 
 
-def found_nothing(search: Search) -> bool:
+def is_without_score(search: Search) -> bool:
     """Whether everything that was tried diverged or failed."""
     return search.tries != () and all(one.scores[-1] is None for one in search.tries)
 

@@ -12,8 +12,8 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.report.format import (
     ROUGE_L,
     format_bytes,
+    format_confidence,
     format_interval,
-    format_level,
     format_score,
     format_seconds,
     format_share,
@@ -113,7 +113,7 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
     yield Fact(
         title="What counts as a difference",
         value=f"{margins.margin_rouge:g} of ROUGE-L × 100, {margins.margin_loss:g} nats",
-        detail=f"smaller ones are called equal; intervals of {format_level(margins.confidence)}; "
+        detail=f"smaller ones are called equal; intervals of {format_confidence(margins.confidence)}; "
         f"among equals the cheaper by {_cost_title(margins.cheaper_by)} is preferred",
     )
     yield Fact(title="Device", value=setting.device, detail=f"matrix products in {setting.precision}")

@@ -11,7 +11,7 @@ from tuneoff.analysis.metrics import COSTS, METRICS, Metric
 from tuneoff.analysis.statistics import estimate
 from tuneoff.records.record import Record
 from tuneoff.report.escape import escape_control
-from tuneoff.report.format import format_level, pluralize
+from tuneoff.report.format import format_confidence, pluralize
 from tuneoff.report.leaderboard import BRIEF, INTERVAL_IN_BRIEF, Cell, Column, Leaderboard, build_leaderboard
 
 IN_A_TERMINAL = ("rougeL", "loss", "trainable", "train_seconds", "training_memory")
@@ -37,7 +37,7 @@ def make_terminal_rows(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
         [cell.interval for cell in rouge.cells],
         *([cell.text for cell in column.cells] for column in (loss, *costs)),
     ]
-    level = format_level(comparison.run.recipe.verdict.confidence)
+    level = format_confidence(comparison.run.recipe.verdict.confidence)
     return (("Method", rouge.title, level, "Loss", "Trainable", "Training", "Memory"), *zip(*columns, strict=True))
 
 
@@ -141,7 +141,7 @@ def _remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:
         examples, seeds = max(e.examples for e in estimates), max(e.seeds for e in estimates)
         yield (
             f"Scores on {pluralize(examples, 'test example')} with intervals of "
-            f"{format_level(comparison.run.recipe.verdict.confidence)} over examples"
+            f"{format_confidence(comparison.run.recipe.verdict.confidence)} over examples"
             f"{' and seeds' if seeds > 1 else ''}; ROUGE is F1 × 100."
         )
     if comparison.partial:

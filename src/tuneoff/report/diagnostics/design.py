@@ -1,0 +1,65 @@
+"""Diagnoses of the design of the comparison: seeds, methods without a trial, and learning rates."""
+
+from collections.abc import Iterator
+
+from tuneoff.analysis.comparison import Comparison, Row
+from tuneoff.report.diagnostics.diagnosis import Diagnosis, get_learning_rate, is_trained
+from tuneoff.report.format import format_rate, join_list
+from tuneoff.report.search_table import is_without_score
+
+SUGGESTED_SEEDS = 3
+
+
+def diagnose_single_seed(comparison: Comparison) -> Iterator[Diagnosis]:
+    """Report methods that were trained once, whose variation between runs is unknown."""
+    trained = [row for row in comparison.rows if row.finished and is_trained(row)]
+    single = [row for row in trained if len(row.finished) == 1]
+    if not single:
+        return
+    seed = single[0].finished[0].trial.seed
+    if single == trained:
+        subject = f"Each method was trained once (seed {seed})"
+    else:
+        subject = f"{join_list([row.label for row in single])} finished only one run (seed {seed})"
+    if len(comparison.run.recipe.seeds) > 1:
+        remedy = "Run the comparison again to finish the other seeds."
+    else:
+        remedy = f"Add seeds: seeds=[{', '.join(str(seed + i) for i in range(SUGGESTED_SEEDS))}]."
+    yield Diagnosis(
+        label=None,
+        kind="one seed",
+        text=f"{subject}. The intervals cover the choice of test examples but not the variation between runs, so a "
+        f"difference between rows is a difference between these trained models, not yet between methods. {remedy}",
+    )
+
+
+def diagnose_missing_trials(comparison: Comparison) -> Iterator[Diagnosis]:
+    """Report methods of the recipe without a trial, except those whose search chose nothing."""
+    present = {row.label for row in comparison.rows}
+    unchosen = {label for label, search in comparison.searches.items() if is_without_score(search)}
+    missing = [label for label in comparison.run.recipe.methods if label not in present | unchosen]
+    if missing:
+        yield Diagnosis(
+            label=None,
+            kind="not run yet",
+            text=f"{join_list(missing)} {'has' if len(missing) == 1 else 'have'} no trial yet. Run the same comparison "
+            "again: finished trials are kept, and only the missing ones are run.",
+        )
+
+
+def diagnose_shared_rate(comparison: Comparison) -> Iterator[Diagnosis]:
+    """Report different methods trained at the same learning rate. A rate that a search chose is shared by chance."""
+    rows_by_rate: dict[float, list[Row]] = {}
+    for row in comparison.rows:
+        if is_trained(row) and row.label not in comparison.searches:
+            rows_by_rate.setdefault(get_learning_rate(row.records[0]), []).append(row)
+    for rate, rows in rows_by_rate.items():
+        if len({row.method for row in rows}) > 1:
+            yield Diagnosis(
+                label=None,
+                kind="shared learning rate",
+                text=f"{join_list([row.label for row in rows])} share the learning rate {format_rate(rate)}. "
+                "Good learning rates differ by up to a factor of 1,000 between methods (in the T-Few experiments, 3e-4 "
+                "for full tuning and 0.3 for prompt tuning), so a shared rate ranks how well it suits each method. "
+                "Give each method its own with methods.LABEL.learning_rate; without that key, each uses its default.",
+            )

@@ -1,0 +1,91 @@
+"""Diagnoses of training: broken trials, early stopping, and validation losses that still fell or never did."""
+
+import math
+from collections.abc import Iterator
+from statistics import fmean
+
+from tuneoff.analysis.comparison import Comparison, Row
+from tuneoff.records.record import Record
+from tuneoff.report.diagnostics.diagnosis import Diagnosis, format_learning_rate, format_seed_prefix
+from tuneoff.report.format import join_list, pluralize
+
+REMEDIES = {
+    "diverged": "Lower the learning rate (now {rate}); a tenth of it is a good next try.",
+    "failed": "Fix the cause and run the comparison again with --retry.",
+}
+
+
+def diagnose_broken_trial(_: Comparison, row: Row) -> Iterator[Diagnosis]:
+    """Report each trial that diverged or failed, with its reason."""
+    for record in row.records:
+        if record.status in REMEDIES:
+            remedy = REMEDIES[record.status].format(rate=format_learning_rate(record))
+            reason = (record.reason or "no reason recorded").rstrip(".")
+            yield Diagnosis(
+                label=row.label,
+                kind=record.status,
+                text=f"{format_seed_prefix(row, record)}{reason[:1].upper()}{reason[1:]}. {remedy}",
+            )
+
+
+def diagnose_early_stop(_: Comparison, row: Row) -> Iterator[Diagnosis]:
+    """Report each trial that was stopped early, and which epoch's weights were kept."""
+    for record in row.finished:
+        options = record.trial.setting.training
+        if record.stopped_early and record.best_epoch is not None:
+            yield Diagnosis(
+                label=row.label,
+                kind="stopped early",
+                text=f"{format_seed_prefix(row, record)}Training stopped after epoch {_get_last_epoch(record):g} of "
+                f"{options.epochs} because the validation loss did not improve for "
+                f"{pluralize(options.patience or 0, 'epoch')}; the weights of epoch {record.best_epoch:g} were kept. "
+                "If other methods needed all epochs, lower the learning rate "
+                f"(now {format_learning_rate(record)}) or raise training.patience.",
+            )
+
+
+def diagnose_unfinished_training(_: Comparison, row: Row) -> Iterator[Diagnosis]:
+    """Report, once for all seeds, trials whose last epoch was the best."""
+    improving = [
+        record
+        for record in row.finished
+        if record.best_epoch and record.best_epoch == _get_last_epoch(record) and not record.stopped_early
+    ]
+    if not improving:
+        return
+    ends = [losses[-2:] for record in improving if len(losses := _list_validation_losses(record)) > 1]
+    before, last = (fmean(losses) for losses in zip(*ends, strict=True)) if ends else (None, None)
+    mean = " on average" if len(ends) > 1 else ""
+    course = f", from {before:.3f} to {last:.3f}{mean} in the last epoch" if before and last else ""
+    seeds = [str(record.trial.seed) for record in improving]
+    prefix = f"Seed{'s' if len(seeds) > 1 else ''} {join_list(seeds)}: " if len(row.records) > 1 else ""
+    epochs = improving[0].trial.setting.training.epochs
+    yield Diagnosis(
+        label=row.label,
+        kind="still improving",
+        text=f"{prefix}The validation loss was still falling when training ended{course}. "
+        f"Train longer, for example training.epochs={2 * epochs}, before concluding that it is worse than another.",
+    )
+
+
+def diagnose_no_improvement(_: Comparison, row: Row) -> Iterator[Diagnosis]:
+    """Report each trial that no epoch brought below its validation loss before training."""
+    for record in row.finished:
+        start, *trained = _list_validation_losses(record) or [math.inf]
+        if trained and min(trained) >= start:
+            yield Diagnosis(
+                label=row.label,
+                kind="never improved",
+                text=f"{format_seed_prefix(row, record)}No epoch had a lower validation loss than the model before "
+                f"training ({min(trained):.3f} at best, {start:.3f} before). "
+                f"Lower the learning rate (now {format_learning_rate(record)}).",
+            )
+
+
+def _get_last_epoch(record: Record) -> float:
+    return max((epoch.epoch for epoch in record.curve), default=0.0)
+
+
+def _list_validation_losses(record: Record) -> list[float]:
+    losses = [epoch.validation_loss for epoch in record.curve]
+    return [loss for loss in losses if loss is not None and math.isfinite(loss)]

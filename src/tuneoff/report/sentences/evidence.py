@@ -1,0 +1,54 @@
+"""How far the evidence goes: why a difference is undecided, what would settle it, and what the intervals cover."""
+
+from collections.abc import Iterator
+
+from tuneoff.analysis.comparison import Comparison, Pair, get_margin, has_known_seed_variance
+from tuneoff.analysis.verdict import MOST_EXAMPLES, MOST_SEEDS, POWER, Needed
+from tuneoff.report.format import ROUGE_L, format_confidence, format_score, pluralize
+from tuneoff.report.sentences.names import format_difference, name_row
+
+
+def describe_open(comparison: Comparison, pair: Pair) -> str:
+    """Return why a pair is undecided: its interval includes zero, or the difference fails one of the further tests."""
+    if pair.difference.low <= 0:
+        return "within noise"
+    options = comparison.run.recipe.verdict
+    if not has_known_seed_variance(pair.better, pair.other):
+        return "undecided because one of the two has a single run, so its variation between runs is unknown"
+    if pair.p >= 1 - options.confidence:
+        pairs = pluralize(len(comparison.pairs(pair.metric)), "pair")
+        return f"not significant among {pairs} (p = {pair.p:.2f} with Holm's correction)"
+    margin = format_score(pair.metric, get_margin(pair.metric, options))
+    return f"less than the smallest difference that matters, {margin}"
+
+
+def describe_needed(comparison: Comparison, needed: Needed) -> str:
+    """Return how many seeds or test examples would settle the pair that is hardest to decide."""
+    pair = f"the difference to {name_row(comparison, needed.pair.other)}, {format_difference(needed.pair)}"
+    counts = []
+    if needed.seeds:
+        counts.append(f"{needed.seeds} seeds per method")
+    if needed.examples:
+        counts.append(f"{needed.examples:,} test examples")
+    if counts:
+        return f"About {' or '.join(counts)} in total would settle {pair}, with {format_confidence(POWER)} power."
+    examples = f"{MOST_EXAMPLES:,} test examples"
+    if needed.pair.apart.ours.seeds == 1:
+        return f"Even {examples} would not settle {pair}."
+    return f"Neither {MOST_SEEDS} seeds per method nor {examples} alone would settle {pair}."
+
+
+def describe_evidence(comparison: Comparison) -> Iterator[str]:
+    """Yield what the intervals cover."""
+    confidence = format_confidence(comparison.run.recipe.verdict.confidence)
+    examples = max(row.scores[ROUGE_L.name].examples for row in comparison.rows if row.scores)
+    seeds = [len(row.finished) for row in comparison.rows if row.finished and row is not comparison.base]
+    intervals = f"Intervals are {confidence} confidence intervals over {pluralize(examples, 'test example')}"
+    if not seeds or max(seeds) == 1:
+        yield (
+            f"{intervals}; each method was trained once, so the result is about these trained models and not yet "
+            "about the methods."
+        )
+    else:
+        fewest, most = min(seeds), max(seeds)
+        yield f"{intervals} and {most if fewest == most else f'{fewest} to {most}'} seeds per method."

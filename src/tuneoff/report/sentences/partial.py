@@ -1,0 +1,43 @@
+"""An unfinished comparison, or one reduced to fit a budget: what the verdict uses, and what is missing."""
+
+from collections.abc import Iterator
+
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.partial import Partial
+from tuneoff.budget.estimate import estimate_remaining_seconds
+from tuneoff.report.escape import escape_control
+from tuneoff.report.format import format_seconds, join_list, pluralize
+
+
+def describe_missing(comparison: Comparison, partial: Partial) -> Iterator[str]:
+    """Yield which seeds the verdict uses, which methods have no trial, and how much time the rest would take."""
+    if partial.seeds and len(partial.seeds) < len(partial.planned):
+        planned = join_list([str(seed) for seed in partial.planned])
+        used = f"{'seed' if len(partial.seeds) == 1 else 'seeds'} {join_list([str(seed) for seed in partial.seeds])}"
+        yield f"It uses only {used} of {planned}, which every method tried so far has."
+    if partial.waiting:
+        waiting = [f"{pluralize(n, 'trial')} of {escape_control(label)}" for label, n in partial.waiting.items()]
+        yield f"Set aside until the other methods have the same seeds: {join_list(waiting)}."
+    if partial.untried:
+        names, single = join_list([escape_control(label) for label in partial.untried]), len(partial.untried) == 1
+        pronoun = "it" if single else "them"
+        yield f"{names} {'has' if single else 'have'} no trial yet, so nothing can be said about {pronoun}."
+    spending, run = comparison.spending, comparison.run
+    if spending and spending.probe:
+        done = [record.trial for record in run.records]
+        remaining = estimate_remaining_seconds(run.recipe, run.data, spending.probe, done)
+        yield (
+            f"The rest is predicted to take {format_seconds(remaining)} more; "
+            "run the same command with a larger budget to continue."
+        )
+
+
+def describe_budget_cuts(comparison: Comparison) -> Iterator[str]:
+    """Yield how the plan was reduced to fit the budget."""
+    fit = comparison.spending.fit if comparison.spending else None
+    if fit and fit.cuts:
+        yield (
+            f"To fit a budget of {format_seconds(fit.whole_seconds)}, the plan was reduced in the same way for every "
+            f"method, to {join_list(fit.cuts)}; "
+            f"the full plan was predicted to take {format_seconds(fit.asked_seconds)}."
+        )
