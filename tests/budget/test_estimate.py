@@ -67,7 +67,7 @@ def test_the_sum_has_what_belongs_to_no_method_too() -> None:
 
 def test_the_disk_holds_adapters_of_all_seeds_and_the_checkpoints_of_a_search_at_its_widest() -> None:
     found = estimate_cost(make_search_recipe(methods=["base", "lora"]), make_data_summary(80), make_probe())
-    assert found.disk["what was trained"] == 3 * 1000 + 1000  # the untouched model has one seed
+    assert found.disk["trained weights"] == 3 * 1000 + 1000  # the untouched model has one seed
     assert found.disk["checkpoints"] == 4 * 4000 + 2 * 4000
 
 

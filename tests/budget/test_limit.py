@@ -148,7 +148,7 @@ def priced(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """As if the whole cost nothing but so many seconds for each configuration and each seed."""
     monkeypatch.setattr(limit, "load_or_run_probe", lambda *_: None)
     monkeypatch.setattr(
-        limit, "predict_seconds", lambda recipe, *_: seconds * (recipe.search.configurations + len(recipe.seeds))
+        limit, "estimate_run_seconds", lambda recipe, *_: seconds * (recipe.search.configurations + len(recipe.seeds))
     )
 
 
@@ -169,7 +169,7 @@ def test_the_plan_is_cut_to_the_budget_with_something_kept_in_reserve(
     assert size(afforded(searching, "50m", tmp_path / "less")) == (4, 2)
     assert size(afforded(searching, "38m", tmp_path / "least")) == (4, 1)
     assert read_spending(tmp_path / "least").fit.cuts == (  # type: ignore[union-attr]
-        "4 configurations of each search in place of 6", "seed 1 in place of 1, 2",
+        "4 configurations per search instead of 6", "seed 1 instead of 1, 2",
     )  # fmt: skip
 
 
@@ -200,8 +200,8 @@ def test_whoever_follows_is_told_what_was_cut_before_the_start(
     monkeypatch.setattr(follower, "on_message", told.append)
     fit_to_budget(prepare(Recipe.read(searching | {"budget": "50m"})), Ledger(tmp_path), follower)
     assert told == [
-        "Budget: 50.0 min, of which 0.0 min are spent. The plan is predicted to take 40.0 min in all, cut for all "
-        "methods alike to 4 configurations of each search in place of 6."
+        "Budget: 50.0 min, of which 0.0 min are spent. The plan should take 40.0 min in total. It was reduced "
+        "by the same amount for every method: 4 configurations per search instead of 6."
     ]
 
 

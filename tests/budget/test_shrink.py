@@ -161,8 +161,8 @@ def test_methods_are_cut_alike(seconds: float) -> None:
 def test_what_was_cut_is_said() -> None:
     assert describe_cuts(fair(), fair()) == ()
     assert describe_cuts(fair(), get_smallest_recipe(fair())) == (
-        "4 configurations of each search in place of 8",
-        "seed 1 in place of 1, 2, 3",
+        "4 configurations per search instead of 8",
+        "seed 1 instead of 1, 2, 3",
     )
 
 

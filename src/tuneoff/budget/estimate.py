@@ -1,15 +1,10 @@
-"""The bill: what a comparison will cost, from what a probe measured and how much of it the plan has. Pure.
-
-A probe's costs are rates: seconds for a batch and for a token of it, padding counted, since a pad is computed like any
-other token. The plan knows its batches to the last one, so that a prediction is one multiplied by the other.
-"""
+"""Estimate what a comparison will cost: the rates of a probe times the exact work of the plan. Pure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tuneoff.budget.probe import Batches, MethodCosts, Part, Probe
 from tuneoff.data import DataSummary
@@ -17,50 +12,47 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Trial
 from tuneoff.runner.stages import plan_stages
 
-if TYPE_CHECKING:
-    pass
-
-PAGE_BYTES = 4_000_000  # a page and its figures as files: 2 to 4 MB
+REPORT_BYTES = 4_000_000  # a page and its figures as files: 2 to 4 MB
 
 
 @dataclass(frozen=True, kw_only=True)
 class CostEntry:
-    """One method in one part of the comparison."""
+    """The cost of one method in one part of the comparison."""
 
     label: str
     part: Part
-    rung: float  # the share of the full training that its trainings go to
+    rung: float  # the share of the full training that the trainings end at
     trainings: int
-    seconds: float  # of all of them
-    memory_bytes: int  # of one; they run one after the other
+    seconds: float  # of all trainings
+    memory_bytes: int  # of one training; they run one after the other
 
 
 @dataclass(frozen=True, kw_only=True)
 class CostEstimate:
-    """What a comparison will cost if no training diverges or is stopped early."""
+    """What a comparison will cost if no training diverges or stops early."""
 
     entries: tuple[CostEntry, ...]
-    shared_seconds: float  # of no method
-    disk: Mapping[str, int]  # the most bytes that will be there at once, by what they are
+    shared_seconds: float  # that belong to no method
+    disk: Mapping[str, int]  # peak bytes by kind of file
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """The seconds of the whole comparison."""
         return self.shared_seconds + sum(entry.seconds for entry in self.entries)
 
     @property
     def memory_bytes(self) -> int:
-        """The most that is ever held."""
+        """The peak memory of the whole comparison."""
         return max((entry.memory_bytes for entry in self.entries), default=0)
 
     @property
     def disk_bytes(self) -> int:
-        """The most that is ever kept."""
+        """The peak disk space of the whole comparison."""
         return sum(self.disk.values())
 
 
 def estimate_cost(recipe: Recipe, data: DataSummary, probe: Probe) -> CostEstimate:
-    """The whole comparison, method by method and part by part."""
+    """Estimate the whole comparison, by method and part. Methods that could not be probed are left out."""
     return CostEstimate(
         entries=tuple(_build_entries(recipe, data, probe)),
         shared_seconds=probe.shared_seconds,
@@ -69,39 +61,44 @@ def estimate_cost(recipe: Recipe, data: DataSummary, probe: Probe) -> CostEstima
 
 
 def estimate_trial_seconds(trial: Trial, recipe: Recipe, probe: Probe) -> dict[Part, float]:
-    """One trial's seconds by part; the trunk, which is paid once by whoever comes first, is not in them. Nothing for a
-    method that could not be measured."""
+    """Estimate the seconds of one trial by part; empty if its method could not be probed.
+
+    The trunk's outputs are not included: they are computed once per method, by the first trial that needs them.
+    """
     if trial.label not in probe.costs:
         return {}
     if trial.stage == "search":
-        before = trial.rungs[-2] if len(trial.rungs) > 1 else 0.0
-        return {"search": _estimate_search_seconds(recipe, probe, trial.label, before, trial.rungs[-1])}
+        previous_rung = trial.rungs[-2] if len(trial.rungs) > 1 else 0.0
+        return {"search": _estimate_search_seconds(recipe, probe, trial.label, previous_rung, trial.rungs[-1])}
     return _estimate_confirm_seconds(recipe, probe, trial.label)
 
 
 def estimate_remaining_seconds(recipe: Recipe, data: DataSummary, probe: Probe, done: Sequence[Trial]) -> float:
-    """What is still to be paid when those trials are done: a further process reads text and model, and draws, anew."""
-    paid = sum(sum(estimate_trial_seconds(trial, recipe, probe).values()) for trial in done)
-    paid += sum(estimate_trunk_seconds(probe, label) for label in {trial.label for trial in done})
-    whole = estimate_cost(recipe, data, probe)
-    return max(0.0, whole.seconds - whole.shared_seconds - paid) + whole.shared_seconds
+    """Estimate what is left of a comparison after the trials in `done`.
+
+    The shared seconds count in full, because the next process reads text and model and writes the report again.
+    """
+    done_seconds = sum(sum(estimate_trial_seconds(trial, recipe, probe).values()) for trial in done)
+    done_seconds += sum(estimate_trunk_seconds(probe, label) for label in {trial.label for trial in done})
+    total = estimate_cost(recipe, data, probe)
+    return max(0.0, total.seconds - total.shared_seconds - done_seconds) + total.shared_seconds
 
 
 def estimate_trunk_seconds(probe: Probe, label: str) -> float:
-    """What a method pays once for the trunk's outputs, if it trains the head alone."""
+    """Estimate the one pass through the trunk of a method that trains the head alone; 0 for other methods."""
     rate = probe.costs[label].trunk if label in probe.costs else None
     return rate.estimate_seconds(probe.work.trunk) if rate else 0.0
 
 
 def _build_entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[CostEntry]:
-    trains = [label for label, costs in probe.costs.items() if costs.step]
-    paid: set[str] = set()  # for the trunk
-    for stage in plan_stages(recipe, data, trains):
+    trained_labels = [label for label, costs in probe.costs.items() if costs.step]
+    with_trunk: set[str] = set()  # labels whose pass through the trunk is in an entry
+    for stage in plan_stages(recipe, data, trained_labels):
         label = stage.label
         if label not in probe.costs:
             continue
-        once = 0.0 if label in paid else estimate_trunk_seconds(probe, label)
-        paid.add(label)
+        trunk_seconds = 0.0 if label in with_trunk else estimate_trunk_seconds(probe, label)
+        with_trunk.add(label)
         parts: dict[Part, float] = (
             {"search": _estimate_search_seconds(recipe, probe, label, stage.previous_rung, stage.rung)}
             if stage.name == "search"
@@ -113,13 +110,13 @@ def _build_entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[
                 part=part,
                 rung=stage.rung,
                 trainings=stage.trainings,
-                seconds=stage.trainings * seconds + (0.0 if i else once),
+                seconds=stage.trainings * seconds + (0.0 if i else trunk_seconds),
                 memory_bytes=probe.costs[label].get_memory_bytes(part),
             )
 
 
 def _estimate_confirm_seconds(recipe: Recipe, probe: Probe, label: str) -> dict[Part, float]:
-    """What trains nothing is only tested."""
+    """Estimate a confirmed trial by part. A method that trains nothing has the test part alone."""
     costs, work = probe.costs[label], probe.work
     training = _estimate_training_seconds(recipe, probe, label)
     test = (
@@ -131,53 +128,55 @@ def _estimate_confirm_seconds(recipe: Recipe, probe: Probe, label: str) -> dict[
     return {"confirm": training, "test": test} if costs.step else {"test": training + test}
 
 
-def _estimate_search_seconds(recipe: Recipe, probe: Probe, label: str, before: float, share: float) -> float:
-    """Of one configuration, from one rung to the next."""
+def _estimate_search_seconds(recipe: Recipe, probe: Probe, label: str, start: float, end: float) -> float:
+    """Estimate one configuration of a search from one rung to the next."""
     costs, work = probe.costs[label], probe.work
-    seconds = _estimate_training_seconds(recipe, probe, label, before, share)
+    seconds = _estimate_training_seconds(recipe, probe, label, start, end)
     if recipe.search and recipe.search.metric != "loss":
         seconds += costs.evaluation.estimate_seconds(work.validation)
         seconds += _estimate_generation_seconds(costs, work.validation_prompts, work.new_tokens)
     return seconds
 
 
-def _estimate_training_seconds(
-    recipe: Recipe, probe: Probe, label: str, before: float = 0.0, share: float = 1.0
-) -> float:
-    """Of one training from a share of all its steps to another, its validations and its loading included."""
+def _estimate_training_seconds(recipe: Recipe, probe: Probe, label: str, start: float = 0.0, end: float = 1.0) -> float:
+    """Estimate loading, training and validating between two shares of the full training."""
     costs, work, epochs = probe.costs[label], probe.work, recipe.training.epochs
     seconds = costs.load_seconds
-    if not before:
+    if not start:
         seconds += costs.validation.estimate_seconds(work.validation)  # before the first step
     if costs.step is None:
         return seconds
-    start, end = (math.ceil(part * work.epoch.count * epochs) for part in (before, share))
-    ends_of_epochs = end // work.epoch.count - start // work.epoch.count
-    validations = ends_of_epochs + (end % work.epoch.count > 0)
+    first_step, last_step = (math.ceil(share * work.epoch.count * epochs) for share in (start, end))
+    epoch_ends = last_step // work.epoch.count - first_step // work.epoch.count
+    validations = epoch_ends + (last_step % work.epoch.count > 0)
     return (
         seconds
         + costs.begin_seconds
         + validations * costs.validation.estimate_seconds(work.validation)
-        + costs.step.estimate_seconds(work.epoch, (end - start) / work.epoch.count)
+        + costs.step.estimate_seconds(work.epoch, (last_step - first_step) / work.epoch.count)
     )
 
 
 def _estimate_generation_seconds(costs: MethodCosts, prompts: Batches, new_tokens: int) -> float:
-    """Reading the prompts is like evaluating them; then all rows of a batch get their tokens together."""
+    """Estimate predictions: reading a prompt costs as much as evaluating it, then a batch gets its tokens together."""
     return costs.evaluation.estimate_seconds(prompts) + prompts.count * new_tokens * costs.new_token_seconds
 
 
 def _estimate_disk(recipe: Recipe, probe: Probe) -> dict[str, int]:
-    """Checkpoints are counted at the search's widest: those of every method that may go on to the second rung."""
+    """Estimate the peak bytes by kind of file.
+
+    Checkpoints are counted where a search keeps most of them: when every configuration that may continue to the second
+    rung has one.
+    """
     costs = {label: probe.costs[label] for label in recipe.methods if label in probe.costs}
-    options, going_on = recipe.search, 0
+    options, resumable_bytes = recipe.search, 0
     if options and options.rungs > 1:
         searched = sum(own.checkpoint_bytes for label, own in costs.items() if recipe.get_space(label))
-        going_on = math.ceil(options.configurations / options.eta) * searched
-    running = 2 * max((own.checkpoint_bytes for own in costs.values()), default=0)  # the last one, and the next
+        resumable_bytes = math.ceil(options.configurations / options.eta) * searched
+    running_bytes = 2 * max((own.checkpoint_bytes for own in costs.values()), default=0)  # the last one and the next
     return {
-        "what was trained": sum(own.adapter_bytes * len(recipe.get_seeds(label)) for label, own in costs.items()),
-        "checkpoints": going_on + running,
+        "trained weights": sum(own.adapter_bytes * len(recipe.get_seeds(label)) for label, own in costs.items()),
+        "checkpoints": resumable_bytes + running_bytes,
         "trunk outputs": max((own.trunk_bytes for own in costs.values()), default=0),
-        "page and figures": PAGE_BYTES,
+        "report": REPORT_BYTES,
     }

@@ -1,9 +1,4 @@
-"""What a run was predicted to cost, and what it has cost so far: beside its records, and no part of them.
-
-RUN/probe.json  what a probe measured
-RUN/fit.json    what its recipe was cut to, so as to fit its budget
-RUN/spent.json  seconds, over all processes that worked on the run, and of every trial
-"""
+"""Count the seconds that a process spends on a run, in total and by trial, while the comparison runs."""
 
 from __future__ import annotations
 
@@ -13,39 +8,39 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneoff.budget.probe import Part
-from tuneoff.budget.spending import SPENT_FILE, Spent, _read_options, save_options
+from tuneoff.budget.spending import SPENT_FILE, Spent, read_spent, save_options
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.runner.listener import Listener, Tallies
 from tuneoff.runtime.progress import OnProgress, Progress
 
-TEST_PHASES = {"evaluation", "predictions", "inference"}  # phases of a confirmed trial's second part
-WRITE_INTERVAL_SECONDS = 10.0  # seconds that a process which is killed may leave uncounted
+TEST_PHASES = {"evaluation", "predictions", "inference"}  # of a confirmed trial, after its training
+WRITE_INTERVAL_SECONDS = 10.0  # a process that is killed leaves at most about this much uncounted
 
 
 class Ledger:
-    """Counts what this process spends on a run, on top of what others did before. Its clock runs from the start."""
+    """The seconds spent on a run by this process, added to those of earlier processes. The clock starts at once."""
 
     def __init__(self, run: Path) -> None:
         self.run, self._file = run, run / SPENT_FILE
-        before = _read_options(Spent, self._file) or Spent()
-        self._before, self._start = before.seconds, time.perf_counter()
-        self._trials = {id: dict(parts) for id, parts in before.trials.items()}
+        earlier = read_spent(run)
+        self._earlier_seconds, self._start = earlier.seconds, time.perf_counter()
+        self._trials = {id: dict(parts) for id, parts in earlier.trials.items()}
         self._running: tuple[str, Part] | None = None
-        self._last = self._written = self._start
+        self._last_count = self._last_write = self._start
 
     @property
     def seconds(self) -> float:
-        """Spent so far, by all processes."""
-        return self._before + time.perf_counter() - self._start
+        """The seconds spent so far by all processes."""
+        return self._earlier_seconds + time.perf_counter() - self._start
 
     def get_trial_seconds(self, trial: Trial) -> float:
-        """Spent on one trial so far."""
+        """Return the seconds spent on one trial so far."""
         return sum(self._trials.get(trial.id, {}).values())
 
     @contextlib.contextmanager
     def saving(self) -> Iterator[None]:
-        """Write it down at the end of the block, however it ends."""
+        """Write the seconds when the block ends, also after an error."""
         try:
             yield
         finally:
@@ -53,39 +48,40 @@ class Ledger:
             self.write()
 
     def write(self) -> None:
-        """Write it down as it is now."""
+        """Write the seconds spent so far."""
         save_options(Spent(seconds=self.seconds, trials=self._trials), self._file)
-        self._written = time.perf_counter()
+        self._last_write = time.perf_counter()
 
     def begin_trial(self, trial: Trial) -> None:
-        """What is spent from now on is this trial's."""
+        """Count the seconds from now on for this trial."""
         self._count()
         self._running = (trial.id, "search" if trial.stage == "search" else "confirm")
 
     def record_phase(self, phase: str) -> None:
-        """Where the trial is."""
+        """Note the phase of the running trial, so that its test is counted apart from its training."""
         if self._running and self._running[1] == "confirm" and phase in TEST_PHASES:
             self._running = (self._running[0], "test")
         self._count()
-        if self._last - self._written > WRITE_INTERVAL_SECONDS:
+        if self._last_count - self._last_write > WRITE_INTERVAL_SECONDS:
             self.write()
 
     def end_trial(self) -> None:
-        """The trial is over."""
+        """Count no more seconds for the running trial, if there is one."""
         self._count()
         self._running = None
 
     def _count(self) -> None:
+        """Add the seconds since the last count to the running trial."""
         now = time.perf_counter()
         if self._running:
             id, part = self._running
             parts = self._trials.setdefault(id, {})
-            parts[part] = parts.get(part, 0.0) + now - self._last
-        self._last = now
+            parts[part] = parts.get(part, 0.0) + now - self._last_count
+        self._last_count = now
 
 
 class MeteredListener:
-    """A watch that has a ledger hear all that it hears itself."""
+    """Passes every event on to another listener, and has a ledger count the seconds of trials."""
 
     def __init__(self, listener: Listener, ledger: Ledger) -> None:
         self._listener, self._ledger = listener, ledger
@@ -103,11 +99,11 @@ class MeteredListener:
         self._ledger.begin_trial(trial)
         on_progress = self._listener.on_trial_start(trial)
 
-        def heard(progress: Progress) -> None:
+        def count_and_pass_on(progress: Progress) -> None:
             self._ledger.record_phase(progress.phase)
             on_progress(progress)
 
-        return heard
+        return count_and_pass_on
 
     def on_trial_end(self, record: Record, tallies: Tallies) -> None:
         self._ledger.end_trial()

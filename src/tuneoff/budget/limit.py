@@ -1,4 +1,4 @@
-"""Before a comparison begins: probe its methods, and cut it to its budget."""
+"""Before a comparison starts: probe its methods, and reduce it to fit its budget."""
 
 from __future__ import annotations
 
@@ -27,44 +27,50 @@ from tuneoff.runner.prepare import Preparation
 
 
 def load_or_run_probe(preparation: Preparation, run: Path, preparation_seconds: float, listener: Listener) -> Probe:
-    """What a probe found of a run's methods: what is kept there, and the rest measured now and kept."""
+    """Return the probe stored with a run, after measuring and storing the methods that it does not have yet."""
     from tuneoff.budget.profiler import run_probe
 
     known = read_spending(run).probe
     if known and preparation.recipe.methods.keys() <= known.costs.keys() | known.refused.keys():
         return known
-    found = run_probe(preparation, preparation_seconds, listener, known)
-    save_options(found, run / PROBE_FILE)
-    return found
+    probe = run_probe(preparation, preparation_seconds, listener, known)
+    save_options(probe, run / PROBE_FILE)
+    return probe
 
 
 @dataclass(frozen=True, kw_only=True)
 class AffordablePlan:
-    """What a budget allows: a recipe, and no trial that would go beyond the end."""
+    """What a budget allows: a recipe, and the trials that should finish before the budget ends."""
 
     recipe: Recipe
     ledger: Ledger
-    end: float | None = None  # by the ledger's seconds, with time left for the page; None: there is no budget
+    end_seconds: float | None = None  # by the ledger, with time left to write the report; None: there is no budget
 
     def get_stop_reason(self) -> str | None:
-        """That the budget is, as a reason to stop; None while it lasts."""
-        return "the budget is over" if self.end is not None and self.ledger.seconds >= self.end else None
+        """Return why to stop once the budget has ended; None before that."""
+        has_ended = self.end_seconds is not None and self.ledger.seconds >= self.end_seconds
+        return "the budget is used up" if has_ended else None
 
     def fits_budget(self, trial: Trial) -> bool:
-        """Whether a trial is predicted to end in time; what an interrupted one has done need not be done again."""
-        if self.end is None:
+        """Return whether the trial should finish before the budget ends.
+
+        Work saved by an interrupted attempt does not count again.
+        """
+        if self.end_seconds is None:
             return True
         probe = read_spending(self.ledger.run).probe
-        takes = sum(estimate_trial_seconds(trial, self.recipe, probe).values()) if probe else 0.0
-        return self.ledger.seconds + max(0.0, takes - self.ledger.get_trial_seconds(trial)) <= self.end
+        trial_seconds = sum(estimate_trial_seconds(trial, self.recipe, probe).values()) if probe else 0.0
+        remaining_seconds = max(0.0, trial_seconds - self.ledger.get_trial_seconds(trial))
+        return self.ledger.seconds + remaining_seconds <= self.end_seconds
 
 
 def fit_to_budget(preparation: Preparation, ledger: Ledger, listener: Listener) -> AffordablePlan:
-    """The recipe as its budget allows it. What it was cut to is kept, so that a run that goes on under the same budget
-    goes on with the same plan.
+    """Reduce the recipe to fit its budget, and send the listener a message about it.
+
+    The reduction is stored, so that a run that resumes under the same budget keeps its plan.
 
     Raises:
-        BudgetError: even the smallest plan is predicted not to fit, and nothing was run yet.
+        BudgetError: not even the smallest plan should fit, and the run has no trials yet.
     """
     recipe, run, now = preparation.recipe, ledger.run, datetime.now().astimezone()
     if recipe.budget is None:
@@ -74,48 +80,50 @@ def fit_to_budget(preparation: Preparation, ledger: Ledger, listener: Listener) 
     fit = spending.fit if spending.fit and spending.fit.still_applies(recipe, now) else None
     if fit is None:
         probe = load_or_run_probe(preparation, run, ledger.seconds, listener)
-        fit = _compute_fit(preparation, probe, recipe.budget, ledger.seconds, now, begun=bool(spending.spent.trials))
+        has_trials = bool(spending.spent.trials)
+        fit = _compute_fit(preparation, probe, recipe.budget, ledger.seconds, now, has_trials=has_trials)
         save_options(fit, run / FIT_FILE)
     listener.on_message(describe_fit(fit, ledger.seconds))
-    whole = fit.whole_seconds if fit.ends is None else ledger.seconds + (fit.ends - now).total_seconds()
-    return AffordablePlan(recipe=fit.shrink(recipe), ledger=ledger, end=whole - PAGE_SECONDS)
+    end = fit.whole_seconds if fit.ends is None else ledger.seconds + (fit.ends - now).total_seconds()
+    return AffordablePlan(recipe=fit.shrink(recipe), ledger=ledger, end_seconds=end - PAGE_SECONDS)
 
 
 def _compute_fit(
-    preparation: Preparation, probe: Probe, budget: BudgetOptions, spent: float, now: datetime, *, begun: bool
+    preparation: Preparation, probe: Probe, budget: BudgetOptions, spent: float, now: datetime, *, has_trials: bool
 ) -> Fit:
-    recipe, whole = preparation.recipe, budget.compute_total_seconds(spent, now)
+    recipe, budget_seconds = preparation.recipe, budget.compute_total_seconds(spent, now)
 
-    def predicted(smaller: Recipe) -> float:
-        return predict_seconds(smaller, preparation, probe)
+    def estimate_seconds(candidate: Recipe) -> float:
+        return estimate_run_seconds(candidate, preparation, probe)
 
-    left = shrink_to_fit(recipe, whole, predicted)
-    if left is None and not begun:
-        raise BudgetError(_explain_too_small(recipe, whole, predicted(get_smallest_recipe(recipe))))
-    left = left or get_smallest_recipe(recipe)
+    reduced = shrink_to_fit(recipe, budget_seconds, estimate_seconds)
+    if reduced is None and not has_trials:
+        needed_seconds = estimate_seconds(get_smallest_recipe(recipe))
+        raise BudgetError(_explain_too_small(recipe, budget_seconds, needed_seconds))
+    reduced = reduced or get_smallest_recipe(recipe)
     return Fit(
         budget=budget,
         asked=get_size(recipe),
-        left=get_size(left),
-        whole_seconds=whole,
-        predicted_seconds=predicted(left),
-        asked_seconds=predicted(recipe),
-        cuts=describe_cuts(recipe, left),
+        left=get_size(reduced),
+        whole_seconds=budget_seconds,
+        predicted_seconds=estimate_seconds(reduced),
+        asked_seconds=estimate_seconds(recipe),
+        cuts=describe_cuts(recipe, reduced),
         ends=budget.compute_deadline(now) if budget.until else None,
     )
 
 
-def predict_seconds(recipe: Recipe, preparation: Preparation, probe: Probe) -> float:
-    """Of the whole run, its probe included."""
+def estimate_run_seconds(recipe: Recipe, preparation: Preparation, probe: Probe) -> float:
+    """Estimate the seconds of the whole run, including its probe."""
     return probe.probe_seconds + estimate_cost(recipe, preparation.text.summary, probe).seconds
 
 
-def describe_fit(fit: Fit, spent: float) -> str:
-    """What the budget allows, and what was cut for it, for whoever starts the run."""
-    cut = f", cut for all methods alike to {' and '.join(fit.cuts)}" if fit.cuts else ", nothing of it cut"
+def describe_fit(fit: Fit, spent_seconds: float) -> str:
+    """Return the message about a budget: what it allows, and how the plan was reduced to fit it."""
+    cuts = f" It was reduced by the same amount for every method: {' and '.join(fit.cuts)}." if fit.cuts else ""
     return (
-        f"Budget: {_format_minutes(fit.whole_seconds)}, of which {_format_minutes(spent)} are spent. "
-        f"The plan is predicted to take {_format_minutes(fit.predicted_seconds)} in all{cut}."
+        f"Budget: {_format_minutes(fit.whole_seconds)}, of which {_format_minutes(spent_seconds)} are spent. "
+        f"The plan should take {_format_minutes(fit.predicted_seconds)} in total.{cuts}"
     )
 
 
@@ -123,13 +131,14 @@ def _format_minutes(seconds: float) -> str:
     return f"{seconds / 60:,.1f} min"
 
 
-def _explain_too_small(recipe: Recipe, whole: float, needed: float) -> str:
-    """What would fit: the smallest plan's seconds, with what is kept in reserve of any budget."""
-    least = get_smallest_recipe(recipe)
-    searched = f"{least.search.configurations} configurations of each search and " if least.search else ""
-    seeds = "one seed" if len(least.seeds) == 1 else f"{len(least.seeds)} seeds"
+def _explain_too_small(recipe: Recipe, budget_seconds: float, needed_seconds: float) -> str:
+    """Return what the smallest plan needs and which budget would be enough, including the reserve."""
+    smallest = get_smallest_recipe(recipe)
+    searched = f"{smallest.search.configurations} configurations per search and " if smallest.search else ""
+    seeds = "one seed" if len(smallest.seeds) == 1 else f"{len(smallest.seeds)} seeds"
     return (
-        f"The budget allows {_format_minutes(whole)}, and the smallest plan ({searched}{seeds}) is predicted to take "
-        f"{_format_minutes(needed)}. Nothing was started. Write budget={format_sufficient_budget(needed)}, leave "
-        "methods out, or lower data.sizes.train, training.epochs or data.max_tokens."
+        f"The budget allows {_format_minutes(budget_seconds)}, but even the smallest plan ({searched}{seeds}) should "
+        f"take {_format_minutes(needed_seconds)}. Nothing was started. Write "
+        f"budget={format_sufficient_budget(needed_seconds)}, leave out methods, or lower data.sizes.train, "
+        "training.epochs or data.max_tokens."
     )

@@ -1,35 +1,31 @@
-"""A comparison before it runs: its stages, what they will cost, and what the machine and the budget allow."""
+"""A comparison before it runs: its stages, what they should cost, and the capacity of the machine."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from tuneoff.budget.estimate import CostEstimate
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.runner.stages import Stage
-
-if TYPE_CHECKING:
-    pass
-from tuneoff.budget.estimate import CostEstimate
 
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """What there is of everything; None where nobody set a limit."""
+    """The memory, disk space and time that a comparison can use."""
 
     memory_bytes: int
     disk_bytes: int
-    seconds: float | None = None
+    seconds: float | None = None  # None: the recipe has no budget
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A comparison before it is run: what each method trains, and what it goes through stage by stage."""
+    """What each method of a comparison trains, and the stages that it goes through."""
 
     recipe: Recipe
-    parameters: Mapping[str, tuple[int, int]]  # trainable and all, by label
+    parameters: Mapping[str, tuple[int, int]]  # trainable and total, by label
     stages: tuple[Stage, ...]
-    cost_estimate: CostEstimate | None = None  # where it was probed: what it will cost here
-    capacity: Capacity | None = None  # and what there is for it
+    cost_estimate: CostEstimate | None = None  # None without a probe
+    capacity: Capacity | None = None  # None without a probe
     refused: Mapping[str, str] = field(default_factory=dict)  # methods that could not be probed, with the reason

@@ -1,88 +1,86 @@
-"""What a probe measures: the costs of each method, and the work that they are multiplied by."""
+"""What a probe measures: the costs of each method, as rates, and the amount of work that the rates apply to.
+
+A rate is seconds per batch and per token. Tokens include padding, because a padding token is computed like any other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from tuneoff.config.base import Options
 
-if TYPE_CHECKING:
-    pass
+Part = Literal["search", "confirm", "test"]  # a confirmed trial trains in one part and is tested in the other
 
-
-Part = Literal["search", "confirm", "test"]  # a confirmed trial is trained in one part and tested in the other
-
-
-PAGE_SECONDS = 6.0  # judging and drawing a report: 4 to 7 s on one core, whatever was compared
+PAGE_SECONDS = 6.0  # judging a comparison and writing its report: 4 to 7 s on one core, whatever was compared
 
 
 class Batches(Options):
-    """How many batches there are, and how many tokens in all of them, padding counted."""
+    """A number of batches, and the tokens in all of them, including padding."""
 
     count: int
     tokens: int
 
 
 class Work(Options):
-    """What one trial goes through, whatever its method: known from the text and the recipe alone."""
+    """The work of one trial of any method, computed from the text and the recipe."""
 
-    epoch: Batches  # a batch is a step here
+    epoch: Batches  # here a batch is a step
     validation: Batches
-    evaluation: Batches  # the test split, a part of train, unrelated text
-    prompts: Batches  # to generate from, of the test split
-    validation_prompts: Batches  # to generate from in a search that compares predictions
-    trunk: Batches  # train and validation, once, where the head is trained alone
-    new_tokens: int  # of each prediction, at most
+    evaluation: Batches  # the test split, part of train, and unrelated text
+    prompts: Batches  # of the test split, to generate from
+    validation_prompts: Batches  # to generate from, in a search that compares predictions
+    trunk: Batches  # one pass over train and validation, for methods that train the head alone
+    new_tokens: int  # at most, per prediction
 
 
 class Rate(Options):
-    """Seconds of a batch: a fixed part and one for each of its tokens."""
+    """Seconds per batch: a fixed part, and a part for each token."""
 
     batch_seconds: float = 0.0
     token_seconds: float
 
     def estimate_seconds(self, work: Batches, share: float = 1.0) -> float:
-        """Of all those batches, or of a share of them."""
+        """Return the seconds for all batches in `work`, or for a share of them."""
         return share * (work.count * self.batch_seconds + work.tokens * self.token_seconds)
 
 
 class MethodCosts(Options):
-    """What a probe measured of one method."""
+    """What a probe measured for one method."""
 
     trainable_parameters: int
-    load_seconds: float  # the base model, the method applied to it, moved to the device
-    begin_seconds: float  # before the first step: rehearsal, optimizer; nothing where nothing is trained
-    step: Rate | None  # None: nothing is trained
+    load_seconds: float  # load the base model, apply the method, move to the device
+    begin_seconds: float  # before the first step: dry run and optimizer; 0 if the method trains nothing
+    step: Rate | None  # None: the method trains nothing
     validation: Rate
     evaluation: Rate
-    new_token_seconds: float  # each further token of a whole batch of predictions
+    new_token_seconds: float  # for one more token in every prediction of a batch
     save_seconds: float
-    trunk: Rate | None = None  # None: what is trained needs the trunk in every step
-    training_bytes: int | None = None  # None: nothing is trained
+    trunk: Rate | None = None  # None: every step needs the trunk
+    training_bytes: int | None = None  # None: the method trains nothing
     evaluation_bytes: int
     adapter_bytes: int
     checkpoint_bytes: int
     trunk_bytes: int = 0
 
     def get_memory_bytes(self, part: Part) -> int:
-        """The most that is held in a part; a search that compares predictions goes beyond it where testing would."""
+        """Return the peak memory of a part. A search that compares predictions may need as much as a test."""
         return self.evaluation_bytes if part == "test" or self.training_bytes is None else self.training_bytes
 
 
 class Probe(Options):
-    """What a short calibration on one machine found: costs by label, and the work that they are multiplied by."""
+    """The result of a short measurement run on one machine: the work of a trial, and the costs by method label."""
 
     work: Work
     costs: Mapping[str, MethodCosts]
     refused: Mapping[str, str] = Field(default_factory=dict)  # labels that could not be measured, with the reason
-    preparation_seconds: float  # finding the model, reading the text
-    inference_seconds: float  # what measuring inference takes, of any method
-    probe_seconds: float  # what the probe itself took
+    preparation_seconds: float  # find the model and read the text
+    inference_seconds: float  # measure the inference of one trial, for any method
+    probe_seconds: float  # the probe itself
 
     @property
     def shared_seconds(self) -> float:
-        """What belongs to no method: reading text and model, drawing the page."""
+        """The seconds that belong to no method: reading text and model, and writing the report."""
         return self.preparation_seconds + PAGE_SECONDS

@@ -1,4 +1,4 @@
-"""The rows that a probe runs on: taken from train, so that a probe reads neither validation nor test."""
+"""The rows that a probe runs on. They all come from train, so that a probe reads neither validation nor test."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ if TYPE_CHECKING:
 
 
 def choose_probe_rows(preparation: Preparation) -> TextData:
-    """In place of train the longest rows and some typical ones, of validation a batch, of test a batch of prompts."""
-    recipe, whole = preparation.recipe, preparation.text.train
-    lengths, prompts = count_tokens(whole), list(whole["prompt_tokens"])
+    """Return the text of a comparison with its splits replaced by rows of train.
+
+    Train becomes an effective batch of the longest rows and half a batch of rows of typical length. Validation becomes
+    one evaluation batch of the longest rows, test one batch of the rows with the longest prompts.
+    """
+    recipe, text = preparation.recipe, preparation.text
+    lengths, prompt_lengths = count_tokens(text.train), list(text.train["prompt_tokens"])
     size = recipe.training.effective_batch_size
     by_length = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    middle = by_length[len(by_length) // 2 :][: math.ceil(size / 2)]
-    by_prompt = sorted(range(len(prompts)), key=lambda row: -prompts[row])
-    evaluated_rows = max(len(preparation.text.validation), len(preparation.text.test))
-    generated = min(recipe.evaluation.generation.batch_size, len(preparation.text.test))
+    typical = by_length[len(by_length) // 2 :][: math.ceil(size / 2)]
+    by_prompt_length = sorted(range(len(prompt_lengths)), key=lambda row: -prompt_lengths[row])
+    evaluated_rows = max(len(text.validation), len(text.test))
+    generated_rows = min(recipe.evaluation.generation.batch_size, len(text.test))
     return replace(
-        preparation.text,
-        train=whole.select(list(dict.fromkeys([*by_length[:size], *middle]))),
-        validation=repeat_rows(whole, by_length, min(recipe.evaluation.batch_size, evaluated_rows)),
-        test=repeat_rows(whole, by_prompt, generated),
+        text,
+        train=text.train.select(list(dict.fromkeys([*by_length[:size], *typical]))),
+        validation=repeat_rows(text.train, by_length, min(recipe.evaluation.batch_size, evaluated_rows)),
+        test=repeat_rows(text.train, by_prompt_length, generated_rows),
     )
 
 
 def repeat_rows(split: Dataset, rows: Sequence[int], number: int) -> Dataset:
-    """The first of those rows, over again where there are too few."""
+    """Return the first `number` of the given rows, starting over if there are fewer."""
     return split.select([rows[i % len(rows)] for i in range(number)])

@@ -1,8 +1,7 @@
-"""A short calibration: every method on a few of the longest rows of train, by the pieces that trials are made of.
+"""Probe every method: run the pieces of a trial on a few rows of train, and measure what they cost.
 
-The rows are all of train, so that nothing of validation or test is opened for it. An effective batch of the longest
-rows and half a one of typical length are trained on for two epochs: the second has optimizer state and the copy of the
-best weights in memory, and no first call in its seconds.
+Two epochs are trained on an effective batch of the longest rows and half a batch of typical ones. The second epoch is
+timed: by then the optimizer state and the copy of the best weights are in memory, and no call is the first of its kind.
 """
 
 from __future__ import annotations
@@ -39,18 +38,20 @@ if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
 
 EPOCHS = 2
-LEARNING_RATE = 1e-12  # a step costs the same at any, and at none like this does it diverge
+LEARNING_RATE = 1e-12  # a step takes the same time at any rate, and at this one it cannot diverge
 NEW_TOKENS = 12  # generated after each prompt
-MAX_SHAPES = 40  # of batches; beyond about so many, oneDNN forgets the oldest
-TENSORS_PER_PARAMETER = 4  # tensors of each trained one in a checkpoint: itself, its two moments, the best one
+MAX_SHAPES = 40  # batch lengths to run; beyond about this many, oneDNN drops the oldest kernels
+TENSORS_PER_PARAMETER = 4  # in a checkpoint: the trained tensor, Adam's two moments, the best weights
 FLOAT_BYTES = 4
 
 
 def run_probe(
     preparation: Preparation, preparation_seconds: float, listener: Listener, known: Probe | None = None
 ) -> Probe:
-    """Measure the methods of a recipe, but for those that are known. One that fails is named with its reason: it would
-    fail in its first trial as well."""
+    """Measure the methods of a recipe that `known` does not have.
+
+    A method that fails is listed in `Probe.refused` with the reason, since it would fail in its first trial too.
+    """
     start = time.perf_counter()
     costs, refused = (dict(known.costs), dict(known.refused)) if known else ({}, {})
     for label, method in preparation.recipe.methods.items():
@@ -58,7 +59,7 @@ def run_probe(
             continue
         try:
             with tempfile.TemporaryDirectory() as folder:
-                costs[label] = _MethodProbe(method, preparation, Path(folder), listener.on_probe(label)).costs()
+                costs[label] = _MethodProfiler(method, preparation, Path(folder), listener.on_probe(label)).measure()
             refused.pop(label, None)
         except Exception as error:
             refused[label] = f"{type(error).__name__}: {error}"
@@ -74,7 +75,7 @@ def run_probe(
 
 
 def _measure_inference_seconds(preparation: Preparation) -> float:
-    """What a trial takes to measure inference: two models by turns, here the untouched one twice."""
+    """Time the inference measurement of a trial. It alternates between two models, here the base model twice."""
     context = create_context(preparation.device, preparation.setting.precision, ignore_progress)
     dtype = get_dtype(preparation.setting.precision)
     served = preparation.load_base().hold_for_inference(dtype).to(context.device)
@@ -84,17 +85,17 @@ def _measure_inference_seconds(preparation: Preparation) -> float:
     return time.perf_counter() - start
 
 
-class _MethodProbe:
-    """One method under the probe."""
+class _MethodProfiler:
+    """Measures one method, on a model that it loads for this."""
 
     def __init__(self, method: Method, preparation: Preparation, folder: Path, on_progress: OnProgress) -> None:
         from accelerate.utils import set_seed
 
         self._method, self._preparation, self._folder = method, preparation, folder
-        self._clock = PhaseTimer(on_progress, preparation.device)
+        self._timer = PhaseTimer(on_progress, preparation.device)
         setting = preparation.setting
         self._dtype = get_dtype(setting.precision)
-        self._context = create_context(preparation.device, setting.precision, self._clock)
+        self._context = create_context(preparation.device, setting.precision, self._timer)
         self._text = choose_probe_rows(preparation)
         on_progress(Progress(phase="loading"))
         start = time.perf_counter()
@@ -103,19 +104,20 @@ class _MethodProbe:
         self._tuned: LanguageModel = method.apply(base).hold_for_training(self._dtype).to(self._context.device)
         self._load_seconds = time.perf_counter() - start
 
-    def costs(self) -> MethodCosts:
+    def measure(self) -> MethodCosts:
         trainable, _ = count_parameters(self._tuned)
-        self._meet_shapes()
-        trunk_rate, trunk_bytes, cache = self._trunk()
-        begin_seconds, step, validation = self._trained(cache)
-        saving = time.perf_counter()
+        self._run_many_shapes()
+        trunk_rate, trunk_bytes, cache = self._measure_trunk()
+        begin_seconds, step, validation = self._measure_training(cache)
+        save_start = time.perf_counter()
         self._method.save(self._tuned, self._folder / "adapter")
-        saving = time.perf_counter() - saving
+        save_seconds = time.perf_counter() - save_start
         self._tuned.hold_for_inference(self._dtype)
-        evaluation, new_token_seconds = self._tested()
+        evaluation, new_token_seconds = self._measure_test()
         meter = self._context.meter
-        training, testing = meter.memory("training"), max_memory(meter.memory("evaluation"), meter.memory("generation"))
-        assert testing is not None, "both phases were entered"
+        training_memory = meter.memory("training")
+        test_memory = max_memory(meter.memory("evaluation"), meter.memory("generation"))
+        assert test_memory is not None, "both phases ran"
         return MethodCosts(
             trainable_parameters=trainable,
             load_seconds=self._load_seconds,
@@ -124,20 +126,20 @@ class _MethodProbe:
             validation=validation,
             evaluation=evaluation,
             new_token_seconds=new_token_seconds,
-            save_seconds=saving,
+            save_seconds=save_seconds,
             trunk=trunk_rate,
-            training_bytes=training.peak_bytes if training and step else None,
-            evaluation_bytes=testing.peak_bytes or 0,
+            training_bytes=training_memory.peak_bytes if training_memory and step else None,
+            evaluation_bytes=test_memory.peak_bytes or 0,
             adapter_bytes=sum(f.stat().st_size for f in (self._folder / "adapter").rglob("*.safetensors")),
             checkpoint_bytes=TENSORS_PER_PARAMETER * FLOAT_BYTES * trainable,
             trunk_bytes=trunk_bytes,
         )
 
-    def _meet_shapes(self) -> None:
-        """Run small batches of as many lengths as a run will meet.
+    def _run_many_shapes(self) -> None:
+        """Run small batches of many lengths, as a whole run does, so that the peak memory is that of a run.
 
-        On a CPU oneDNN keeps a kernel for each shape of a product, up to a thousand of them: some 15 MB for each new
-        length of a batch, and a fifth of the peak in the end.
+        On a CPU oneDNN caches a kernel for each shape of a matrix product, up to a thousand. Each new batch length adds
+        about 15 MB, in the end a fifth of the peak.
         """
         if self._context.device.type != "cpu":
             return
@@ -156,21 +158,21 @@ class _MethodProbe:
                 torch.autograd.backward(nats)
         self._tuned.zero_grad()
 
-    def _trunk(self) -> tuple[Rate | None, int, hidden_state_cache.TrunkCache]:
-        """Seconds and bytes of the trunk's outputs, where the head is trained alone."""
+    def _measure_trunk(self) -> tuple[Rate | None, int, hidden_state_cache.TrunkCache]:
+        """Return the rate and bytes of the trunk outputs, if the method trains the head alone, and their cache."""
         cache = hidden_state_cache.TrunkCache("probe", folder=self._folder / "trunk")
-        found = cache.outputs(self._tuned, self._text.train, self._preparation.recipe.data.loss_on, self._context)
-        if found is None:
+        outputs = cache.outputs(self._tuned, self._text.train, self._preparation.recipe.data.loss_on, self._context)
+        if outputs is None:
             return None, 0, cache
         work = count_evaluation_batches(count_tokens(self._text.train), hidden_state_cache.BATCH)
-        whole = self._preparation.text.summary.splits["train"].examples / len(self._text.train)
-        return Rate(token_seconds=found.seconds / work.tokens), int(found.hidden_ND.nbytes * whole), cache
+        scale = self._preparation.text.summary.splits["train"].examples / len(self._text.train)
+        return Rate(token_seconds=outputs.seconds / work.tokens), int(outputs.hidden_ND.nbytes * scale), cache
 
-    def _trained(self, cache: hidden_state_cache.TrunkCache) -> tuple[float, Rate | None, Rate]:
-        """Seconds before the first step, of a step, and of a batch of validation."""
+    def _measure_training(self, cache: hidden_state_cache.TrunkCache) -> tuple[float, Rate | None, Rate]:
+        """Return the seconds before the first step, the rate of a step, and the rate of validation."""
         recipe, method = self._preparation.recipe, self._method
         options = recipe.training.model_copy(update={"epochs": EPOCHS, "patience": None})
-        job = TrainingSpec(
+        spec = TrainingSpec(
             text=self._text,
             options=options,
             learning_rate=LEARNING_RATE,
@@ -179,43 +181,44 @@ class _MethodProbe:
             evaluation_batch_size=recipe.evaluation.batch_size,
             seed=0,
         )
-        training = train(self._tuned, job, self._context, rates=method.rates(self._tuned), cache=cache)
+        training = train(self._tuned, spec, self._context, rates=method.rates(self._tuned), cache=cache)
         if training.diverged:
             raise RunError(training.diverged)
-        curve = training.curve
-        batches = count_evaluation_batches(count_tokens(self._text.validation), recipe.evaluation.batch_size)
-        passes = [row.evaluation_seconds for row in curve][1:] or [row.evaluation_seconds for row in curve]
-        validation = Rate(token_seconds=sum(passes) / len(passes) / batches.tokens)
-        steps = self._clock.laps("training", EPOCHS)
-        if not steps:
+        validation_batches = count_evaluation_batches(count_tokens(self._text.validation), spec.evaluation_batch_size)
+        passes = [row.evaluation_seconds for row in training.curve]
+        passes = passes[1:] or passes  # the first pass is slower, but the only one of a method that trains nothing
+        validation = Rate(token_seconds=sum(passes) / len(passes) / validation_batches.tokens)
+        step_seconds = self._timer.get_seconds("training", EPOCHS)
+        if not step_seconds:
             return 0.0, None, validation
+        step = fit_rate(self._count_step_tokens(spec, EPOCHS), step_seconds)
+        first_step = Batches(count=1, tokens=self._count_step_tokens(spec, 1)[0])
+        begin_seconds = self._timer.get_seconds("training", 1)[0] - step.estimate_seconds(first_step)
+        return max(0.0, begin_seconds), step, validation
+
+    def _count_step_tokens(self, spec: TrainingSpec, epoch: int) -> list[int]:
+        """Return the tokens of each step of an epoch, including padding."""
         lengths = count_tokens(self._text.train)
-        effective = make_epoch_batches(lengths, options.effective_batch_size, job.seed, EPOCHS)
-        step = fit_rate([count_padded_tokens(lengths, rows, options.batch_size) for rows in effective], steps)
-        first = make_epoch_batches(lengths, options.effective_batch_size, job.seed, 1)[0]
-        of_first = step.estimate_seconds(
-            Batches(count=1, tokens=count_padded_tokens(lengths, first, options.batch_size))
-        )
-        return max(0.0, self._clock.laps("training", 1)[0] - of_first), step, validation
+        effective_batches = make_epoch_batches(lengths, spec.options.effective_batch_size, spec.seed, epoch)
+        return [count_padded_tokens(lengths, rows, spec.options.batch_size) for rows in effective_batches]
 
-    def _tested(self) -> tuple[Rate, float]:
-        """Seconds of a batch of evaluation, and of each further token of a batch of predictions.
+    def _measure_test(self) -> tuple[Rate, float]:
+        """Return the rate of evaluation, and the seconds for one more token in every prediction of a batch.
 
-        Unrelated text is read for its memory: all of its tokens are scored, and each of them has logits.
+        Unrelated text is evaluated for its memory: every one of its tokens is scored, and so has logits.
         """
-        recipe, rows = self._preparation.recipe, self._text.validation
-        evaluate_losses(self._tuned, rows, self._context, batch_size=recipe.evaluation.batch_size, phase="evaluation")
-        tokens = count_evaluation_batches(count_tokens(rows), recipe.evaluation.batch_size).tokens
+        evaluation, rows = self._preparation.recipe.evaluation, self._text.validation
+        evaluate_losses(self._tuned, rows, self._context, batch_size=evaluation.batch_size, phase="evaluation")
+        tokens = count_evaluation_batches(count_tokens(rows), evaluation.batch_size).tokens
         rate = Rate(token_seconds=self._context.meter.seconds("evaluation") / tokens)
-        if recipe.evaluation.unrelated_passages:
-            unrelated = repeat_rows(self._preparation.unrelated, range(len(self._preparation.unrelated)), len(rows))
-            evaluate_losses(
-                self._tuned, unrelated, self._context, batch_size=recipe.evaluation.batch_size, phase="evaluation"
-            )
-        options = recipe.evaluation.generation
-        number = min(NEW_TOKENS, options.max_new_tokens or recipe.data.max_target_tokens)
+        if evaluation.unrelated_passages:
+            passages = self._preparation.unrelated
+            unrelated = repeat_rows(passages, range(len(passages)), len(rows))
+            evaluate_losses(self._tuned, unrelated, self._context, batch_size=evaluation.batch_size, phase="evaluation")
+        options = evaluation.generation
+        number = min(NEW_TOKENS, options.max_new_tokens or self._preparation.recipe.data.max_target_tokens)
         options = options.model_copy(update={"max_new_tokens": number, "min_new_tokens": number})
         generate_predictions(self._tuned, self._text.test, options, self._context, max_new_tokens=number)
         prompts = count_prompt_batches(self._text.test["prompt_tokens"], options.batch_size)
-        reading = rate.estimate_seconds(prompts)
-        return rate, max(0.0, self._context.meter.seconds("generation") - reading) / (number * prompts.count)
+        new_seconds = self._context.meter.seconds("generation") - rate.estimate_seconds(prompts)
+        return rate, max(0.0, new_seconds) / (number * prompts.count)

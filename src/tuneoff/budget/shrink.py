@@ -1,6 +1,6 @@
-"""A recipe made to fit its budget: fewer configurations of each search, then fewer seeds. Pure.
+"""Reduce a recipe to fit its budget: first fewer configurations per search, then fewer seeds. Pure.
 
-Methods are always cut alike, so that what is left is still a fair comparison.
+Every method is reduced by the same amount, so that the comparison stays fair.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from tuneoff.config.base import Options
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.recipe.recipe import Recipe
 
-MIN_CONFIGURATIONS = 4  # configurations; below that there is little to choose from
-RESERVED_SHARE = 0.1  # of a budget, since a prediction is off by about as much
+MIN_CONFIGURATIONS = 4  # a search over fewer has little to choose from
+RESERVED_SHARE = 0.1  # of a budget, because an estimate is off by about as much
 
 
 class Size(Options):
@@ -26,72 +26,78 @@ class Size(Options):
 
 
 class Fit(Options):
-    """What a recipe was cut to, for which budget. It is kept, so that a run that goes on goes on with the same plan."""
+    """How a recipe was reduced, and for which budget. It is stored, so that a resumed run keeps its plan."""
 
     budget: BudgetOptions
-    asked: Size
-    left: Size
+    asked: Size  # of the recipe as written
+    left: Size  # of the reduced recipe
     whole_seconds: float  # that the budget allows
-    predicted_seconds: float  # that what is left will take
-    asked_seconds: float  # that the recipe was predicted to take uncut
-    cuts: tuple[str, ...]  # in words; none where all fits
-    ends: datetime | None = None  # of a budget that lasts until a time of day
+    predicted_seconds: float  # estimated for the reduced recipe
+    asked_seconds: float  # estimated for the recipe as written
+    cuts: tuple[str, ...]  # each reduction as text; empty if the recipe fits as written
+    ends: datetime | None = None  # for a budget that lasts until a time of day
 
     def shrink(self, recipe: Recipe) -> Recipe:
-        """The recipe with no more than what is left."""
+        """Return the recipe reduced to this size."""
         return _resize(recipe, self.left.configurations, self.left.seeds)
 
     def still_applies(self, recipe: Recipe, now: datetime) -> bool:
-        """Whether it is for a recipe of that size and budget, and for this day."""
-        same = self.asked == get_size(recipe) and self.budget == recipe.budget
-        return same and (self.ends is None or now < self.ends)
+        """Return whether the recipe has the same size and budget as then, and the budget has not ended."""
+        is_unchanged = self.asked == get_size(recipe) and self.budget == recipe.budget
+        return is_unchanged and (self.ends is None or now < self.ends)
 
 
 def get_size(recipe: Recipe) -> Size:
-    """The size that a recipe asks for."""
+    """Return the size of a recipe as written."""
     configurations = recipe.search.configurations if recipe.search else None
     return Size(methods=tuple(recipe.methods), configurations=configurations, seeds=recipe.seeds)
 
 
-def shrink_to_fit(recipe: Recipe, seconds: float, predicted: Callable[[Recipe], float]) -> Recipe | None:
-    """The largest of the smaller recipes that is predicted to fit into so many seconds; None where none does."""
-    room = (1 - RESERVED_SHARE) * seconds
-    return next((smaller for smaller in iterate_smaller_recipes(recipe) if predicted(smaller) <= room), None)
+def shrink_to_fit(recipe: Recipe, seconds: float, estimate_seconds: Callable[[Recipe], float]) -> Recipe | None:
+    """Return the largest reduced recipe whose estimate fits into the budget, less its reserve; None if none does.
+
+    Args:
+        seconds: the budget.
+        estimate_seconds: returns the seconds that a recipe should take.
+    """
+    available = (1 - RESERVED_SHARE) * seconds
+    candidates = iterate_smaller_recipes(recipe)
+    return next((candidate for candidate in candidates if estimate_seconds(candidate) <= available), None)
 
 
 def format_sufficient_budget(seconds: float) -> str:
-    """The least budget, in whole minutes, that a plan of so many seconds fits into."""
+    """Return the smallest budget in whole minutes that a plan of `seconds` fits into, as it is written in a recipe."""
     minutes = math.ceil(seconds / (1 - RESERVED_SHARE) / 60)
     hours, rest = divmod(minutes, 60)
     return f"{hours}h{rest}m" if hours else f"{rest}m"
 
 
 def iterate_smaller_recipes(recipe: Recipe) -> Iterator[Recipe]:
-    """The recipe itself, then ever smaller ones, each cut alike for all methods."""
+    """Yield the recipe itself, then smaller and smaller ones."""
     most = recipe.search.configurations if recipe.search else None
-    configurations: list[int | None] = [*range(most, min(most, MIN_CONFIGURATIONS) - 1, -1)] if most else [None]
-    for number in configurations:
-        yield _resize(recipe, number, recipe.seeds)
+    counts: list[int | None] = [*range(most, min(most, MIN_CONFIGURATIONS) - 1, -1)] if most else [None]
+    for configurations in counts:
+        yield _resize(recipe, configurations, recipe.seeds)
     for seeds in range(len(recipe.seeds) - 1, 0, -1):
-        yield _resize(recipe, configurations[-1], recipe.seeds[:seeds])
+        yield _resize(recipe, counts[-1], recipe.seeds[:seeds])
 
 
 def get_smallest_recipe(recipe: Recipe) -> Recipe:
-    """The last of the smaller ones."""
-    *_, last = iterate_smaller_recipes(recipe)
-    return last
+    """Return the last of the smaller recipes."""
+    *_, smallest = iterate_smaller_recipes(recipe)
+    return smallest
 
 
-def describe_cuts(asked: Recipe, left: Recipe) -> tuple[str, ...]:
-    """What was cut, in words; nothing where all fits."""
-    found = []
-    if asked.search and left.search and left.search.configurations < asked.search.configurations:
-        found.append(
-            f"{left.search.configurations} configurations of each search in place of {asked.search.configurations}"
+def describe_cuts(recipe: Recipe, reduced: Recipe) -> tuple[str, ...]:
+    """Return a phrase for each reduction; none if both recipes have the same size."""
+    cuts = []
+    if recipe.search and reduced.search and reduced.search.configurations < recipe.search.configurations:
+        cuts.append(
+            f"{reduced.search.configurations} configurations per search instead of {recipe.search.configurations}"
         )
-    if len(left.seeds) < len(asked.seeds):
-        found.append(f"{_format_seeds(left.seeds)} in place of {', '.join(map(str, asked.seeds))}")
-    return tuple(found)
+    if len(reduced.seeds) < len(recipe.seeds):
+        cuts.append(f"{_format_seeds(reduced.seeds)} instead of {', '.join(map(str, recipe.seeds))}")
+    return tuple(cuts)
 
 
 def _format_seeds(seeds: tuple[int, ...]) -> str:
@@ -99,8 +105,9 @@ def _format_seeds(seeds: tuple[int, ...]) -> str:
 
 
 def _resize(recipe: Recipe, configurations: int | None, seeds: tuple[int, ...]) -> Recipe:
+    """Return the recipe with at most this many configurations, and with those of its seeds that are in `seeds`."""
     search = recipe.search
     if search and configurations is not None:
         search = search.model_copy(update={"configurations": min(configurations, search.configurations)})
-    kept = tuple(seed for seed in recipe.seeds if seed in seeds) or recipe.seeds
-    return recipe.model_copy(update={"search": search, "seeds": kept})
+    remaining_seeds = tuple(seed for seed in recipe.seeds if seed in seeds) or recipe.seeds
+    return recipe.model_copy(update={"search": search, "seeds": remaining_seeds})

@@ -1,4 +1,9 @@
-"""What a run was estimated to cost and what it has cost so far, in files next to its records."""
+"""What a run was estimated to cost and what it has cost so far, in files next to its records.
+
+RUN/probe.json  what a probe measured
+RUN/fit.json    how the recipe was reduced to fit its budget
+RUN/spent.json  seconds spent in all processes that worked on the run, in total and by trial
+"""
 
 from __future__ import annotations
 
@@ -17,20 +22,19 @@ from tuneoff.system.atomic_write import write_atomically
 
 PROBE_FILE, FIT_FILE, SPENT_FILE = "probe.json", "fit.json", "spent.json"
 
-
 Stored = TypeVar("Stored", bound=Options)
 
 
 class Spent(Options):
-    """Seconds by the clock on the wall, of interrupted and failed attempts too."""
+    """Wall-clock seconds, including those of interrupted and failed attempts."""
 
-    seconds: float = 0.0  # of all processes: from reading the text to the last line of the page, and of a probe
+    seconds: float = 0.0  # of all processes, from reading the text to writing the report, and of a probe
     trials: Mapping[str, Mapping[Part, float]] = Field(default_factory=dict)  # by trial id
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spending:
-    """What was predicted and what was spent; without a budget nothing is cut, and perhaps nothing was probed."""
+    """The estimate and the actual cost of a run. A run without a budget has no fit, and may have no probe."""
 
     probe: Probe | None = None
     fit: Fit | None = None
@@ -38,20 +42,29 @@ class Spending:
 
 
 def read_spending(run: Path) -> Spending:
-    """What is kept of it in a run directory.
+    """Read the files of a run directory that exist.
 
     Raises:
-        RunError: a file is there, and cannot be read.
+        RunError: a file exists but cannot be read.
     """
     return Spending(
         probe=_read_options(Probe, run / PROBE_FILE),
         fit=_read_options(Fit, run / FIT_FILE),
-        spent=_read_options(Spent, run / SPENT_FILE) or Spent(),
+        spent=read_spent(run),
     )
 
 
+def read_spent(run: Path) -> Spent:
+    """Read the seconds spent on a run, zero if there is no file.
+
+    Raises:
+        RunError: the file exists but cannot be read.
+    """
+    return _read_options(Spent, run / SPENT_FILE) or Spent()
+
+
 def save_options(value: Options, file: Path) -> None:
-    """Write one of these values."""
+    """Write a probe, a fit or the seconds spent to its file."""
     write_atomically(file, value.model_dump_json(indent=2) + "\n")
 
 
@@ -61,4 +74,4 @@ def _read_options(kind: type[Stored], file: Path) -> Stored | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, ValidationError) as error:
-        raise RunError(f"{file} cannot be read: {error}. Remove it; what it told is then not known.") from error
+        raise RunError(f"{file} cannot be read: {error}. Remove it to continue without what it holds.") from error

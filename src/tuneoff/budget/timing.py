@@ -1,4 +1,4 @@
-"""Time the steps of a probe, and fit a rate to them."""
+"""Time the steps of a probe, and fit a rate to the times."""
 
 from __future__ import annotations
 
@@ -17,31 +17,36 @@ if TYPE_CHECKING:
 
 @dataclass
 class PhaseTimer:
-    """Listens to a trial's moments, and notes when each was."""
+    """Records when each progress event came, and passes the event on."""
 
     on_progress: OnProgress
     device: torch.device
 
     def __post_init__(self) -> None:
         self._last = time.perf_counter()
-        self._laps: list[tuple[str, int, float]] = []
+        self._intervals: list[tuple[str, int, float]] = []
 
     def __call__(self, progress: Progress) -> None:
-        synchronize(self.device)  # a step's end is still in the queue when it is told of
+        synchronize(self.device)  # kernels of the step may still be in the queue when its event comes
         now = time.perf_counter()
-        self._laps.append((progress.phase, progress.epoch, now - self._last))
+        self._intervals.append((progress.phase, progress.epoch, now - self._last))
         self._last = now
         self.on_progress(progress)
 
-    def laps(self, phase: str, epoch: int) -> list[float]:
-        """Seconds from the moment before to each moment of a phase."""
-        return [seconds for name, of, seconds in self._laps if (name, of) == (phase, epoch)]
+    def get_seconds(self, phase: str, epoch: int) -> list[float]:
+        """Return, for each event of a phase and epoch, the seconds since the event before it."""
+        return [seconds for name, number, seconds in self._intervals if (name, number) == (phase, epoch)]
 
 
 def fit_rate(tokens: Sequence[int], seconds: Sequence[float]) -> Rate:
-    """The rate that explains batches of so many tokens best: neither of its parts is below zero."""
+    """Return the least-squares rate for batches of these sizes, with no part below zero.
+
+    Args:
+        tokens: of each batch, including padding.
+        seconds: that each batch took.
+    """
     import numpy as np
     from scipy.optimize import nnls
 
-    (fixed, each), _ = nnls(np.array([[1.0, number] for number in tokens]), np.array(seconds))
-    return Rate(batch_seconds=float(fixed), token_seconds=float(each))
+    (batch_seconds, token_seconds), _ = nnls(np.array([[1.0, number] for number in tokens]), np.array(seconds))
+    return Rate(batch_seconds=float(batch_seconds), token_seconds=float(token_seconds))
