@@ -23,8 +23,9 @@ from tuneoff.config.data import DataOptions, TextOptions
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import read_rows
 from tuneoff.data.splits import draw_splits
-from tuneoff.recipe.loading import load_recipe, shipped_recipes
+from tuneoff.recipe.loading import load_recipe
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.shipped_recipes import read_shipped_recipes
 from tuneoff.recipe.sweep import expand_sweep
 from tuneoff.report.tables import format_latex_table, format_markdown_table, format_results_csv
 from tuneoff.runs import RunDirectory
@@ -113,8 +114,8 @@ STUDY: dict[str, Any] = {
     **{k: v for k, v in RECIPE.items() if k not in {"search", "budget"}},
     "sweep": {"parameter": "methods.lora.rank", "values": [2, 4]},
 }
-TREES = (RECIPE, STUDY, *(yaml.safe_load(text) for text in shipped_recipes().values()))
-TEXTS = tuple(text.encode() for text in shipped_recipes().values())
+TREES = (RECIPE, STUDY, *(yaml.safe_load(text) for text in read_shipped_recipes().values()))
+TEXTS = tuple(text.encode() for text in read_shipped_recipes().values())
 
 
 def _yaml(tree: Any) -> bytes:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from tuneoff.api import calibrate, compare, load_comparison, load_sweep, plan, sweep
     from tuneoff.errors import TuneoffError
     from tuneoff.methods import METHODS, Method
-    from tuneoff.recipe.loading import copy_recipe, load_recipe, shipped_recipes
+    from tuneoff.recipe.loading import load_recipe
     from tuneoff.recipe.recipe import Recipe
+    from tuneoff.recipe.shipped_recipes import copy_recipe, read_shipped_recipes
     from tuneoff.report.page import write_report
     from tuneoff.report.tables import format_markdown_table
     from tuneoff.runner.inspect import inspect_methods
@@ -29,14 +30,14 @@ _MODULES = {
     "TuneoffError": "tuneoff.errors",
     "calibrate": "tuneoff.api",
     "compare": "tuneoff.api",
-    "copy_recipe": "tuneoff.recipe.loading",
+    "copy_recipe": "tuneoff.recipe.shipped_recipes",
     "format_markdown_table": "tuneoff.report.tables",
     "inspect_methods": "tuneoff.runner.inspect",
     "load_comparison": "tuneoff.api",
     "load_recipe": "tuneoff.recipe.loading",
     "load_sweep": "tuneoff.api",
     "plan": "tuneoff.api",
-    "shipped_recipes": "tuneoff.recipe.loading",
+    "read_shipped_recipes": "tuneoff.recipe.shipped_recipes",
     "sweep": "tuneoff.api",
     "write_report": "tuneoff.report.page",
 }
@@ -57,7 +58,7 @@ __all__ = [
     "load_recipe",
     "load_sweep",
     "plan",
-    "shipped_recipes",
+    "read_shipped_recipes",
     "sweep",
     "write_report",
 ]

@@ -22,7 +22,8 @@ from tuneoff.budget.plan import Capacity, Plan
 from tuneoff.budget.probe import Probe
 from tuneoff.budget.spending import read_spending
 from tuneoff.errors import BudgetError, RecipeError, RunError
-from tuneoff.recipe.loading import apply_overrides, load_recipe
+from tuneoff.recipe.loading import load_recipe
+from tuneoff.recipe.overrides import apply_overrides
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.sweep import expand_sweep
 from tuneoff.report.tables import format_markdown_table

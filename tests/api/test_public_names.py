@@ -11,7 +11,7 @@ def test_the_public_names_are_these() -> None:
     assert tuneoff.__all__ == [
         "METHODS", "Comparison", "Method", "Recipe", "Sweep", "TuneoffError", "calibrate", "compare", "copy_recipe",
         "format_markdown_table", "inspect_methods", "load_comparison", "load_recipe", "load_sweep", "plan",
-        "shipped_recipes", "sweep", "write_report",
+        "read_shipped_recipes", "sweep", "write_report",
     ]  # fmt: skip
 
 

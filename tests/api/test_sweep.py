@@ -13,8 +13,9 @@ from tests.runner.recorded_runs import RecordingListener
 from tuneoff.api import OLD_SWEEP_FILE, VALUES, is_sweep
 from tuneoff.cli.commands import main
 from tuneoff.errors import RecipeError
-from tuneoff.recipe.loading import load_recipe, shipped_recipes
+from tuneoff.recipe.loading import load_recipe
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.shipped_recipes import read_shipped_recipes
 from tuneoff.recipe.sweep import expand_sweep
 
 pytestmark = pytest.mark.usefixtures("quick_comparisons")
@@ -116,7 +117,7 @@ def test_compare_refuses_a_sweep_and_says_how_to_run_it(recipe: dict[str, Any]) 
         tuneoff.compare(make_sweep(recipe, "methods.lora.rank", [1, 4]))
 
 
-@pytest.mark.parametrize("name", [name for name, text in shipped_recipes().items() if "\nsweep:" in text])
+@pytest.mark.parametrize("name", [name for name, text in read_shipped_recipes().items() if "\nsweep:" in text])
 def test_a_shipped_sweep_expands_to_comparisons(name: str) -> None:
     assert expand_sweep(load_recipe(name))
 

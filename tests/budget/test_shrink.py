@@ -25,7 +25,7 @@ from tuneoff.budget.shrink import (
 )
 from tuneoff.config.budget import BudgetOptions, parse_duration
 from tuneoff.errors import RecipeError
-from tuneoff.recipe.loading import apply_overrides
+from tuneoff.recipe.overrides import apply_overrides
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Setting
 

@@ -10,9 +10,10 @@ import yaml
 from tuneoff.cli import main
 from tuneoff.errors import RecipeError
 from tuneoff.methods import METHODS
-from tuneoff.recipe.loading import load_recipe, shipped_recipes
+from tuneoff.recipe.loading import load_recipe
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.schema import build_schema, format_schema
+from tuneoff.recipe.shipped_recipes import read_shipped_recipes
 
 SCHEMA = build_schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -44,12 +45,12 @@ def test_the_command_prints_the_schema(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == format_schema() + "\n"
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
+@pytest.mark.parametrize("name", read_shipped_recipes())
 def test_every_shipped_recipe_is_valid(name: str) -> None:
-    assert list_errors(yaml.safe_load(shipped_recipes()[name])) == []
+    assert list_errors(yaml.safe_load(read_shipped_recipes()[name])) == []
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
+@pytest.mark.parametrize("name", read_shipped_recipes())
 def test_a_filled_in_recipe_is_valid(name: str) -> None:
     assert list_errors(load_recipe(name).to_dict()) == []
 

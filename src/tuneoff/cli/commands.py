@@ -190,10 +190,10 @@ def recipes(
 ) -> None:
     """List the shipped recipes, or copy one to change it."""
     from tuneoff.console.tables import print_recipes
-    from tuneoff.recipe.loading import copy_recipe, shipped_recipes
+    from tuneoff.recipe.shipped_recipes import copy_recipe, read_shipped_recipes
 
     if name is None:
-        print_recipes(shipped_recipes())
+        print_recipes(read_shipped_recipes())
     else:
         print(f"Written to {copy_recipe(name, to or Path(f'{name}.yaml'))}")
 

@@ -1,74 +1,74 @@
-"""From a recipe that varies a knob to the comparisons that answer it. Pure."""
+"""From a recipe with a sweep to the recipes of its comparisons. Pure."""
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from tuneoff.errors import RecipeError, suggest
-from tuneoff.recipe.loading import apply_overrides
+from tuneoff.recipe.overrides import apply_overrides
 from tuneoff.recipe.recipe import Recipe
 
-TOGETHER = "all"  # the one comparison of a study whose knob is a method's own
+SINGLE_COMPARISON = "all"  # the folder of the comparison where the parameter is a hyperparameter of a method
 
 
 def expand_sweep(recipe: Recipe) -> dict[str, Recipe]:
-    """The comparisons of a study, by the name of their folder.
+    """Return the recipe of each comparison of a sweep, by the name of its folder.
 
-    A method's own knob leaves the setting as it is: its values are methods of one comparison, and can be told apart
-    in pairs. Any other knob (the data, the model) makes a setting of its own with each value.
+    A hyperparameter of a method does not change the setting: each value becomes a method of one comparison, so that
+    values can be compared in pairs. Any other parameter (of the data, the model) changes the setting, and each value
+    becomes a comparison.
 
     Raises:
-        RecipeError: the recipe varies nothing, or there is no such knob, or it does not take one of the values.
+        RecipeError: the recipe has no sweep, the parameter does not exist, or it does not accept one of the values.
     """
     if recipe.sweep is None:
         raise RecipeError(
-            "This recipe varies nothing. Write sweep: {parameter: methods.lora.rank, values: [1, 4, 16]}."
+            "This recipe has no sweep. Add one: sweep: {parameter: methods.lora.rank, values: [1, 4, 16]}."
         )
-    if (own := find_swept_method(recipe)) is not None:
-        return {TOGETHER: _add_each_as_method(recipe, *own)}
-    names = [_slugify(value) for value in recipe.sweep.values]
+    parameter, values = recipe.sweep.parameter, recipe.sweep.values
+    if (hyperparameter := find_swept_method(recipe)) is not None:
+        return {SINGLE_COMPARISON: _add_method_for_each_value(recipe, *hyperparameter, values)}
+    slugs = [_slugify(value) for value in values]
+    folders = [slug if slugs.count(slug) == 1 else f"{slug}-{i}" for i, slug in enumerate(slugs)]
     return {
-        name if names.count(name) == 1 else f"{name}-{i}": _set_value(
-            recipe, f"{recipe.sweep.parameter}={json.dumps(value)}"
-        )
-        for i, (name, value) in enumerate(zip(names, recipe.sweep.values, strict=True))
+        folder: _set_parameter(recipe, f"{parameter}={json.dumps(value)}")
+        for folder, value in zip(folders, values, strict=True)
     }
 
 
 def find_swept_method(recipe: Recipe) -> tuple[str, str] | None:
-    """The label and the hyper-parameter that are varied, if it is a method's own knob that is."""
-    parts = recipe.sweep.parameter.split(".") if recipe.sweep else []
-    return (parts[1], parts[2]) if len(parts) == 3 and parts[0] == "methods" else None
+    """Return the label and the hyperparameter of a sweep over a method's hyperparameter; None for other sweeps."""
+    path = recipe.sweep.parameter.split(".") if recipe.sweep else []
+    return (path[1], path[2]) if len(path) == 3 and path[0] == "methods" else None
 
 
-def format_label(label: str, knob: str, value: Any) -> str:
-    """What a method is called at one value of its knob."""
-    return f"{label} {knob} {value}"
+def format_label(label: str, hyperparameter: str, value: Any) -> str:
+    """Return the label of a method at one value of its hyperparameter, such as `lora rank 4`."""
+    return f"{label} {hyperparameter} {value}"
 
 
-def _add_each_as_method(recipe: Recipe, label: str, knob: str) -> Recipe:
-    assert recipe.sweep is not None, "asked only where something varies"
+def _add_method_for_each_value(recipe: Recipe, label: str, hyperparameter: str, values: tuple[Any, ...]) -> Recipe:
     if label not in recipe.methods:
         raise RecipeError(
-            f"sweep.parameter is {recipe.sweep.parameter!r}, and no method is called {label!r}.{suggest(label, recipe.methods)}"
+            f"sweep.parameter is 'methods.{label}.{hyperparameter}', and the recipe has no method {label!r}."
+            f"{suggest(label, recipe.methods)}"
         )
-    whole = recipe.to_dict() | {"sweep": None}
-    method = whole["methods"].pop(label)
-    spaces: dict[str, Any] = whole["search"]["spaces"] if whole["search"] else {}
-    space = {name: values for name, values in spaces.pop(label, {}).items() if name != knob}
-    for value in recipe.sweep.values:
-        whole["methods"][format_label(label, knob, value)] = {**method, knob: value}
-        if whole["search"]:
-            spaces[format_label(label, knob, value)] = space
-    return Recipe.read(whole)
+    tree = recipe.to_dict() | {"sweep": None}
+    method = tree["methods"].pop(label)
+    spaces: dict[str, Any] = tree["search"]["spaces"] if tree["search"] else {}
+    space = {name: domain for name, domain in spaces.pop(label, {}).items() if name != hyperparameter}
+    for value in values:
+        new_label = format_label(label, hyperparameter, value)
+        tree["methods"][new_label] = {**method, hyperparameter: value}
+        if tree["search"]:
+            spaces[new_label] = space
+    return Recipe.read(tree)
 
 
-def _set_value(recipe: Recipe, override: str) -> Recipe:
-    whole: Mapping[str, Any] = recipe.to_dict() | {"sweep": None}
-    return Recipe.read(apply_overrides(whole, [override]))
+def _set_parameter(recipe: Recipe, override: str) -> Recipe:
+    return Recipe.read(apply_overrides(recipe.to_dict() | {"sweep": None}, [override]))
 
 
 def _slugify(value: Any) -> str:
-    """A value as part of a folder's name: nothing in it leads elsewhere."""
+    """Return a folder name for a value, without characters that could lead to another folder."""
     return re.sub(r"[^\w-]+", "-", str(value)).strip("-")[-40:] or "value"

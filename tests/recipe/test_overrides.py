@@ -1,0 +1,31 @@
+"""Overrides on the command line."""
+
+from typing import Any
+
+from tuneoff.recipe.overrides import apply_overrides
+from tuneoff.recipe.recipe import Recipe
+
+
+def test_an_override_is_read_with_the_type_of_its_field(values: dict[str, Any]) -> None:
+    recipe = Recipe.read(
+        apply_overrides(values, ["training.epochs=7", "methods.lora.modules=[q_proj]", "seeds=[1, 2]"])
+    )
+    assert (recipe.training.epochs, recipe.methods["lora"].model_dump()["modules"], recipe.seeds) == (
+        7,
+        ("q_proj",),
+        (1, 2),
+    )
+
+
+def test_an_override_reaches_a_method_in_a_list_of_names(values: dict[str, Any]) -> None:
+    recipe = Recipe.read(apply_overrides(values | {"methods": ["base", "lora"]}, ["methods.lora.rank=2"]))
+    assert recipe.methods["lora"].model_dump()["rank"] == 2
+
+
+def test_an_override_of_a_hyperparameter_removes_it_from_the_search(values: dict[str, Any]) -> None:
+    searched = values | {"methods": ["base", "lora"], "search": {"spaces": {"lora": {"rank": [2, 4]}}}, "seeds": [1]}
+    recipe = Recipe.read(apply_overrides(searched, ["methods.lora.rank=16"]))
+    assert "rank" not in recipe.get_space("lora")
+    again = Recipe.read(apply_overrides(Recipe.read(searched).to_dict(), ["methods.lora.learning_rate=0.001"]))
+    assert "learning_rate" not in again.get_space("lora")
+    assert again.methods["lora"].learning_rate == 0.001

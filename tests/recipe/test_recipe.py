@@ -1,0 +1,84 @@
+"""Recipes: what a user can write, how defaults are filled in, and how a wrong key or value is refused."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tuneoff.errors import RecipeError
+from tuneoff.recipe.loading import load_recipe
+from tuneoff.recipe.overrides import apply_overrides
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.shipped_recipes import read_shipped_recipes
+
+
+@pytest.mark.parametrize("name", read_shipped_recipes())
+def test_a_complete_recipe_reads_as_the_same_recipe(name: str) -> None:
+    complete = load_recipe(name).to_dict()
+    assert Recipe.read(yaml.safe_load(yaml.safe_dump(complete))).to_dict() == complete
+
+
+@pytest.mark.parametrize("name", read_shipped_recipes())
+def test_a_complete_recipe_searches_the_same_spaces(name: str) -> None:
+    recipe = load_recipe(name)
+    again = Recipe.read(recipe.to_dict())
+    assert {label: again.get_space(label) for label in again.methods} == {
+        label: recipe.get_space(label) for label in recipe.methods
+    }
+
+
+def test_a_complete_recipe_contains_the_default_spaces_of_the_methods(values: dict[str, Any]) -> None:
+    recipe = Recipe.read(apply_overrides(values, ["search={}", "methods.lora.rank=8", "methods.lora.dropout=0"]))
+    assert recipe.to_dict()["search"]["spaces"]["lora"].keys() == {"learning_rate", "alpha", "modules"}
+
+
+def test_a_label_that_names_a_method_selects_it(values: dict[str, Any]) -> None:
+    assert Recipe.read(values).methods["lora"].name == "lora"
+
+
+def test_a_method_can_be_compared_with_itself_under_another_label(values: dict[str, Any]) -> None:
+    values["methods"]["wide"] = {"method": "lora", "rank": 64}
+    assert Recipe.read(values).methods["wide"].model_dump()["rank"] == 64
+
+
+def test_methods_can_be_a_list_of_names(values: dict[str, Any]) -> None:
+    assert list(Recipe.read(values | {"methods": ["base", "full"]}).methods) == ["base", "full"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.epoch=3", r"Unknown key 'training.epoch'. Did you mean 'epochs'\?"),
+        ("trainings.epochs=3", r"Unknown key 'trainings'. Did you mean 'training'\?"),
+        ("methods.lora.rnk=3", r"Unknown key 'methods.lora.rnk'. Did you mean 'rank'\?"),
+        ("methods.lorra={}", r"No method 'lorra'. Did you mean 'lora'\?"),
+        ("data.aspec=outcome", r"Unknown key .*aspec'. Did you mean 'aspect'\?"),
+        ("data.source=hubb", r"data: .*hubb"),
+        ("methods.lora.rank=0", r"methods.lora.rank: .*greater than or equal to 1 .got 0"),
+        ("training.epochs=many", r"training.epochs: .*integer.*got 'many'"),
+        ("seeds=[1,1]", "same seed twice"),
+        ("seeds=[-1]", "greater than or equal to 0"),
+        ("methods=[{lora: {rank: 8}}]", "write the methods to compare"),
+        ("methods={lora: 5}", "methods.lora is 5. Write its hyper-parameters"),
+        ("methods={my: lora}", "methods.my is 'lora'"),
+        ("methods={1: null}", "write the methods to compare"),
+        ("methods.lora.learning_rate=-1", "methods.lora.learning_rate: .*greater than 0"),
+        ("methods.lora.learning_rate=.nan", "methods.lora.learning_rate: .*finite"),
+        ("methods.full.weight_decay=-1", "methods.full.weight_decay: .*greater than or equal to 0"),
+        ("methods.base.learning_rate=1", "methods.base.learning_rate"),
+        ("methods=[]", "write the methods to compare"),
+        ("epochs", "is not an override"),
+        ("name.x=1", "single value 'mine'"),
+        ("training.epochs=[", "cannot be read as YAML"),
+    ],
+)
+def test_a_wrong_key_or_value_is_refused_with_the_cure(values: dict[str, Any], override: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        Recipe.read(apply_overrides(values, [override]))
+
+
+def test_choices_of_a_space_are_converted_to_the_type_of_the_hyperparameter(values: dict[str, Any]) -> None:
+    spaces = {"lora": {"rank": ["4", 8.0], "learning_rate": ["1e-4", 1e-3]}}
+    recipe = Recipe.read(values | {"methods": ["base", "lora"], "search": {"spaces": spaces}, "seeds": [1, 2, 3]})
+    assert recipe.get_space("lora")["rank"] == (4, 8)
+    assert recipe.get_space("lora")["learning_rate"] == (1e-4, 1e-3)
