@@ -19,7 +19,7 @@ from tuneoff.evaluation.loss import evaluate_mean_loss
 from tuneoff.methods import read_method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.loading import load_model, load_tokenizer
-from tuneoff.models.precision import get_dtype
+from tuneoff.models.precision import get_dtype, hold_for_inference, hold_for_training
 from tuneoff.models.sources import find_source
 from tuneoff.runtime.context import create_context
 from tuneoff.training.hidden_state_cache import TrunkCache
@@ -46,7 +46,7 @@ class Side(work.Side):
     def whole(self, method: str) -> float:
         model = self._ready(method)
         _, loss = self.train(model, 32, epochs=2, held_out=16)
-        model.hold_for_inference(get_dtype(PRECISION))
+        hold_for_inference(model, get_dtype(PRECISION))
         evaluate_mean_loss(model, rows(16), self.bench, batch_size=16, phase="evaluation")
         self.write(model, 16)
         return loss
@@ -88,10 +88,10 @@ class Side(work.Side):
         base = self._base()
         torch.manual_seed(0)
         tuned = read_method(method, METHODS[method]).apply(base)
-        return tuned.hold_for_training(get_dtype(PRECISION)).to(self.bench.device)
+        return hold_for_training(tuned, get_dtype(PRECISION)).to(self.bench.device)
 
     def _served(self) -> LanguageModel:
-        return self._base().hold_for_inference(get_dtype(PRECISION)).to(self.bench.device)
+        return hold_for_inference(self._base(), get_dtype(PRECISION)).to(self.bench.device)
 
     def _base(self) -> LanguageModel:
         source = find_source(self.options)

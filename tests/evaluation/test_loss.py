@@ -9,6 +9,7 @@ from datasets import Dataset
 from tuneoff.config.evaluation import GenerationOptions
 from tuneoff.evaluation.generation import generate_predictions
 from tuneoff.evaluation.loss import evaluate_losses, evaluate_mean_loss
+from tuneoff.models.generation import generate
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.runtime.context import TrialContext, create_context
 from tuneoff.runtime.progress import ignore_progress
@@ -77,17 +78,19 @@ def test_where_memory_runs_out_fewer_examples_go_through_the_model_at_once(
     assert sizes == [2, 1, 1]
 
 
-def test_so_it_is_with_predictions(load_tiny: Load, split: Dataset, context: TrialContext) -> None:
+def test_so_it_is_with_predictions(
+    load_tiny: Load, split: Dataset, context: TrialContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, sizes = load_tiny("llama"), []
-    generate, options = model.generate, GenerationOptions(batch_size=2)
+    options = GenerationOptions(batch_size=2)
 
-    def room_for_one(tokens_BT: torch.Tensor, *rest: object, **named: object) -> torch.Tensor:
+    def room_for_one(model: LanguageModel, tokens_BT: torch.Tensor, *rest: object, **named: object) -> torch.Tensor:
         sizes.append(len(tokens_BT))
         if len(tokens_BT) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return generate(tokens_BT, *rest, **named)
+        return generate(model, tokens_BT, *rest, **named)
 
     whole = generate_predictions(model, split, options, context, max_new_tokens=5)
-    model.generate = room_for_one
+    monkeypatch.setattr("tuneoff.evaluation.generation.generate", room_for_one)
     assert generate_predictions(model, split, options, context, max_new_tokens=5) == whole
     assert sizes == [2, 1, 1]

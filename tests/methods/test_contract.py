@@ -11,8 +11,10 @@ from torch import Tensor
 
 from tests.conftest import ARCHITECTURES
 from tuneoff.methods import METHODS, Method
+from tuneoff.models.generation import generate
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.parameters import count_parameters
+from tuneoff.models.precision import hold_for_training
 
 Load = Callable[[str], LanguageModel]
 NEEDED: dict[str, dict[str, Any]] = {
@@ -135,8 +137,8 @@ def test_a_prompt_padded_on_the_left_is_answered_as_it_is_alone(
     padded_BT[0, :5] = 1
     attention_BT = torch.ones_like(padded_BT)
     attention_BT[0, :5] = 0
-    together = model.generate(padded_BT, attention_BT, **options)
-    alone = [model.generate(row[mask.bool()][None], mask[mask.bool()][None], **options)[0]
+    together = generate(model, padded_BT, attention_BT, **options)
+    alone = [generate(model, row[mask.bool()][None], mask[mask.bool()][None], **options)[0]
              for row, mask in zip(padded_BT, attention_BT, strict=True)]  # fmt: skip
     assert torch.equal(together, torch.stack(alone))
 
@@ -145,7 +147,7 @@ def test_a_prompt_padded_on_the_left_is_answered_as_it_is_alone(
 def test_generation_follows_the_logits(architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor) -> None:
     model = tuned(load_tiny, architecture, method, tokens_BT).eval()
     model.base.generation_config.eos_token_id = None
-    written = model.generate(tokens_BT, torch.ones_like(tokens_BT), max_new_tokens=4)
+    written = generate(model, tokens_BT, torch.ones_like(tokens_BT), max_new_tokens=4)
     whole = torch.cat([tokens_BT, written], dim=1)
     scored_BT = torch.zeros_like(whole, dtype=torch.bool)
     scored_BT[:, -4:] = True
@@ -169,14 +171,14 @@ def test_the_merged_model_has_the_logits_of_the_unmerged(
 ) -> None:
     model = tuned(load_tiny, architecture, method, tokens_BT)
     unmerged = logits(copy.deepcopy(model), tokens_BT)
-    torch.testing.assert_close(logits(method.merged(model), tokens_BT), unmerged, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(logits(method.merge(model), tokens_BT), unmerged, rtol=1e-4, atol=1e-5)
 
 
 @over_all
 def test_frozen_matrices_are_held_in_bf16_and_trained_weights_in_float32(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
-    model = method.apply(load_tiny(architecture)).hold_for_training(torch.bfloat16)
+    model = hold_for_training(method.apply(load_tiny(architecture)), torch.bfloat16)
     held = {(p.requires_grad, p.dtype) for p in model.parameters() if p.ndim > 1}
     assert held <= {(True, torch.float32), (False, torch.bfloat16)}
 
@@ -185,7 +187,7 @@ def test_frozen_matrices_are_held_in_bf16_and_trained_weights_in_float32(
 def test_a_step_with_bf16_products_runs_and_gives_finite_gradients(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
-    model = method.apply(load_tiny(architecture)).hold_for_training(torch.bfloat16)
+    model = hold_for_training(method.apply(load_tiny(architecture)), torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         take_steps(model, tokens_BT, steps=1)
     assert all(torch.isfinite(p).all() for p in model.parameters())

@@ -9,6 +9,7 @@ import torch
 from tuneoff.config.search_space import Range
 from tuneoff.methods import METHODS, read_method
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.precision import hold_for_training
 
 NEEDED = {"peft": {"peft_type": "LOHA"}}
 
@@ -54,7 +55,7 @@ def test_p_tuning_trains_more_than_it_stores(load_tiny: Callable[[str], Language
 
 def test_full_tuning_keeps_an_update_that_bf16_would_lose(load_tiny: Callable[[str], LanguageModel]) -> None:
     """The master's next float32 is far closer than bf16's: one part in 16 million against one in 256."""
-    model = METHODS["full"]().apply(load_tiny("llama")).hold_for_training(torch.bfloat16)
+    model = hold_for_training(METHODS["full"]().apply(load_tiny("llama")), torch.bfloat16)
     weight = model.base.model.layers[0].mlp.up_proj.weight
     before = weight.detach().clone()
     optimizer = torch.optim.SGD([weight], lr=1.0)

@@ -1,6 +1,7 @@
 """What our generation writes, against transformers' own, token for token in float32."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from tests.conftest import ARCHITECTURES
 from tuneoff.methods import read_method
 from tuneoff.models import greedy_decoding
+from tuneoff.models.generation import compute_last_logits, generate, generate_with_transformers
 from tuneoff.models.language_model import LanguageModel
 
 NEW = 20
@@ -38,8 +40,8 @@ def unpadded() -> tuple[Tensor, Tensor]:
 
 def by_transformers(model: LanguageModel, prompts: tuple[Tensor, Tensor], least: int = 0) -> Tensor:
     options = {"max_new_tokens": NEW, "min_new_tokens": least, "num_beams": 1}
-    prompt_PD = model._soft_prompt()
-    return model._generated_by_transformers(*prompts, prompt_PD, options)
+    prompt_PD = model.compute_prompt()
+    return generate_with_transformers(model, *prompts, prompt_PD, options)
 
 
 def with_ends_after_some_tokens(model: LanguageModel, prompts: tuple[Tensor, Tensor]) -> LanguageModel:
@@ -57,7 +59,7 @@ def test_the_tokens_are_those_of_transformers(
 ) -> None:
     model = with_ends_after_some_tokens(load_tiny(architecture), prompts)
     assert greedy_decoding.can_generate(model.base)
-    assert torch.equal(model.generate(*prompts, max_new_tokens=NEW), by_transformers(model, prompts))
+    assert torch.equal(generate(model, *prompts, max_new_tokens=NEW), by_transformers(model, prompts))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -65,7 +67,7 @@ def test_no_end_is_written_before_the_least_number_of_tokens(
     architecture: str, load_tiny: Load, prompts: tuple[Tensor, Tensor]
 ) -> None:
     model = with_ends_after_some_tokens(load_tiny(architecture), prompts)
-    written = model.generate(*prompts, max_new_tokens=NEW, min_new_tokens=8)
+    written = generate(model, *prompts, max_new_tokens=NEW, min_new_tokens=8)
     assert not torch.isin(written[:, :8], torch.tensor(model.base.generation_config.eos_token_id)).any()
     assert torch.equal(written, by_transformers(model, prompts, least=8))
 
@@ -78,7 +80,7 @@ def test_a_tuned_model_writes_the_same_too(
     torch.manual_seed(0)
     model = read_method(method, {}).apply(load_tiny(architecture)).eval()
     model = with_ends_after_some_tokens(model, prompts)
-    assert torch.equal(model.generate(*prompts, max_new_tokens=NEW), by_transformers(model, prompts))
+    assert torch.equal(generate(model, *prompts, max_new_tokens=NEW), by_transformers(model, prompts))
 
 
 @pytest.mark.parametrize("method", ["base", "soft-prompt", "prefix"])
@@ -88,7 +90,7 @@ def test_so_it_does_after_prompts_without_padding(
 ) -> None:
     torch.manual_seed(0)
     model = read_method(method, {}).apply(load_tiny(architecture)).eval()
-    assert torch.equal(model.generate(*unpadded, max_new_tokens=NEW), by_transformers(model, unpadded))
+    assert torch.equal(generate(model, *unpadded, max_new_tokens=NEW), by_transformers(model, unpadded))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,9 @@ def test_padding_is_added_where_it_makes_new_tokens_faster(
 ) -> None:
     model = load_tiny(architecture).eval()
     with torch.no_grad():
-        _, cache, seen_BT = greedy_decoding._read_prompts(model.base, model._last_logits, *unpadded, None, room=1)
+        _, cache, seen_BT = greedy_decoding._read_prompts(
+            model.base, partial(compute_last_logits, model), *unpadded, None, room=1
+        )
     assert cache.get_seq_length() == seen_BT.shape[1] == width
 
 
@@ -107,7 +111,7 @@ def test_prompts_are_read_some_at_a_time_and_answered_together(load_tiny: Load, 
     model = load_tiny("llama")
     seen: list[tuple[int, ...]] = []
     model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[:2])))
-    model.generate(*prompts, max_new_tokens=3)
+    generate(model, *prompts, max_new_tokens=3)
     assert seen == [(4, 14), (2, 7), (6, 1), (6, 1)]
 
 
@@ -117,7 +121,7 @@ def test_a_soft_prompt_goes_through_the_model_once_for_all_rows(
     model = read_method("soft-prompt", {"tokens": 7}).apply(load_tiny("llama")).eval()
     seen: list[tuple[int, ...]] = []
     model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[:2])))
-    model.generate(*prompts, max_new_tokens=2)
+    generate(model, *prompts, max_new_tokens=2)
     assert seen == [(1, 7), (4, 14), (2, 7), (6, 1)]
 
 
@@ -125,7 +129,7 @@ def test_rows_leave_when_a_quarter_is_done(load_tiny: Load, prompts: tuple[Tenso
     model = with_ends_after_some_tokens(load_tiny("llama"), prompts)
     rows: list[int] = []
     model.blocks[0].register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
-    model.generate(*prompts, max_new_tokens=NEW)
+    generate(model, *prompts, max_new_tokens=NEW)
     assert rows[:3] == [4, 2, 6]
     assert rows[2:] == sorted(rows[2:], reverse=True), "the rows grow fewer and never more"
     assert rows[-1] <= 3
@@ -143,7 +147,7 @@ def test_a_token_is_written_without_copying_those_before(load_tiny: Load, prompt
 
     model.base.generation_config.eos_token_id = None
     model.base.model.register_forward_pre_hook(lambda _, __, inputs: listener(inputs), with_kwargs=True)
-    model.generate(*prompts, max_new_tokens=9)
+    generate(model, *prompts, max_new_tokens=9)
     assert len(addresses) == 8
     assert len(set(addresses)) == 1
 
@@ -152,12 +156,12 @@ def test_the_head_sees_one_position_of_each_row(load_tiny: Load, prompts: tuple[
     model = load_tiny("gpt_neo")
     shapes: set[tuple[int, ...]] = set()
     model.head.register_forward_hook(lambda _, inputs, __: shapes.add(tuple(inputs[0].shape)))
-    model.generate(*prompts, max_new_tokens=3)
+    generate(model, *prompts, max_new_tokens=3)
     assert shapes == {(4, 32), (2, 32), (6, 32)}
 
 
 def test_several_beams_are_left_to_transformers(load_tiny: Load, prompts: tuple[Tensor, Tensor]) -> None:
     model = load_tiny("llama")
     options = {"max_new_tokens": NEW, "num_beams": 3, "min_new_tokens": 0}
-    theirs = model._generated_by_transformers(*prompts, None, options)
-    assert torch.equal(model.generate(*prompts, max_new_tokens=NEW, beams=3), theirs)
+    theirs = generate_with_transformers(model, *prompts, None, options)
+    assert torch.equal(generate(model, *prompts, max_new_tokens=NEW, beams=3), theirs)

@@ -7,7 +7,10 @@ import torch
 from torch import nn
 
 from tests.conftest import ARCHITECTURES, tiny_config
-from tuneoff.models.language_model import LanguageModel, head_can_be_split
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.precision import hold_for_training
+from tuneoff.models.probe import can_split_head
+from tuneoff.models.structure import find_attention_linears, has_tied_head, untie_head
 
 Load = Callable[[str], LanguageModel]
 
@@ -75,7 +78,7 @@ class CentredLlama(nn.Module):
 
 
 def test_a_model_that_does_more_than_a_head_takes_its_own_path(load_tiny: Load) -> None:
-    assert not head_can_be_split(CentredLlama(load_tiny("llama").network))
+    assert not can_split_head(CentredLlama(load_tiny("llama").network))
 
 
 def test_without_a_split_head_the_logits_are_the_models_own(load_tiny: Load, tokens_BT: torch.Tensor) -> None:
@@ -98,20 +101,20 @@ def test_a_head_with_a_bias_can_be_split() -> None:
     )  # fmt: skip
     network = AutoModelForCausalLM.from_config(config)
     assert network.lm_head.bias is not None
-    assert head_can_be_split(network)
+    assert can_split_head(network)
 
 
 def test_untying_leaves_the_input_embedding_alone(load_tiny: Load) -> None:
     model = load_tiny("qwen2")
-    assert model.is_tied
-    model.untie_head()
+    assert has_tied_head(model.base)
+    untie_head(model.base)
     with torch.no_grad():
         model.head.weight.add_(1.0)
     assert torch.equal(model.base.get_input_embeddings().weight, load_tiny("qwen2").base.get_input_embeddings().weight)
 
 
 def test_the_attention_of_gpt2_has_its_conv1d_layers(load_tiny: Load) -> None:
-    names = {name.rpartition(".")[2] for name in load_tiny("gpt2").attention_linears()}
+    names = {name.rpartition(".")[2] for name in find_attention_linears(load_tiny("gpt2").base)}
     assert names == {"c_attn", "c_proj"}
 
 
@@ -133,5 +136,5 @@ def test_a_model_held_for_training_keeps_nothing_of_its_mapped_checkpoint(
 ) -> None:
     model = load_tiny("llama")
     mapped = {p.data_ptr() for p in model.parameters()}
-    held = {p.data_ptr() for p in model.hold_for_training(torch.bfloat16).parameters()}
+    held = {p.data_ptr() for p in hold_for_training(model, torch.bfloat16).parameters()}
     assert not held & mapped

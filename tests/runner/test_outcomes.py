@@ -34,7 +34,7 @@ def test_predictions_without_a_word_score_zero_and_are_on_the_page(
     def end_at_once(model: LanguageModel, tokens_BT: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         return torch.full((len(tokens_BT), 1), model.tokenizer.eos_token_id)
 
-    monkeypatch.setattr(LanguageModel, "generate", end_at_once)
+    monkeypatch.setattr("tuneoff.evaluation.generation.generate", end_at_once)
     comparison = tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run")
     for record in read_records_by_label(tmp_path / "run").values():
         assert {(p.prediction, p.rouge["rougeL"]) for p in record.predictions} == {("", 0.0)}

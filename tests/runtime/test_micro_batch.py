@@ -11,6 +11,7 @@ from tests.training.test_checkpoint import TRAINED, Train, stopping_in, train_on
 from tests.training.test_loop import Run, losses, run, text
 from tuneoff.errors import OutOfMemoryError
 from tuneoff.methods import METHODS, Method
+from tuneoff.models.gradient_checkpointing import set_gradient_checkpointing, uses_gradient_checkpointing
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.runtime.progress import Progress
 from tuneoff.system.interrupts import Stopped
@@ -104,14 +105,14 @@ def test_where_one_example_does_not_fit_blocks_are_computed_again_in_the_backwar
     plain, _ = run(batch_size=1)
 
     def fitting_if_checkpointed(model: LanguageModel, batch: trainer.Batch) -> torch.Tensor:
-        if model.training and not model.checkpoints_gradients:
+        if model.training and not uses_gradient_checkpointing(model.base):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return original(model, batch)
 
     monkeypatch.setattr(trainer, "compute_token_losses", fitting_if_checkpointed)
     spared, training = run(batch_size=1)
     assert training.gradient_checkpointing
-    assert not spared.checkpoints_gradients, "only while it trains"
+    assert not uses_gradient_checkpointing(spared.base), "only while it trains"
     for a, b in zip(plain.parameters(), spared.parameters(), strict=True):
         torch.testing.assert_close(a, b)
     with pytest.raises(OutOfMemoryError, match=r"\(CUDA out of memory\).*Lower data\.max_tokens"):
@@ -134,11 +135,11 @@ def test_gradient_checkpointing_changes_no_gradient(
         torch.manual_seed(0)
         model = method.read({"peft_type": "VERA"} if method.name == "peft" else {}).apply(base).train()
         if checkpointed:
-            model.checkpoint_gradients(True)
+            set_gradient_checkpointing(model.base, True)
         tokens_BT = torch.arange(24).reshape(2, 12)
         logits = model.logits(tokens_BT, torch.ones_like(tokens_BT).bool(), tokens_BT % 12 > 3)
         logits.logsumexp(-1).sum().backward()
-        assert model.checkpoints_gradients is checkpointed
+        assert uses_gradient_checkpointing(model.base) is checkpointed
         return [p.grad for p in model.parameters() if p.requires_grad and p.grad is not None]
 
     if (method.name, architecture) == ("bitfit", "llama"):

@@ -14,6 +14,7 @@ from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData, load_text
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.precision import hold_for_training
 from tuneoff.runtime.context import create_context
 from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 from tuneoff.system.interrupts import Stopped
@@ -38,7 +39,7 @@ def train_on(text_file: Path, load_tiny: Callable[[str], LanguageModel]) -> Trai
 
     def go(method: Method, rungs: tuple[float, ...], on_progress: OnProgress = ignore_progress, **where: Any) -> Any:
         torch.manual_seed(0)
-        model = method.apply(load_tiny("gpt_neo")).hold_for_training(torch.float32)
+        model = hold_for_training(method.apply(load_tiny("gpt_neo")), torch.float32)
         job = TrainingSpec(
             text=text,
             options=TrainingOptions(epochs=3, batch_size=2, schedule="cosine", warmup=0.2, patience=2),
@@ -50,7 +51,7 @@ def train_on(text_file: Path, load_tiny: Callable[[str], LanguageModel]) -> Trai
             rungs=rungs,
         )
         context = create_context(torch.device("cpu"), "float32", on_progress)
-        return model, train(model, job, context, rates=method.rates(model), **where)
+        return model, train(model, job, context, rates=method.parameter_groups(model), **where)
 
     return go
 

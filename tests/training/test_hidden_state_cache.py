@@ -14,6 +14,7 @@ from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.precision import hold_for_training
 from tuneoff.runtime.context import create_context
 from tuneoff.runtime.progress import ignore_progress
 from tuneoff.training import hidden_state_cache
@@ -31,8 +32,8 @@ over_both = pytest.mark.parametrize("method", [LAST_LAYER, LAST_BLOCK], ids=["la
 def go(text: TextData, load_tiny: Callable[[str], LanguageModel]) -> Go:  # noqa: F811
     def go(architecture: str = "llama", *, cache: TrunkCache | None, rate: float = 1e-2, loss_on: str = "target",
            method: Method = LAST_LAYER, precision: Any = "float32", change: Any = None) -> Training:  # fmt: skip
-        model = method.apply(load_tiny(architecture)).hold_for_training(
-            torch.bfloat16 if precision == "bf16" else torch.float32
+        model = hold_for_training(
+            method.apply(load_tiny(architecture)), torch.bfloat16 if precision == "bf16" else torch.float32
         )
         if change:
             change(model)
@@ -182,7 +183,9 @@ def test_a_model_that_asks_more_of_its_trunk_computes_it_at_every_step(
     method: Method, go: Go, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = go(cache=None, method=method)
-    placed = LanguageModel._placed
-    monkeypatch.setattr(LanguageModel, "_placed", lambda self, trunk_ND, *rest: placed(self, 2 * trunk_ND, *rest))
+    placed = LanguageModel._restore_shape
+    monkeypatch.setattr(
+        LanguageModel, "_restore_shape", lambda self, trunk_ND, *rest: placed(self, 2 * trunk_ND, *rest)
+    )
     assert losses(go(cache=TrunkCache("tiny"), method=method)) == losses(plain)
     assert not empty_cache.exists()

@@ -15,6 +15,7 @@ from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData, load_text
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.precision import hold_for_training
 from tuneoff.runtime.context import create_context
 from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 from tuneoff.training import loop, trainer
@@ -50,7 +51,7 @@ def run(text: TextData, load_tiny: Callable[[str], LanguageModel]) -> Run:
     ) -> Any:
         method = method or METHODS["full"].read({"learning_rate": 1e-3})
         torch.manual_seed(seed)
-        model = method.apply(load_tiny("llama")).hold_for_training(torch.float32)
+        model = hold_for_training(method.apply(load_tiny("llama")), torch.float32)
         job = TrainingSpec(
             text=text,
             options=TrainingOptions(**{"epochs": 2, "batch_size": 4, **options}),

@@ -24,7 +24,7 @@ from tuneoff.evaluation.latency import measure_inference
 from tuneoff.evaluation.loss import compute_token_losses, evaluate_losses
 from tuneoff.methods import Method
 from tuneoff.models.parameters import count_parameters
-from tuneoff.models.precision import get_dtype
+from tuneoff.models.precision import get_dtype, hold_for_inference, hold_for_training
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import create_context
@@ -78,9 +78,9 @@ def _measure_inference_seconds(preparation: Preparation) -> float:
     """Time the inference measurement of a trial. It alternates between two models, here the base model twice."""
     context = create_context(preparation.device, preparation.setting.precision, ignore_progress)
     dtype = get_dtype(preparation.setting.precision)
-    served = preparation.load_base().hold_for_inference(dtype).to(context.device)
+    served = hold_for_inference(preparation.load_base(), dtype).to(context.device)
     start = time.perf_counter()
-    base = preparation.load_base().hold_for_inference(dtype).to(context.device)
+    base = hold_for_inference(preparation.load_base(), dtype).to(context.device)
     measure_inference(served, base, choose_probe_rows(preparation).test, context)
     return time.perf_counter() - start
 
@@ -101,7 +101,7 @@ class _MethodProfiler:
         start = time.perf_counter()
         base = preparation.load_base()
         set_seed(0)
-        self._tuned: LanguageModel = method.apply(base).hold_for_training(self._dtype).to(self._context.device)
+        self._tuned: LanguageModel = hold_for_training(method.apply(base), self._dtype).to(self._context.device)
         self._load_seconds = time.perf_counter() - start
 
     def measure(self) -> MethodCosts:
@@ -112,7 +112,7 @@ class _MethodProfiler:
         save_start = time.perf_counter()
         self._method.save(self._tuned, self._folder / "adapter")
         save_seconds = time.perf_counter() - save_start
-        self._tuned.hold_for_inference(self._dtype)
+        hold_for_inference(self._tuned, self._dtype)
         evaluation, new_token_seconds = self._measure_test()
         meter = self._context.meter
         training_memory = meter.memory("training")
@@ -181,7 +181,7 @@ class _MethodProfiler:
             evaluation_batch_size=recipe.evaluation.batch_size,
             seed=0,
         )
-        training = train(self._tuned, spec, self._context, rates=method.rates(self._tuned), cache=cache)
+        training = train(self._tuned, spec, self._context, rates=method.parameter_groups(self._tuned), cache=cache)
         if training.diverged:
             raise RunError(training.diverged)
         validation_batches = count_evaluation_batches(count_tokens(self._text.validation), spec.evaluation_batch_size)

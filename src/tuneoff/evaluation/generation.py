@@ -10,6 +10,7 @@ import torch
 
 from tuneoff.config.evaluation import GenerationOptions
 from tuneoff.data.batches import chunk, collate_prompts, make_evaluation_batches
+from tuneoff.models.generation import generate
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.micro_batch import MicroBatch
@@ -34,7 +35,8 @@ def generate_predictions(
         found = []
         for part in chunk(rows, size):
             tokens_BT, attention_BT = collate_prompts(split, part, pad)
-            generated_BT = model.generate(
+            generated_BT = generate(
+                model,
                 tokens_BT.to(context.device),
                 attention_BT.to(context.device),
                 max_new_tokens=options.max_new_tokens or max_new_tokens,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tuneoff.data.batches import collate_prompts
+from tuneoff.models.generation import generate
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.records.record import Inference
 from tuneoff.runtime.context import TrialContext
@@ -48,7 +49,7 @@ def _time_prompt(
     def generate_ms(tokens: int) -> float:
         synchronize(context.device)
         start = time.perf_counter()
-        model.generate(tokens_BT, attention_BT, max_new_tokens=tokens, min_new_tokens=tokens)
+        generate(model, tokens_BT, attention_BT, max_new_tokens=tokens, min_new_tokens=tokens)
         synchronize(context.device)
         return 1000 * (time.perf_counter() - start)
 

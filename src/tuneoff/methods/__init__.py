@@ -6,7 +6,7 @@ from typing import Any
 from tuneoff.errors import RecipeError, suggest
 from tuneoff.methods.adapter import Adapter
 from tuneoff.methods.any_peft import AnyPeft
-from tuneoff.methods.base_model import BaseModel
+from tuneoff.methods.base import Base
 from tuneoff.methods.bitfit import BitFit
 from tuneoff.methods.dora import DoRA
 from tuneoff.methods.full import Full
@@ -26,7 +26,7 @@ from tuneoff.methods.soft_prompt import SoftPrompt
 METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (
-        BaseModel,
+        Base,
         Full,
         LastLayer,
         LastBlocks,

@@ -33,7 +33,7 @@ class Adapter(Subset):
     width: int = Field(16, ge=1)
     """Width of the bottleneck."""
 
-    def parts(self, base: LanguageModel) -> Iterable[nn.Parameter]:
+    def select_parameters(self, base: LanguageModel) -> Iterable[nn.Parameter]:
         from torch import nn
 
         added: list[nn.Parameter] = []

@@ -1,4 +1,4 @@
-"""Any other adapter that peft has, by the name of its type."""
+"""Any other adapter of peft, chosen by the name of its type."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @final
 class AnyPeft(PeftAdapter):
-    """`peft: {peft_type: LOHA, r: 4}` is any of peft's configs; keys beside ours are handed to it.
+    """`peft: {peft_type: LOHA, r: 4}` builds an adapter from any of peft's configs; other keys are passed to it.
 
-    What peft requires, or what its defaults get wrong for a model's shape, is worked out from the model where it is
-    not written. Nothing is promised of the start: some types do not begin at the base model. The rates are the
-    middle of what the other methods want; a type that wants more, such as C3A, needs a range of its own.
+    Required arguments, and arguments whose defaults do not fit the model's shape, are derived from the model unless
+    the recipe sets them. Some types do not start as the base model. The default learning rates are in the middle of
+    those of the other methods; a type that needs a higher one, such as C3A, needs its own range.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -40,7 +40,7 @@ class AnyPeft(PeftAdapter):
 
     @property
     def arguments(self) -> Mapping[str, Any]:  # Any: whatever peft's config takes
-        """What peft's config is given as it is written."""
+        """The arguments that are passed to peft's config."""
         return self.model_extra or {}
 
     @property
@@ -49,35 +49,35 @@ class AnyPeft(PeftAdapter):
         return int(tokens)
 
     @model_validator(mode="after")
-    def _peft_has_it(self) -> Self:
-        known = _load_configs()
-        if self.peft_type not in known:
-            raise ValueError(f"peft has no type {self.peft_type!r}.{suggest(self.peft_type, sorted(known))}")
-        fields = [f.name for f in dataclasses.fields(known[self.peft_type])]
+    def _require_known_type_and_arguments(self) -> Self:
+        configs = _get_config_classes()
+        if self.peft_type not in configs:
+            raise ValueError(f"peft has no type {self.peft_type!r}.{suggest(self.peft_type, sorted(configs))}")
+        fields = [f.name for f in dataclasses.fields(configs[self.peft_type])]
         for name in self.arguments:
             if name not in fields:
                 raise ValueError(f"{self.peft_type} takes no {name!r}.{suggest(name, fields)}")
         return self
 
-    def config(self, base: LanguageModel) -> PeftConfig:
+    def make_config(self, base: LanguageModel) -> PeftConfig:
         if self.peft_type == "XLORA" and not self.arguments.get("adapters"):
             raise ValueError("XLORA mixes LoRA adapters that are trained already. Name them: adapters: {name: folder}")
-        needed = NEEDED.get(self.peft_type)
-        worked_out = needed(base) if needed else {}
-        config: PeftConfig = _load_configs()[self.peft_type](task_type="CAUSAL_LM", **{**worked_out, **self.arguments})
+        derive = DERIVED.get(self.peft_type)
+        arguments = {**(derive(base) if derive else {}), **self.arguments}
+        config: PeftConfig = _get_config_classes()[self.peft_type](task_type="CAUSAL_LM", **arguments)
         return config
 
 
-def _load_configs() -> Mapping[str, Any]:  # Any: dataclasses with arguments of their own
-    """peft's config classes by the name of their type."""
+def _get_config_classes() -> Mapping[str, Any]:  # Any: dataclasses with different arguments
+    """Return peft's config classes by the name of their type."""
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
-    return {kind.value: config for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    return {peft_type.value: config for peft_type, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
 
 
 TOKENS = 12
 PROMPTS = ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "CARTRIDGE", "CPT")
-STEPS = 1000  # what AdaLoRA plans its ranks over; they stay as they start, since nobody tells it of a step
+STEPS = 1000  # over which AdaLoRA plans its ranks; they keep their first values, since peft is not called at each step
 
 
 def _set_prompt_length(_: LanguageModel) -> dict[str, Any]:
@@ -85,11 +85,19 @@ def _set_prompt_length(_: LanguageModel) -> dict[str, Any]:
 
 
 def _find_block_size(base: LanguageModel) -> int:
-    """A size that divides every width of the model's linear layers."""
-    return math.gcd(*{size for linear in base.linears().values() for size in linear.weight.shape})
+    """Return a size that divides every width of the model's linear layers."""
+    from tuneoff.models.structure import find_linears
+
+    return math.gcd(*{size for linear in find_linears(base.base).values() for size in linear.weight.shape})
 
 
-NEEDED: Mapping[str, Callable[[LanguageModel], dict[str, Any]]] = {
+def _name_norms(base: LanguageModel) -> dict[str, Any]:
+    from tuneoff.models.structure import find_norms
+
+    return {"target_modules": find_norms(base.base)}
+
+
+DERIVED: Mapping[str, Callable[[LanguageModel], dict[str, Any]]] = {
     "PROMPT_TUNING": _set_prompt_length,
     "P_TUNING": _set_prompt_length,
     "PREFIX_TUNING": _set_prompt_length,
@@ -100,5 +108,5 @@ NEEDED: Mapping[str, Callable[[LanguageModel], dict[str, Any]]] = {
     "ADALORA": lambda _: {"total_step": STEPS},
     "C3A": lambda base: {"block_size": _find_block_size(base)},
     "VBLORA": lambda base: {"vector_length": _find_block_size(base)},
-    "LN_TUNING": lambda base: {"target_modules": base.norms()},
+    "LN_TUNING": _name_norms,
 }

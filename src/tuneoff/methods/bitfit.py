@@ -28,7 +28,7 @@ class BitFit(Subset):
     space: ClassVar[Space] = {"learning_rate": Range(low=1e-4, high=1e-2)}
     learning_rate: Rate = 1e-3
 
-    def parts(self, base: LanguageModel) -> Iterable[nn.Parameter]:
+    def select_parameters(self, base: LanguageModel) -> Iterable[nn.Parameter]:
         biases = [parameter for name, parameter in base.named_parameters() if name.endswith("bias")]
         if not biases:
             raise ValueError(

@@ -32,7 +32,9 @@ class Full(Method):
         return base
 
     def save(self, tuned: LanguageModel, folder: Path) -> None:
-        tuned.save_whole(folder)
+        tuned.base.save_pretrained(folder)
+        tuned.tokenizer.save_pretrained(folder)
 
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
-        return base.load_whole(folder)
+        network = type(base.base).from_pretrained(folder, dtype="auto", use_safetensors=True)
+        return base.with_network(network)

@@ -27,7 +27,7 @@ class IA3(PeftAdapter):
     space: ClassVar[Space] = {"learning_rate": Range(low=5e-4, high=2e-2)}
     learning_rate: Rate = 3e-3
 
-    def config(self, base: LanguageModel) -> PeftConfig:
+    def make_config(self, base: LanguageModel) -> PeftConfig:
         from peft import IA3Config
 
         return IA3Config(task_type="CAUSAL_LM")

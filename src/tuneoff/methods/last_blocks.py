@@ -32,7 +32,7 @@ class LastBlocks(Subset):
     blocks: int = Field(2, ge=1)
     """Transformer blocks to train, counted from the last."""
 
-    def parts(self, base: LanguageModel) -> Iterable[nn.Parameter]:
+    def select_parameters(self, base: LanguageModel) -> Iterable[nn.Parameter]:
         blocks = base.blocks
         if self.blocks > len(blocks):
             raise ValueError(f"blocks is {self.blocks}, and the model has {len(blocks)}")

@@ -32,7 +32,9 @@ class LastLayer(Subset):
     tied: bool = False
     """Where the model ties its head to the input embedding, train both as one tensor."""
 
-    def parts(self, base: LanguageModel) -> Iterable[nn.Parameter]:
+    def select_parameters(self, base: LanguageModel) -> Iterable[nn.Parameter]:
+        from tuneoff.models.structure import untie_head
+
         if not self.tied:
-            base.untie_head()
+            untie_head(base.base)
         return base.head.parameters()

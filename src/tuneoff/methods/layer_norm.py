@@ -26,7 +26,9 @@ class LayerNorm(PeftAdapter):
     space: ClassVar[Space] = {"learning_rate": Range(low=1e-4, high=1e-2)}
     learning_rate: Rate = 1e-3
 
-    def config(self, base: LanguageModel) -> PeftConfig:
+    def make_config(self, base: LanguageModel) -> PeftConfig:
         from peft import LNTuningConfig
 
-        return LNTuningConfig(task_type="CAUSAL_LM", target_modules=base.norms())
+        from tuneoff.models.structure import find_norms
+
+        return LNTuningConfig(task_type="CAUSAL_LM", target_modules=find_norms(base.base))

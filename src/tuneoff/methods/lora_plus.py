@@ -33,7 +33,7 @@ class LoRAPlus(LowRank):
     ratio: float = Field(16.0, ge=1)
     """Learning rate of matrix B divided by that of matrix A."""
 
-    def rates(self, tuned: LanguageModel) -> list[tuple[float, list[nn.Parameter]]]:
+    def parameter_groups(self, tuned: LanguageModel) -> list[tuple[float, list[nn.Parameter]]]:
         trained = [(name, p) for name, p in tuned.named_parameters() if p.requires_grad]
         return [
             (1.0, [p for name, p in trained if "lora_B" not in name]),

@@ -39,7 +39,7 @@ class LowRank(PeftAdapter, ABC):
     """Which modules to adapt: `default` (peft's choice for the architecture), `attention` (its linear layers),
     `all-linear` (every linear layer except the head), or a list of the endings of module names."""
 
-    def config(self, base: LanguageModel) -> PeftConfig:
+    def make_config(self, base: LanguageModel) -> PeftConfig:
         from peft import LoraConfig
 
         return LoraConfig(
@@ -47,16 +47,18 @@ class LowRank(PeftAdapter, ABC):
             r=self.rank,
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
-            target_modules=self._targets(base),
+            target_modules=self._choose_target_modules(base),
             **self.variant,
         )
 
-    def _targets(self, base: LanguageModel) -> Any:  # Any: peft takes None, a word or a list
+    def _choose_target_modules(self, base: LanguageModel) -> Any:  # Any: peft takes None, a word or a list
+        from tuneoff.models.structure import find_attention_linears
+
         match self.modules:
             case "default":
                 return None
             case "attention":
-                return base.attention_linears()
+                return find_attention_linears(base.base)
             case "all-linear":
                 return "all-linear"
             case names:

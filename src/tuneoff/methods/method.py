@@ -54,7 +54,7 @@ class Method(Options, ABC):
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
         """What `save` wrote, on a fresh base model, ready for inference."""
 
-    def rates(self, tuned: LanguageModel) -> list[tuple[float, list[nn.Parameter]]]:
+    def parameter_groups(self, tuned: LanguageModel) -> list[tuple[float, list[nn.Parameter]]]:
         """The trained parameters in groups, each with the multiple of the learning rate that it is trained with."""
         return [(1.0, [p for p in tuned.parameters() if p.requires_grad])]
 
@@ -63,6 +63,6 @@ class Method(Options, ABC):
         """How many positions of the model's context the method takes away from the text."""
         return 0
 
-    def merged(self, tuned: LanguageModel) -> LanguageModel:
+    def merge(self, tuned: LanguageModel) -> LanguageModel:
         """The model as it would be served; with nothing to merge, as it is."""
         return tuned

@@ -40,7 +40,7 @@ class PTuning(PeftAdapter):
     def context_tokens(self) -> int:
         return self.tokens
 
-    def config(self, base: LanguageModel) -> PeftConfig:
+    def make_config(self, base: LanguageModel) -> PeftConfig:
         from peft import PromptEncoderConfig
 
         return PromptEncoderConfig(

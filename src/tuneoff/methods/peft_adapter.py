@@ -1,34 +1,141 @@
-"""What every method that peft implements shares: its config makes the adapter, peft's format keeps it."""
+"""What all methods that peft implements share: peft builds the adapter from a config and defines the file format."""
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from tuneoff.methods.method import Method
 
 if TYPE_CHECKING:
     from peft import PeftConfig
+    from torch import Tensor
 
     from tuneoff.models.language_model import LanguageModel
+    from tuneoff.models.outer_adapter import OuterAdapter
+
+OUTSIDE = {"PREFIX_TUNING", "CARTRIDGE", "POLY", "XLORA", "SHADOW"}  # types that only peft's own forward pass applies
 
 
 class PeftAdapter(Method, ABC):
-    """An adapter of peft's. What is saved is loaded by plain peft as well."""
+    """An adapter of peft. Plain peft loads what is saved."""
 
     @abstractmethod
-    def config(self, base: LanguageModel) -> PeftConfig:
-        """What peft is told, for this base model."""
+    def make_config(self, base: LanguageModel) -> PeftConfig:
+        """Return peft's config of the adapter for this base model."""
 
     def apply(self, base: LanguageModel) -> LanguageModel:
-        return base.with_adapter(self.config(base))
+        return add_adapter(base, self.make_config(base))
 
     def save(self, tuned: LanguageModel, folder: Path) -> None:
-        tuned.save_adapter(folder)
+        # With "auto", peft would ask the hub for the base model's config to see whether the vocabulary has grown.
+        tuned.network.save_pretrained(folder, save_embedding_layers=False)
 
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
-        return base.load_adapter(folder)
+        return load_adapter(base, folder)
 
-    def merged(self, tuned: LanguageModel) -> LanguageModel:
-        return tuned.with_adapter_merged()
+    def merge(self, tuned: LanguageModel) -> LanguageModel:
+        return merge_adapter(tuned)
+
+
+def add_adapter(base: LanguageModel, config: PeftConfig) -> LanguageModel:
+    """Return the base model with a new adapter, whose parameters alone are trainable."""
+    from peft import get_peft_model
+
+    with _silence_peft():
+        network = get_peft_model(base.network, config)
+    config = network.active_peft_config  # saved with the adapter, so it must not name folders of this machine's cache
+    config.base_model_name_or_path = base.known_as
+    if hasattr(config, "tokenizer_name_or_path"):
+        config.tokenizer_name_or_path = base.known_as
+    return base.with_network(network, make_outer_adapter(network))
+
+
+def load_adapter(base: LanguageModel, folder: Path) -> LanguageModel:
+    """Return the base model with the adapter in `folder`.
+
+    Raises:
+        ModelError: the weights are no safetensors file.
+    """
+    from peft import PeftModel
+
+    from tuneoff.models.sources import require_safe_adapter
+
+    require_safe_adapter(folder)
+    with _silence_peft():
+        network = PeftModel.from_pretrained(base.network, folder)
+    return base.with_network(network, make_outer_adapter(network))
+
+
+def merge_adapter(tuned: LanguageModel) -> LanguageModel:
+    """Return the base model with the adapter's update added to its weights.
+
+    The adapter is used up. A model with an adapter that cannot be merged is returned as it is.
+    """
+    if tuned.outer_adapter and tuned.outer_adapter.needs_own_generate:
+        return tuned  # there is no weight to merge into, and peft would silently drop a SHADOW adapter
+    try:
+        return tuned.with_network(tuned.network.merge_and_unload())
+    except (AttributeError, NotImplementedError, ValueError):  # what the types of adapters raise that cannot be merged
+        return tuned
+
+
+def get_adapter_state(tuned: LanguageModel) -> dict[str, Tensor]:
+    """Return the adapter's tensors under their names in a saved file."""
+    from peft import get_peft_model_state_dict
+
+    return cast("dict[str, Tensor]", get_peft_model_state_dict(tuned.network, save_embedding_layers=False))
+
+
+def write_adapter(state: dict[str, Tensor], config: PeftConfig, folder: Path) -> None:
+    """Write tensors and a config as an adapter of peft."""
+    from peft.utils import SAFETENSORS_WEIGHTS_NAME
+    from safetensors.torch import save_file
+
+    config.inference_mode = True
+    config.save_pretrained(folder)
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / SAFETENSORS_WEIGHTS_NAME)
+
+
+def make_outer_adapter(network: Any) -> OuterAdapter:  # Any: peft's models are not typed
+    """Return how to use a model of peft."""
+    from tuneoff.models.outer_adapter import OuterAdapter
+
+    config = network.active_peft_config
+    return OuterAdapter(
+        get_base=_get_base,
+        make_inputs=_make_task_ids,
+        compute_prompt=_compute_prompt if config.is_prompt_learning else None,
+        needs_own_generate=config.peft_type.value in OUTSIDE,
+    )
+
+
+def _get_base(network: Any) -> Any:
+    return network.get_base_model()
+
+
+def _make_task_ids(network: Any, rows: int) -> dict[str, Tensor]:
+    """Assign all rows to the first task, for an adapter that distinguishes tasks."""
+    import torch
+
+    if not any(getattr(network.active_peft_config, name, None) for name in ("num_tasks", "n_tasks")):
+        return {}
+    return {"task_ids": torch.zeros(rows, dtype=torch.long, device=network.device)}
+
+
+def _compute_prompt(network: Any) -> Tensor:
+    return cast("Tensor", network.get_prompt(batch_size=1, **_make_task_ids(network, 1))[0])
+
+
+@contextlib.contextmanager
+def _silence_peft() -> Iterator[None]:
+    """Hide peft's warnings about its own internals, which a user cannot act on."""
+    with warnings.catch_warnings():
+        for module in ("peft", "torch.utils.cpp_extension"):  # BOFT looks for a GPU compiler and works without one
+            warnings.filterwarnings("ignore", module=module)
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft uses the old name
+        yield

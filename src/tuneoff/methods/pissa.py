@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.low_rank import SHAPES, LowRank
 from tuneoff.methods.method import Rate
+from tuneoff.methods.peft_adapter import get_adapter_state, write_adapter
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -30,15 +31,15 @@ class PiSSA(LowRank):
     variant: ClassVar[Mapping[str, Any]] = {"init_lora_weights": "pissa_niter_16"}  # 16 iterations, not a whole SVD
     learning_rate: Rate = 5e-5
 
-    def config(self, base: LanguageModel) -> PeftConfig:
-        config = super().config(base)
+    def make_config(self, base: LanguageModel) -> PeftConfig:
+        config = super().make_config(base)
         if base.network.device.type == "meta":
             config.init_lora_weights = True  # a model's outline has no weights to take apart
         return config
 
     def apply(self, base: LanguageModel) -> LanguageModel:
         tuned = super().apply(base)
-        tuned.network.started_with = {name: tensor.clone() for name, tensor in tuned.adapter_state().items()}
+        tuned.network.started_with = {name: tensor.clone() for name, tensor in get_adapter_state(tuned).items()}
         return tuned
 
     def save(self, tuned: LanguageModel, folder: Path) -> None:
@@ -46,9 +47,9 @@ class PiSSA(LowRank):
         import torch
 
         whole = {}
-        for name, now in tuned.adapter_state().items():
+        for name, now in get_adapter_state(tuned).items():
             start = tuned.network.started_with[name].to(now)
             whole[name] = torch.cat([now, start] if "lora_A" in name else [now, -start], dim=int("lora_B" in name))
         config = copy.deepcopy(tuned.network.active_peft_config)
         config.r, config.lora_alpha, config.init_lora_weights = 2 * config.r, 2 * config.lora_alpha, True
-        tuned.write_adapter(whole, config, folder)
+        write_adapter(whole, config, folder)

@@ -9,10 +9,14 @@ from pydantic import Field
 
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Method, Rate
+from tuneoff.methods.peft_adapter import write_adapter
 from tuneoff.methods.soft_prompt import INIT_TEXT
 
 if TYPE_CHECKING:
+    import torch
+
     from tuneoff.models.language_model import LanguageModel
+    from tuneoff.models.prefix_attention import Layers
 
 
 @final
@@ -49,13 +53,49 @@ class Prefix(Method):
         return base
 
     def save(self, tuned: LanguageModel, folder: Path) -> None:
-        from tuneoff.models.prefix_attention import write_prefix
+        from tuneoff.models.prefix_attention import get_prefix
 
-        write_prefix(tuned.base, tuned.known_as, folder)
+        _write_prefix(get_prefix(tuned.base), tuned.known_as, folder)
 
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
-        from tuneoff.models.prefix_attention import attach_prefix, read_prefix
+        from tuneoff.models.prefix_attention import attach_prefix
+        from tuneoff.models.sources import require_safe_adapter
 
+        require_safe_adapter(folder)
         base.requires_grad_(False)
-        attach_prefix(base.base, read_prefix(base.base, folder))
+        attach_prefix(base.base, _read_prefix(folder, base.base.device))
         return base
+
+
+def _write_prefix(layers: Layers, known_as: str, folder: Path) -> None:
+    """Write the prefix as peft does: one vector for each token, with the keys and values of all layers."""
+    import torch
+    from peft import PrefixTuningConfig
+
+    prefix_L2HPD = torch.stack([torch.stack(pair) for pair in layers])
+    layer_count, _, heads, tokens, width = prefix_L2HPD.shape
+    config = PrefixTuningConfig(
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=known_as,
+        num_virtual_tokens=tokens,
+        num_layers=layer_count,
+        num_attention_heads=heads,
+        token_dim=heads * width,
+        encoder_hidden_size=heads * width,
+        num_transformer_submodules=1,
+    )
+    vectors = prefix_L2HPD.permute(3, 0, 1, 2, 4).reshape(tokens, -1)
+    write_adapter({"prompt_embeddings": vectors}, config, folder)
+
+
+def _read_prefix(folder: Path, device: torch.device) -> Layers:
+    """Return what `_write_prefix` wrote."""
+    from peft import PrefixTuningConfig
+    from peft.utils import SAFETENSORS_WEIGHTS_NAME
+    from safetensors.torch import load_file
+
+    config = PrefixTuningConfig.from_pretrained(folder)
+    heads, tokens = config.num_attention_heads, config.num_virtual_tokens
+    vectors = load_file(folder / SAFETENSORS_WEIGHTS_NAME)["prompt_embeddings"].to(device)
+    pairs = vectors.view(tokens, config.num_layers, 2, heads, -1).permute(1, 2, 3, 0, 4)
+    return [(keys, values) for keys, values in pairs]

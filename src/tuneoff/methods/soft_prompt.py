@@ -45,7 +45,7 @@ class SoftPrompt(PeftAdapter):
     def context_tokens(self) -> int:
         return self.tokens
 
-    def config(self, base: LanguageModel) -> PeftConfig:
+    def make_config(self, base: LanguageModel) -> PeftConfig:
         from peft import PromptTuningConfig
 
         start: dict[str, Any] = {  # Any: arguments of different types

@@ -1,10 +1,10 @@
-"""The part of a network that a training leaves as it is: what it gives is the same at every step, so once is enough.
+"""The frozen prefix of a network: the part before the lowest trained block, or before the head.
 
-That part is everything before the lowest block that is trained, or everything before the head. What it gives is what
-enters that block (or the head), and the network's own code goes on from there: for one call its frozen modules give
-what is known already. Whether that is all the rest of the network asks for is probed, not assumed.
+Its output for a given input never changes in training, so computing it once is enough. The output is what enters the
+lowest trained block or the head. From there the network's own code continues: for one call, the frozen modules return
+the known output instead of computing it. `can_reuse_trunk` tests whether this works for a given model.
 
-Shapes: N positions, D width.
+Shapes: B batch, T tokens, N positions, D width.
 """
 
 from __future__ import annotations
@@ -12,97 +12,110 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-if TYPE_CHECKING:
-    from tuneoff.models.language_model import LanguageModel
-
-if TYPE_CHECKING:
-    from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.structure import find_blocks, get_head, trains_input_embedding
 
 
-def count_frozen_blocks(model: LanguageModel) -> int:
-    """How many blocks stay the same in training, from the first on, with all that is before them.
+def count_frozen_blocks(network: Any, *, split_head: bool) -> int:
+    """Return how many blocks, from the first one, stay the same in training, together with all that precedes them.
 
-    All of them means that the head alone is trained. None where anything drops out, or is trained before the blocks,
-    between them and the head, or outside the network.
+    All of them means that only the head is trained. The result is zero with dropout, and when a parameter before the
+    blocks or between the blocks and the head is trained.
+
+    Args:
+        network: transformers' model.
+        split_head: whether the head can be computed for the scored positions alone.
     """
-    trained = {id(p) for p in model.parameters() if p.requires_grad}
-    blocks = [{id(p) for p in block.parameters()} for block in model.blocks]
-    head = {id(p) for p in model.head.parameters()}
-    config = vars(model.base.config).items()
-    drops = any(v for name, v in config if "drop" in name and "class" not in name and "summary" not in name)
-    if not trained <= head.union(*blocks) or model.trains_input_embedding or drops or model.network is not model.base:
+    trained = {id(p) for p in network.parameters() if p.requires_grad}
+    blocks = [{id(p) for p in block.parameters()} for block in find_blocks(network)]
+    head = {id(p) for p in get_head(network).parameters()}
+    config = vars(network.config).items()
+    has_dropout = any(v for name, v in config if "drop" in name and "class" not in name and "summary" not in name)
+    if not trained <= head.union(*blocks) or trains_input_embedding(network) or has_dropout:
         return 0
     lowest = next((k for k, block in enumerate(blocks) if block & trained), len(blocks))
-    return lowest if lowest < len(blocks) or (trained and model.split_head) else 0
+    return lowest if lowest < len(blocks) or (trained and split_head) else 0
 
 
-def run_frozen_prefix(model: LanguageModel, run: Callable[[], object]) -> Tensor:
-    """What enters the lowest block that is trained, or the head, while `run` runs the model; it is not run further.
+@dataclass(frozen=True)
+class PrefixOutput:
+    """What the frozen prefix of a network returned for one batch.
 
-    Whether blocks give a tensor or a tuple is noted on the way, for `skipped`.
+    Args:
+        hidden_BTD: what enters the lowest trained block or the head.
+        blocks_return_tuples: whether the network's blocks return a tuple rather than a tensor.
     """
-    frozen = model.frozen_blocks
-    entered: list[Tensor] = []
 
-    def note(_: nn.Module, __: Any, output: Any) -> None:
-        model.blocks_give_tuples = isinstance(output, tuple)
+    hidden_BTD: Tensor
+    blocks_return_tuples: bool
 
-    def enough(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-        entered.append(inputs[0] if inputs else named["hidden_states"])
-        raise _EnoughError
 
-    entry = model.head if frozen == len(model.blocks) else model.blocks[frozen]
-    hooks = [model.blocks[0].register_forward_hook(note), entry.register_forward_pre_hook(enough, with_kwargs=True)]
+def run_frozen_prefix(network: Any, frozen_blocks: int, run: Callable[[], object]) -> PrefixOutput:
+    """Return the output of the first `frozen_blocks` blocks while `run` runs the network, then stop the pass.
+
+    With all blocks frozen, return what enters the head.
+    """
+    blocks = find_blocks(network)
+    hidden_states: list[Tensor] = []
+    returned_tuple: list[bool] = []
+
+    def note_type(_: nn.Module, __: Any, output: Any) -> None:
+        returned_tuple.append(isinstance(output, tuple))
+
+    def stop(_: nn.Module, inputs: tuple[Any, ...], named_inputs: dict[str, Any]) -> None:
+        hidden_states.append(inputs[0] if inputs else named_inputs["hidden_states"])
+        raise _PrefixDoneError
+
+    entry = get_head(network) if frozen_blocks == len(blocks) else blocks[frozen_blocks]
+    hooks = [blocks[0].register_forward_hook(note_type), entry.register_forward_pre_hook(stop, with_kwargs=True)]
     try:
         run()
-    except _EnoughError:
+    except _PrefixDoneError:
         pass
     finally:
         for hook in hooks:
             hook.remove()
-    return entered[0]
+    return PrefixOutput(hidden_states[0], blocks_return_tuples=any(returned_tuple))
 
 
 @contextlib.contextmanager
-def skip_frozen_prefix(model: LanguageModel, given_BTD: Tensor) -> Iterator[None]:
-    """Let the network's frozen part give what it gave before, without computing it."""
-    frozen = model.frozen_blocks
-    stand_ins: dict[nn.Module, Callable[..., Any]] = {}
-    if frozen == len(model.blocks):
-        from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
-
-        body = getattr(model.base, model.base.base_model_prefix)
-        done = BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=given_BTD)
-        stand_ins[body] = lambda *_, **__: done
+def skip_frozen_prefix(network: Any, frozen_blocks: int, output: PrefixOutput) -> Iterator[None]:
+    """Let the first `frozen_blocks` blocks return a known output without computing it."""
+    blocks = find_blocks(network)
+    substitutes: dict[nn.Module, Callable[..., Any]] = {}
+    if frozen_blocks == len(blocks):
+        body = getattr(network, network.base_model_prefix)
+        body_output = BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=output.hidden_BTD)
+        substitutes[body] = lambda *_, **__: body_output
     else:
-        output = (given_BTD,) if model.blocks_give_tuples else given_BTD
-        stand_ins |= dict.fromkeys(model.blocks[:frozen], lambda *_, **__: output)
-    for module, stand_in in stand_ins.items():
-        module.forward = stand_in  # on the instance, before its class's
+        block_output = (output.hidden_BTD,) if output.blocks_return_tuples else output.hidden_BTD
+        substitutes |= dict.fromkeys(blocks[:frozen_blocks], lambda *_, **__: block_output)
+    for module, substitute in substitutes.items():
+        module.forward = substitute  # on the instance, where it hides its class's
     try:
         yield
     finally:
-        for module in stand_ins:
+        for module in substitutes:
             del module.forward
 
 
-class _EnoughError(Exception):
-    """What was asked for is there; ends a forward pass."""
+class _PrefixDoneError(Exception):
+    """Ends a forward pass after the frozen prefix."""
 
 
 @dataclass(frozen=True)
 class TrunkOutputs:
-    """What enters the trained part of a model, for a split, row after row.
+    """The hidden states that enter the trained part of a model, for all rows of a split.
 
     Args:
-        hidden_ND: all rows together, in the dtype in which it enters.
-        ends: where each row's own end.
-        seconds: what computing them took, whenever that was.
+        hidden_ND: the rows one after another, in the dtype of the forward pass.
+        ends: the position after each row's last one.
+        seconds: how long computing them took, now or in an earlier run.
     """
 
     hidden_ND: Tensor
@@ -110,6 +123,6 @@ class TrunkOutputs:
     seconds: float
 
     def of(self, rows: Sequence[int]) -> Tensor:
-        """Those of some rows, in their order, (N, D)."""
+        """Return the hidden states of some rows, in their order, (N, D)."""
         starts = [0, *self.ends]
         return torch.cat([self.hidden_ND[starts[row] : self.ends[row]] for row in rows])

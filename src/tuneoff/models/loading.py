@@ -6,7 +6,8 @@ from typing import Any
 
 from tuneoff.config.model import ModelOptions
 from tuneoff.errors import ModelError
-from tuneoff.models.language_model import LanguageModel, head_can_be_split
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.probe import can_split_head
 from tuneoff.models.sources import Source
 
 
@@ -58,7 +59,7 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
         )
     network.eval()
     network.generation_config = _make_generation_config(network.generation_config, tokenizer)
-    return LanguageModel(network, tokenizer, source.known_as, split_head=head_can_be_split(network))
+    return LanguageModel(network, tokenizer, source.known_as, split_head=can_split_head(network))
 
 
 def _make_generation_config(shipped: Any, tokenizer: Any) -> Any:  # Any: transformers' own types

@@ -1,19 +1,20 @@
-"""Which precision this machine computes matrix products in without emulation."""
+"""The precision that weights are held in and matrix products are computed in."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, TypeVar
 
-if TYPE_CHECKING:
-    import torch
+import torch
+from torch import nn
 
 Precision = Literal["bf16", "float32"]
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def resolve_precision(wanted: Literal["auto", "bf16", "float32"], device: torch.device) -> Precision:
-    """`wanted`, where it says; else bf16 on hardware that multiplies it natively, float32 elsewhere.
+    """Return the wanted precision; for "auto", bf16 on hardware that multiplies it natively and float32 elsewhere.
 
-    Emulated bf16 (an AVX2 CPU) is slower than float32, so that it is never taken by itself.
+    "auto" never chooses emulated bf16 (an AVX2 CPU), which is slower than float32.
     """
     if wanted != "auto":
         return wanted
@@ -21,18 +22,37 @@ def resolve_precision(wanted: Literal["auto", "bf16", "float32"], device: torch.
 
 
 def get_dtype(precision: Precision) -> torch.dtype:
-    """The dtype that frozen weights are held in."""
-    import torch
-
+    """Return the dtype that frozen weights are held in."""
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
-def _supports_bf16(device: torch.device) -> bool:
-    import torch
+def hold_for_training(model: Model, frozen: torch.dtype) -> Model:
+    """Hold trained weights in float32, so that no small update is lost, and frozen matrices in dtype `frozen`.
 
+    Frozen vectors stay in float32 too: they need little memory, and a LayerNorm on a CPU refuses parameters that are
+    coarser than its input. Every weight is copied: one that stayed in the memory-mapped checkpoint would keep all of
+    it in memory.
+    """
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            keep_float32 = parameter.requires_grad or parameter.ndim < 2
+            parameter.data = parameter.data.to(torch.float32 if keep_float32 else frozen, copy=True)
+    return model
+
+
+def hold_for_inference(model: Model, dtype: torch.dtype) -> Model:
+    """Hold every weight in `dtype` and without gradients, as the model would be served."""
+    model.requires_grad_(False)
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+    return model.eval()
+
+
+def _supports_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
+        capabilities = torch.cpu.get_capabilities()
+        return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return False

@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import MethodType
 from typing import Any
 
@@ -66,42 +65,9 @@ def attach_prefix(network: Any, layers: Layers) -> None:
     network.register_forward_pre_hook(functools.partial(_resolve_attention, layers[0][0].shape[1]), with_kwargs=True)
 
 
-def write_prefix(network: Any, known_as: str, folder: Path) -> None:
-    """Write the prefix as peft does: one vector for each token, with the keys and values of all layers."""
-    from peft import PrefixTuningConfig
-    from peft.utils import SAFETENSORS_WEIGHTS_NAME
-    from safetensors.torch import save_file
-
-    pairs = [torch.stack([a.prefix["key"], a.prefix["value"]]) for a in _find_attentions(network)]
-    whole_L2HPD = torch.stack(pairs).detach()
-    layers, _, heads, tokens, width = whole_L2HPD.shape
-    config = PrefixTuningConfig(
-        task_type="CAUSAL_LM",
-        base_model_name_or_path=known_as,
-        inference_mode=True,
-        num_virtual_tokens=tokens,
-        num_layers=layers,
-        num_attention_heads=heads,
-        token_dim=heads * width,
-        encoder_hidden_size=heads * width,
-        num_transformer_submodules=1,
-    )
-    config.save_pretrained(folder)
-    vectors = whole_L2HPD.permute(3, 0, 1, 2, 4).reshape(tokens, -1)
-    save_file({"prompt_embeddings": vectors.contiguous()}, folder / SAFETENSORS_WEIGHTS_NAME)
-
-
-def read_prefix(network: Any, folder: Path) -> Layers:
-    """What `write_prefix` wrote."""
-    from peft import PrefixTuningConfig
-    from peft.utils import SAFETENSORS_WEIGHTS_NAME
-    from safetensors.torch import load_file
-
-    config = PrefixTuningConfig.from_pretrained(folder)
-    heads, tokens = config.num_attention_heads, config.num_virtual_tokens
-    vectors = load_file(folder / SAFETENSORS_WEIGHTS_NAME)["prompt_embeddings"].to(network.device)
-    pairs = vectors.view(tokens, config.num_layers, 2, heads, -1).permute(1, 2, 3, 0, 4)
-    return [(keys, values) for keys, values in pairs]
+def get_prefix(network: Any) -> Layers:
+    """Return the keys and values that `attach_prefix` gave to each layer, as they are now."""
+    return [(a.prefix["key"].detach(), a.prefix["value"].detach()) for a in _find_attentions(network)]
 
 
 def _find_attentions(network: Any) -> list[Any]:  # Any: torch types what a module holds as a tensor or a module

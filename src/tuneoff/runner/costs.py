@@ -12,7 +12,7 @@ import torch
 from tuneoff.evaluation.latency import measure_inference
 from tuneoff.methods import Method
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.models.precision import get_dtype
+from tuneoff.models.precision import get_dtype, hold_for_inference
 from tuneoff.records.record import Costs, Epoch, Inference
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import TrialContext
@@ -29,8 +29,8 @@ def measure_trial_inference(
     """What serving costs; None where the untouched model does not fit into memory beside the tuned one."""
     dtype = get_dtype(preparation.setting.precision)
     try:
-        served = method.merged(tuned)
-        base = preparation.load_base().hold_for_inference(dtype).to(context.device)
+        served = method.merge(tuned)
+        base = hold_for_inference(preparation.load_base(), dtype).to(context.device)
         return measure_inference(served, base, preparation.text.test, context)
     except torch.OutOfMemoryError:
         return None

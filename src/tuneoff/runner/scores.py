@@ -10,7 +10,7 @@ from tuneoff.evaluation.generation import generate_predictions
 from tuneoff.evaluation.loss import evaluate_losses, evaluate_mean_loss
 from tuneoff.evaluation.rouge import ROUGE_TYPES, compute_rouge
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.models.precision import get_dtype
+from tuneoff.models.precision import get_dtype, hold_for_inference
 from tuneoff.records.record import Prediction
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import TrialContext
@@ -26,7 +26,7 @@ def compute_search_scores(
     """The scores that a search compares besides the loss: predictions are dear, so only where they are asked for."""
     if metric == "loss":
         return {}
-    tuned.hold_for_inference(get_dtype(preparation.setting.precision))
+    hold_for_inference(tuned, get_dtype(preparation.setting.precision))
     return compute_mean_rouge("validation", predict_split(tuned, preparation.text.validation, preparation, context))
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from tuneoff.errors import FullDiskError
 from tuneoff.methods import Method, get_method
 from tuneoff.models.parameters import count_parameters
-from tuneoff.models.precision import get_dtype
+from tuneoff.models.precision import get_dtype, hold_for_inference, hold_for_training
+from tuneoff.models.structure import has_tied_head, trains_input_embedding
 from tuneoff.records.record import Costs, Inference, Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.costs import build_costs, measure_trial_inference
@@ -87,17 +88,17 @@ def _run(trial: Trial, preparation: Preparation, places: TrialPaths, on_progress
     on_progress(Progress(phase="loading"))
     base = preparation.load_base()
     set_seed(trial.seed)
-    tuned = method.apply(base).hold_for_training(dtype).to(context.device)
+    tuned = hold_for_training(method.apply(base), dtype).to(context.device)
     trainable, total = count_parameters(tuned)
     facts = {
         "split_head": tuned.split_head,
-        "tied": tuned.is_tied and tuned.trains_input_embedding and trainable < total,
+        "tied": has_tied_head(tuned.base) and trains_input_embedding(tuned.base) and trainable < total,
     }
     training = train(
         tuned,
         _build_training_spec(trial, method, preparation),
         context,
-        rates=method.rates(tuned),
+        rates=method.parameter_groups(tuned),
         resume_from=read_checkpoint(places.checkpoint) or read_checkpoint(places.checkpoint_before),
         checkpoint_writer=CheckpointWriter(places.checkpoint, always_last=trial.rungs[-1] < 1),
         cache=TrunkCache(_build_trunk_key(setting)),
@@ -126,7 +127,7 @@ def _run(trial: Trial, preparation: Preparation, places: TrialPaths, on_progress
         return record.model_copy(update={"scores": {**record.scores, **more}, "costs": costs()})
 
     method.save(tuned, places.adapter)
-    tuned.hold_for_inference(dtype)
+    hold_for_inference(tuned, dtype)
     answers = predict_split(tuned, preparation.text.test, preparation, context)
     if not all(math.isfinite(answer.loss) for answer in answers):
         return record.model_copy(update={"status": "diverged", "reason": "the loss over the test split was not finite"})

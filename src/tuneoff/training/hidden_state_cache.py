@@ -24,6 +24,7 @@ from tuneoff.data.batches import collate, make_evaluation_batches
 from tuneoff.data.statistics import compute_fingerprint, count_tokens
 from tuneoff.models.frozen_prefix import TrunkOutputs
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.probe import can_reuse_trunk
 from tuneoff.runtime.progress import Progress
 from tuneoff.system.atomic_write import replace_atomically
 from tuneoff.system.cache import get_cache_folder
@@ -73,7 +74,7 @@ class TrunkCache:
     @staticmethod
     def _is_enough(model: LanguageModel, context: TrialContext) -> bool:
         with context.accelerator.autocast():
-            return model.takes_its_trunk()
+            return can_reuse_trunk(model)
 
 
 def _count_positions(model: LanguageModel, split: Dataset, loss_on: str) -> list[int]:

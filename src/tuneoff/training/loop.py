@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tuneoff.config.training import TrainingOptions
 from tuneoff.evaluation.loss import evaluate_mean_loss
 from tuneoff.models.frozen_prefix import TrunkOutputs
+from tuneoff.models.gradient_checkpointing import uses_gradient_checkpointing
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.records.record import Epoch
 from tuneoff.runtime.context import TrialContext
@@ -97,7 +98,7 @@ def train(
     if checkpoint_writer is not None and diverged is None:
         checkpoint_writer.write_last(trainer.checkpoint(curve, best))
     best.restore(trainer.trained)
-    checkpointed = model.checkpoints_gradients
+    checkpointed = uses_gradient_checkpointing(model.base)
     trainer.release()
     return Training(
         curve=tuple(curve),

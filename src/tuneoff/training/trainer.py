@@ -19,6 +19,7 @@ from tuneoff.data.batches import Batch, chunk, collate, make_epoch_batches
 from tuneoff.evaluation.loss import compute_token_losses
 from tuneoff.models.compilation import compile_blocks
 from tuneoff.models.frozen_prefix import TrunkOutputs
+from tuneoff.models.gradient_checkpointing import set_gradient_checkpointing, uses_gradient_checkpointing
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.records.record import Epoch
 from tuneoff.runtime.context import TrialContext
@@ -69,8 +70,8 @@ class Trainer:
         self._as_programs = partial(compile_blocks, model) if job.options.compile else contextlib.nullcontext
         checkpointing = job.options.gradient_checkpointing
         if checkpointing == "always":
-            model.checkpoint_gradients(True)
-        spare = partial(model.checkpoint_gradients, True) if checkpointing == "auto" else None
+            set_gradient_checkpointing(model.base, True)
+        spare = partial(set_gradient_checkpointing, model.base, True) if checkpointing == "auto" else None
         self.micro_batch = MicroBatch(job.options.batch_size, last_resort=spare)
         self._done = 0
         self._sums = RunningSums(train_seconds=trunk.seconds if trunk else 0.0)  # computed now or earlier, by whomever
@@ -168,7 +169,7 @@ class Trainer:
         return Checkpoint(
             steps=self._done,
             micro_batch=self.micro_batch.size,
-            gradient_checkpointing=self._language_model.checkpoints_gradients,
+            gradient_checkpointing=uses_gradient_checkpointing(self._language_model.base),
             curve=tuple(curve),
             sums=self._sums.values(),
             memory=self._context.meter.peaks(),
@@ -185,7 +186,7 @@ class Trainer:
         self._done, self._sums = there.steps, RunningSums(**there.sums)
         self.micro_batch.size = there.micro_batch
         if there.gradient_checkpointing:
-            self._language_model.checkpoint_gradients(True)
+            set_gradient_checkpointing(self._language_model.base, True)
         self._context.meter.recall(there.memory)
         for i, weight in there.part("trained").items():
             self.trained[int(i)].copy_(weight)
@@ -204,8 +205,8 @@ class Trainer:
     def release(self) -> None:
         """Give back the gradients and the optimizer's state, and the model as it was before accelerate had it."""
         self._optimizer.zero_grad()
-        if self._language_model.checkpoints_gradients:
-            self._language_model.checkpoint_gradients(False)
+        if uses_gradient_checkpointing(self._language_model.base):
+            set_gradient_checkpointing(self._language_model.base, False)
         model = self._context.accelerator.unwrap_model(self._model, keep_fp32_wrapper=False)
         model._is_accelerate_prepared = False  # else accelerate would not make it ready a second time
         self._context.accelerator.free_memory()

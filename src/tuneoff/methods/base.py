@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @final
-class BaseModel(Method):
+class Base(Method):
     """Trains nothing, and so costs nothing but its evaluation."""
 
     name: ClassVar[str] = "base"
