@@ -37,7 +37,7 @@ def run_and_die(preparation: Preparation, path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(local_engine, "read_steps", lambda _: steps)
     child = os.fork()
     if child == 0:
-        run.run_trial = die
+        local_engine.run_trial = die
         run(preparation, path)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 

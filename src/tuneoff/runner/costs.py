@@ -1,11 +1,10 @@
-"""The costs in a trial's record."""
+"""Compute the costs of a trial: time, memory, speed, adapter size and inference."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -19,22 +18,6 @@ from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.meter import Meter, max_memory
 from tuneoff.training.loop import Training
 
-if TYPE_CHECKING:
-    pass
-
-
-def measure_trial_inference(
-    tuned: LanguageModel, method: Method, preparation: Preparation, context: TrialContext
-) -> Inference | None:
-    """What serving costs; None where the untouched model does not fit into memory beside the tuned one."""
-    dtype = get_dtype(preparation.setting.precision)
-    try:
-        served = method.merge(tuned)
-        base = hold_for_inference(preparation.load_base(), dtype).to(context.device)
-        return measure_inference(served, base, preparation.text.test, context)
-    except torch.OutOfMemoryError:
-        return None
-
 
 def build_costs(
     training: Training,
@@ -44,30 +27,49 @@ def build_costs(
     adapter: Path,
     inference: Inference | None,
 ) -> Costs:
-    rows = [row for row in training.curve if row.steps]
-    seconds = sum(row.train_seconds for row in rows)
-    epochs = _sum_epoch_seconds(rows)
+    """Collect the costs of a trial from its curve, its meter and its adapter's files.
+
+    Args:
+        parameters: trainable and total.
+        adapter: the adapter's folder, which may not exist.
+    """
+    trained_rows = [row for row in training.curve if row.steps]
+    seconds = sum(row.train_seconds for row in trained_rows)
+    epoch_seconds = _sum_epoch_seconds(trained_rows)
     trainable, total = parameters
     return Costs(
         trainable_parameters=trainable,
         total_parameters=total,
         train_seconds=seconds,
-        mean_epoch_seconds=sum(epochs) / len(epochs) if epochs else None,
-        slowest_epoch_seconds=max(epochs, default=None),
+        mean_epoch_seconds=sum(epoch_seconds) / len(epoch_seconds) if epoch_seconds else None,
+        slowest_epoch_seconds=max(epoch_seconds, default=None),
         evaluation_seconds=sum(row.evaluation_seconds for row in training.curve) + meter.seconds("evaluation"),
         generation_seconds=meter.seconds("generation"),
-        real_tokens_per_second=sum(row.real_tokens for row in rows) / seconds if rows else None,
-        target_tokens_per_second=sum(row.target_tokens for row in rows) / seconds if rows else None,
+        real_tokens_per_second=sum(row.real_tokens for row in trained_rows) / seconds if trained_rows else None,
+        target_tokens_per_second=sum(row.target_tokens for row in trained_rows) / seconds if trained_rows else None,
         training_memory=meter.memory("training"),
         evaluation_memory=max_memory(meter.memory("evaluation"), meter.memory("generation")),
         context_tokens=context_tokens,
-        adapter_bytes=_count_adapter_bytes(adapter) if adapter.exists() else None,
+        adapter_bytes=_sum_weight_bytes(adapter) if adapter.exists() else None,
         inference=inference,
     )
 
 
+def measure_trial_inference(
+    tuned: LanguageModel, method: Method, preparation: Preparation, context: TrialContext
+) -> Inference | None:
+    """Measure inference of the tuned and the base model; None if both do not fit into GPU memory together."""
+    dtype = get_dtype(preparation.setting.precision)
+    try:
+        served = method.merge(tuned)
+        base = hold_for_inference(preparation.load_base(), dtype).to(context.device)
+        return measure_inference(served, base, preparation.text.test, context)
+    except torch.OutOfMemoryError:
+        return None
+
+
 def _sum_epoch_seconds(rows: Sequence[Epoch]) -> list[float]:
-    """Each epoch's training, the one that a rung or a divergence broke off included."""
+    """Return the training seconds of each epoch, adding up the rows of an epoch that has a rung in it."""
     seconds: dict[int, float] = {}
     for row in rows:
         epoch = math.ceil(row.epoch)
@@ -75,5 +77,5 @@ def _sum_epoch_seconds(rows: Sequence[Epoch]) -> list[float]:
     return list(seconds.values())
 
 
-def _count_adapter_bytes(folder: Path) -> int:
+def _sum_weight_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*.safetensors"))

@@ -1,7 +1,7 @@
-"""How often a process died in a trial without getting further: once may be chance, twice is the trial.
+"""Count the processes that died in a trial at the same step. One death may be chance; after two the trial is skipped.
 
-A file in the trial's folder says that the trial runs. Who ends in order removes it, so that one that is there was left
-by a process that was killed: by the system for its memory, by a fault in a library, by a lost machine.
+A file in the trial's folder marks the trial as running. A process that ends normally removes it, so a file that is
+found at the start was left by a process that was killed: out of memory, by a crash in a library, with its machine.
 """
 
 import contextlib
@@ -16,18 +16,18 @@ from tuneoff.records.trial import Trial
 from tuneoff.runs import write_atomically
 
 ATTEMPTS_FILE = "attempts.json"
-MAX_DEATHS = 2  # deaths in one place; at the next start the trial is passed over
+MAX_DEATHS = 2  # at the same step; at the next start the trial is skipped
 
 
 class Attempt(Options):
-    """A trial that runs."""
+    """One process running a trial."""
 
-    steps: int  # of the checkpoint that it goes on from; 0 without one
-    deaths: int = 0  # of processes that went on from there before
+    steps: int  # of the checkpoint that it resumes from; 0 without one
+    deaths: int = 0  # of earlier processes that resumed from the same step
 
 
 def count_deaths(folder: Path, steps: int) -> int:
-    """How many processes died in the trial after they had begun at this step; one that got further counts anew."""
+    """Return how many processes started the trial at this step and died. Progress resets the count."""
     try:
         last = Attempt.model_validate_json((folder / ATTEMPTS_FILE).read_bytes())
     except (OSError, ValidationError):
@@ -37,7 +37,7 @@ def count_deaths(folder: Path, steps: int) -> int:
 
 @contextlib.contextmanager
 def mark_running(folder: Path, attempt: Attempt) -> Iterator[None]:
-    """Say that the trial runs, until the block ends in whatever order but by the death of the process."""
+    """Mark the trial as running until the block ends, also by an exception. The mark stays if the process dies."""
     write_atomically(folder / ATTEMPTS_FILE, attempt.model_dump_json())
     try:
         yield
@@ -46,11 +46,11 @@ def mark_running(folder: Path, attempt: Attempt) -> Iterator[None]:
 
 
 def make_skipped_record(trial: Trial, steps: int) -> Record:
-    """The record of a trial in which too many processes died."""
+    """Return the record of a trial that is skipped because too many processes died in it."""
     return Record(
         trial=trial,
         status="failed",
-        reason=f"The process died twice in this trial, both times on the way from step {steps}. It is passed over; "
-        "most often memory has run out: a smaller training.batch_size with more training.accumulation, or a smaller "
-        "data.max_tokens, needs less. --retry tries it again.",
+        reason=f"The process died twice in this trial, both times after starting at step {steps}, so the trial is "
+        "skipped. The usual cause is that memory ran out: a smaller training.batch_size with more "
+        "training.accumulation, or a smaller data.max_tokens, needs less. --retry runs the trial again.",
     )

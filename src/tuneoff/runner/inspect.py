@@ -1,4 +1,4 @@
-"""What each method trains on a model."""
+"""List what each method trains in a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class InspectedMethod:
-    """What a method trains in a model, module by module; or why it does not fit."""
+    """The parameters that a method trains in a model, by module; or why it cannot be applied."""
 
     label: str
     method: Method | None = None
@@ -27,12 +27,16 @@ class InspectedMethod:
 
 
 def inspect_methods(
-    model: str | ModelOptions, which: Mapping[str, Method] | None = None
+    model: str | ModelOptions, methods: Mapping[str, Method] | None = None
 ) -> tuple[InspectedMethod, ...]:
-    """What each method trains in `model`, from its shape alone: every method with its defaults unless given.
+    """Return what each method trains in a model. Only the model's shape is read, no weights.
+
+    Args:
+        model: a name or path, or a recipe's model options.
+        methods: by label; every method of the package with its defaults unless given.
 
     Raises:
-        RecipeError: a method that is given does not fit the model.
+        RecipeError: a method in `methods` cannot be applied to the model.
     """
     from tuneoff.models.loading import load_tokenizer
     from tuneoff.models.parameters import count_parameters, group_trainable
@@ -43,17 +47,19 @@ def inspect_methods(
     source = find_source(options)
     tokenizer = load_tokenizer(source, options)
 
-    def trains(label: str, method: Method) -> InspectedMethod:
+    def inspect(label: str, method: Method) -> InspectedMethod:
         ((_, tuned),) = fit_methods({label: method}, options, source, tokenizer)
         trainable, total = count_parameters(tuned)
         return InspectedMethod(
             label=label, method=method, groups=group_trainable(tuned), trainable=trainable, total=total
         )
 
-    def of_the_table(name: str) -> InspectedMethod:
+    def inspect_default(name: str) -> InspectedMethod:
         try:
-            return trains(name, METHODS[name].read({}, where=f"methods.{name}"))
+            return inspect(name, METHODS[name].read({}, where=f"methods.{name}"))
         except RecipeError as error:
             return InspectedMethod(label=name, refused=str(error.__cause__ or error))
 
-    return tuple(trains(*one) for one in which.items()) if which else tuple(map(of_the_table, METHODS))
+    if methods:
+        return tuple(inspect(label, method) for label, method in methods.items())
+    return tuple(inspect_default(name) for name in METHODS)

@@ -1,4 +1,4 @@
-"""Who follows a comparison: a terminal, a log, a ledger, nobody."""
+"""The events of a comparison, and the protocol for objects that receive them: a terminal, a log, a ledger."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,48 +11,48 @@ from tuneoff.runtime.progress import OnProgress, ignore_progress
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """How much of a stage is done."""
+    """How many trials of a stage are done, and how many there are."""
 
     done: int
     of: int
 
 
-Tallies = Mapping[str, Tally]  # by stage: "search", "confirm" (trainings), "test" (the test split opened)
+Tallies = Mapping[str, Tally]  # by stage: "search", "confirm" (trainings), "test" (evaluations on the test split)
 
 
 class Listener(Protocol):
-    """Whoever follows a comparison."""
+    """Receives the events of a comparison."""
 
     def on_probe(self, label: str) -> OnProgress:
-        """A method is measured before the comparison begins; its moments go to what is returned."""
+        """A method is being probed. Its progress events go to the returned function."""
 
     def on_message(self, text: str) -> None:
-        """There is something to know before the start."""
+        """There is a message for the user before the comparison starts."""
 
     def on_start(self, tallies: Tallies) -> None:
-        """The comparison begins, or goes on."""
+        """The comparison starts or resumes."""
 
     def on_trial_start(self, trial: Trial) -> OnProgress:
-        """A trial begins; its moments go to what is returned."""
+        """A trial starts. Its progress events go to the returned function."""
 
     def on_trial_end(self, record: Record, tallies: Tallies) -> None:
-        """A trial came to its end."""
+        """A trial ended with this record."""
 
 
 class SilentListener:
-    """For callers that do not watch."""
+    """Ignores every event."""
 
     def on_probe(self, label: str) -> OnProgress:
         return ignore_progress
 
     def on_message(self, text: str) -> None:
-        """Not here."""
+        pass
 
     def on_start(self, tallies: Tallies) -> None:
-        """Says nothing."""
+        pass
 
     def on_trial_start(self, trial: Trial) -> OnProgress:
         return ignore_progress
 
     def on_trial_end(self, record: Record, tallies: Tallies) -> None:
-        """Says nothing."""
+        pass

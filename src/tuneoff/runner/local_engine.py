@@ -1,4 +1,4 @@
-"""Run what is missing of a comparison in this process, one trial after the other."""
+"""Run the missing trials of a comparison in this process, one after another."""
 
 import gc
 from collections.abc import Callable
@@ -6,8 +6,7 @@ from collections.abc import Callable
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
-from tuneoff.runner import crashes
-from tuneoff.runner.crashes import Attempt, count_deaths, make_skipped_record, mark_running
+from tuneoff.runner.crashes import MAX_DEATHS, Attempt, count_deaths, make_skipped_record, mark_running
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.plan import find_resumable, plan_trials, tally_stages
 from tuneoff.runner.prepare import Preparation
@@ -28,24 +27,24 @@ def run_missing(
     fits_budget: Callable[[Trial], bool] = lambda _: True,
     stop: StopRequest | None = None,
 ) -> None:
-    """Make the records that are missing, and nothing else; which they are is planned anew after each.
+    """Write the records that are missing. Which trials those are is planned again after each record.
 
     Args:
-        recipe: what is compared.
-        preparation: what the trials share.
-        directory: held by the caller.
-        watch: told of every trial's begin, moments and end.
-        retry: whether a record of a failed trial counts as missing.
-        has_room: whether the budget has room for a trial; asked before each, and the first without is the end.
-        stop: looked at after every step and batch.
+        recipe: the comparison, reduced to fit its budget.
+        preparation: what all trials share.
+        directory: locked by the caller.
+        listener: receives the start, the progress and the end of every trial.
+        retry: whether to run failed trials again.
+        fits_budget: whether a trial should finish before the budget ends; the first that should not ends the run.
+        stop: checked after every step and batch.
 
     Raises:
-        Stopped: `stop` was asked for. What was recorded stays, and the same call goes on from there.
+        Stopped: `stop` was requested. Records and checkpoints stay, and the same call resumes from them.
     """
     stop = stop or StopRequest()
     if retry:
-        for failed in [record for record in directory.records() if record.status == "failed"]:
-            directory.clear(failed.trial)
+        for record in [record for record in directory.records() if record.status == "failed"]:
+            directory.clear(record.trial)
     known = {record.trial.id: record for record in directory.records()}
     setting = preparation.setting
     listener.on_start(tally_stages(recipe, setting, known))
@@ -56,9 +55,9 @@ def run_missing(
                 break
             record = _run_or_skip(trial, preparation, directory, listener.on_trial_start(trial), stop)
             directory.write_record(record)
-            known[trial.id] = record.model_copy(update={"predictions": ()})  # on the disk, and of no use to a plan
-            over = {id for id, record in known.items() if record.status != "failed"}
-            directory.drop_checkpoints(over - find_resumable(recipe, setting, known))
+            known[trial.id] = record.model_copy(update={"predictions": ()})  # they are on disk, and no plan reads them
+            ended = {id for id, record in known.items() if record.status != "failed"}
+            directory.drop_checkpoints(ended - find_resumable(recipe, setting, known))
             listener.on_trial_end(record, tally_stages(recipe, setting, known))
             stop.raise_if_requested()
     finally:
@@ -68,11 +67,11 @@ def run_missing(
 def _run_or_skip(
     trial: Trial, preparation: Preparation, directory: RunDirectory, on_progress: OnProgress, stop: StopRequest
 ) -> Record:
-    """The trial's record; without trying again where processes died in it before and came no further."""
+    """Run a trial, or skip it if too many processes died in it at the step that it would start from."""
     folder, steps = directory.trial_folder(trial), read_steps(directory.checkpoint(trial))
     deaths = count_deaths(folder, steps)
     directory.clear(trial)
-    if deaths >= crashes.MAX_DEATHS:
+    if deaths >= MAX_DEATHS:
         return make_skipped_record(trial, steps)
     with mark_running(folder, Attempt(steps=steps, deaths=deaths)):
         return run_trial(trial, preparation, _get_trial_paths(trial, directory), on_progress, stop)
@@ -82,5 +81,5 @@ def _get_trial_paths(trial: Trial, directory: RunDirectory) -> TrialPaths:
     return TrialPaths(
         adapter=directory.adapter(trial),
         checkpoint=directory.checkpoint(trial),
-        checkpoint_before=directory.checkpoint(trial.before) if trial.before else None,
+        previous_checkpoint=directory.checkpoint(trial.before) if trial.before else None,
     )

@@ -1,4 +1,4 @@
-"""Planning: from a recipe, its setting and the records that are there to the trials to run. Pure."""
+"""Plan the trials of a comparison from its recipe, its setting and the records that exist. Pure."""
 
 from __future__ import annotations
 
@@ -11,84 +11,92 @@ from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.listener import Tally
 from tuneoff.search import halving
-from tuneoff.search.halving import count_at_rungs, replay_search
+from tuneoff.search.halving import SearchState, count_at_rungs, replay_search
 from tuneoff.search.history import build_searches
 
 RecordsById = Mapping[str, Record]  # by trial id
 
 
 def plan_trials(recipe: Recipe, setting: Setting, known: RecordsById) -> tuple[Trial, ...]:
-    """All trials of a comparison as far as the known records determine them, in the order to run them.
+    """Return all trials that the known records determine, in the order to run them.
 
-    First the untouched model; then every method's search, the lower rungs of all before the higher ones, so that a
-    search cut short has treated all alike; then each method's best under one fresh seed after the other.
+    Methods that train nothing, such as the base model, come first. Then come the searches, with the lower rungs of all
+    methods before the higher ones, so that an interrupted search has treated all methods equally. Last come the
+    confirmed trials with the best configuration of each method, one seed of all methods after another.
     """
-    searched = [label for label in recipe.methods if recipe.get_space(label)]
-    climbs = [replay_search(recipe, label, setting, known) for label in searched]
-    search = sorted((trial for way in climbs for trial in way.trials), key=lambda trial: len(trial.rungs))
-    chosen = {label: method for label, method in recipe.methods.items() if label not in searched}
-    if all(way.finished for way in climbs):
-        chosen |= get_chosen_methods(recipe, tuple(known.values()))
+    searches = _replay_searches(recipe, setting, known)
+    search_trials = sorted(
+        (trial for search in searches.values() for trial in search.trials), key=lambda trial: len(trial.rungs)
+    )
+    methods = {label: method for label, method in recipe.methods.items() if label not in searches}
+    if all(search.finished for search in searches.values()):
+        methods |= get_chosen_methods(recipe, tuple(known.values()))
     confirmed = [
         Trial(
             label=label,
-            method=chosen[label].name,
-            hyperparameters=chosen[label].model_dump(mode="json"),
+            method=methods[label].name,
+            hyperparameters=methods[label].model_dump(mode="json"),
             setting=setting,
             seed=seed,
         )
         for seed in dict.fromkeys(seed for label in recipe.methods for seed in recipe.get_seeds(label))
         for label in recipe.methods
-        if label in chosen and seed in recipe.get_seeds(label)
+        if label in methods and seed in recipe.get_seeds(label)
     ]
     untrained = [trial for trial in confirmed if not recipe.methods[trial.label].depends_on_seed]
-    return (*untrained, *search, *(trial for trial in confirmed if trial not in untrained))
+    return (*untrained, *search_trials, *(trial for trial in confirmed if trial not in untrained))
 
 
 def tally_stages(recipe: Recipe, setting: Setting, known: RecordsById) -> dict[str, Tally]:
-    """How much of each stage is done, and how much there is in all; a stage without anything is not there."""
+    """Count the trials of each stage that are done and that there will be; stages without trials are left out."""
     trials = plan_trials(recipe, setting, known)
-    search = [trial for trial in trials if trial.stage == "search"]
-    climbs = {
-        label: replay_search(recipe, label, setting, known) for label in recipe.methods if recipe.get_space(label)
-    }
+    searches = _replay_searches(recipe, setting, known)
     options = recipe.search or SearchOptions()
-    searching = sum(
-        len(w.trials) if w.finished else sum(count_at_rungs(options, w.configuration_count)) for w in climbs.values()
+    search_count = sum(
+        len(search.trials) if search.finished else sum(count_at_rungs(options, search.configuration_count))
+        for search in searches.values()
     )
     confirmed = {trial.label for trial in trials if trial.stage == "confirm"}
-    pending = {label for label in climbs if not all(way.finished for way in climbs.values())}
+    pending = set(searches) if not all(search.finished for search in searches.values()) else set()
     tested = {label: len(recipe.get_seeds(label)) for label in recipe.methods if label in confirmed | pending}
-    trained = {label: number for label, number in tested.items() if recipe.methods[label].depends_on_seed}
+    trained = {label: seeds for label, seeds in tested.items() if recipe.methods[label].depends_on_seed}
     done = [trial for trial in trials if trial.id in known]
+    done_confirmed = [trial for trial in done if trial.stage == "confirm"]
     tallies = {
-        "search": Tally(done=sum(t.id in known for t in search), of=searching),
-        "confirm": Tally(done=sum(t.stage == "confirm" and t.label in trained for t in done), of=sum(trained.values())),
-        "test": Tally(done=sum(t.stage == "confirm" for t in done), of=sum(tested.values())),
+        "search": Tally(done=len(done) - len(done_confirmed), of=search_count),
+        "confirm": Tally(done=sum(trial.label in trained for trial in done_confirmed), of=sum(trained.values())),
+        "test": Tally(done=len(done_confirmed), of=sum(tested.values())),
     }
     return {stage: tally for stage, tally in tallies.items() if tally.of}
 
 
 def find_resumable(recipe: Recipe, setting: Setting, known: RecordsById) -> set[str]:
-    """The ids of the search trials whose checkpoints may still be gone on from."""
+    """Return the ids of the search trials whose checkpoints a higher rung may still resume from."""
     if recipe.search is None:
         return set()
-    climbs = [replay_search(recipe, label, setting, known) for label in recipe.methods if recipe.get_space(label)]
-    return {id for way in climbs for id in halving.find_resumable(way, recipe.search, known)}
+    searches = _replay_searches(recipe, setting, known).values()
+    return {id for search in searches for id in halving.find_resumable(search, recipe.search, known)}
 
 
 def get_chosen_methods(recipe: Recipe, records: Sequence[Record]) -> dict[str, Method]:
-    """The methods with what the search chose for them; one that came to no score in it is not there."""
+    """Return each searched method with the configuration that its search chose, if any of them got a score."""
     searches = build_searches(recipe, records)
     return {label: recipe.configure(label, s.chosen.values) for label, s in searches.items() if s.chosen}
 
 
 def select_records(recipe: Recipe, records: Sequence[Record]) -> tuple[Record, ...]:
-    """Of a run's records the ones that its recipe asks for, in the recipe's order; it may hold others, of a recipe
-    that it had before."""
+    """Return the records that the recipe asks for, in the recipe's order.
+
+    A run directory may also hold records of an earlier version of its recipe.
+    """
     by_id = {record.trial.id: record for record in records}
     settings = {record.trial.setting.model_dump_json(): record.trial.setting for record in records}
     ids = [trial.id for setting in settings.values() for trial in plan_trials(recipe, setting, by_id)]
     labels = list(recipe.methods)
-    there = [by_id[id] for id in ids if id in by_id]
-    return tuple(sorted(there, key=lambda r: (r.trial.stage == "search", labels.index(r.trial.label), r.trial.seed)))
+    selected = [by_id[id] for id in ids if id in by_id]
+    return tuple(sorted(selected, key=lambda r: (r.trial.stage == "search", labels.index(r.trial.label), r.trial.seed)))
+
+
+def _replay_searches(recipe: Recipe, setting: Setting, known: RecordsById) -> dict[str, SearchState]:
+    """Return the state of each search by label; empty if the recipe searches nothing."""
+    return {label: replay_search(recipe, label, setting, known) for label in recipe.methods if recipe.get_space(label)}

@@ -1,4 +1,4 @@
-"""What all trials of a comparison share: the model's files, the tokenised text, and the setting they make."""
+"""Prepare what all trials of a comparison share: the model's files, the tokenized text, and the setting."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """The shared part of a comparison, ready to run trials on."""
+    """What every trial of a comparison needs besides its method and seed."""
 
     recipe: Recipe
     source: Source
@@ -41,23 +41,23 @@ class Preparation:
 
     @cached_property
     def unrelated(self) -> Dataset:
-        """Passages of text that has nothing to do with the data."""
+        """Passages of text that is unrelated to the data."""
         return load_unrelated_text(
             self.tokenizer, self.setting.evaluation.unrelated_passages, self.setting.data.max_tokens
         )
 
     def load_base(self) -> LanguageModel:
-        """A fresh base model on the CPU, in its checkpoint's precision."""
+        """Load a new base model on the CPU, in its checkpoint's precision."""
         return load_model(self.source, self.recipe.model, self.tokenizer)
 
 
 def prepare(recipe: Recipe) -> Preparation:
-    """Find the model, read and tokenise the text, and try every method on the model's outline.
+    """Find the model, read and tokenize the text, and apply every method to the model's shape.
 
-    All that a user may have got wrong shows here, before a run directory is made or a weight is loaded.
+    Mistakes in a recipe are found here, before a run directory is created or any weights are loaded.
 
     Raises:
-        DataError, ModelError, RecipeError: what was wrong, and its cure.
+        DataError, ModelError, RecipeError: with the mistake and how to fix it.
     """
     source = find_source(recipe.model)
     tokenizer = load_tokenizer(source, recipe.model)
@@ -85,55 +85,55 @@ def prepare(recipe: Recipe) -> Preparation:
 def fit_methods(
     methods: Mapping[str, Method], options: ModelOptions, source: Source, tokenizer: Any
 ) -> Iterator[tuple[str, LanguageModel]]:
-    """Each method by its label, applied to the model's shape without its weights.
+    """Yield each label with its method applied to a model that has the shape of the base model but no weights.
 
     Raises:
-        RecipeError: a method does not fit this model.
+        RecipeError: a method cannot be applied to this model.
     """
     for label, method in methods.items():
-        shape = build_empty_model(source, options, tokenizer)
+        empty_model = build_empty_model(source, options, tokenizer)
         try:
-            tuned = method.apply(shape)
+            tuned = method.apply(empty_model)
         except (ValueError, KeyError, TypeError, OSError, AttributeError, ZeroDivisionError) as error:
             raise RecipeError(f"methods.{label} does not fit {options.name}: {error}") from error
         yield label, tuned
 
 
 def _require_positions(recipe: Recipe, source: Source) -> None:
-    """Refuse lengths that the model has no positions for; a GPU would only say so by breaking down."""
+    """Refuse lengths that the model has no positions for. On a GPU they would crash without a clear message."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.model.trust_remote_code)
     positions = getattr(config, "max_position_embeddings", None)
-    written = recipe.evaluation.generation.max_new_tokens or recipe.data.max_target_tokens
-    taken = max(_count_context_tokens(recipe, label) for label in recipe.methods)
-    needed = recipe.data.max_tokens + max(0, written - recipe.data.max_target_tokens) + taken
+    new_tokens = recipe.evaluation.generation.max_new_tokens or recipe.data.max_target_tokens
+    context_tokens = max(_count_context_tokens(recipe, label) for label in recipe.methods)
+    needed = recipe.data.max_tokens + max(0, new_tokens - recipe.data.max_target_tokens) + context_tokens
     if positions is not None and needed > positions:
-        methods = f" and the {taken} that a method takes" if taken else ""
+        methods = f" and the {context_tokens} context tokens of a method" if context_tokens else ""
         raise RecipeError(
-            f"data.max_tokens asks for {needed} positions with what is generated{methods}; {recipe.model.name} has "
-            f"{positions}. Lower data.max_tokens or evaluation.generation.max_new_tokens."
+            f"data.max_tokens, with the generated tokens{methods}, needs {needed} positions, but {recipe.model.name} "
+            f"has {positions}. Lower data.max_tokens or evaluation.generation.max_new_tokens."
         )
 
 
 def _count_context_tokens(recipe: Recipe, label: str) -> int:
-    """Positions that a method takes away from the text at most, wherever a search goes."""
-    tried = [recipe.methods[label]]
-    for knob, values in recipe.get_space(label).items():
-        ends = (values.low, values.high) if isinstance(values, Range) else values
-        tried += [recipe.configure(label, {knob: value}) for value in ends]
-    return max(method.context_tokens for method in tried)
+    """Return the most positions that a method takes from the text, over all configurations that its search may try."""
+    methods = [recipe.methods[label]]
+    for hyperparameter, domain in recipe.get_space(label).items():
+        values = (domain.low, domain.high) if isinstance(domain, Range) else domain
+        methods += [recipe.configure(label, {hyperparameter: value}) for value in values]
+    return max(method.context_tokens for method in methods)
 
 
 def _choose_device(recipe: Recipe) -> torch.device:
     import torch
 
-    wanted = recipe.model.device
-    if wanted == "auto":
+    name = recipe.model.device
+    if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise RecipeError(f"model.device is {wanted!r}, which this machine does not have. Write auto or cpu.")
-    return torch.device(wanted)
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RecipeError(f"model.device is {name!r}, which this machine does not have. Use auto or cpu.")
+    return torch.device(name)
 
 
 def _get_device_name(device: torch.device) -> str:

@@ -1,4 +1,4 @@
-"""The scores in a trial's record."""
+"""Compute the scores of a trial: losses, perplexities and ROUGE, by "split/metric"."""
 
 from __future__ import annotations
 
@@ -20,68 +20,75 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
+def get_validation_scores(training: Training) -> dict[str, float]:
+    """Return the validation loss and perplexity of the weights that a training kept."""
+    best_row = next(row for row in training.curve if row.epoch == (training.best_epoch or 0))
+    return {} if best_row.validation_loss is None else _build_loss_scores("validation", best_row.validation_loss)
+
+
 def compute_search_scores(
     metric: str, tuned: LanguageModel, preparation: Preparation, context: TrialContext
 ) -> dict[str, float]:
-    """The scores that a search compares besides the loss: predictions are dear, so only where they are asked for."""
+    """Return the validation ROUGE for a search that compares by it.
+
+    Empty for a search that compares by loss, because generating predictions takes long.
+    """
     if metric == "loss":
         return {}
     hold_for_inference(tuned, get_dtype(preparation.setting.precision))
-    return compute_mean_rouge("validation", predict_split(tuned, preparation.text.validation, preparation, context))
+    return _compute_mean_rouge("validation", predict_split(tuned, preparation.text.validation, preparation, context))
 
 
-def compute_extra_losses(tuned: LanguageModel, preparation: Preparation, context: TrialContext) -> dict[str, float]:
-    """The loss on examples that were trained on, as many as validation has, and on text unrelated to the data."""
+def compute_test_scores(predictions: Sequence[Prediction]) -> dict[str, float]:
+    """Return mean ROUGE, loss and perplexity over the predictions of the test split."""
+    nats = sum(prediction.loss for prediction in predictions)
+    tokens = sum(prediction.target_tokens for prediction in predictions)
+    return {**_compute_mean_rouge("test", predictions), **_build_loss_scores("test", nats / tokens)}
+
+
+def compute_train_and_unrelated_scores(
+    tuned: LanguageModel, preparation: Preparation, context: TrialContext
+) -> dict[str, float]:
+    """Return loss and perplexity on examples of train, as many as validation has, and on text unrelated to the data."""
     evaluation, text = preparation.setting.evaluation, preparation.text
 
-    def loss_over(split: Dataset) -> float:
+    def compute_loss(split: Dataset) -> float:
         return evaluate_mean_loss(tuned, split, context, batch_size=evaluation.batch_size, phase="evaluation")
 
-    scores = format_loss_scores(
-        "train", loss_over(text.train.select(range(min(len(text.train), len(text.validation)))))
-    )
+    train_part = text.train.select(range(min(len(text.train), len(text.validation))))
+    scores = _build_loss_scores("train", compute_loss(train_part))
     if evaluation.unrelated_passages:
-        scores |= format_loss_scores("unrelated", loss_over(preparation.unrelated))
+        scores |= _build_loss_scores("unrelated", compute_loss(preparation.unrelated))
     return scores
 
 
 def predict_split(
     tuned: LanguageModel, split: Dataset, preparation: Preparation, context: TrialContext
 ) -> tuple[Prediction, ...]:
-    """Each example's loss, prediction and ROUGE: of the test split once, in a confirmed trial, else of validation."""
+    """Return the loss, the generated text and the ROUGE of each example, in the order of the split."""
     evaluation, data = preparation.setting.evaluation, preparation.setting.data
-    nats = evaluate_losses(tuned, split, context, batch_size=evaluation.batch_size, phase="evaluation")
-    written = generate_predictions(tuned, split, evaluation.generation, context, max_new_tokens=data.max_target_tokens)
+    losses = evaluate_losses(tuned, split, context, batch_size=evaluation.batch_size, phase="evaluation")
+    texts = generate_predictions(tuned, split, evaluation.generation, context, max_new_tokens=data.max_target_tokens)
     references, sources = list(split["target"]), list(split["source"])
-    rouge = compute_rouge(references, written)
+    rouge = compute_rouge(references, texts)
     return tuple(
         Prediction(
             row=row,
             source=sources[row],
             reference=references[row],
-            prediction=written[row],
-            loss=nats[row][0],
-            target_tokens=nats[row][1],
+            prediction=texts[row],
+            loss=losses[row][0],
+            target_tokens=losses[row][1],
             rouge=rouge[row],
         )
         for row in range(len(split))
     )
 
 
-def get_validation_scores(training: Training) -> dict[str, float]:
-    """Of the weights that were kept."""
-    kept = next(row for row in training.curve if row.epoch == (training.best_epoch or 0))
-    return {} if kept.validation_loss is None else format_loss_scores("validation", kept.validation_loss)
+def _build_loss_scores(split: str, nats_per_token: float) -> dict[str, float]:
+    perplexity = math.exp(nats_per_token) if nats_per_token < 700 else math.inf  # exp overflows above 709
+    return {f"{split}/loss": nats_per_token, f"{split}/perplexity": perplexity}
 
 
-def format_loss_scores(split: str, nats: float) -> dict[str, float]:
-    """Nats per token, and perplexity, their exponential."""
-    return {f"{split}/loss": nats, f"{split}/perplexity": _compute_perplexity(nats)}
-
-
-def compute_mean_rouge(split: str, answers: Sequence[Prediction]) -> dict[str, float]:
-    return {f"{split}/{name}": sum(a.rouge[name] for a in answers) / len(answers) for name in ROUGE_TYPES}
-
-
-def _compute_perplexity(nats: float) -> float:
-    return math.exp(nats) if nats < 700 else math.inf
+def _compute_mean_rouge(split: str, predictions: Sequence[Prediction]) -> dict[str, float]:
+    return {f"{split}/{name}": sum(p.rouge[name] for p in predictions) / len(predictions) for name in ROUGE_TYPES}

@@ -1,4 +1,4 @@
-"""The stages of a comparison and what each method trains in them, from a recipe and the data's counts. Pure."""
+"""The stages of a comparison and the work in each, from the recipe and the data's counts. Pure."""
 
 from __future__ import annotations
 
@@ -14,68 +14,71 @@ from tuneoff.search.halving import count_at_rungs, count_configurations
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """What one method goes through in one stage, if nothing is stopped early or diverges."""
+    """The work of one method in one stage, if no training diverges or stops early."""
 
     label: str
-    name: str  # "search" or "confirm"; what is confirmed opens the test split
-    rung: float  # the share of the full training that its trainings go to
-    previous_rung: float  # the share that they go on from
+    name: str  # "search" or "confirm"; a confirmed trial is evaluated on the test split
+    rung: float  # the share of the full training that the trainings end at
+    previous_rung: float  # the share that they start from
     trainings: int
-    steps: int  # of all of them, beyond the rung before
-    trained_tokens: int  # real tokens, no padding
-    scored_tokens: int  # of those, the ones that the loss scores
-
-
-def plan_stages(recipe: Recipe, data: DataSummary, trains: Collection[str]) -> tuple[Stage, ...]:
-    """The whole tree of a comparison, method by method.
-
-    Args:
-        trains: the labels that train anything; the others are only evaluated.
-    """
-    whole = compute_full_training(recipe.training, data, recipe.data.loss_on)
-    return tuple(stage for label in recipe.methods for stage in _plan_method(recipe, label, whole, label in trains))
-
-
-def _plan_method(recipe: Recipe, label: str, whole: FullTraining, trains: bool) -> Iterator[Stage]:
-    if recipe.search and recipe.get_space(label):
-        before = 0.0
-        numbers = count_at_rungs(recipe.search, count_configurations(recipe, label))
-        for share, number in zip(recipe.search.shares, numbers, strict=True):
-            yield _plan_stage(label, "search", before, share, number, whole)
-            before = share
-    yield _plan_stage(label, "confirm", 0.0 if trains else 1.0, 1.0, len(recipe.get_seeds(label)), whole)
-
-
-def _plan_stage(label: str, name: str, before: float, rung: float, trainings: int, whole: FullTraining) -> Stage:
-    """Tokens are those of the mean step, since a rung may end within an epoch."""
-    share = rung - before
-    return Stage(
-        label=label,
-        name=name,
-        rung=rung,
-        previous_rung=before,
-        trainings=trainings,
-        steps=trainings * (math.ceil(rung * whole.steps) - math.ceil(before * whole.steps)),
-        trained_tokens=trainings * round(share * whole.trained_tokens),
-        scored_tokens=trainings * round(share * whole.scored_tokens),
-    )
+    steps: int  # of all trainings, from the previous rung to this one
+    trained_tokens: int  # real tokens, without padding
+    scored_tokens: int  # the trained tokens that the loss scores
 
 
 @dataclass(frozen=True, kw_only=True)
 class FullTraining:
-    """What one full training goes through if it is not stopped early."""
+    """The work of one full training, if it does not stop early."""
 
     steps: int
-    trained_tokens: int  # real tokens, no padding
-    scored_tokens: int  # of those, the ones that the loss scores
+    trained_tokens: int  # real tokens, without padding
+    scored_tokens: int  # the trained tokens that the loss scores
+
+
+def plan_stages(recipe: Recipe, data: DataSummary, trained_labels: Collection[str]) -> tuple[Stage, ...]:
+    """Return the stages of all methods, method by method.
+
+    Args:
+        trained_labels: the methods that train anything; the others are only evaluated.
+    """
+    full = compute_full_training(recipe.training, data, recipe.data.loss_on)
+    return tuple(
+        stage for label in recipe.methods for stage in _plan_method(recipe, label, full, label in trained_labels)
+    )
 
 
 def compute_full_training(options: TrainingOptions, data: DataSummary, loss_on: str) -> FullTraining:
-    """The steps and tokens of one training, from the data's counts."""
+    """Return the steps and tokens of one full training."""
     train = data.splits["train"]
-    scored = train.target_tokens if loss_on == "target" else train.tokens - train.examples  # nothing predicts the first
+    all_but_first_tokens = train.tokens - train.examples  # nothing predicts the first token of an example
+    scored_tokens = train.target_tokens if loss_on == "target" else all_but_first_tokens
     return FullTraining(
         steps=options.epochs * math.ceil(train.examples / options.effective_batch_size),
         trained_tokens=options.epochs * train.tokens,
-        scored_tokens=options.epochs * scored,
+        scored_tokens=options.epochs * scored_tokens,
+    )
+
+
+def _plan_method(recipe: Recipe, label: str, full: FullTraining, is_trained: bool) -> Iterator[Stage]:
+    if recipe.search and recipe.get_space(label):
+        previous_rung = 0.0
+        numbers = count_at_rungs(recipe.search, count_configurations(recipe, label))
+        for rung, number in zip(recipe.search.shares, numbers, strict=True):
+            yield _plan_stage(label, "search", previous_rung, rung, number, full)
+            previous_rung = rung
+    yield _plan_stage(label, "confirm", 0.0 if is_trained else 1.0, 1.0, len(recipe.get_seeds(label)), full)
+
+
+def _plan_stage(label: str, name: str, previous_rung: float, rung: float, trainings: int, full: FullTraining) -> Stage:
+    """Build a stage. Its tokens are those of mean steps, because a rung may end within an epoch."""
+    share = rung - previous_rung
+    return Stage(
+        label=label,
+        name=name,
+        rung=rung,
+        previous_rung=previous_rung,
+        trainings=trainings,
+        steps=trainings * (math.ceil(rung * full.steps) - math.ceil(previous_rung * full.steps)),
+        trained_tokens=trainings * round(share * full.trained_tokens),
+        scored_tokens=trainings * round(share * full.scored_tokens),
     )

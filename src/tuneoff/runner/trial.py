@@ -1,4 +1,4 @@
-"""One trial, from a value to a record. It does not know where it runs."""
+"""Run one trial: train a method on a model, score it, and return its record. A trial does not know where it runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tuneoff.errors import FullDiskError
 from tuneoff.methods import Method, get_method
@@ -20,10 +19,9 @@ from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.costs import build_costs, measure_trial_inference
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runner.scores import (
-    compute_extra_losses,
-    compute_mean_rouge,
     compute_search_scores,
-    format_loss_scores,
+    compute_test_scores,
+    compute_train_and_unrelated_scores,
     get_validation_scores,
     predict_split,
 )
@@ -36,48 +34,45 @@ from tuneoff.training.hidden_state_cache import TrunkCache
 from tuneoff.training.loop import Training, train
 from tuneoff.training.trainer import TrainingSpec
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrialPaths:
-    """Where a trial finds what it or an earlier rung left, and leaves what it trained."""
+    """The files of a trial in its run directory."""
 
     adapter: Path
     checkpoint: Path
-    checkpoint_before: Path | None  # None: on the first rung
+    previous_checkpoint: Path | None  # of the rung below; None on the first rung
 
 
 def run_trial(
-    trial: Trial, preparation: Preparation, places: TrialPaths, on_progress: OnProgress, stop: StopRequest
+    trial: Trial, preparation: Preparation, paths: TrialPaths, on_progress: OnProgress, stop: StopRequest
 ) -> Record:
-    """Train, and score: in a search on the validation split; to confirm, keep what was trained and open the test split.
+    """Train and score. A search trial is scored on validation; a confirmed one is saved and scored on the test split.
 
-    Whatever goes wrong becomes a record with its reason, so that the comparison can go on; only an interruption
-    passes through, and a full disk, on which no record could be kept either. Every moment that is told is one at which
-    it may be stopped.
+    An error becomes a record of a failed trial with the reason, so that the comparison continues. Only an interruption
+    and a full disk are raised; on a full disk no record could be written either. The trial can be stopped at every
+    progress event.
     """
 
     def report_progress(progress: Progress) -> None:
-        stop.raise_if_requested()  # before as well: who listens may be gone, as a terminal that was closed
+        stop.raise_if_requested()  # before the event too: after a hangup the listener has no terminal to write to
         on_progress(progress)
         stop.raise_if_requested()
 
     try:
-        with explain_full_disk(places.adapter.parent):
-            return _run(trial, preparation, places, report_progress)
+        with explain_full_disk(paths.adapter.parent):
+            return _train_and_score(trial, preparation, paths, report_progress)
     except FullDiskError:
-        shutil.rmtree(places.adapter, ignore_errors=True)  # half of it is of no use, and its room is
+        shutil.rmtree(paths.adapter, ignore_errors=True)  # a part of it is of no use but takes disk space
         raise
     except Exception as error:
         return Record(trial=trial, status="failed", reason=f"{type(error).__name__}: {error}")
     finally:
         gc.collect()
-        gc.freeze()  # what is left stays: looking through all libraries took longer than a small trial
+        gc.freeze()  # else every collection scans all libraries again, which takes longer than a small trial
 
 
-def _run(trial: Trial, preparation: Preparation, places: TrialPaths, on_progress: OnProgress) -> Record:
+def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, on_progress: OnProgress) -> Record:
     from accelerate.utils import set_seed
 
     setting = trial.setting
@@ -99,15 +94,13 @@ def _run(trial: Trial, preparation: Preparation, places: TrialPaths, on_progress
         _build_training_spec(trial, method, preparation),
         context,
         rates=method.parameter_groups(tuned),
-        resume_from=read_checkpoint(places.checkpoint) or read_checkpoint(places.checkpoint_before),
-        checkpoint_writer=CheckpointWriter(places.checkpoint, always_last=trial.rungs[-1] < 1),
+        resume_from=read_checkpoint(paths.checkpoint) or read_checkpoint(paths.previous_checkpoint),
+        checkpoint_writer=CheckpointWriter(paths.checkpoint, always_last=trial.rungs[-1] < 1),
         cache=TrunkCache(_build_trunk_key(setting)),
     )
 
-    def costs(inference: Inference | None = None) -> Costs:
-        return build_costs(
-            training, context.meter, (trainable, total), method.context_tokens, places.adapter, inference
-        )
+    def build_current_costs(inference: Inference | None = None) -> Costs:
+        return build_costs(training, context.meter, (trainable, total), method.context_tokens, paths.adapter, inference)
 
     record = Record(
         trial=trial,
@@ -116,41 +109,30 @@ def _run(trial: Trial, preparation: Preparation, places: TrialPaths, on_progress
         best_epoch=training.best_epoch,
         stopped_early=training.stopped_early,
         scores={} if training.diverged else get_validation_scores(training),
-        costs=costs(),
-        facts=facts | _get_memory_savings(training),
+        costs=build_current_costs(),
+        facts=facts | _list_memory_savings(training),
         curve=training.curve,
     )
     if training.diverged:
         return record
     if trial.stage == "search":
-        more = compute_search_scores(trial.choose_by, tuned, preparation, context)
-        return record.model_copy(update={"scores": {**record.scores, **more}, "costs": costs()})
+        search_scores = compute_search_scores(trial.choose_by, tuned, preparation, context)
+        scores = {**record.scores, **search_scores}
+        return record.model_copy(update={"scores": scores, "costs": build_current_costs()})
 
-    method.save(tuned, places.adapter)
+    method.save(tuned, paths.adapter)
     hold_for_inference(tuned, dtype)
-    answers = predict_split(tuned, preparation.text.test, preparation, context)
-    if not all(math.isfinite(answer.loss) for answer in answers):
+    predictions = predict_split(tuned, preparation.text.test, preparation, context)
+    if not all(math.isfinite(prediction.loss) for prediction in predictions):
         return record.model_copy(update={"status": "diverged", "reason": "the loss over the test split was not finite"})
     scores = {
         **record.scores,
-        **compute_extra_losses(tuned, preparation, context),
-        **compute_mean_rouge("test", answers),
-        **format_loss_scores("test", sum(a.loss for a in answers) / sum(a.target_tokens for a in answers)),
+        **compute_train_and_unrelated_scores(tuned, preparation, context),
+        **compute_test_scores(predictions),
     }
     on_progress(Progress(phase="inference"))
-    inference = measure_trial_inference(tuned, method, preparation, context)
-    return record.model_copy(update={"scores": scores, "costs": costs(inference), "predictions": answers})
-
-
-def _get_memory_savings(training: Training) -> dict[str, int | bool]:
-    """What was done to get into memory; nothing where nothing had to be."""
-    done = {"micro_batch": training.micro_batch, "gradient_checkpointing": training.gradient_checkpointing}
-    return {name: value for name, value in done.items() if value}
-
-
-def _build_trunk_key(setting: Setting) -> str:
-    """All that decides what a trunk makes of a text, besides the text."""
-    return json.dumps([setting.model_fingerprint, setting.precision, setting.device, setting.versions])
+    costs = build_current_costs(measure_trial_inference(tuned, method, preparation, context))
+    return record.model_copy(update={"scores": scores, "costs": costs, "predictions": predictions})
 
 
 def _build_training_spec(trial: Trial, method: Method, preparation: Preparation) -> TrainingSpec:
@@ -165,3 +147,14 @@ def _build_training_spec(trial: Trial, method: Method, preparation: Preparation)
         seed=trial.seed,
         rungs=trial.rungs,
     )
+
+
+def _build_trunk_key(setting: Setting) -> str:
+    """Return everything besides the text that the outputs of a trunk depend on."""
+    return json.dumps([setting.model_fingerprint, setting.precision, setting.device, setting.versions])
+
+
+def _list_memory_savings(training: Training) -> dict[str, int | bool]:
+    """Return what the training changed to fit into memory; empty if it did not have to."""
+    savings = {"micro_batch": training.micro_batch, "gradient_checkpointing": training.gradient_checkpointing}
+    return {name: value for name, value in savings.items() if value}
