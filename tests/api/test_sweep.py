@@ -136,4 +136,4 @@ def test_the_command_line_plans_runs_and_shows_a_sweep(
     assert main(["show", str(run)]) == 0
     assert "ROUGE-L" in capsys.readouterr().out
     assert main(["report", str(run), "--no-text"]) == 2
-    assert "Report one of its comparisons so" in capsys.readouterr().err
+    assert "need a single comparison" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The command line, as a user meets it: what it prints, and the code it ends with."""
+"""The output and exit codes of the command line."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_a_comparison_ends_with_the_leaderboard_and_the_pages_path(
+def test_a_comparison_prints_its_leaderboard_and_the_path_of_its_page(
     recipe_file: str, run: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", recipe_file, "methods=[base, lora]", "--run", str(run)]) == 0
@@ -37,7 +37,7 @@ def test_a_comparison_ends_with_the_leaderboard_and_the_pages_path(
             "report/results.csv"} <= files  # fmt: skip
 
 
-def test_the_report_is_made_again_from_the_records_alone(
+def test_the_report_is_written_again_from_the_records_alone(
     recipe_file: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["compare", recipe_file, "methods=[base, lora]", "--run", str(run)])
@@ -50,7 +50,7 @@ def test_the_report_is_made_again_from_the_records_alone(
     assert page.read_text() == first
 
 
-def test_a_report_can_be_written_elsewhere_without_the_datas_text(
+def test_a_report_can_be_written_elsewhere_and_without_text_from_the_data(
     recipe_file: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["compare", recipe_file, "methods=[base, lora]", "--run", str(run)])
@@ -63,7 +63,7 @@ def test_a_report_can_be_written_elsewhere_without_the_datas_text(
         assert text not in page.read_text()
 
 
-def test_a_failed_trial_ends_the_command_with_one(
+def test_a_failed_trial_ends_the_command_with_code_one(
     recipe_file: str, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tuneoff.methods.lora.LoRA.save", lambda *_: 1 / 0)
@@ -81,9 +81,9 @@ BAD: dict[str, tuple[list[str], str]] = {
     "max length too small": (["data.max_tokens=12", "data.max_target_tokens=8"], "max_tokens"),
     "no such file": (["data.files=./none.jsonl"], "none.jsonl"),
     "no such model": (["model.name=./none"], "no model folder"),
-    "modules that are not there": (["methods.lora.modules=[no_such_module]"], "methods.lora does not fit"),
+    "unknown modules": (["methods.lora.modules=[no_such_module]"], "methods.lora does not fit"),
     "more tokens than positions": (["data.max_tokens=500"], "has 256"),
-    "a device that is not there": (["model.device=mps"], "model.device"),
+    "missing device": (["model.device=mps"], "model.device"),
 }
 
 
@@ -96,7 +96,7 @@ def test_bad_input_gets_a_clear_error_exit_code_two_and_no_run_directory(
     assert not run.exists()
 
 
-def test_a_data_file_that_is_not_utf8_is_named(
+def test_the_message_names_a_data_file_that_is_not_utf8(
     recipe_file: str, run: Path, text_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text_file.write_bytes(text_file.read_bytes() + b'{"source": "caf\xe9", "target": "x"}\n')
@@ -106,38 +106,38 @@ def test_a_data_file_that_is_not_utf8_is_named(
     assert "UTF-8" in err
 
 
-def test_an_unknown_command_ends_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_ends_with_code_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["comparre"]) == 2
 
 
 def test_the_plan_shows_what_each_method_trains(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", recipe_file]) == 0
     out = capsys.readouterr().out
-    assert " base  as it came" in out
+    assert " base  not trained" in out
     assert " soft-prompt  384 trained (1.1 %)" in out  # 12 tokens as wide as the model, 32
 
 
 def test_the_plan_counts_the_steps_of_every_seed(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", recipe_file, "seeds=[0, 1]"]) == 0
-    trained = [line.split() for line in capsys.readouterr().out.splitlines() if "seeds 0, 1" in line]
-    assert [row[-4:-2] for row in trained] == [["2", "8"], ["2", "8"]]  # 7 examples in batches of 4, twice, twice
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "seeds 0, 1" in line]
+    assert [row[-4:-2] for row in rows] == [["2", "8"], ["2", "8"]]  # 7 examples in batches of 4, twice, twice
 
 
-def test_the_plan_shows_each_rung_of_a_search_and_the_whole(
+def test_the_plan_shows_each_rung_of_a_search_and_the_total(
     recipe_file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["plan", recipe_file, "methods=[base, lora]", "search={configurations: 4}"]) == 0
     lines = [line.strip().partition("  ") for line in capsys.readouterr().out.splitlines()]
     stages = {name: numbers.split()[:2] for name, _, numbers in lines}
-    assert stages["search, to 25.0 % of the training"] == ["4", "4"]  # trainings, and steps beyond the rung before
+    assert stages["search, to 25.0 % of the training"] == ["4", "4"]  # trials, and steps beyond the previous rung
     assert stages["search, to 50.0 % of the training"] == ["2", "2"]
     assert stages["search, to 100 % of the training"] == ["1", "2"]
     assert stages["confirm and test, seeds 1, 2, 3"] == ["3", "12"]
-    assert stages["in all"] == ["10", "20"]
+    assert stages["total"] == ["10", "20"]
     assert stages["test"] == ["1"]
 
 
-def test_methods_shows_what_each_trains_in_a_model(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_methods_lists_what_each_method_trains(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods", "--recipe", recipe_file]) == 0
     out = capsys.readouterr().out
     assert "base: 0 of" in out
@@ -163,26 +163,28 @@ def test_a_shipped_recipe_is_listed_and_copied(tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(("reason", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_each_way_of_stopping_has_a_code_of_its_own(
+def test_each_way_of_stopping_has_its_own_exit_code(
     reason: str, code: int, recipe_file: str, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tuneoff.runner.local_engine.run_trial", Mock(side_effect=Stopped(reason)))
     assert main(["compare", recipe_file, "--run", str(run)]) == code
 
 
-def test_a_stopped_comparison_says_how_to_go_on(recipe_file: str, run: Path) -> None:
+def test_a_stopped_comparison_prints_the_command_that_continues_it(recipe_file: str, run: Path) -> None:
     command = [sys.executable, "-c", "import sys; from tuneoff.cli import main; sys.exit(main())",
                "compare", recipe_file, "training.epochs=400", "--run", str(run)]  # fmt: skip
-    own = {name: value for name, value in os.environ.items() if name != supervisor.MARK} | {"PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=own) as going:
-        assert going.stderr is not None
-        for line in going.stderr:
+    environment = {name: value for name, value in os.environ.items() if name != supervisor.MARK} | {
+        "PYTHONUNBUFFERED": "1"
+    }
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
             if "lora, seed 0: epoch" in line:
                 break
-        going.send_signal(signal.SIGTERM)
-        said = going.stderr.read()
-        assert going.wait(timeout=60) == 143
-    assert f"to go on: tuneoff compare {recipe_file} training.epochs=400 --run {run}" in said
+        process.send_signal(signal.SIGTERM)
+        message = process.stderr.read()
+        assert process.wait(timeout=60) == 143
+    assert f"To continue: tuneoff compare {recipe_file} training.epochs=400 --run {run}" in message
     assert [r.trial.label for r in RunDirectory(run).read().records] == ["base"]
     assert not list(run.rglob(".*.json*"))
 

@@ -12,7 +12,7 @@ import pytest
 from tests.report.synthetic import synthetic_comparison
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.cli.commands import main
-from tuneoff.console.tables import print_comparison
+from tuneoff.console.results import print_comparison
 from tuneoff.report.charts import draw_figures
 from tuneoff.report.escape import escape_control
 from tuneoff.report.examples import CHARACTERS, choose_examples

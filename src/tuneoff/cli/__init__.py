@@ -1,4 +1,4 @@
-"""The command line: read, call, print."""
+"""The command line of tuneoff."""
 
 from tuneoff.cli.commands import app, main
 

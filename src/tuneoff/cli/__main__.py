@@ -1,4 +1,4 @@
-"""`python -m tuneoff.cli`: the command line, also as the supervised process."""
+"""`python -m tuneoff.cli` runs the command line. The supervisor of a comparison starts its worker this way."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command line: read, call, print. Whatever it does, Python can do with the same words."""
+"""The commands. Each parses its arguments, calls one function of the library, and prints the result."""
 
 import shlex
 import signal
@@ -22,126 +22,161 @@ app = typer.Typer(
     epilog="Start with: tuneoff demo",
 )
 
-FAILED, BAD_INPUT, BUDGET_OVER = 1, 2, 3
+FAILED, BAD_INPUT, BUDGET_OVER = 1, 2, 3  # exit codes
 
-RecipeArgument = Annotated[str, typer.Argument(help="A recipe's file, or a shipped recipe's name.", metavar="RECIPE")]
+
+def _format_examples(*commands: str) -> str:
+    r"""Return commands as lines for the end of a help text. Typer does not wrap a paragraph that starts with \b."""
+    heading = "Examples:" if len(commands) > 1 else "Example:"
+    return "\n".join(["\b", heading, *(f"  tuneoff {command}" for command in commands)])
+
+
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A recipe file, or the name of a shipped recipe.", metavar="RECIPE")
+]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Changes to the recipe, as key.key=value.", metavar="KEY=VALUE")
 ]
 RunOption = Annotated[
-    Path | None, typer.Option("--run", help="The run directory.", show_default="runs/NAME of the recipe")
+    Path | None, typer.Option("--run", help="The run directory.", show_default="runs/NAME of the recipe", metavar="RUN")
 ]
 RunArgument = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
 Retry = Annotated[bool, typer.Option("--retry", help="Run failed trials again.")]
 
 
 @app.command(
-    epilog="Examples: tuneoff compare demo · tuneoff compare mine.yaml training.epochs=3 methods.lora.rank=16 --run r16"
-    " · tuneoff compare rank · tuneoff compare mine.yaml budget=2h30m"
+    epilog=_format_examples(
+        "compare demo",
+        "compare mine.yaml training.epochs=3 methods.lora.rank=16 --run runs/rank-16",
+        "compare mine.yaml budget=2h30m",
+        "compare rank",
+    )
 )
 def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption = None, retry: Retry = False) -> None:
-    """Run what is missing of a comparison or a study, and write its report."""
+    """Run a comparison or a sweep, and write its report.
+
+    Trials that the run directory has a record of are not run again, so the same command continues an interrupted run.
+    """
     from tuneoff import api
     from tuneoff.recipe.loading import load_recipe
     from tuneoff.system import supervisor
 
-    whole = load_recipe(recipe, overrides or ())
-    directory = run or api.RUNS / whole.name
+    loaded = load_recipe(recipe, overrides or ())
+    directory = run or api.RUNS / loaded.name
     arguments = ["compare", recipe, *(overrides or ()), *(["--run", str(run)] if run else [])]
     if not supervisor.is_worker():
         raise typer.Exit(supervisor.supervise(arguments, directory, once=["--retry"] if retry else []))
-    from tuneoff.console.tables import print_comparison, print_sweep
+    from tuneoff.console.results import print_comparison, print_sweep
 
     try:
-        if whole.sweep:
-            sweep = api.sweep(whole, run=directory, retry=retry)
+        if loaded.sweep:
+            sweep = api.sweep(loaded, run=directory, retry=retry)
             print_sweep(sweep, directory)
             comparisons = list(sweep.comparisons.values())
         else:
-            comparisons = [api.compare(whole, run=directory, retry=retry)]
+            comparisons = [api.compare(loaded, run=directory, retry=retry)]
             print_comparison(comparisons[0], directory / "report")
     except KeyboardInterrupt as stopped:
-        again = shlex.join(["tuneoff", *arguments])
-        print(f"\nStopped. What was finished is kept in {directory}; to go on: {again}", file=sys.stderr)
+        command = shlex.join(["tuneoff", *arguments])
+        print(f"\nStopped. Finished work is saved in {directory}. To continue: {command}", file=sys.stderr)
         raise typer.Exit(128 + getattr(signal, str(stopped), signal.SIGINT)) from None
     if any(record.status == "failed" for comparison in comparisons for record in comparison.run.records):
-        print("Some trials failed; their reasons are on the page. To try them again: --retry", file=sys.stderr)
+        print("Some trials failed. The report has the reasons. To run them again, add --retry.", file=sys.stderr)
         raise typer.Exit(FAILED)
     if any(comparison.partial for comparison in comparisons):
-        print("The budget is over. The same command with a larger one goes on from here.", file=sys.stderr)
+        print("The budget is used up. To continue, run the same command with a larger budget.", file=sys.stderr)
         raise typer.Exit(BUDGET_OVER)
 
 
-@app.command(epilog="Example: tuneoff demo training.epochs=1 --run runs/quick-demo")
+@app.command(epilog=_format_examples("demo", "demo training.epochs=1 --run runs/quick-demo"))
 def demo(overrides: Overrides = None, run: RunOption = None, retry: Retry = False) -> None:
-    """Compare the untouched model and four ways of tuning it, offline, with real weights and real text."""
+    """Compare the base model and four methods offline.
+
+    The demo uses real weights and real text, and needs no network.
+    """
     compare("demo", overrides, run, retry)
 
 
 @app.command(
-    epilog="Examples: tuneoff plan demo training.epochs=3 · tuneoff plan mine.yaml --probe --price 2.50"
-    " · tuneoff plan demo --probe --run runs/demo"
+    epilog=_format_examples(
+        "plan demo training.epochs=3",
+        "plan mine.yaml --probe --price 2.50",
+        "plan demo --probe --run runs/demo",
+    )
 )
 def plan(
     recipe: RecipeArgument,
     overrides: Overrides = None,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Measure each method for a moment, and say what all will cost here.")
+        bool, typer.Option("--probe", help="Measure each method for a moment, and estimate the cost on this machine.")
     ] = False,
-    price: Annotated[float | None, typer.Option(min=0, help="Of an hour of this machine, to see money too.")] = None,
+    price: Annotated[
+        float | None, typer.Option(min=0, help="Price of an hour of this machine, to estimate the cost in money.")
+    ] = None,
     run: Annotated[
         Path | None,
-        typer.Option("--run", help="Keep what the probe found in this run directory, for the report.", metavar="RUN"),
+        typer.Option("--run", help="Save the measurements in this run directory, for the report.", metavar="RUN"),
     ] = None,
 ) -> None:
-    """Show what each method trains and goes through, stage by stage in trainings, steps and tokens; with a probe also
-    in seconds, memory, disk and money."""
-    from tuneoff import api
-    from tuneoff.console.tables import print_cost_estimate, print_plan
+    """Show what a comparison will run and what it will cost.
 
-    parts = api.expand(recipe, *(overrides or ()))
-    if run and (len(parts) > 1 or not probe):
-        raise RunError("--run keeps what --probe found of one comparison. Add --probe, or leave --run out.")
-    for name, part in parts.items():
-        planned = api.plan(part, probe=probe, run=run)
+    For each method, this lists the trainable parameters, and by stage the trials, steps and tokens. With --probe, it
+    also estimates time, memory, disk space and money.
+    """
+    from tuneoff import api
+    from tuneoff.console.plan import print_cost_estimate, print_plan
+
+    recipes = api.expand(recipe, *(overrides or ()))
+    if run and (len(recipes) > 1 or not probe):
+        raise RunError(
+            "--run saves what --probe measures, and needs a single comparison. Add --probe, or leave --run out."
+        )
+    for name, single in recipes.items():
+        planned = api.plan(single, probe=probe, run=run)
         print_plan(planned, name)
         if planned.cost_estimate:
             print_cost_estimate(planned, price)
 
 
-@app.command(epilog="Examples: tuneoff report runs/demo · tuneoff report runs/fair --against runs/shared-rate")
+@app.command(epilog=_format_examples("report runs/demo", "report runs/fair --against runs/shared-rate"))
 def report(
     run: RunArgument,
     against: Annotated[
-        Path | None, typer.Option(help="Another run, whose conclusions are set beside this one's.", metavar="RUN")
+        Path | None, typer.Option(help="Another run, to show its results next to this run's.", metavar="RUN")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option(help="The folder to write into.", metavar="FOLDER", show_default="RUN/report")
+        Path | None, typer.Option(help="The folder to write to.", metavar="FOLDER", show_default="RUN/report")
     ] = None,
     no_text: Annotated[
-        bool, typer.Option("--no-text", help="Leave test examples and predictions off the page, to share it.")
+        bool, typer.Option("--no-text", help="Leave test examples and predictions out of the page.")
     ] = False,
 ) -> None:
-    """Judge a run's records and write its page, tables and figures again."""
+    """Write the report of a run again, from its records.
+
+    The report is a page, with its tables and figures as files.
+    """
     from tuneoff import api
-    from tuneoff.console.tables import print_comparison, print_sweep
+    from tuneoff.console.results import print_comparison, print_sweep
 
     if api.is_sweep(run):
         if against or to or no_text:
             raise RunError(
-                f"{run} is a study, whose page has links into it and no text. Report one of its comparisons so: "
-                f"tuneoff report {run / api.VALUES}/NAME"
+                f"{run} is a sweep, and --against, --to and --no-text need a single comparison. Choose one of the "
+                f"sweep: tuneoff report {run / api.VALUES}/NAME"
             )
         print_sweep(api.report_sweep(run), run)
     else:
         print_comparison(api.report_run(run, against, to, with_text=not no_text), to or run / "report")
 
 
-@app.command(epilog="Example: tuneoff show runs/demo")
+@app.command(epilog=_format_examples("show runs/demo"))
 def show(run: RunArgument) -> None:
-    """Print a run's verdict and leaderboard, from its records as they are now."""
+    """Print the leaderboard and the verdict of a run.
+
+    They are computed from the records so far, so the run may be unfinished.
+    """
     from tuneoff import api
-    from tuneoff.console.tables import print_comparison, print_sweep
+    from tuneoff.console.results import print_comparison, print_sweep
 
     if api.is_sweep(run):
         print_sweep(api.load_sweep(run), run)
@@ -149,47 +184,60 @@ def show(run: RunArgument) -> None:
         print_comparison(api.load_comparison(run), run / "report")
 
 
-@app.command(epilog="Examples: tuneoff calibrate runs/demo · tuneoff calibrate runs/a runs/b --seeds 5 --markdown")
+@app.command(epilog=_format_examples("calibrate runs/demo", "calibrate runs/a runs/b --seeds 5 --markdown"))
 def calibrate(
-    runs: Annotated[list[Path], typer.Argument(help="Run directories, of comparisons or studies.", metavar="RUN")],
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of each side.")] = 3,
-    comparisons: Annotated[int, typer.Option(min=2, help="How many to judge for each method and metric.")] = 1000,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
+    runs: Annotated[list[Path], typer.Argument(help="Run directories of comparisons or sweeps.", metavar="RUN")],
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds on each side of an artificial comparison.")] = 3,
+    comparisons: Annotated[int, typer.Option(min=2, help="Artificial comparisons for each method and metric.")] = 1000,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
-    """Test the verdict on stored answers: how often it sees a difference between two halves of one method's seeds, and
-    how often it finds a difference that was put there."""
+    """Measure how often the verdict is wrong.
+
+    This judges artificial comparisons, made from the records of the runs. First, both sides are the same method under
+    different seeds, so every difference that the verdict finds is false. Then a known difference is added, which the
+    verdict should find.
+    """
     from tuneoff import api
-    from tuneoff.console.tables import print_calibrations
+    from tuneoff.console.results import print_calibrations
 
     print_calibrations(api.calibrate(*runs, seeds=seeds, comparisons=comparisons), markdown=markdown)
 
 
-@app.command(epilog="Examples: tuneoff methods · tuneoff methods --model EleutherAI/gpt-neo-125m")
+@app.command(
+    epilog=_format_examples("methods", "methods --model EleutherAI/gpt-neo-125m", "methods --recipe mine.yaml")
+)
 def methods(
-    model: Annotated[str, typer.Option(help="A hub id, a folder, a GGUF file or a built-in name.")] = (
-        "smollm2-135m-instruct"
-    ),
-    recipe: Annotated[str | None, typer.Option(help="Take the methods and the model of this recipe.")] = None,
+    model: Annotated[
+        str, typer.Option(help="A model id on the hub, a folder, a GGUF file, or the name of a built-in model.")
+    ] = "smollm2-135m-instruct",
+    recipe: Annotated[str | None, typer.Option(help="Show the methods and the model of this recipe instead.")] = None,
 ) -> None:
-    """Show which modules each method trains in a model, how many parameters, and what share."""
-    from tuneoff.console.tables import print_methods
+    """Show which parameters each method trains in a model.
+
+    For each method, this lists the number of trainable parameters, their share of all, and their modules.
+    """
+    from tuneoff.console.listings import print_methods
     from tuneoff.recipe.loading import load_recipe
     from tuneoff.runner import inspect
 
     if recipe is None:
         print_methods(inspect.inspect_methods(model))
     else:
-        whole = load_recipe(recipe)
-        print_methods(inspect.inspect_methods(whole.model, whole.methods))
+        loaded = load_recipe(recipe)
+        print_methods(inspect.inspect_methods(loaded.model, loaded.methods))
 
 
-@app.command(epilog="Examples: tuneoff recipes · tuneoff recipes demo mine.yaml")
+@app.command(epilog=_format_examples("recipes", "recipes demo mine.yaml"))
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="The recipe to copy; all are listed without it.")] = None,
-    to: Annotated[Path | None, typer.Argument(help="The file to copy it to.", show_default="NAME.yaml")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The recipe to copy. Without it, all are listed.", metavar="NAME")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Argument(help="The file to write.", metavar="FILE", show_default="NAME.yaml")
+    ] = None,
 ) -> None:
     """List the shipped recipes, or copy one to change it."""
-    from tuneoff.console.tables import print_recipes
+    from tuneoff.console.listings import print_recipes
     from tuneoff.recipe.shipped_recipes import copy_recipe, read_shipped_recipes
 
     if name is None:
@@ -198,9 +246,12 @@ def recipes(
         print(f"Written to {copy_recipe(name, to or Path(f'{name}.yaml'))}")
 
 
-@app.command(epilog="Example: tuneoff schema > recipe.schema.json")
+@app.command(epilog=_format_examples("schema > recipe.schema.json"))
 def schema() -> None:
-    """Print the JSON schema of a recipe, with which an editor completes and checks its keys."""
+    """Print the JSON schema of a recipe.
+
+    An editor uses it to complete and check the keys of a recipe file.
+    """
     from tuneoff.recipe.schema import format_schema
 
     print(format_schema())
@@ -209,18 +260,17 @@ def schema() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
-    0, or 1 for failed trials, 2 for bad input, 3 for a budget that is over; 130 when Ctrl-C stopped it, 143 when
-    SIGTERM did, 129 when its terminal was closed: the same command goes on from there.
+    0: success. 1: a trial failed. 2: bad input. 3: the budget is used up. A comparison that was stopped ends with 130
+    for Ctrl-C, 143 for SIGTERM, or 129 for a closed terminal. The same command continues it.
     """
     try:
         app(arguments)
     except TuneoffError as error:
-        print(f"tuneoff: {escape_control(str(error))}", file=sys.stderr)  # it may quote data
+        print(f"tuneoff: {escape_control(str(error))}", file=sys.stderr)  # the error may quote data
         return BAD_INPUT
     except OSError as error:
-        print(
-            f"tuneoff: {error}. Check that the path exists, and that there is room and leave to write.", file=sys.stderr
-        )
+        advice = "Check that the path exists, and that there is disk space and permission to write."
+        print(f"tuneoff: {error}. {advice}", file=sys.stderr)
         return BAD_INPUT
     except SystemExit as end:
         return int(end.code or 0)

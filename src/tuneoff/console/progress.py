@@ -1,4 +1,4 @@
-"""Progress of a comparison, in the terminal, a notebook or a log."""
+"""The progress of a comparison in a terminal, a notebook or a log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -17,22 +16,18 @@ from rich.text import Text
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.report.escape import escape_control
-from tuneoff.report.format import (
-    format_bytes,
-    format_rate,
-    format_seconds,
-    format_share,
-)
+from tuneoff.report.format import format_bytes, format_rate, format_seconds, format_share
 from tuneoff.runner.listener import Listener, Tallies
 from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 
-if TYPE_CHECKING:
-    pass
+TRAINING_SHARE = 0.8  # of the time of a trial, for the time left
+STAGE_WEIGHTS = {"search": 1.0, "confirm": 0.5, "test": 0.5}  # a confirmed trial counts half when it is trained
+MIN_WORK, MIN_SECONDS = 0.5, 20  # trials and time that an estimate of the time left needs
 
 
 @contextlib.contextmanager
 def show_progress() -> Iterator[Listener]:
-    """Progress that redraws itself on a terminal, and plain lines elsewhere."""
+    """Show progress for the time of the block: a live display in a terminal or notebook, lines elsewhere."""
     console = Console(stderr=True)
     if not (console.is_terminal or console.is_jupyter):
         yield LogListener()
@@ -43,121 +38,122 @@ def show_progress() -> Iterator[Listener]:
 
 
 class LogListener:
-    """One line for each thing that ended, on standard error: what a log wants."""
+    """Prints a line on standard error for each event, and for every tenth of a training epoch or evaluation."""
 
     def on_probe(self, label: str) -> OnProgress:
-        _print_line(f"{label}: probed")
+        print_line(f"{label}: probing")
         return ignore_progress
 
     def on_message(self, text: str) -> None:
-        _print_line(text)
+        print_line(text)
 
     def on_start(self, tallies: Tallies) -> None:
-        _print_line(_format_tallies(tallies))
+        print_line(_format_tallies(tallies))
 
     def on_trial_start(self, trial: Trial) -> OnProgress:
         name = _format_trial(trial)
-        _print_line(f"{name}: begins")
-        heard: dict[str, int] = {}
+        print_line(f"{name}: started")
+        printed: dict[str, int] = {}  # the last tenth, by phase and epoch
 
         def on_progress(progress: Progress) -> None:
             tenth = 10 * progress.done // progress.of if progress.of else 0
-            key = f"{progress.phase} {progress.epoch}"
-            if heard.get(key) != tenth:
-                heard[key] = tenth
-                _print_line(f"{name}: {_format_progress(progress)}")
+            phase = f"{progress.phase} {progress.epoch}"
+            if printed.get(phase) != tenth:
+                printed[phase] = tenth
+                print_line(f"{name}: {_format_progress(progress)}")
 
         return on_progress
 
     def on_trial_end(self, record: Record, tallies: Tallies) -> None:
-        _print_line(f"{_format_record(record)} ({_format_tallies(tallies)})")
+        print_line(f"{_format_record(record)} ({_format_tallies(tallies)})")
 
 
 class ScreenListener:
-    """How far each stage is, the running trial's place, loss, speed and memory, and the time left."""
+    """Renders the stages, the running trial with its loss, speed and memory, and the time left."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._tallies: Tallies = {}
-        self._before = 0.0  # work that was done before this process began
+        self._initial_work = 0.0  # done by earlier processes
         self._running: Trial | None = None
-        self._probed = ""  # a method's label
-        self._moment = Progress(phase="loading")
+        self._probed = ""  # the label of the method that is probed
+        self._progress = Progress(phase="loading")
         self._start = time.monotonic()
 
     def on_probe(self, label: str) -> OnProgress:
         self._probed = label
-        return self._hear
+        return self._set_progress
 
     def on_message(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False)
 
     def on_start(self, tallies: Tallies) -> None:
         self._probed = ""
-        self._tallies, self._before = tallies, _count_work(tallies)[0]
+        self._tallies, self._initial_work = tallies, _count_work(tallies)[0]
         self._start = time.monotonic()
 
     def on_trial_start(self, trial: Trial) -> OnProgress:
         self._running = trial
-        return self._hear
+        return self._set_progress
 
     def on_trial_end(self, record: Record, tallies: Tallies) -> None:
         self._running, self._tallies = None, tallies
         self._console.print(_format_record(record), markup=False, highlight=False)
 
-    def _hear(self, progress: Progress) -> None:
-        self._moment = progress
+    def _set_progress(self, progress: Progress) -> None:
+        self._progress = progress
 
     def render(self) -> Group | Text:
-        """What stands on the screen now."""
+        """Return what the screen shows now."""
         if self._probed:
-            return Text(f"probing {escape_control(self._probed)}: {_format_progress(self._moment)}")
+            return Text(f"probing {escape_control(self._probed)}: {_format_progress(self._progress)}")
         if self._running is None:
-            return Text("reading the text and the model's shape ..." if not self._tallies else "writing the report ...")
-        moment = self._moment
+            return Text("writing the report ..." if self._tallies else "preparing the data and the model ...")
         grid = Table.grid(padding=(0, 1))
         for stage, tally in self._tallies.items():
-            grid.add_row(
-                Text(stage),
-                ProgressBar(total=tally.of, completed=tally.done, width=30),
-                Text(f"{tally.done} of {tally.of}"),
-            )
+            bar = ProgressBar(total=tally.of, completed=tally.done, width=30)
+            grid.add_row(Text(stage), bar, Text(f"{tally.done} of {tally.of}"))
         grid.add_row(
             Text(_format_trial(self._running), style="bold"),
-            ProgressBar(total=max(moment.of, 1), completed=moment.done, width=30),
-            Text(f"{_format_progress(moment)} · {format_bytes(_get_resident_bytes())} resident"),
+            ProgressBar(total=max(self._progress.of, 1), completed=self._progress.done, width=30),
+            Text(f"{_format_progress(self._progress)} · {format_bytes(_get_resident_bytes())} resident"),
         )
-        spent = format_seconds(time.monotonic() - self._start)
-        return Group(grid, Text(f"{spent}{self._left()}", style="dim"))
+        elapsed = format_seconds(time.monotonic() - self._start)
+        return Group(grid, Text(f"{elapsed}{self._format_time_left()}", style="dim"))
 
-    def _share(self) -> float:
-        """How much of the running trial is done; its training is taken for four fifths of it."""
-        moment = self._moment
-        within = moment.done / moment.of if moment.of else 0.0
-        if moment.phase in {"evaluation", "predictions", "inference"}:
-            return 0.8 + 0.2 * within * (moment.phase == "predictions")
-        if not moment.epochs:
+    def _estimate_trial_share(self) -> float:
+        """Estimate the share of the running trial that is done."""
+        progress = self._progress
+        phase_share = progress.done / progress.of if progress.of else 0.0
+        if progress.phase in {"evaluation", "predictions", "inference"}:
+            return TRAINING_SHARE + (1 - TRAINING_SHARE) * phase_share * (progress.phase == "predictions")
+        if not progress.epochs:
             return 0.0
-        return 0.8 * (moment.epoch - 1 + within) / moment.epochs
+        return TRAINING_SHARE * (progress.epoch - 1 + phase_share) / progress.epochs
 
-    def _left(self) -> str:
-        done, whole = _count_work(self._tallies)
-        done += self._share()
-        spent = time.monotonic() - self._start
-        if done - self._before < 0.5 or spent < 20:
+    def _format_time_left(self) -> str:
+        done, total = _count_work(self._tallies)
+        done += self._estimate_trial_share()
+        elapsed, new_work = time.monotonic() - self._start, done - self._initial_work
+        if new_work < MIN_WORK or elapsed < MIN_SECONDS:
             return ""
-        return f" · about {format_seconds(spent / (done - self._before) * (whole - done))} left"
+        return f" · about {format_seconds(elapsed / new_work * (total - done))} left"
+
+
+def print_line(line: str) -> None:
+    """Print a line on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def replace_unprintable(text: str) -> str:
+    """Return the text with a space for each character that cannot be printed, such as an escape."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _count_work(tallies: Tallies) -> tuple[float, float]:
-    """Trials done and in all; of a confirmed trial training is one part and its test the other."""
-    weights = {"search": 1.0, "confirm": 0.5, "test": 0.5}
-    counts = [(weights[stage] * tally.done, weights[stage] * tally.of) for stage, tally in tallies.items()]
-    return sum(done for done, _ in counts), sum(of for _, of in counts)
-
-
-def _print_line(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    """Return the number of trials done and in total. Training and testing a confirmed trial count half each."""
+    done = sum(STAGE_WEIGHTS[stage] * tally.done for stage, tally in tallies.items())
+    return done, sum(STAGE_WEIGHTS[stage] * tally.of for stage, tally in tallies.items())
 
 
 def _format_tallies(tallies: Tallies) -> str:
@@ -187,18 +183,14 @@ def _format_progress(progress: Progress) -> str:
 def _format_record(record: Record) -> str:
     name, scores = _format_trial(record.trial), record.scores
     if record.status != "done":
-        return f"✗ {name}: {record.status}, {replace_control(record.reason or '')}"
+        return f"✗ {name}: {record.status}, {replace_unprintable(record.reason or '')}"
     if record.trial.stage == "search":
         metric = record.trial.choose_by
-        score = record.scores[f"validation/{metric}"]
-        said = f"loss {score:.3f}" if metric == "loss" else f"{metric} {100 * score:.1f}"
-        return f"✓ {name}: validation {said}"
+        value = scores[f"validation/{metric}"]
+        score = f"loss {value:.3f}" if metric == "loss" else f"{metric} {100 * value:.1f}"
+        return f"✓ {name}: validation {score}"
     trained = f", {format_seconds(record.costs.train_seconds)} of training" if record.costs else ""
     return f"✓ {name}: ROUGE-L {100 * scores['test/rougeL']:.1f}, loss {scores['test/loss']:.3f}{trained}"
-
-
-def replace_control(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _get_resident_bytes() -> int:

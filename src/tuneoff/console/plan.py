@@ -1,0 +1,88 @@
+"""The plan of a comparison and its cost estimate as tables in the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from tuneoff.console.progress import replace_unprintable
+from tuneoff.console.tables import make_table
+from tuneoff.report.escape import escape_control
+from tuneoff.report.format import format_bytes, format_count, format_seconds, format_share
+
+if TYPE_CHECKING:
+    from tuneoff.budget.plan import Plan
+    from tuneoff.runner.stages import Stage
+
+
+def print_plan(plan: Plan, title: str) -> None:
+    """Print what each method trains, and the work of each of its stages."""
+    console = Console(highlight=False)
+    console.print(title, style="bold", markup=False)
+    table = make_table("", "trials", "steps", "tokens", "scored")
+    for label, (trainable, total) in plan.parameters.items():
+        share = f"{format_count(trainable)} trained ({format_share(trainable / total)})" if trainable else "not trained"
+        table.add_row(Text.assemble((label, "bold"), f"  {share}"))
+        stages = [stage for stage in plan.stages if stage.label == label]
+        for stage in stages:
+            table.add_row(f"  {_format_stage(plan, stage)}", str(stage.trainings), *_format_work(stage))
+        if len(stages) > 1:
+            table.add_row("  total", str(sum(stage.trainings for stage in stages)), *_format_work(*stages))
+    console.print(table)
+    rungs = "Above the first rung, a trial continues from its checkpoint. " if plan.recipe.search else ""
+    console.print(f"{rungs}Steps and tokens assume that no trial diverges or stops early.", style="dim")
+
+
+def print_cost_estimate(plan: Plan, price_per_hour: float | None = None) -> None:
+    """Print the estimated cost of each method and stage, the total, and what does not fit this machine or the budget.
+
+    Args:
+        price_per_hour: price of an hour of this machine, by default that of the recipe's budget.
+    """
+    from tuneoff.report.budget_table import format_money, list_misfits
+
+    cost_estimate, capacity = plan.cost_estimate, plan.capacity
+    assert cost_estimate is not None, "only called after a probe"
+    assert capacity is not None, "a probe also measures the capacity"
+    budget = plan.recipe.budget
+    price = price_per_hour if price_per_hour is not None else budget.price_per_hour if budget else None
+    console = Console(highlight=False)
+    table = make_table("", "trials", "time", "memory", *(["money"] if price is not None else []))
+
+    def add_row(name: str | Text, trials: str, seconds: float, memory: str = "") -> None:
+        money = [format_money(seconds, price)] if price is not None else []
+        table.add_row(name, trials, format_seconds(seconds), memory, *money)
+
+    for label in dict.fromkeys(entry.label for entry in cost_estimate.entries):
+        entries = [entry for entry in cost_estimate.entries if entry.label == label]
+        memory = format_bytes(max(entry.memory_bytes for entry in entries))
+        add_row(Text(escape_control(label), style="bold"), "", sum(entry.seconds for entry in entries), memory)
+        for entry in entries if len(entries) > 1 else ():
+            name = f"search, to {format_share(entry.rung)}" if entry.part == "search" else entry.part
+            add_row(f"  {name}", str(entry.trainings), entry.seconds, format_bytes(entry.memory_bytes))
+    add_row("data, model, report", "", cost_estimate.shared_seconds)
+    add_row(Text("total", style="bold"), "", cost_estimate.seconds, format_bytes(cost_estimate.memory_bytes))
+    console.print(table)
+    disk = ", ".join(f"{format_bytes(size)} {content}" for content, size in cost_estimate.disk.items() if size)
+    console.print(f"Disk: at most {format_bytes(cost_estimate.disk_bytes)}: {disk}.", markup=False)
+    refused = [f"{label} could not be probed: {reason}" for label, reason in plan.refused.items()]
+    problems = (*refused, *list_misfits(cost_estimate, capacity))
+    for line in problems or ("The comparison fits into this machine's memory and disk.",):
+        console.print(replace_unprintable(line), markup=False)
+    console.print("Estimated by a probe on this machine. No trial is assumed to diverge or stop early.", style="dim")
+
+
+def _format_stage(plan: Plan, stage: Stage) -> str:
+    if stage.name == "search":
+        return f"search, to {format_share(stage.rung)} of the training"
+    seeds = ", ".join(map(str, plan.recipe.get_seeds(stage.label)))
+    return f"confirm and test, seed{'s' * (',' in seeds)} {seeds}" if stage.steps else "test"
+
+
+def _format_work(*stages: Stage) -> list[str]:
+    """Return steps, trained tokens and scored tokens, summed over the stages."""
+    fields = ("steps", "trained_tokens", "scored_tokens")
+    totals = [sum(getattr(stage, field) for stage in stages) for field in fields]
+    return [f"{total:,}" if total else "" for total in totals]

@@ -1,0 +1,102 @@
+"""The results of comparisons, sweeps and calibrations as tables in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from tuneoff.console.progress import print_line
+from tuneoff.console.tables import make_table
+from tuneoff.report.escape import escape_control
+from tuneoff.report.format import format_confidence
+from tuneoff.report.sentences import describe_verdict
+
+if TYPE_CHECKING:
+    from tuneoff.analysis.calibration import Calibration
+    from tuneoff.analysis.comparison import Comparison, Row
+    from tuneoff.analysis.sweep import Sweep
+
+SWEEP_COSTS = {"trainable": "Trainable", "train_seconds": "Training", "training_memory": "Memory"}  # headings by cost
+
+
+def print_comparison(comparison: Comparison, report: Path) -> None:
+    """Print the leaderboard, the verdict and the path of the page."""
+    from tuneoff.report.tables import make_terminal_rows
+
+    console = Console()
+    header, *rows = make_terminal_rows(comparison)
+    table = make_table(*header)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+    for sentence in describe_verdict(comparison):
+        console.print(sentence, markup=False, highlight=False)
+    _print_page_path(console, report)
+
+
+def print_sweep(sweep: Sweep, directory: Path) -> None:
+    """Print the score and costs of each method at each value, the conclusions, and the path of the page."""
+    from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
+    from tuneoff.report.sweep_page import describe_conclusions
+
+    assert sweep.recipe.sweep is not None, "every sweep has a parameter"
+    console = Console(highlight=False)
+    console.print(f"{sweep.recipe.name}: {sweep.recipe.sweep.parameter}", style="bold", markup=False)
+    confidence = format_confidence(sweep.recipe.verdict.confidence)
+    table = make_table("Method", get_parameter_title(sweep), "ROUGE-L", confidence, *SWEEP_COSTS.values())
+    for label, line in sweep.lines.items():
+        for point in line:
+            value = format_sweep_value(sweep, point.value)
+            table.add_row(*map(Text, (escape_control(label), value, *_format_cells(point.row))))
+    for row in sweep.references:
+        table.add_row(*map(Text, (escape_control(row.label), "–", *_format_cells(row))))
+    console.print(table)
+    for sentence in describe_conclusions(sweep):
+        console.print(sentence, markup=False)
+    _print_page_path(console, directory / "report")
+
+
+def print_calibrations(calibrations: Iterable[Calibration], *, markdown: bool = False) -> None:
+    """Print a table of calibrations, and a line on standard error as each of them is finished."""
+    from tuneoff.analysis import calibration
+
+    finished = []
+    for result in calibrations:
+        print_line(f"{result.label}, {result.metric.title}: {2 * result.pairs} comparisons judged")
+        finished.append(result)
+    if markdown:
+        print(calibration.format_markdown(finished), end="")
+        return
+    console = Console(highlight=False)
+    header, *rows = calibration.build_table(finished)
+    table = make_table(*header)
+    for row in rows:
+        table.add_row(*(Text(escape_control(cell)) for cell in row))
+    console.print(table)
+    console.print(
+        "False: how often the verdict finds a difference between two groups of one method's seeds, with the interval "
+        "of this share. At a confidence of 95 % it should be 5 % at most. Found: how often the verdict finds a "
+        "difference of the planted size. Stated: how often it should, by its own estimate.",
+        style="dim",
+    )
+
+
+def _format_cells(row: Row) -> Iterator[str]:
+    """Yield ROUGE-L with its interval, then the costs. A cost that is missing or zero is a dash."""
+    from tuneoff.analysis.metrics import COSTS
+    from tuneoff.report.format import ROUGE_L, format_cost, format_interval, format_score
+
+    score, costs = row.scores[ROUGE_L.name], {cost.name: cost for cost in COSTS}
+    yield format_score(ROUGE_L, score.mean)
+    yield format_interval(ROUGE_L, score)
+    for name in SWEEP_COSTS:
+        value = row.costs.get(name)
+        yield format_cost(costs[name], value) if value else "–"
+
+
+def _print_page_path(console: Console, report: Path) -> None:
+    console.print(f"\nPage: {(report / 'index.html').resolve()}", markup=False, soft_wrap=True)

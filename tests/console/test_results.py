@@ -1,0 +1,48 @@
+"""Tables of results that fit a narrow terminal."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.report.synthetic import synthetic_comparison
+from tests.report.synthetic_sweep import model_study, rank_study, size_study
+from tuneoff.analysis.sweep import Sweep
+from tuneoff.console import results
+from tuneoff.console.results import print_comparison, print_sweep
+
+
+def test_a_comparison_fits_eighty_columns_and_names_every_method_and_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(results, "Console", lambda: Console(file=screen, width=80))
+    comparison = synthetic_comparison()
+    print_comparison(comparison, tmp_path / "report")
+    table, _, rest = screen.getvalue().partition("\n\n")
+    assert all(len(line) <= 80 for line in screen.getvalue().splitlines()[:10])
+    for row in comparison.rows:
+        assert f" {row.label}" in screen.getvalue()
+    assert "…" not in table
+    assert str(tmp_path / "report" / "index.html") in rest
+
+
+@pytest.mark.parametrize("make_sweep", [rank_study, model_study, size_study])
+def test_a_sweep_fits_eighty_columns_and_names_the_parameter_every_point_and_the_page(
+    make_sweep: Callable[[], Sweep], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen, sweep = io.StringIO(), make_sweep()
+    monkeypatch.setattr(results, "Console", lambda **_: Console(file=screen, width=80, color_system=None))
+    print_sweep(sweep, tmp_path)
+    title, *lines = screen.getvalue().splitlines()
+    assert sweep.recipe.sweep is not None
+    assert title.endswith(sweep.recipe.sweep.parameter)
+    assert not any("…" in line for line in lines)
+    rows = [line.split() for line in lines]
+    for label, points in sweep.lines.items():
+        assert sum(row[:1] == [label] for row in rows) == len(points)
+    for row in sweep.references:
+        assert any(cells[:2] == [row.label, "–"] for cells in rows)
+    assert str(tmp_path / "report" / "index.html") in screen.getvalue()
