@@ -104,7 +104,7 @@ def killed(recipe: Mapping[str, Any], folder: Path, kills: int, draw: random.Ran
 def results(run: Path) -> dict[str, str]:
     """All that must be equal, by trial: record, curve and predictions without clocks and memory, and the weights."""
     found = {}
-    for record in RunDirectory(run).records():
+    for record in RunDirectory(run).read_records():
         weights = sorted((run / "trials" / record.trial.id).glob("adapter/*.safetensors"))
         sums = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in weights]
         name = f"{record.trial.label} {record.trial.stage} {record.trial.rungs} {record.trial.id}"
@@ -157,7 +157,7 @@ def _to_the_end(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
         process.join()
         if process.exitcode:
             raise RuntimeError(f"the comparison in {run} ended with {process.exitcode}")
-        if all(record.status != "failed" for record in RunDirectory(run).records()):
+        if all(record.status != "failed" for record in RunDirectory(run).read_records()):
             break
 
 

@@ -30,7 +30,8 @@ from tuneoff.report.tables import format_markdown_table
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.plan import select_records
 from tuneoff.runner.stages import plan_stages
-from tuneoff.runs import RunDirectory, write_atomically
+from tuneoff.runs import RunDirectory
+from tuneoff.system.atomic_write import write_atomically
 from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def sweep(
     if (root / "recipe.yaml").exists():
         raise RunError(f"{root} is the run directory of a single comparison. Choose another one with --run.")
     for name, comparison in comparisons.items():
-        RunDirectory(root / VALUES / name).require_fits(comparison)
+        RunDirectory(root / VALUES / name).require_same_recipe(comparison)
     write_atomically(root / SWEEP_FILE, yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True))
     with _open_listener(listener) as active_listener:
         for name, comparison in comparisons.items():
@@ -249,11 +250,11 @@ def _run_comparison(recipe: Recipe, directory: RunDirectory, listener: Listener,
     from tuneoff.runner.prepare import prepare
     from tuneoff.system.environment import describe_environment
 
-    directory.require_fits(recipe)
+    directory.require_same_recipe(recipe)
     ledger = Ledger(directory.path)
     preparation = prepare(recipe)
     directory.require_same_setting(preparation.setting)
-    with directory.held():
+    with directory.lock():
         directory.begin(recipe, describe_environment(), preparation.text.summary)
         with ledger.saving():
             affordable = fit_to_budget(preparation, ledger, listener)
@@ -321,10 +322,10 @@ def _probe(preparation: Preparation, directory: RunDirectory, preparation_second
     from tuneoff.system.environment import describe_environment
 
     recipe, data = preparation.recipe, preparation.text.summary
-    directory.require_fits(recipe)
+    directory.require_same_recipe(recipe)
     directory.require_same_setting(preparation.setting)
     ledger = Ledger(directory.path)
-    with directory.held():
+    with directory.lock():
         directory.begin(recipe, describe_environment(), data)
         with ledger.saving():
             return load_or_run_probe(preparation, directory.path, preparation_seconds, listener)

@@ -51,7 +51,7 @@ def test_the_work_is_that_of_the_trials(recipe: dict[str, Any], tmp_path: Path) 
     whole = Recipe.read(recipe | {"methods": ["lora"]})
     found = run_probe(prepare(whole), 1.0, SilentListener())
     tuneoff.compare(whole, run=tmp_path / "run")
-    (record,) = RunDirectory(tmp_path / "run").records()
+    (record,) = RunDirectory(tmp_path / "run").read_records()
     assert sum(row.steps for row in record.curve) == found.work.epoch.count * whole.training.epochs
     assert sum(row.real_tokens for row in record.curve) <= found.work.epoch.tokens * whole.training.epochs
 

@@ -30,7 +30,7 @@ def read_records_by_label(run: Path) -> dict[str, Record]:
 
 
 def read_records_by_id(run: Path) -> dict[str, Record]:
-    return {record.trial.id: record for record in RunDirectory(run).records()}
+    return {record.trial.id: record for record in RunDirectory(run).read_records()}
 
 
 def dump_reproducible(record: Record) -> str:

@@ -25,7 +25,7 @@ def preparation(recipe: dict[str, Any]) -> Preparation:
 def run(preparation: Preparation, path: Path, *, retry: bool = False) -> list[Record]:
     directory = RunDirectory(path)
     run_missing(preparation.recipe, preparation, directory, SilentListener(), retry=retry)
-    return list(directory.records())
+    return list(directory.read_records())
 
 
 def run_and_die(preparation: Preparation, path: Path, monkeypatch: pytest.MonkeyPatch, steps: int = 0) -> None:

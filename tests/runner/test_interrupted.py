@@ -69,7 +69,7 @@ def run(preparation: Preparation, path: Path, at: Callable[[Progress], bool]) ->
         except Stopped:
             continue
         assert not list(path.glob("trials/*/checkpoint*"))
-        return {record.trial.id: record for record in directory.records()}, listener
+        return {record.trial.id: record for record in directory.read_records()}, listener
 
 
 def never(_: Progress) -> bool:

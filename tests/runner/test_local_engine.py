@@ -1,5 +1,6 @@
 """Running a comparison is making the records that are missing."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def test_running_again_runs_nothing(recipe: dict[str, Any], tmp_path: Path) -> N
 def test_a_missing_record_is_made_and_nothing_else(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, run=tmp_path / "run")
     directory = RunDirectory(tmp_path / "run")
-    directory.forget(read_records_by_label(tmp_path / "run")["lora"].trial)
+    shutil.rmtree(directory.get_trial_folder(read_records_by_label(tmp_path / "run")["lora"].trial))
     again = RecordingListener()
     tuneoff.compare(recipe, run=tmp_path / "run", listener=again)
     assert again.started == ["lora"]
@@ -151,7 +152,7 @@ def test_a_run_made_by_another_recipe_is_refused_and_left_as_it_was(recipe: dict
 
 
 def test_a_second_process_on_the_same_run_is_refused(recipe: dict[str, Any], tmp_path: Path) -> None:
-    with RunDirectory(tmp_path / "run").held(), pytest.raises(RunError, match="is in use by process"):
+    with RunDirectory(tmp_path / "run").lock(), pytest.raises(RunError, match="is in use by process"):
         tuneoff.compare(recipe, run=tmp_path / "run")
 
 
@@ -168,7 +169,7 @@ def test_a_saved_adapter_loads_in_plain_peft_with_the_logits_of_the_trial(
     directory = RunDirectory(tmp_path / "run")
     record = read_records_by_label(tmp_path / "run")[label]
     base = AutoModelForCausalLM.from_pretrained(model_folder("llama"))
-    model = PeftModel.from_pretrained(base, directory.adapter(record.trial)).eval()
+    model = PeftModel.from_pretrained(base, directory.get_adapter_folder(record.trial)).eval()
     tokenizer = AutoTokenizer.from_pretrained(model_folder("llama"))
     answer = record.predictions[0]
     prompt = tokenizer(f"{answer.source}\n\nTL;DR: ")["input_ids"]

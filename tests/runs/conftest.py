@@ -1,4 +1,4 @@
-"""A run directory that has begun, and trials for it."""
+"""A run directory without records, and trials for it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ LORA = METHODS["lora"].read({}).model_dump(mode="json")
 
 
 @pytest.fixture
-def whole() -> Recipe:
+def lora_recipe() -> Recipe:
     return Recipe.read(
         {
             "name": "r",
@@ -31,11 +31,11 @@ def whole() -> Recipe:
 
 
 @pytest.fixture
-def setting(whole: Recipe) -> Setting:
+def setting(lora_recipe: Recipe) -> Setting:
     return Setting(
         model=ModelOptions(name="m"),
         model_fingerprint="a",
-        data=whole.data,
+        data=lora_recipe.data,
         data_fingerprint="b",
         training=TrainingOptions(),
         evaluation=EvaluationOptions(),
@@ -51,14 +51,14 @@ def summary() -> DataSummary:
 
 
 @pytest.fixture
-def directory(tmp_path: Path, whole: Recipe, summary: DataSummary) -> RunDirectory:
-    made = RunDirectory(tmp_path / "run")
-    made.begin(whole, {"python": "3.11"}, summary)
-    return made
+def directory(tmp_path: Path, lora_recipe: Recipe, summary: DataSummary) -> RunDirectory:
+    run = RunDirectory(tmp_path / "run")
+    run.begin(lora_recipe, {"python": "3.11"}, summary)
+    return run
 
 
 @pytest.fixture
 def trial(setting: Setting) -> Callable[..., Trial]:
-    """A trial of LoRA, with other values where they are given."""
-    plain = {"label": "lora", "method": "lora", "hyperparameters": LORA, "setting": setting, "seed": 0}
-    return lambda **changes: Trial(**{**plain, **changes})
+    """A function that makes a trial of LoRA, with the given fields replaced."""
+    default = {"label": "lora", "method": "lora", "hyperparameters": LORA, "setting": setting, "seed": 0}
+    return lambda **changes: Trial(**{**default, **changes})

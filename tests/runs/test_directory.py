@@ -1,4 +1,4 @@
-"""The run directory: whole files, one holder, and nothing lost or mixed up."""
+"""The run directory: records are read as written, by one process at a time, and never mixed with those of others."""
 
 import json
 import subprocess
@@ -18,9 +18,7 @@ from tuneoff.runs import RunDirectory
 MakeTrial = Callable[..., Trial]
 
 
-def test_records_of_another_setting_are_not_added_to(
-    directory: RunDirectory, setting: Setting, trial: MakeTrial
-) -> None:
+def test_records_of_another_setting_are_refused(directory: RunDirectory, setting: Setting, trial: MakeTrial) -> None:
     directory.write_record(Record(trial=trial(), status="failed", reason="x"))
     newer = setting.model_copy(update={"versions": {"torch": "9"}, "data_fingerprint": "c"})
     with pytest.raises(RunError, match=r"another setting \(data_fingerprint, versions differ\)"):
@@ -59,7 +57,7 @@ def test_a_record_is_read_as_it_was_written(directory: RunDirectory, trial: Make
         ),
     )  # fmt: skip
     directory.write_record(record)
-    assert directory.records() == (record,)
+    assert directory.read_records() == (record,)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
@@ -67,27 +65,27 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
         RunDirectory(tmp_path).read()
 
 
-def test_a_folder_with_something_else_in_it_is_not_made_a_run(tmp_path: Path, whole: Recipe) -> None:
+def test_a_folder_with_other_files_does_not_become_a_run_directory(tmp_path: Path, lora_recipe: Recipe) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(RunError, match="holds other files"):
-        RunDirectory(tmp_path).require_fits(whole)
+        RunDirectory(tmp_path).require_same_recipe(lora_recipe)
 
 
-def test_a_directory_is_held_by_one_process_and_let_go_when_it_dies(tmp_path: Path) -> None:
-    hold = (
+def test_one_process_holds_the_lock_until_it_dies(tmp_path: Path) -> None:
+    script = (
         "import sys, time; from pathlib import Path; from tuneoff.runs import RunDirectory\n"
-        "with RunDirectory(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(60)"
+        "with RunDirectory(Path(sys.argv[1])).lock(): print('locked', flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", hold, tmp_path / "run"], stdout=subprocess.PIPE) as other:
+    with subprocess.Popen([sys.executable, "-c", script, tmp_path / "run"], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
         with (
             pytest.raises(RunError, match=rf"in use by process {other.pid} on .+ since \d{{4}}-"),
-            RunDirectory(tmp_path / "run").held(),
+            RunDirectory(tmp_path / "run").lock(),
         ):
             pass
         other.kill()
-    with RunDirectory(tmp_path / "run").held():
+    with RunDirectory(tmp_path / "run").lock():
         pass
 
 

@@ -91,8 +91,8 @@ except FullDiskError as error:
 
 
 WRITERS = {
-    "recipe.yaml": "tuneoff.runs.directory.write_atomically",
-    "record.json": "tuneoff.runs.directory.write_atomically",
+    "recipe.yaml": "tuneoff.runs.writing.write_atomically",
+    "record.json": "tuneoff.runs.writing.write_atomically",
     "index.html": "tuneoff.report.page.write_atomically",
 }
 

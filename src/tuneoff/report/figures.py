@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.report.tables import format_csv
-from tuneoff.runs import write_atomically
+from tuneoff.system.atomic_write import write_atomically
 
 if TYPE_CHECKING:
     import altair as alt

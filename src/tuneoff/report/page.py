@@ -23,7 +23,7 @@ from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.setting import list_environment_facts, list_headline_facts, list_setting_facts
 from tuneoff.report.side_by_side import compare_runs
 from tuneoff.report.tables import format_latex_table, format_markdown_table, format_results_csv
-from tuneoff.runs import write_atomically
+from tuneoff.system.atomic_write import write_atomically
 
 SECTIONS = (
     ("Five figures", "What each method trains, takes and reaches.", FIGURES),

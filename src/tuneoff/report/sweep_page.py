@@ -18,7 +18,7 @@ from tuneoff.report.figures import make_page_specification, write_figures
 from tuneoff.report.format import LOSS, ROUGE_L, format_cost, format_interval, format_score, join_list
 from tuneoff.report.html import render_document
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
-from tuneoff.runs import write_atomically
+from tuneoff.system.atomic_write import write_atomically
 
 NOTHING = "–"
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tuneoff.config.base import Options
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
-from tuneoff.runs import write_atomically
+from tuneoff.system.atomic_write import write_atomically
 
 ATTEMPTS_FILE = "attempts.json"
 MAX_DEATHS = 2  # at the same step; at the next start the trial is skipped

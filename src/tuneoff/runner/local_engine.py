@@ -43,9 +43,9 @@ def run_missing(
     """
     stop = stop or StopRequest()
     if retry:
-        for record in [record for record in directory.records() if record.status == "failed"]:
-            directory.clear(record.trial)
-    known = {record.trial.id: record for record in directory.records()}
+        for record in [record for record in directory.read_records() if record.status == "failed"]:
+            directory.reset_trial(record.trial)
+    known = {record.trial.id: record for record in directory.read_records()}
     setting = preparation.setting
     listener.on_start(tally_stages(recipe, setting, known))
     try:
@@ -57,7 +57,7 @@ def run_missing(
             directory.write_record(record)
             known[trial.id] = record.model_copy(update={"predictions": ()})  # they are on disk, and no plan reads them
             ended = {id for id, record in known.items() if record.status != "failed"}
-            directory.drop_checkpoints(ended - find_resumable(recipe, setting, known))
+            directory.remove_checkpoints(ended - find_resumable(recipe, setting, known))
             listener.on_trial_end(record, tally_stages(recipe, setting, known))
             stop.raise_if_requested()
     finally:
@@ -68,9 +68,9 @@ def _run_or_skip(
     trial: Trial, preparation: Preparation, directory: RunDirectory, on_progress: OnProgress, stop: StopRequest
 ) -> Record:
     """Run a trial, or skip it if too many processes died in it at the step that it would start from."""
-    folder, steps = directory.trial_folder(trial), read_steps(directory.checkpoint(trial))
+    folder, steps = directory.get_trial_folder(trial), read_steps(directory.get_checkpoint_file(trial))
     deaths = count_deaths(folder, steps)
-    directory.clear(trial)
+    directory.reset_trial(trial)
     if deaths >= MAX_DEATHS:
         return make_skipped_record(trial, steps)
     with mark_running(folder, Attempt(steps=steps, deaths=deaths)):
@@ -79,7 +79,7 @@ def _run_or_skip(
 
 def _get_trial_paths(trial: Trial, directory: RunDirectory) -> TrialPaths:
     return TrialPaths(
-        adapter=directory.adapter(trial),
-        checkpoint=directory.checkpoint(trial),
-        previous_checkpoint=directory.checkpoint(trial.before) if trial.before else None,
+        adapter=directory.get_adapter_folder(trial),
+        checkpoint=directory.get_checkpoint_file(trial),
+        previous_checkpoint=directory.get_checkpoint_file(trial.before) if trial.before else None,
     )

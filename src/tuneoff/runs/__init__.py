@@ -1,4 +1,4 @@
-"""The run directory: plain files, readable without us.
+"""The run directory: plain files that can be read without tuneoff.
 
 runs/NAME/
   recipe.yaml  environment.json  data.json  SHA256SUMS  spent.json  (probe.json  fit.json)
@@ -9,6 +9,5 @@ runs/NAME/
 
 from tuneoff.runs.directory import RunDirectory
 from tuneoff.runs.reading import Run
-from tuneoff.system.atomic_write import write_atomically
 
-__all__ = ["Run", "RunDirectory", "write_atomically"]
+__all__ = ["Run", "RunDirectory"]

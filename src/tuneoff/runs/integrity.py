@@ -1,5 +1,6 @@
-"""What in a run directory can't be trusted, and why."""
+"""Find what is damaged in a run directory, and move it away."""
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -7,63 +8,118 @@ from pathlib import Path
 
 from tuneoff.errors import RunError
 from tuneoff.evaluation.rouge import ROUGE_TYPES
-from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
-from tuneoff.runs.reading import (
-    PREDICTIONS,
-)
+from tuneoff.runs.layout import PREDICTIONS, SET_ASIDE, TRIALS, list_recorded_trials
+from tuneoff.runs.reading import read_records
+from tuneoff.system.checksums import CHECKSUMS, find_damaged_files
+from tuneoff.system.full_disk import explain_full_disk
+
+_LOG = logging.getLogger(__name__)
 
 
-def leads_into(link: Path, root: Path) -> bool:
-    try:
-        return link.resolve().is_relative_to(root)
-    except (OSError, RuntimeError):  # links in a circle lead nowhere
-        return False
+def read_usable_records(path: Path) -> tuple[dict[str, Record], dict[str, str]]:
+    """Read the records whose predictions can be scored and paired.
+
+    Return them, and why the others cannot be used, both by trial id.
+    """
+    records, unusable = read_records(path)
+    for id, record in records.items():
+        if reason := _find_impossible_prediction(record):
+            unusable[id] = reason
+    for id in _find_unpaired({id: record for id, record in records.items() if id not in unusable}):
+        unusable[id] = "its test examples are not those of most records"
+    return {id: record for id, record in records.items() if id not in unusable}, unusable
 
 
-def require_same_recipe(path: Path, there: Recipe, recipe: Recipe) -> None:
-    """Methods and seeds may be added; note, verdict and budget may change; what the search does otherwise may not."""
-    ours, theirs = recipe.to_dict(), there.to_dict()
-    for whole in (ours, theirs):
-        for name in ("note", "seeds", "verdict", "budget"):
-            whole.pop(name)
-        whole["spaces"] = (whole["search"] or {}).pop("spaces", {})
-    differing = [name for name in ours if name not in {"methods", "spaces"} and ours[name] != theirs[name]]
-    for part in ("methods", "spaces"):
-        for label in there.methods.keys() & recipe.methods.keys():
-            if ours[part].get(label) != theirs[part].get(label):
-                differing.append(f"{'search.' if part == 'spaces' else ''}{part}.{label}")
-    if differing:
-        raise RunError(
-            f"{path} was made by another recipe: {', '.join(sorted(differing))} differ. "
-            "Give this comparison a directory of its own with --run, or remove that one."
-        )
-
-
-def _has_test_answers(record: Record) -> bool:
-    return record.status == "done" and record.trial.stage == "confirm"
-
-
-def find_unusable_answers(record: Record) -> str | None:
-    """What a judgement takes for granted, and a record without sums may lack."""
-    answers = record.predictions
-    if not _has_test_answers(record):
+def _find_impossible_prediction(record: Record) -> str | None:
+    """Return why the predictions cannot be scored. Only a record without checksums can have such predictions."""
+    predictions = record.predictions
+    if not _is_tested(record):
         return None
-    if not answers or len({p.row for p in answers}) < len(answers):
-        return f"{PREDICTIONS} has no answers, or two to one example"
-    for p in answers:
-        possible = all(0 <= p.rouge.get(name, -1) <= 1 for name in ROUGE_TYPES)
-        if p.target_tokens < 1 or not math.isfinite(p.loss) or not possible:
-            return f"{PREDICTIONS} has a score that cannot be, in row {p.row}"
+    if not predictions or len({p.row for p in predictions}) < len(predictions):
+        return f"{PREDICTIONS} has no predictions, or two for one example"
+    for p in predictions:
+        has_valid_rouge = all(0 <= p.rouge.get(name, -1) <= 1 for name in ROUGE_TYPES)
+        if p.target_tokens < 1 or not math.isfinite(p.loss) or not has_valid_rouge:
+            return f"{PREDICTIONS} has an impossible score in row {p.row}"
     return None
 
 
-def find_unpaired(records: Mapping[str, Record]) -> list[str]:
-    """The ids of records that cannot be paired with most others, answer by answer."""
-    asked = {
+def _find_unpaired(records: Mapping[str, Record]) -> list[str]:
+    """Return the ids of the records that were tested on other examples than most."""
+    examples = {
         id: tuple(sorted((p.row, p.target_tokens) for p in record.predictions))
         for id, record in records.items()
-        if _has_test_answers(record)
+        if _is_tested(record)
     }
-    most = Counter(asked.values()).most_common(1)
-    return [id for id, examples in asked.items() if examples != most[0][0]]
+    most_common = Counter(examples.values()).most_common(1)
+    return [id for id, of_record in examples.items() if of_record != most_common[0][0]]
+
+
+def _is_tested(record: Record) -> bool:
+    return record.status == "done" and record.trial.stage == "confirm"
+
+
+def set_aside_damaged(path: Path) -> None:
+    """Move the trials with damaged records or weights away, so that they run again. Call this with the lock held."""
+    _, unusable = read_usable_records(path)
+    for id, reason in (_find_damaged_weights(path) | unusable).items():
+        destination = _find_free_name(path / SET_ASIDE, id)
+        with explain_full_disk(destination):
+            destination.parent.mkdir(exist_ok=True)
+            (path / TRIALS / id).rename(destination)
+        _LOG.warning(
+            "The record of trial %s is damaged (%s). It was moved to %s, and the trial runs again.",
+            id, reason, destination,
+        )  # fmt: skip
+
+
+def _find_damaged_weights(path: Path) -> dict[str, str]:
+    """Return which file of a trial has changed, by trial id. A file that was deleted to save space is no damage."""
+    damaged = {}
+    for folder in list_recorded_trials(path):
+        changed = [name for name in find_damaged_files(folder) if (folder / name).is_file()]
+        if changed:
+            damaged[folder.name] = f"{changed[0]} does not match its checksum"
+    return damaged
+
+
+def _find_free_name(folder: Path, id: str) -> Path:
+    count = len(list(folder.glob(f"{id}*")))
+    return folder / (f"{id}-{count + 1}" if count else id)
+
+
+def require_undamaged(path: Path) -> None:
+    """Check the files that all trials share against their checksums.
+
+    Raises:
+        RunError: a file is damaged or was changed by hand.
+    """
+    if damaged := find_damaged_files(path):
+        raise RunError(
+            f"{path / damaged[0]} does not match its checksum: it is damaged or was changed. Run the same "
+            "`tuneoff compare` again, which writes it again and keeps the records. If you changed it yourself, remove "
+            f"{path / CHECKSUMS}."
+        )
+
+
+def require_self_contained(path: Path) -> None:
+    """Check that no link leads out of the directory: a run must write and delete only its own files.
+
+    Raises:
+        RunError: there is such a link, or something that is neither a file nor a folder.
+    """
+    root = path.resolve()
+    for entry in path.rglob("*"):
+        if entry.is_symlink():
+            if not _leads_into(entry, root):
+                raise RunError(f"{entry} is a link that leads out of the run directory. Replace it by its target.")
+        elif not (entry.is_file() or entry.is_dir()):
+            raise RunError(f"{entry} is neither a file nor a folder, so reading it may never end. Remove it.")
+
+
+def _leads_into(link: Path, root: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # links in a circle
+        return False

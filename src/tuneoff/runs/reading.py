@@ -1,4 +1,4 @@
-"""The files of a run directory, read back into values."""
+"""Read the files of a run directory into values."""
 
 import json
 from collections.abc import Mapping
@@ -13,83 +13,92 @@ from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Epoch, Prediction, Record
 from tuneoff.records.trial import compute_id
-from tuneoff.system.checksums import find_damaged
+from tuneoff.runs.layout import CURVE, DATA, ENVIRONMENT, PREDICTIONS, RECIPE, RECORD, list_recorded_trials
+from tuneoff.system.checksums import find_damaged_files
 
-RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
-
-
-CURVE, PREDICTIONS, RECORD = "curve.jsonl", "predictions.jsonl", "record.json"
-
-
-UNREADABLE = (OSError, ValueError, RecursionError)  # gone, not text, not JSON, or not what it should hold
+UNREADABLE = (OSError, ValueError, RecursionError)  # missing, not text, not JSON, or with other content than expected
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Everything that a report is made from."""
+    """Everything that a report is computed from."""
 
     recipe: Recipe
-    environment: Mapping[str, Any]  # versions and machine, as `environment.json` has them
+    environment: Mapping[str, Any]  # versions and machine, the content of `environment.json`
     data: DataSummary
     records: tuple[Record, ...]
-    left_out: Mapping[str, str] = field(default_factory=dict)  # what is wrong with a damaged record, by trial id
+    left_out: Mapping[str, str] = field(default_factory=dict)  # why a record cannot be used, by trial id
 
 
 def read_recipe(path: Path) -> Recipe:
+    """Read the recipe of the run directory `path`.
+
+    Raises:
+        RunError: the file is missing or cannot be read. So do the other functions here.
+    """
     try:
         return Recipe.read(yaml.safe_load((path / RECIPE).read_text("utf-8")))
     except (*UNREADABLE, yaml.YAMLError) as error:
         raise _explain_unreadable(path / RECIPE, error) from error
 
 
-def read_data(file: Path) -> DataSummary:
+def read_data(path: Path) -> DataSummary:
+    """Read the data summary of the run directory `path`."""
     try:
-        return DataSummary.model_validate(json.loads(file.read_text("utf-8")))
+        return DataSummary.model_validate(_read_json(path / DATA))
     except UNREADABLE as error:
-        raise _explain_unreadable(file, error) from error
+        raise _explain_unreadable(path / DATA, error) from error
 
 
-def read_environment(file: Path) -> Mapping[str, Any]:  # Any: plain values, only ever shown
+def read_environment(path: Path) -> Mapping[str, Any]:  # Any: plain values, only shown
+    """Read the versions and the machine of the run directory `path`."""
     try:
-        environment = json.loads(file.read_text("utf-8"))
+        environment = _read_json(path / ENVIRONMENT)
+        if not isinstance(environment, Mapping):
+            raise ValueError("it holds no mapping")
     except UNREADABLE as error:
-        raise _explain_unreadable(file, error) from error
-    if not isinstance(environment, Mapping):
-        raise _explain_unreadable(file, ValueError("it holds no names with values"))
+        raise _explain_unreadable(path / ENVIRONMENT, error) from error
     return environment
 
 
 def _explain_unreadable(file: Path, error: Exception) -> RunError:
     return RunError(
-        f"{file} cannot be read: {error}. Run the same `tuneoff compare` again: it writes the file anew and keeps the "
+        f"{file} cannot be read: {error}. Run the same `tuneoff compare` again: it writes the file again and keeps the "
         "records."
     )
 
 
+def read_records(path: Path) -> tuple[dict[str, Record], dict[str, str]]:
+    """Read every record. Return the records, and why the others cannot be read, both by trial id."""
+    records: dict[str, Record] = {}
+    unreadable: dict[str, str] = {}
+    for folder in list_recorded_trials(path):
+        try:
+            records[folder.name] = read_record(folder)
+        except RunError as error:
+            unreadable[folder.name] = str(error)
+    return records, unreadable
+
+
 def read_record(folder: Path) -> Record:
-    """
-    Raises:
-        RunError: what is wrong with it.
-    """
-    if wrong := find_damaged(folder, {RECORD, CURVE, PREDICTIONS}):
-        raise RunError(f"{wrong[0]} is not what was written")
+    """Read the record of one trial with its curve and predictions."""
+    if damaged := find_damaged_files(folder, {RECORD, CURVE, PREDICTIONS}):
+        raise RunError(f"{damaged[0]} does not match its checksum")
     try:
-        written = json.loads((folder / RECORD).read_text("utf-8"))
-        record = Record.model_validate(written)
-        if compute_id(written["trial"]) != folder.name:
-            raise RunError("it is another trial's")
-        whole = record.model_copy(
-            update={
-                "curve": tuple(Epoch.model_validate_json(line) for line in _read_lines(folder / CURVE)),
-                "predictions": tuple(
-                    Prediction.model_validate_json(line) for line in _read_lines(folder / PREDICTIONS)
-                ),
-            }
-        )
+        content = _read_json(folder / RECORD)
+        record = Record.model_validate(content)
+        if compute_id(content["trial"]) != folder.name:
+            raise RunError("it belongs to another trial")
+        curve = tuple(Epoch.model_validate_json(line) for line in _read_lines(folder / CURVE))
+        predictions = tuple(Prediction.model_validate_json(line) for line in _read_lines(folder / PREDICTIONS))
     except UNREADABLE as error:
         raise RunError(f"it cannot be read: {error}") from error
-    return whole
+    return record.model_copy(update={"curve": curve, "predictions": predictions})
 
 
-def _read_lines(path: Path) -> list[str]:
-    return path.read_text("utf-8").split("\n")[:-1]
+def _read_json(file: Path) -> Any:  # Any: whatever the file holds
+    return json.loads(file.read_text("utf-8"))
+
+
+def _read_lines(file: Path) -> list[str]:
+    return file.read_text("utf-8").split("\n")[:-1]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tuneoff.system.atomic_write import write_atomically
-from tuneoff.system.checksums import CHECKSUMS, find_damaged, format_checksums, hash_files
+from tuneoff.system.checksums import CHECKSUMS, find_damaged_files, format_checksums, hash_files
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def is_intact(folder: Path) -> bool:
     """
     if not (folder / CHECKSUMS).is_file():
         return False
-    wrong = find_damaged(folder)
+    wrong = find_damaged_files(folder)
     if wrong:
         _LOG.warning("%s is damaged: it is removed, and made again.", folder / wrong[0])
         for entry in folder.iterdir():

@@ -22,7 +22,7 @@ def format_checksums(sums: Mapping[str, str]) -> str:
     return "".join(f"{digest}  {name}\n" for name, digest in sums.items())
 
 
-def find_damaged(folder: Path, names: Collection[str] | None = None) -> list[str]:
+def find_damaged_files(folder: Path, names: Collection[str] | None = None) -> list[str]:
     """The names of the files that are not what was written, or are gone; nothing where nobody kept sums.
 
     Args:

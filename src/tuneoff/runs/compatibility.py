@@ -1,0 +1,93 @@
+"""Decide whether a recipe may add records to a run directory that exists.
+
+A directory belongs to one recipe. Methods and seeds may be added to it later. Everything else that decides a trial's
+numbers must stay the same, or the records could not be ranked together.
+"""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tuneoff.errors import RunError
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Setting
+from tuneoff.runs.integrity import require_self_contained
+from tuneoff.runs.layout import RECIPE, TRIALS, WRITTEN_BEFORE_RECIPE, has_recipe
+from tuneoff.runs.reading import read_recipe
+from tuneoff.system.checksums import find_damaged_files
+
+CHANGEABLE = {"note", "seeds", "verdict", "budget"}
+BY_METHOD = ("methods", "search.spaces")  # compared for the methods that both recipes have
+
+_LOG = logging.getLogger(__name__)
+
+
+def require_same_recipe(path: Path, recipe: Recipe) -> None:
+    """Check that `path` is new, empty, or a run directory of this recipe.
+
+    Raises:
+        RunError: it is none of these.
+    """
+    if has_recipe(path):
+        require_self_contained(path)
+        stored = _read_stored_recipe(path)
+        if stored and (differing := _list_differences(stored, recipe)):
+            raise RunError(
+                f"{path} was made by another recipe: {', '.join(differing)} differ. Name another run directory with "
+                "--run, or remove this one."
+            )
+    elif path.exists() and not path.is_dir():
+        raise RunError(f"{path} is a file. Name a new or empty directory with --run.")
+    elif path.exists() and any(not entry.name.startswith(WRITTEN_BEFORE_RECIPE) for entry in path.iterdir()):
+        raise RunError(f"{path} holds other files and is no run directory. Name a new or empty directory with --run.")
+
+
+def _read_stored_recipe(path: Path) -> Recipe | None:
+    """Read the recipe of the directory. Return None if it is damaged; then `require_same_setting` protects the records.
+
+    Raises:
+        RunError: it cannot be read, and no trial shows that the directory is ours.
+    """
+    try:
+        if find_damaged_files(path, {RECIPE}):
+            raise RunError(f"{path / RECIPE} does not match its checksum.")
+        return read_recipe(path)
+    except RunError as error:
+        if not (path / TRIALS).is_dir():
+            raise
+        _LOG.warning("%s It is written again.", error)
+        return None
+
+
+def _list_differences(stored: Recipe, recipe: Recipe) -> list[str]:
+    old, new = _to_comparable(stored), _to_comparable(recipe)
+    shared = stored.methods.keys() & recipe.methods.keys()
+    differing = [name for name in new if name not in BY_METHOD and new[name] != old[name]]
+    for part in BY_METHOD:
+        differing += [f"{part}.{label}" for label in shared if new[part].get(label) != old[part].get(label)]
+    return sorted(differing)
+
+
+def _to_comparable(recipe: Recipe) -> dict[str, Any]:
+    """Return what must stay the same, with the search spaces as an entry of their own."""
+    tree = {name: value for name, value in recipe.to_dict().items() if name not in CHANGEABLE}
+    spaces = (tree["search"] or {}).pop("spaces", {})
+    return tree | {"search.spaces": spaces}
+
+
+def require_same_setting(path: Path, records: Iterable[Record], setting: Setting) -> None:
+    """Check that new records of this setting can be ranked with the records of the run directory `path`.
+
+    Raises:
+        RunError: something differs, such as the content of the data, the processor or the version of a library.
+    """
+    for record in records:
+        stored = record.trial.setting
+        differing = [name for name in Setting.model_fields if getattr(stored, name) != getattr(setting, name)]
+        if differing:
+            raise RunError(
+                f"{path} has records of another setting ({', '.join(differing)} differ), which cannot be ranked with "
+                "new ones. Name another run directory with --run, or remove this one."
+            )

@@ -1,0 +1,25 @@
+"""The names of the files and folders in a run directory."""
+
+import re
+from pathlib import Path
+
+from tuneoff.system.checksums import CHECKSUMS
+
+RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
+RECORD, CURVE, PREDICTIONS = "record.json", "curve.jsonl", "predictions.jsonl"
+LOCK, TRIALS, SET_ASIDE = ".lock", "trials", "set-aside"
+# What a process that ends before it has written the recipe can leave behind, as prefixes of names.
+WRITTEN_BEFORE_RECIPE = (LOCK, CHECKSUMS, f".{CHECKSUMS}.", f".{RECIPE}.")
+
+_TRIAL_ID = re.compile("[0-9a-f]{12}")
+
+
+def has_recipe(path: Path) -> bool:
+    """Return whether `path` is a run directory, of this program or of another one that has a recipe."""
+    return (path / RECIPE).is_file()
+
+
+def list_recorded_trials(path: Path) -> list[Path]:
+    """Return the folders of the trials that have a record, sorted by trial id."""
+    files = sorted(path.glob(f"{TRIALS}/*/{RECORD}"))
+    return [file.parent for file in files if _TRIAL_ID.fullmatch(file.parent.name)]

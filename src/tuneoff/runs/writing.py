@@ -1,0 +1,60 @@
+"""Write the files of a run directory, each atomically and with its checksum."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tuneoff.data import DataSummary
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Epoch, Prediction, Record
+from tuneoff.runs.layout import CURVE, DATA, ENVIRONMENT, PREDICTIONS, RECIPE, RECORD
+from tuneoff.runs.redaction import redact
+from tuneoff.system.atomic_write import write_atomically
+from tuneoff.system.checksums import CHECKSUMS, format_checksums, hash_files, hash_text
+
+
+def write_run(path: Path, recipe: Recipe, environment: Mapping[str, Any], data: DataSummary) -> None:
+    """Write what the trials of a run share."""
+    contents = {
+        RECIPE: yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True),
+        ENVIRONMENT: _format_json(environment),
+        DATA: _format_json(data.model_dump(mode="json")),
+    }
+    _write_with_checksums(path, contents, {})
+
+
+def write_record(folder: Path, record: Record, adapter: Path) -> None:
+    """Write a trial's record. `record.json` is written last and marks the trial as finished.
+
+    Args:
+        folder: the folder of the trial.
+        adapter: the folder with the trained weights; the checksums cover them too.
+    """
+    if record.reason:
+        record = record.model_copy(update={"reason": redact(record.reason)})
+    contents = {
+        CURVE: _format_json_lines(record.curve),
+        PREDICTIONS: _format_json_lines(record.predictions),
+        RECORD: _format_json(record.model_dump(mode="json")),
+    }
+    weights = hash_files((file for file in adapter.rglob("*") if file.is_file()), folder)
+    _write_with_checksums(folder, contents, weights)
+
+
+def _write_with_checksums(folder: Path, contents: Mapping[str, str], other_checksums: Mapping[str, str]) -> None:
+    """Write files, by name. Their checksums come first, so that only files of old versions have none."""
+    checksums = {**{name: hash_text(content) for name, content in contents.items()}, **other_checksums}
+    write_atomically(folder / CHECKSUMS, format_checksums(checksums))
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+
+
+def _format_json(value: Any) -> str:  # Any: whatever JSON can hold
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _format_json_lines(values: Sequence[Epoch | Prediction]) -> str:
+    return "".join(value.model_dump_json() + "\n" for value in values)
