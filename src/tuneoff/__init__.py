@@ -1,6 +1,7 @@
-"""tuneoff finds out which way of fine-tuning a language model is best on your text within your budget.
+"""Find out which way of fine-tuning a language model is best on your text within your budget.
 
 import tuneoff
+
 comparison = tuneoff.compare("demo")
 print(tuneoff.format_markdown_table(comparison))
 """
@@ -64,8 +65,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # Any: whichever public name is asked for
-    if name in _MODULES:  # imported on first use, so that `import tuneoff` stays fast
+def __getattr__(name: str) -> Any:  # Any: its type depends on the name
+    if name in _MODULES:  # only imported now, which keeps `import tuneoff` fast
         return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'tuneoff' has no attribute {name!r}")
 

@@ -62,8 +62,8 @@ def compare(
         recipe: a recipe, a mapping of its keys, the path of a recipe file, or the name of a shipped recipe.
         overrides: changes to the recipe, as `key.key=value`.
         run: the run directory, by default `runs/NAME` of the recipe. Trials that it has a record of are not run again.
-        listener: receives progress events. By default progress is shown in the terminal or notebook; for none, pass
-            `SilentListener()`.
+        listener: receives progress events. By default progress is shown in the terminal or notebook. Pass a
+            `tuneoff.runner.listener.SilentListener()` to show none.
         retry: run failed trials again.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The public surface, name by name."""
+"""The public names."""
 
 import pkgutil
 import subprocess
@@ -15,24 +15,29 @@ def test_the_public_names_are_these() -> None:
     ]  # fmt: skip
 
 
-def test_no_public_name_is_a_modules_name_which_would_hide_it_once_imported() -> None:
+def test_no_public_name_is_also_a_module_which_would_hide_it_once_imported() -> None:
     assert not {module.name for module in pkgutil.iter_modules(tuneoff.__path__)} & set(tuneoff.__all__)
 
 
-def test_every_public_name_can_be_had() -> None:
+def test_every_public_name_can_be_imported() -> None:
     assert all(getattr(tuneoff, name) is not None for name in tuneoff.__all__)
 
 
-def loaded_by(statement: str) -> set[str]:
-    """The modules that a fresh interpreter has after `statement`."""
+def list_modules_after(statement: str) -> set[str]:
+    """Return the modules that a new interpreter has imported after `statement`."""
     code = f"import sys; {statement}; print(' '.join(sys.modules))"
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:
     heavy = {"torch", "transformers", "peft", "datasets", "scipy", "altair", "pydantic", "pandas", "numpy"}
-    assert not loaded_by("import tuneoff, tuneoff.cli") & heavy
+    assert not list_modules_after("import tuneoff, tuneoff.cli") & heavy
 
 
 def test_a_recipe_is_read_without_torch() -> None:
-    assert not loaded_by("import tuneoff; tuneoff.load_recipe('demo')") & {"torch", "transformers", "datasets", "scipy"}
+    assert not list_modules_after("import tuneoff; tuneoff.load_recipe('demo')") & {
+        "torch",
+        "transformers",
+        "datasets",
+        "scipy",
+    }

@@ -1,3 +1,5 @@
+"""The figures of a comparison, and their files."""
+
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,26 +22,26 @@ def charts(comparison: Comparison) -> dict[str, alt.LayerChart]:
     return draw_figures(comparison)
 
 
-def rows_of(chart: alt.LayerChart) -> list[dict[str, Any]]:
+def get_rows(chart: alt.LayerChart) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = make_page_specification(chart)["data"]["values"]
     return rows
 
 
-def scales_of(value: object, axes: tuple[str, ...] = ("x", "y")) -> list[dict[str, Any]]:
-    """Every scale that a specification names for an axis."""
+def find_scales(value: object, axes: tuple[str, ...] = ("x", "y")) -> list[dict[str, Any]]:
+    """Return every scale that a specification has for these axes."""
     if isinstance(value, list):
-        return [scale for part in value for scale in scales_of(part, axes)]
+        return [scale for part in value for scale in find_scales(part, axes)]
     if not isinstance(value, dict):
         return []
-    here = [value[axis]["scale"] for axis in axes if isinstance(value.get(axis), dict) and "scale" in value[axis]]
-    return here + [scale for part in value.values() for scale in scales_of(part, axes)]
+    scales = [value[axis]["scale"] for axis in axes if isinstance(value.get(axis), dict) and "scale" in value[axis]]
+    return scales + [scale for part in value.values() for scale in find_scales(part, axes)]
 
 
-def test_a_whole_run_has_every_figure(charts: dict[str, alt.LayerChart]) -> None:
+def test_a_complete_run_has_every_figure(charts: dict[str, alt.LayerChart]) -> None:
     assert list(charts) == [*FIGURES, *CURVES, *TRADE_OFFS]
 
 
-def test_a_method_has_one_colour_in_all_figures(comparison: Comparison, charts: dict[str, alt.LayerChart]) -> None:
+def test_a_method_has_the_same_color_in_all_figures(comparison: Comparison, charts: dict[str, alt.LayerChart]) -> None:
     palette = assign_colors(comparison)
     for chart in charts.values():
         for layer in make_page_specification(chart)["layer"]:
@@ -48,59 +50,59 @@ def test_a_method_has_one_colour_in_all_figures(comparison: Comparison, charts: 
                 assert dict(zip(scale["domain"], scale["range"], strict=True)).items() <= palette.items()
 
 
-def test_no_two_methods_share_a_colour(comparison: Comparison) -> None:
+def test_no_two_methods_share_a_color(comparison: Comparison) -> None:
     palette = assign_colors(comparison)
     assert len(set(palette.values())) == len(palette)
 
 
-def test_a_method_keeps_its_colour_in_half_a_run(run: Run, comparison: Comparison) -> None:
+def test_a_method_keeps_its_color_in_an_unfinished_run(run: Run, comparison: Comparison) -> None:
     half = judge(replace(run, records=tuple(r for r in run.records if r.trial.label in {"base", "full"})))
     assert assign_colors(half)["full"] == assign_colors(comparison)["full"]
 
 
 @pytest.mark.parametrize("name", ["slowest-epoch", "peak-memory", "rouge"])
 def test_bars_start_at_zero(charts: dict[str, alt.LayerChart], name: str) -> None:
-    domains = [scale["domain"] for scale in scales_of(make_page_specification(charts[name])) if "domain" in scale]
+    domains = [scale["domain"] for scale in find_scales(make_page_specification(charts[name])) if "domain" in scale]
     assert {domain[0] for domain in domains} == {0}
 
 
 @pytest.mark.parametrize(("name", "axis"), [("evaluation-loss", "x"), ("validation-loss", "y"), ("train-loss", "y")])
-def test_a_loss_axis_begins_near_its_least_value(charts: dict[str, alt.LayerChart], name: str, axis: str) -> None:
-    domains = [s["domain"] for s in scales_of(make_page_specification(charts[name]), (axis,)) if "domain" in s]
+def test_a_loss_axis_starts_near_its_lowest_value(charts: dict[str, alt.LayerChart], name: str, axis: str) -> None:
+    domains = [s["domain"] for s in find_scales(make_page_specification(charts[name]), (axis,)) if "domain" in s]
     assert all(domain[0] > 2 for domain in domains)
 
 
-def test_the_untouched_model_has_a_value_and_no_bar_of_parameters(charts: dict[str, alt.LayerChart]) -> None:
-    (base,) = [row for row in rows_of(charts["trainable-parameters"]) if row["method"] == "base"]
+def test_the_base_model_has_a_value_and_no_bar_of_trainable_parameters(charts: dict[str, alt.LayerChart]) -> None:
+    (base,) = [row for row in get_rows(charts["trainable-parameters"]) if row["method"] == "base"]
     assert (base["value"], base["drawn"], base["text"]) == (0, 1, "0")
 
 
 def test_a_diverged_curve_does_not_stretch_the_axis(charts: dict[str, alt.LayerChart]) -> None:
-    assert max(row["value"] for row in rows_of(charts["validation-loss"])) > 9
-    domains = [s["domain"] for s in scales_of(make_page_specification(charts["validation-loss"])) if "domain" in s]
+    assert max(row["value"] for row in get_rows(charts["validation-loss"])) > 9
+    domains = [s["domain"] for s in find_scales(make_page_specification(charts["validation-loss"])) if "domain" in s]
     assert all(domain[1] < 5 for domain in domains)
 
 
 def test_the_validation_curve_begins_before_the_first_step(charts: dict[str, alt.LayerChart]) -> None:
-    assert min(row["epoch"] for row in rows_of(charts["validation-loss"])) == 0
+    assert min(row["epoch"] for row in get_rows(charts["validation-loss"])) == 0
 
 
-def test_every_seed_has_a_curve_of_its_own() -> None:
+def test_every_seed_has_its_own_curve() -> None:
     charts = draw_figures(synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]))
-    assert {row["seed"] for row in rows_of(charts["validation-loss"])} == {0, 1}
+    assert {row["seed"] for row in get_rows(charts["validation-loss"])} == {0, 1}
 
 
 def test_the_evaluation_loss_is_drawn_as_recorded(comparison: Comparison, charts: dict[str, alt.LayerChart]) -> None:
-    drawn = {row["method"]: row["value"] for row in rows_of(charts["evaluation-loss"])}
+    drawn = {row["method"]: row["value"] for row in get_rows(charts["evaluation-loss"])}
     recorded = {r.trial.label: r.scores["test/loss"] for r in comparison.run.records if r.status == "done"}
     assert drawn == pytest.approx(recorded)
 
 
-def test_a_chart_names_no_address(charts: dict[str, alt.LayerChart]) -> None:
+def test_a_chart_contains_no_url(charts: dict[str, alt.LayerChart]) -> None:
     assert "http" not in str([make_page_specification(chart) for chart in charts.values()])
 
 
-def test_a_chart_on_a_page_takes_the_colour_of_its_text(charts: dict[str, alt.LayerChart]) -> None:
+def test_a_chart_on_a_page_takes_the_color_of_its_text(charts: dict[str, alt.LayerChart]) -> None:
     assert make_page_specification(charts["rouge"])["config"]["axis"]["labelColor"] == "currentColor"
 
 
@@ -108,25 +110,25 @@ def test_a_chart_in_a_file_has_its_title(charts: dict[str, alt.LayerChart]) -> N
     assert make_file_specification("ROUGE", charts["rouge"])["title"] == "ROUGE"
 
 
-def test_the_front_is_the_comparisons_own_and_is_drawn_filled(
-    comparison: Comparison, charts: dict[str, alt.LayerChart]
-) -> None:
-    drawn = {row["method"] for row in rows_of(charts["quality-time"]) if row["front"] == "yes"}
+def test_the_pareto_front_is_that_of_the_comparison(comparison: Comparison, charts: dict[str, alt.LayerChart]) -> None:
+    drawn = {row["method"] for row in get_rows(charts["quality-time"]) if row["front"] == "yes"}
     assert drawn == comparison.front(ROUGE_L, get_cost("train_seconds"))
-    assert drawn < {row["method"] for row in rows_of(charts["quality-time"])}
+    assert drawn < {row["method"] for row in get_rows(charts["quality-time"])}
 
 
-def test_a_search_adds_no_curve_to_those_that_were_confirmed() -> None:
+def test_only_confirmed_trials_of_a_search_have_a_curve() -> None:
     searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
-    assert {row["seed"] for row in rows_of(draw_figures(searched)["validation-loss"])} == set(searched.run.recipe.seeds)
+    assert {row["seed"] for row in get_rows(draw_figures(searched)["validation-loss"])} == set(
+        searched.run.recipe.seeds
+    )
 
 
-def test_with_the_untouched_model_alone_there_is_nothing_to_trade_off(run: Run) -> None:
+def test_a_run_of_the_base_model_alone_has_scores_and_no_trade_offs(run: Run) -> None:
     alone = with_records(run, [r for r in run.records if r.trial.label == "base"])
     assert list(draw_figures(alone)) == ["evaluation-loss", "rouge"]
 
 
-def test_without_a_finished_trial_costs_and_curves_are_drawn_alone(run: Run) -> None:
+def test_a_run_without_a_finished_trial_has_costs_and_curves_only(run: Run) -> None:
     broken = with_records(run, [r for r in run.records if r.status != "done"])
     names = ["trainable-parameters", "slowest-epoch", "peak-memory", "validation-loss", "train-loss"]
     assert list(draw_figures(broken)) == names
@@ -138,7 +140,7 @@ def test_figures_are_written_in_all_formats(charts: dict[str, alt.LayerChart], t
     assert {path.suffix[1:]: path.read_bytes()[: len(starts[path.suffix[1:]])] for path in tmp_path.iterdir()} == starts
 
 
-def test_a_figure_of_an_older_report_goes(tmp_path: Path) -> None:
+def test_a_figure_of_an_older_report_is_removed(tmp_path: Path) -> None:
     old = tmp_path / "rouge.svg"
     old.write_text("old")
     write_figures({}, tmp_path, TITLES)
