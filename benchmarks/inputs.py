@@ -223,16 +223,16 @@ def read_parquet(content: bytes, folder: Path) -> None:
 
 @functools.cache
 def _tokenizer() -> Any:  # Any: transformers' tokenizers share no type
-    from tests.data.conftest import CHAT_TEMPLATE, byte_level_tokenizer
+    from tests.data.conftest import CHAT_TEMPLATE, train_tokenizer
 
-    return byte_level_tokenizer(chat_template=CHAT_TEMPLATE)
+    return train_tokenizer(chat_template=CHAT_TEMPLATE)
 
 
 def read_template(case: tuple[dict[str, Any], str, str], folder: Path) -> None:
     """A template and limits take any text, and no example is longer than they say."""
     written, source, target = case
     options = TextOptions.read(written)
-    columns = Encoder(options, _tokenizer()).columns([source], [target])
+    columns = Encoder(options, _tokenizer()).encode([source], [target])
     (tokens,) = columns["tokens"]
     assert len(tokens) <= options.max_tokens  # type: ignore[arg-type]  # a list
 

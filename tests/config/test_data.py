@@ -1,7 +1,7 @@
 import pytest
 
 from tuneoff.config.base import Options
-from tuneoff.data import DataOptions, FileText, HubText
+from tuneoff.config.data import DataOptions, FileText, HubText
 from tuneoff.errors import RecipeError
 
 
@@ -13,12 +13,12 @@ def test_one_path_is_the_train_file():
     assert FileText(source="csv", files="a.csv").files.train == "a.csv"
 
 
-def test_the_source_decides_which_keys_there_are():
+def test_the_source_decides_which_keys_are_known():
     with pytest.raises(RecipeError, match=r"Unknown key 'data\.aclsum\.fields'"):
         Recipe.read({"data": {"source": "aclsum", "fields": {}}})
 
 
-def test_an_unknown_source_is_answered_with_those_there_are():
+def test_an_unknown_source_is_refused_with_the_known_ones():
     with pytest.raises(RecipeError, match="'hub', 'csv', 'tsv'"):
         Recipe.read({"data": {"source": "excel"}})
 
@@ -28,13 +28,13 @@ def test_options_survive_being_stored():
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
-@pytest.mark.parametrize("template", ["Summarise.", "{source} {source}"])
+@pytest.mark.parametrize("template", ["Summarize.", "{source} {source}"])
 def test_a_template_must_take_the_source_once(template):
     with pytest.raises(ValueError, match=r"needs \{source\} exactly once"):
         HubText(source="hub", path="x", prompt=template)
 
 
-def test_chat_is_a_prompt_but_no_instruction():
+def test_chat_is_a_prompt_but_not_an_instruction():
     with pytest.raises(ValueError, match="chat_instruction"):
         HubText(source="hub", path="x", prompt="chat", chat_instruction="chat")
 

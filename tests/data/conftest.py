@@ -1,4 +1,4 @@
-"""Tokenizers small enough to train on the spot, and caches that last one test."""
+"""Small tokenizers that are trained in the test session, and a cache for each test."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from tuneoff.data import DataOptions
+from tuneoff.config.data import DataOptions
 
 SENTENCES = ["the cat sat on the mat", "a dog ran over the hill", "TL;DR: the cat sat", "naïve cafés cost 3 €"]
 CHAT_TEMPLATE = (
@@ -18,8 +18,8 @@ CHAT_TEMPLATE = (
 )
 
 
-def byte_level_tokenizer(**special: str) -> PreTrainedTokenizerFast:
-    """A byte-level BPE like that of GPT-2, whose merges know four sentences."""
+def train_tokenizer(**special: str) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer like that of GPT-2, trained on four sentences."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -35,18 +35,18 @@ def byte_level_tokenizer(**special: str) -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
-    return byte_level_tokenizer()
+    return train_tokenizer()
 
 
 @pytest.fixture(scope="session")
 def chat_tokenizer() -> PreTrainedTokenizerFast:
-    return byte_level_tokenizer(chat_template=CHAT_TEMPLATE)
+    return train_tokenizer(chat_template=CHAT_TEMPLATE)
 
 
 @pytest.fixture(scope="session")
 def framing_tokenizer() -> PreTrainedTokenizerFast:
-    """One that opens each text with BOS and closes it with EOS."""
-    tokenizer = byte_level_tokenizer(bos_token="<bos>")
+    """A tokenizer that puts BOS before each text and EOS after it."""
+    tokenizer = train_tokenizer(bos_token="<bos>")
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single="<bos> $A <eos>", special_tokens=[("<bos>", 2), ("<eos>", 0)]
     )
@@ -54,7 +54,7 @@ def framing_tokenizer() -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture(autouse=True)
-def _caches_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _separate_caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
 
     monkeypatch.setenv("TUNEOFF_CACHE", str(tmp_path / "tuneoff-cache"))
@@ -64,12 +64,12 @@ def _caches_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def options() -> Callable[..., DataOptions]:
     """The data options that a recipe's mapping describes."""
-    return lambda **written: TypeAdapter(DataOptions).validate_python(written)
+    return lambda **values: TypeAdapter(DataOptions).validate_python(values)
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str, str | bytes], str]:
-    """Writes a file and gives its path."""
+    """A function that writes a file and returns its path."""
 
     def _write(name: str, content: str | bytes) -> str:
         path = tmp_path / name
@@ -84,11 +84,11 @@ def write_jsonl(write: Callable[[str, str], str]) -> Callable[[str, Iterable[Map
     return lambda name, rows: write(name, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def numbered(start: int, stop: int) -> list[dict[str, str]]:
-    """Rows that can be told apart."""
+def make_rows(start: int, stop: int) -> list[dict[str, str]]:
+    """Rows that all differ."""
     return [{"source": f"text {i}", "target": f"answer {i}"} for i in range(start, stop)]
 
 
 @pytest.fixture
 def rows() -> Callable[[int, int], list[dict[str, str]]]:
-    return numbered
+    return make_rows

@@ -19,7 +19,7 @@ def split():
 
 @settings(deadline=None)
 @given(LENGTHS, st.integers(1, 9), st.integers(0, 5), st.integers(0, 5))
-def test_an_epoch_holds_every_example_once(lengths, batch_size, seed, epoch):
+def test_an_epoch_has_every_example_once(lengths, batch_size, seed, epoch):
     batches = make_epoch_batches(lengths, batch_size, seed, epoch)
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
 
@@ -42,7 +42,7 @@ def test_seed_and_epoch_both_decide_the_batches():
     assert len(orders) == 9
 
 
-def test_the_global_generator_is_left_alone():
+def test_the_global_generator_is_not_used():
     before = torch.get_rng_state()
     make_epoch_batches([1, 2, 3], 2, 0, 0)
     assert torch.equal(torch.get_rng_state(), before)
@@ -55,7 +55,7 @@ def test_examples_of_similar_length_share_a_batch():
 
 
 @given(LENGTHS, st.integers(1, 9))
-def test_evaluation_goes_from_long_to_short(lengths, batch_size):
+def test_evaluation_batches_go_from_long_to_short(lengths, batch_size):
     rows = [row for batch in make_evaluation_batches(lengths, batch_size) for row in batch]
     assert [lengths[row] for row in rows] == sorted(lengths, reverse=True)
 
@@ -84,16 +84,16 @@ def test_the_loss_on_all_scores_every_token_but_the_first(split):
     assert batch.scored_BT.tolist() == [[False, True, False, False], [False, True, True, True]]
 
 
-def test_a_batch_knows_its_rows_and_counts_no_padding(split):
+def test_a_batch_has_its_rows_and_counts_without_padding(split):
     batch = collate(split, [2, 1], PAD, "target")
     assert (batch.rows, batch.real_tokens, batch.target_tokens) == ((2, 1), 7, 2)
 
 
-def test_padding_with_eos_scores_no_padding(split):
+def test_padding_with_eos_is_not_scored(split):
     assert collate(split, [1, 0], 0, "target").target_tokens == 3
 
 
-def test_a_moved_batch_stays_the_same_and_is_counted(split):
+def test_a_moved_batch_keeps_its_rows_and_counts(split):
     batch = collate(split, [2, 1], PAD, "target")
     moved = batch.to("meta")
     assert (moved.tokens_BT.device.type, moved.rows, moved.real_tokens, moved.target_tokens) == ("meta", (2, 1), 7, 2)
@@ -104,7 +104,7 @@ def test_a_batch_is_frozen(split):
         collate(split, [0], PAD, "target").rows = ()
 
 
-def test_prompts_are_padded_on_the_left_and_hold_no_target(split):
+def test_prompts_are_padded_on_the_left_and_have_no_target(split):
     tokens_BT, attention_BT = collate_prompts(split, [2, 1], PAD)
     assert tokens_BT.tolist() == [[5, 6, 7, 8], [PAD, PAD, PAD, 4]]
     assert attention_BT.tolist() == [[True] * 4, [False, False, False, True]]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuneoff.config.data import Fields
+from tuneoff.config.data import ColumnNames
 from tuneoff.data.files import read_pairs
 from tuneoff.errors import DataError
 
@@ -15,7 +15,7 @@ from tuneoff.errors import DataError
 def read(write):
     def _read(name, content, **fields):
         path = Path(write(name, content))
-        return read_pairs(path, path.name.removesuffix(".gz").rsplit(".", 1)[-1], Fields(**fields))
+        return read_pairs(path, path.name.removesuffix(".gz").rsplit(".", 1)[-1], ColumnNames(**fields))
 
     return _read
 
@@ -32,7 +32,7 @@ def test_tabs_separate_the_fields_of_tsv(read):
     assert read("a.tsv", "target\tsource\nb, c\ta\n") == [("a", "b, c")]
 
 
-def test_a_field_may_be_longer_than_the_csv_module_likes(read):
+def test_a_field_may_be_longer_than_the_csv_modules_limit(read):
     long = "x" * 200_000
     assert read("a.csv", f"source,target\n{long},b\n") == [(long, "b")]
 
@@ -41,7 +41,7 @@ def test_other_columns_may_hold_the_text(read):
     assert read("a.csv", "id,article,summary\n1,a,b\n", source="article", target="summary") == [("a", "b")]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_column(read):
+def test_a_byte_order_mark_is_not_part_of_the_first_column(read):
     assert read("a.csv", b"\xef\xbb\xbfsource,target\na,b\n") == [("a", "b")]
 
 
@@ -49,11 +49,11 @@ def test_a_gzipped_file_is_unpacked(read):
     assert read("a.jsonl.gz", gzip.compress(b'{"source": "a", "target": "b"}')) == [("a", "b")]
 
 
-def test_json_lines_keep_a_date_as_the_text_it_is(read):
+def test_a_date_in_json_lines_stays_text(read):
     assert read("a.jsonl", '{"source": "a", "target": "2020-01-01"}\n') == [("a", "2020-01-01")]
 
 
-def test_json_lines_keep_a_number_as_the_number_it_is(read):
+def test_a_number_in_json_lines_stays_a_number(read):
     assert read("a.jsonl", '{"source": "a", "target": 5}\n\n{"source": "b"}') == [("a", 5), ("b", None)]
 
 
@@ -66,13 +66,13 @@ def test_json_lines_keep_a_number_as_the_number_it_is(read):
     ],
     ids=["list of objects", "object of lists", "lines"],
 )
-def test_json_comes_in_three_shapes(read, content):
+def test_json_may_be_a_list_an_object_of_lists_or_lines(read, content):
     assert read("a.json", content) == [("a", "b"), ("c", "d")]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1))
-def test_json_lines_give_back_what_was_written(read, pairs):
+def test_json_lines_are_read_as_they_were_written(read, pairs):
     content = "\n".join(json.dumps({"source": s, "target": t}) for s, t in pairs)
     assert read("a.jsonl", content) == pairs
 
@@ -91,22 +91,26 @@ def test_json_lines_give_back_what_was_written(read, pairs):
         ("a.json", '[{"source": "a"\n,]', "line 2, column .*: not valid JSON"),
         ("a.json", '[{"source": "a", "target": "b"}, 3]', "item 2: a int, not an object"),
         ("a.json", '{"source": ["a"], "target": []}', "'source' lists 1 values and 'target' 0"),
-        ("a.json", "3", "holds a int, not an object"),
+        ("a.json", "3", "contains a int, not an object"),
         ("a.json", '{"data": []}', "no column 'source'"),
         ("a.csv.gz", b"source,target\n", "cannot be read: Not a gzipped file"),
-        ("a.csv.gz", gzip.compress(b"source,target\na,b\n" * 99)[:-9], "cannot be read: .* Check that it is whole"),
+        (
+            "a.csv.gz",
+            gzip.compress(b"source,target\na,b\n" * 99)[:-9],
+            "cannot be read: .* Check that the file is complete",
+        ),
     ],
 )
-def test_a_fault_is_named_with_its_place_and_cure(read, name, content, message):
+def test_an_error_names_its_place_and_its_cure(read, name, content, message):
     with pytest.raises(DataError, match=rf"(?s){name}.*{message}"):
         read(name, content)
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"gone\.csv does not exist"):
-        read_pairs(tmp_path / "gone.csv", "csv", Fields())
+        read_pairs(tmp_path / "gone.csv", "csv", ColumnNames())
 
 
-def test_a_folder_is_no_file(tmp_path):
+def test_a_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="is a folder, not a file"):
-        read_pairs(tmp_path, "csv", Fields())
+        read_pairs(tmp_path, "csv", ColumnNames())

@@ -6,10 +6,10 @@ from tuneoff.errors import DataError
 
 @pytest.fixture
 def load(options, write_jsonl, tokenizer):
-    """Loads rows of one JSON lines file."""
+    """A function that loads rows through a JSON lines file."""
 
-    def _load(rows, **written):
-        limits = {"max_tokens": 60, "max_target_tokens": 20} | written
+    def _load(rows, **values):
+        limits = {"max_tokens": 60, "max_target_tokens": 20} | values
         return load_text(options(source="jsonl", files=write_jsonl("a.jsonl", rows), **limits), tokenizer)
 
     return _load
@@ -17,24 +17,24 @@ def load(options, write_jsonl, tokenizer):
 
 def test_every_usable_row_ends_up_in_one_split(load, rows):
     data = load(rows(0, 20))
-    found = [text for split in (data.train, data.validation, data.test) for text in split["source"]]
-    assert sorted(found) == sorted(row["source"] for row in rows(0, 20))
+    sources = [text for split in (data.train, data.validation, data.test) for text in split["source"]]
+    assert sorted(sources) == sorted(row["source"] for row in rows(0, 20))
 
 
 def test_the_summary_counts_the_examples(load, rows):
-    counted = {name: split.examples for name, split in load(rows(0, 20)).summary.splits.items()}
-    assert counted == {"train": 16, "validation": 2, "test": 2}
+    sizes = {name: split.examples for name, split in load(rows(0, 20)).summary.splits.items()}
+    assert sizes == {"train": 16, "validation": 2, "test": 2}
 
 
-def test_the_summary_counts_tokens_as_they_are(load, rows):
+def test_the_summary_counts_the_tokens(load, rows):
     data = load(rows(0, 20))
     lengths = [len(tokens) for tokens in data.train["tokens"]]
-    told = data.summary.splits["train"]
-    assert (told.tokens, told.longest_tokens) == (sum(lengths), max(lengths))
-    assert told.target_tokens == sum(lengths) - sum(data.train["prompt_tokens"])
+    summary = data.summary.splits["train"]
+    assert (summary.tokens, summary.longest_tokens) == (sum(lengths), max(lengths))
+    assert summary.target_tokens == sum(lengths) - sum(data.train["prompt_tokens"])
 
 
-def test_the_summary_tells_the_share_of_examples_that_were_cut(load, rows):
+def test_the_summary_has_the_share_of_examples_that_were_cut(load, rows):
     long = [{"source": f"{i} " + "the cat " * 50, "target": "b"} for i in range(4)]
     sizes = {"validation": 1, "test": 1}
     shares = load([*long, *rows(0, 4)], sizes=sizes, seed=1).summary.splits
@@ -42,13 +42,13 @@ def test_the_summary_tells_the_share_of_examples_that_were_cut(load, rows):
     assert sum(split.target_cut_share for split in shares.values()) == 0
 
 
-def test_the_summary_names_rows_left_out(load, rows):
-    told = load([*rows(0, 20), {"source": "a", "target": 5}]).summary.splits
-    examples = [example for split in told.values() for example in split.left_out_examples]
+def test_the_summary_lists_rows_left_out(load, rows):
+    splits = load([*rows(0, 20), {"source": "a", "target": 5}]).summary.splits
+    examples = [example for split in splits.values() for example in split.left_out_examples]
     assert examples == ["row 21: target is not text but int: 5"]
 
 
-def test_the_summary_tells_duplicates_across_splits(load, rows):
+def test_the_summary_counts_duplicates_across_splits(load, rows):
     twins = rows(0, 1) * 30
     summary = load([*twins, *rows(1, 31)], sizes={"test": 20, "validation": 1}).summary
     assert summary.duplicates["train-test"] == summary.splits["train"].duplicates_removed > 0
@@ -69,7 +69,7 @@ def test_the_summary_survives_being_stored(load, rows):
     assert type(summary).model_validate_json(summary.model_dump_json()) == summary
 
 
-def test_a_column_of_numbers_is_no_text(load):
+def test_a_column_of_numbers_is_refused(load):
     with pytest.raises(
         DataError,
         match=r"a\.jsonl has no usable row for test: 9 left out \(row \d: target is not.*the columns are",

@@ -12,68 +12,70 @@ BOUND = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], ma
 
 @pytest.fixture
 def encoder(tokenizer):
-    def _encoder(tokenizer=tokenizer, max_tokens=24, max_target_tokens=8, **written):
-        return Encoder(TextOptions(max_tokens=max_tokens, max_target_tokens=max_target_tokens, **written), tokenizer)
+    """A function that makes an encoder with small limits."""
+
+    def _encoder(tokenizer=tokenizer, max_tokens=24, max_target_tokens=8, **values):
+        return Encoder(TextOptions(max_tokens=max_tokens, max_target_tokens=max_target_tokens, **values), tokenizer)
 
     return _encoder
 
 
-def prompt_text(encoder, tokenizer, source):
-    return tokenizer.decode(encoder.prompts([source])[0][0])
+def decode_prompt(encoder, tokenizer, source):
+    return tokenizer.decode(encoder.encode_prompts([source])[0][0])
 
 
-def test_a_short_source_stands_whole_in_its_template(encoder, tokenizer):
-    assert prompt_text(encoder(prompt="> {source} <"), tokenizer, "the cat") == "> the cat <"
+def test_a_short_source_is_complete_in_its_template(encoder, tokenizer):
+    assert decode_prompt(encoder(prompt="> {source} <"), tokenizer, "the cat") == "> the cat <"
 
 
-def test_a_long_source_loses_its_end_and_the_template_nothing(encoder, tokenizer):
-    text = prompt_text(encoder(prompt="> {source} <"), tokenizer, "the cat sat on the mat " * 9)
+def test_a_long_source_loses_its_end_and_the_template_stays_complete(encoder, tokenizer):
+    text = decode_prompt(encoder(prompt="> {source} <"), tokenizer, "the cat sat on the mat " * 9)
     assert text.startswith("> the cat sat on the mat the cat")
     assert text.endswith(" <")
 
 
-def test_braces_of_a_source_are_text_like_any_other(encoder, tokenizer):
-    assert prompt_text(encoder(prompt="{source}!"), tokenizer, "{0} {source}") == "{0} {source}!"
+def test_braces_in_a_source_stay_as_they_are(encoder, tokenizer):
+    assert decode_prompt(encoder(prompt="{source}!"), tokenizer, "{0} {source}") == "{0} {source}!"
 
 
-def test_a_cut_source_is_told(encoder):
-    assert encoder().prompts(["a", "a " * 99])[1] == [False, True]
+def test_a_cut_source_is_marked(encoder):
+    assert encoder().encode_prompts(["a", "a " * 99])[1] == [False, True]
 
 
-def test_the_prompt_is_cut_the_same_however_short_the_target(encoder):
+def test_the_limit_of_a_prompt_does_not_depend_on_the_target(encoder):
     long = "the cat sat on the mat " * 9
-    tokens = encoder().columns([long, long], ["a", "a dog ran over the hill " * 9])
+    tokens = encoder().encode([long, long], ["a", "a dog ran over the hill " * 9])
     assert tokens["prompt_tokens"][0] == tokens["prompt_tokens"][1]
 
 
-def test_the_limit_of_a_prompt_is_used_up(encoder):
-    assert len(encoder().prompts(["a b c d " * 9])[0][0]) == 24 - 8
+def test_a_long_source_fills_the_limit_of_the_prompt(encoder):
+    assert len(encoder().encode_prompts(["a b c d " * 9])[0][0]) == 24 - 8
 
 
 @BOUND
 @given(st.text(max_size=60), st.sampled_from(["{source}\n\nTL;DR: ", "a{source}a", "the cat {source}"]))
 def test_a_prompt_never_exceeds_its_limit(encoder, source, template):
-    tokens, _ = encoder(max_tokens=20, max_target_tokens=4, prompt=template).prompts([source + "x"])
+    tokens, _ = encoder(max_tokens=20, max_target_tokens=4, prompt=template).encode_prompts([source + "x"])
     assert len(tokens[0]) <= 16
 
 
 @BOUND
 @given(st.text(alphabet="the cat é€", min_size=1, max_size=60))
-def test_what_is_left_of_a_source_is_its_beginning(encoder, tokenizer, source):
-    assert source.startswith(prompt_text(encoder(prompt="{source}"), tokenizer, source))
+def test_a_cut_source_keeps_its_beginning(encoder, tokenizer, source):
+    assert source.startswith(decode_prompt(encoder(prompt="{source}"), tokenizer, source))
 
 
 @BOUND
 @given(st.text(min_size=1, max_size=30))
 def test_a_target_within_its_limit_is_intact(encoder, tokenizer, target):
-    tokens, cut = encoder(max_tokens=200, max_target_tokens=190).targets([target])
+    tokens, cut = encoder(max_tokens=200, max_target_tokens=190).encode_targets([target])
     assert (tokenizer.decode(tokens[0][:-1]), cut) == (target, [False])
 
 
 @BOUND
 @given(st.text(max_size=60))
-def test_a_target_ends_in_eos_also_when_it_was_cut(encoder, target):
-    tokens, cut = encoder().targets([target])
+def test_a_target_ends_with_eos_even_if_it_was_cut(encoder, target):
+    tokens, cut = encoder().encode_targets([target])
     assert tokens[0][-1] == EOS
     assert len(tokens[0]) == 8 if cut[0] else len(tokens[0]) <= 8
 
@@ -81,33 +83,33 @@ def test_a_target_ends_in_eos_also_when_it_was_cut(encoder, target):
 def test_a_target_that_just_fits_with_its_eos_is_not_cut(encoder, tokenizer):
     words = tokenizer("the cat sat on the mat")["input_ids"]
     limit = len(words) + 1
-    assert encoder(max_target_tokens=limit).targets(["the cat sat on the mat"]) == ([[*words, EOS]], [False])
+    assert encoder(max_target_tokens=limit).encode_targets(["the cat sat on the mat"]) == ([[*words, EOS]], [False])
 
 
-def test_a_target_that_spells_eos_does_not_end_there(encoder):
-    assert encoder(max_tokens=40, max_target_tokens=20).targets(["a<eos>b"])[0][0].index(EOS) > 3
+def test_a_target_that_spells_eos_does_not_end_at_it(encoder):
+    assert encoder(max_tokens=40, max_target_tokens=20).encode_targets(["a<eos>b"])[0][0].index(EOS) > 3
 
 
-def test_a_prompt_opens_with_bos_where_the_tokenizer_adds_it(encoder, framing_tokenizer):
-    assert encoder(framing_tokenizer).prompts(["a"])[0][0][0] == BOS
+def test_a_prompt_begins_with_bos_if_the_tokenizer_adds_it(encoder, framing_tokenizer):
+    assert encoder(framing_tokenizer).encode_prompts(["a"])[0][0][0] == BOS
 
 
-def test_a_prompt_does_not_close_with_eos_though_the_tokenizer_adds_it(encoder, framing_tokenizer):
-    assert EOS not in encoder(framing_tokenizer).prompts(["a"])[0][0]
+def test_a_prompt_does_not_end_with_eos_even_if_the_tokenizer_adds_it(encoder, framing_tokenizer):
+    assert EOS not in encoder(framing_tokenizer).encode_prompts(["a"])[0][0]
 
 
-def test_a_target_does_not_open_with_bos(encoder, framing_tokenizer):
-    assert BOS not in encoder(framing_tokenizer).targets(["a"])[0][0]
+def test_a_target_does_not_begin_with_bos(encoder, framing_tokenizer):
+    assert BOS not in encoder(framing_tokenizer).encode_targets(["a"])[0][0]
 
 
-def test_chat_asks_in_the_template_of_the_tokenizer(encoder, chat_tokenizer):
-    asking = encoder(chat_tokenizer, prompt="chat", chat_instruction="Cut: {source}", max_tokens=60)
-    assert prompt_text(asking, chat_tokenizer, "the cat") == "<user>Cut: the cat<reply>"
+def test_chat_uses_the_template_of_the_tokenizer(encoder, chat_tokenizer):
+    chat_encoder = encoder(chat_tokenizer, prompt="chat", chat_instruction="Cut: {source}", max_tokens=60)
+    assert decode_prompt(chat_encoder, chat_tokenizer, "the cat") == "<user>Cut: the cat<reply>"
 
 
 def test_chat_cuts_the_source_and_keeps_the_reply_open(encoder, chat_tokenizer):
-    asking = encoder(chat_tokenizer, prompt="chat", chat_instruction="Cut: {source}", max_tokens=40)
-    tokens, cut = asking.prompts(["the cat sat on the mat " * 9])
+    chat_encoder = encoder(chat_tokenizer, prompt="chat", chat_instruction="Cut: {source}", max_tokens=40)
+    tokens, cut = chat_encoder.encode_prompts(["the cat sat on the mat " * 9])
     assert (len(tokens[0]) <= 32, cut) == (True, [True])
     assert chat_tokenizer.decode(tokens[0]).endswith("<reply>")
 
@@ -117,9 +119,9 @@ def test_chat_needs_a_chat_template(encoder):
         encoder(prompt="chat")
 
 
-def test_a_chat_template_that_refuses_says_why(encoder, chat_tokenizer, monkeypatch):
+def test_the_error_of_a_chat_template_is_passed_on(encoder, chat_tokenizer, monkeypatch):
     monkeypatch.setattr(chat_tokenizer, "chat_template", "{{ raise_exception('system first') }}")
-    with pytest.raises(DataError, match=r"fails on one message of a user: system first\. Use a template"):
+    with pytest.raises(DataError, match=r"fails on a single user message: system first\. Use a template"):
         encoder(chat_tokenizer, prompt="chat")
 
 
@@ -137,4 +139,4 @@ def test_a_tokenizer_without_eos_is_refused(encoder, tokenizer, monkeypatch):
 
 def test_a_prompt_without_any_token_is_refused(encoder):
     with pytest.raises(DataError, match="no tokens at all"):
-        encoder(prompt="{source}", max_tokens=3, max_target_tokens=2).prompts(["字"])
+        encoder(prompt="{source}", max_tokens=3, max_target_tokens=2).encode_prompts(["字"])

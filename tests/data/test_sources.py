@@ -8,7 +8,7 @@ from tuneoff.data.sources import read_rows
 from tuneoff.errors import DataError
 
 
-def pairs(rows):
+def take_all(rows):
     return rows.take(range(rows.count))
 
 
@@ -30,12 +30,12 @@ def hub_folder(tmp_path, table, write_jsonl, rows):
     return folder
 
 
-def test_a_local_folder_with_a_card_is_read_like_the_hub(hub_folder, options):
-    found = read_rows(options(source="hub", path=str(hub_folder), splits={"validation": None, "test": None}))
-    assert pairs(found["train"])[0] == ("text 0", "answer 0")
+def test_a_local_folder_with_a_data_card_is_read_like_the_hub(hub_folder, options):
+    splits = read_rows(options(source="hub", path=str(hub_folder), splits={"validation": None, "test": None}))
+    assert take_all(splits["train"])[0] == ("text 0", "answer 0")
 
 
-def test_each_split_may_have_a_format_of_its_own_name(tmp_path, write_jsonl, rows, options):
+def test_each_split_may_have_another_name(tmp_path, write_jsonl, rows, options):
     (tmp_path / "hub").mkdir()
     for name, (start, stop) in {"fit": (0, 3), "check": (3, 5)}.items():
         write_jsonl(f"hub/{name}.jsonl", rows(start, stop))
@@ -44,33 +44,33 @@ def test_each_split_may_have_a_format_of_its_own_name(tmp_path, write_jsonl, row
         "  - {split: fit, path: fit.jsonl}\n  - {split: check, path: check.jsonl}\n---\n"
     )
     names = {"train": "fit", "validation": None, "test": "check"}
-    found = read_rows(options(source="hub", path=str(tmp_path / "hub"), splits=names))
-    assert {split: pairs(rows)[0][0] for split, rows in found.items()} == {"train": "text 0", "test": "text 3"}
+    splits = read_rows(options(source="hub", path=str(tmp_path / "hub"), splits=names))
+    assert {split: take_all(rows)[0][0] for split, rows in splits.items()} == {"train": "text 0", "test": "text 3"}
 
 
-def test_an_unknown_config_is_answered_with_those_there_are(hub_folder, options):
+def test_an_unknown_config_is_refused_with_the_known_ones(hub_folder, options):
     with pytest.raises(DataError, match=r"'long' not found\. Available: \['short'\]"):
         read_rows(options(source="hub", path=str(hub_folder), config="long"))
 
 
-def test_a_split_that_the_data_lacks_can_be_had_out_of_train(hub_folder, options):
+def test_the_error_for_a_missing_split_says_how_to_take_it_out_of_train(hub_folder, options):
     with pytest.raises(DataError, match=r"no split 'validation'.* There are: train.* splits: \{validation: null\}"):
         read_rows(options(source="hub", path=str(hub_folder)))
 
 
-def test_a_path_to_nowhere_is_not_looked_for_on_the_hub(options):
+def test_a_missing_folder_is_not_looked_up_on_the_hub(options):
     with pytest.raises(DataError, match=r"\./nowhere is not a folder"):
         read_rows(options(source="hub", path="./nowhere"))
 
 
-def test_a_hub_out_of_reach_is_answered_with_three_ways_out(options, monkeypatch):
+def test_the_error_for_an_unreachable_hub_offers_three_cures(options, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(DataError, match=r"'some/where' could not be reached .* cache.* HF_HUB_OFFLINE=1 .* local file"):
         read_rows(options(source="hub", path="some/where"))
 
 
-def test_progress_bars_are_back_once_the_data_is_read(hub_folder, options):
+def test_progress_bars_are_enabled_again_after_reading(hub_folder, options):
     shown = not datasets.are_progress_bars_disabled()
     read_rows(options(source="hub", path=str(hub_folder), splits={"validation": None, "test": None}))
     assert shown is not datasets.are_progress_bars_disabled()
@@ -78,11 +78,11 @@ def test_progress_bars_are_back_once_the_data_is_read(hub_folder, options):
 
 def test_saved_splits_are_found_by_name(tmp_path, table, options):
     DatasetDict(train=table(0, 3), validation=table(3, 4), test=table(4, 5)).save_to_disk(tmp_path / "saved")
-    found = read_rows(options(source="saved", path=str(tmp_path / "saved")))
-    assert {split: rows.count for split, rows in found.items()} == {"train": 3, "validation": 1, "test": 1}
+    splits = read_rows(options(source="saved", path=str(tmp_path / "saved")))
+    assert {split: rows.count for split, rows in splits.items()} == {"train": 3, "validation": 1, "test": 1}
 
 
-def test_a_lone_saved_dataset_is_all_train(tmp_path, table, options):
+def test_a_single_saved_dataset_is_the_train_split(tmp_path, table, options):
     table(0, 3).save_to_disk(tmp_path / "saved")
     assert list(read_rows(options(source="saved", path=str(tmp_path / "saved")))) == ["train"]
 
@@ -94,14 +94,14 @@ def test_a_folder_that_was_not_saved_by_datasets_is_named(tmp_path, options):
 
 def test_each_split_may_have_a_file(write_jsonl, rows, options):
     files = {"train": write_jsonl("a.jsonl", rows(0, 3)), "test": write_jsonl("b.jsonl", rows(3, 5))}
-    found = read_rows(options(source="jsonl", files=files))
-    assert {split: rows.count for split, rows in found.items()} == {"train": 3, "test": 2}
+    splits = read_rows(options(source="jsonl", files=files))
+    assert {split: rows.count for split, rows in splits.items()} == {"train": 3, "test": 2}
 
 
 def test_parquet_is_read_from_a_path_with_brackets(tmp_path, table, options):
     table(0, 2).to_parquet(tmp_path / "a[1].parquet")
-    found = read_rows(options(source="parquet", files=str(tmp_path / "a[1].parquet")))
-    assert pairs(found["train"]) == [("text 0", "answer 0"), ("text 1", "answer 1")]
+    splits = read_rows(options(source="parquet", files=str(tmp_path / "a[1].parquet")))
+    assert take_all(splits["train"]) == [("text 0", "answer 0"), ("text 1", "answer 1")]
 
 
 def test_a_broken_parquet_file_is_named(write, options):
@@ -109,24 +109,24 @@ def test_a_broken_parquet_file_is_named(write, options):
         read_rows(options(source="parquet", files=write("a.parquet", b"no parquet at all")))
 
 
-def test_a_column_missing_in_parquet_is_answered_with_those_there_are(tmp_path, options):
+def test_a_missing_column_in_parquet_is_refused_with_the_present_ones(tmp_path, options):
     Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"a\.parquet has no column 'source'.* There are: text"):
         read_rows(options(source="parquet", files=str(tmp_path / "a.parquet")))
 
 
-def test_a_file_with_a_header_alone_has_no_rows(write, options):
+def test_a_file_with_only_a_header_is_refused(write, options):
     with pytest.raises(DataError, match=r"a\.csv has no rows"):
         read_rows(options(source="csv", files=write("a.csv", "source,target\n")))
 
 
-def test_aclsum_has_a_hundred_fifty_and_a_hundred_papers(options):
-    found = read_rows(options(source="aclsum", aspect="outcome"))
-    assert {split: rows.count for split, rows in found.items()} == {"train": 100, "validation": 50, "test": 100}
+def test_aclsum_has_100_50_and_100_papers(options):
+    splits = read_rows(options(source="aclsum", aspect="outcome"))
+    assert {split: rows.count for split, rows in splits.items()} == {"train": 100, "validation": 50, "test": 100}
 
 
 def test_aclsum_pairs_an_abstract_with_the_summary_of_one_aspect(options):
-    source, target = pairs(read_rows(options(source="aclsum", aspect="outcome"))["test"])[0]
+    source, target = take_all(read_rows(options(source="aclsum", aspect="outcome"))["test"])[0]
     assert (source[:20], target[:28]) == ("Handling terminology", "The proposed analogy solvers")
 
 

@@ -10,76 +10,76 @@ PAIRS = [("the cat sat on the mat", "cat"), ("a dog ran over the hill", "dog")]
 OPTIONS = TextOptions(max_tokens=48, max_target_tokens=16)
 
 
-def tokenised(pairs, options, tokenizer):
+def tokenize(pairs, options, tokenizer):
     return tokens.tokenize(pairs, Encoder(options, tokenizer), compute_encoding_key(options, tokenizer))
 
 
-def key(tokenizer, pairs=PAIRS, **change):
+def compute_key(tokenizer, pairs=PAIRS, **change):
     return compute_tokens_key(pairs, compute_encoding_key(OPTIONS.model_copy(update=change), tokenizer))
 
 
 def test_tokens_are_prompt_then_target_then_eos(tokenizer):
-    example = tokenised(PAIRS, OPTIONS, tokenizer)[0]
+    example = tokenize(PAIRS, OPTIONS, tokenizer)[0]
     start = example["prompt_tokens"]
     assert tokenizer.decode(example["tokens"][:start]) == "the cat sat on the mat\n\nTL;DR: "
     assert tokenizer.decode(example["tokens"][start:]) == "cat<eos>"
 
 
-def test_an_example_keeps_its_text_beside_its_tokens(tokenizer):
-    assert tokenised(PAIRS, OPTIONS, tokenizer)["target"][:] == ["cat", "dog"]
+def test_an_example_keeps_its_text_with_its_tokens(tokenizer):
+    assert tokenize(PAIRS, OPTIONS, tokenizer)["target"][:] == ["cat", "dog"]
 
 
-def test_text_is_tokenised_once(tokenizer, monkeypatch):
-    first = tokenised(PAIRS, OPTIONS, tokenizer)[:]
-    monkeypatch.setattr("tuneoff.data.prompt.Encoder.columns", None)  # a second time would fail
-    assert tokenised(PAIRS, OPTIONS, tokenizer)[:] == first
+def test_text_is_tokenized_once(tokenizer, monkeypatch):
+    first = tokenize(PAIRS, OPTIONS, tokenizer)[:]
+    monkeypatch.setattr("tuneoff.data.prompt.Encoder.encode", None)  # a second time would fail
+    assert tokenize(PAIRS, OPTIONS, tokenizer)[:] == first
 
 
 def test_the_cache_is_where_the_environment_says(tokenizer, tmp_path):
-    tokenised(PAIRS, OPTIONS, tokenizer)
+    tokenize(PAIRS, OPTIONS, tokenizer)
     assert [file.parent.parent for file in tmp_path.rglob("*.arrow")] == [get_cache_folder() / "tokens"]
 
 
 @pytest.mark.parametrize("change", [{"max_tokens": 40}, {"max_target_tokens": 9}, {"prompt": "{source}: "}])
-def test_other_limits_or_another_template_make_other_tokens(tokenizer, change):
-    assert key(tokenizer, **change) != key(tokenizer)
+def test_other_limits_or_another_template_change_the_key(tokenizer, change):
+    assert compute_key(tokenizer, **change) != compute_key(tokenizer)
 
 
 @pytest.mark.parametrize("change", [{"seed": 3}, {"loss_on": "all"}, {"chat_instruction": "{source}!"}])
-def test_what_does_not_touch_the_tokens_does_not_tokenise_again(tokenizer, change):
-    assert key(tokenizer, **change) == key(tokenizer)
+def test_options_that_do_not_change_the_tokens_keep_their_key(tokenizer, change):
+    assert compute_key(tokenizer, **change) == compute_key(tokenizer)
 
 
-def test_other_text_makes_other_tokens(tokenizer):
-    assert key(tokenizer, PAIRS[:1]) != key(tokenizer)
+def test_other_text_changes_the_key(tokenizer):
+    assert compute_key(tokenizer, PAIRS[:1]) != compute_key(tokenizer)
 
 
-def test_a_chat_template_is_part_of_what_a_tokenizer_is(tokenizer, chat_tokenizer):
+def test_a_chat_template_is_part_of_the_identity_of_a_tokenizer(tokenizer, chat_tokenizer):
     assert compute_tokenizer_identity(tokenizer) != compute_tokenizer_identity(chat_tokenizer)
 
 
-def test_a_call_with_padding_leaves_a_tokenizer_what_it_is(tokenizer):
+def test_a_call_with_padding_does_not_change_the_identity_of_a_tokenizer(tokenizer):
     before = compute_tokenizer_identity(tokenizer)
     tokenizer(["a", "the cat"], padding=True, truncation=True, max_length=3)
     assert compute_tokenizer_identity(tokenizer) == before
 
 
 @pytest.mark.parametrize("name", ["tokens.arrow", "SHA256SUMS"])
-def test_a_damaged_file_of_the_cache_is_made_again_with_a_message(tokenizer, caplog, name):
-    before = tokenised(PAIRS, OPTIONS, tokenizer).to_list()
+def test_a_damaged_cache_file_is_made_again_with_a_message(tokenizer, caplog, name):
+    before = tokenize(PAIRS, OPTIONS, tokenizer).to_list()
     (file,) = get_cache_folder().rglob(name)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    assert tokenised(PAIRS, OPTIONS, tokenizer).to_list() == before
+    assert tokenize(PAIRS, OPTIONS, tokenizer).to_list() == before
     assert f"{name} is damaged: it is removed, and made again" in caplog.text or name == "SHA256SUMS"
     caplog.clear()
-    assert tokenised(PAIRS, OPTIONS, tokenizer).to_list() == before
+    assert tokenize(PAIRS, OPTIONS, tokenizer).to_list() == before
     assert not caplog.records
 
 
-def test_a_cut_off_file_of_the_cache_is_made_again(tokenizer):
-    before = tokenised(PAIRS, OPTIONS, tokenizer).to_list()
+def test_a_truncated_cache_file_is_made_again(tokenizer):
+    before = tokenize(PAIRS, OPTIONS, tokenizer).to_list()
     (file,) = get_cache_folder().rglob("*.arrow")
     file.write_bytes(file.read_bytes()[:-40])
-    assert tokenised(PAIRS, OPTIONS, tokenizer).to_list() == before
+    assert tokenize(PAIRS, OPTIONS, tokenizer).to_list() == before

@@ -12,7 +12,7 @@ PLACEHOLDER = "{source}"  # where a template takes the source text
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Fields(Options):
+class ColumnNames(Options):
     """The names of the columns that hold the source and the target text."""
 
     source: str = "source"
@@ -43,7 +43,7 @@ class SplitFiles(Options):
     """The file to report results on; null takes the split out of train."""
 
 
-class Sizes(Options):
+class SplitSizes(Options):
     """The largest number of examples in each split.
 
     A larger split is sampled: seeded, without replacement, in the order of the data. With the same seed, a smaller
@@ -58,7 +58,7 @@ class Sizes(Options):
     """Examples in the test split; null uses all of them, or the fraction of train."""
 
 
-class Fractions(Options):
+class SplitFractions(Options):
     """The share of the rows of train for each split that is taken out of train and has no size."""
 
     validation: Fraction = 0.1
@@ -67,7 +67,7 @@ class Fractions(Options):
     """Share of train that becomes the test split."""
 
 
-class Clean(Options):
+class CleaningOptions(Options):
     """How source and target are cleaned, before anything else uses them."""
 
     lower: bool = False
@@ -81,13 +81,13 @@ class Clean(Options):
 class TextOptions(Options):
     """The options that all sources of text share: from rows to prompt tokens and target tokens."""
 
-    sizes: Sizes = Sizes()
+    sizes: SplitSizes = SplitSizes()
     """The largest number of examples in each split."""
-    fractions: Fractions = Fractions()
+    fractions: SplitFractions = SplitFractions()
     """The share of train for each split that is taken out of train."""
     seed: NonNegativeInt = 0
     """Seed of the sample: which rows are drawn, not their order."""
-    clean: Clean = Clean()
+    clean: CleaningOptions = CleaningOptions()
     """How source and target are cleaned."""
     prompt: str = "{source}\n\nTL;DR: "
     """The prompt template, with `{source}` exactly once; or `chat` for the chat template of the tokenizer."""
@@ -137,7 +137,7 @@ class HubText(TextOptions):
     """A branch, tag or commit of the data set on the hub."""
     splits: SplitNames = SplitNames()
     """Which split of the data set to use for which purpose."""
-    fields: Fields = Fields()
+    fields: ColumnNames = ColumnNames()
     """The columns of source and target."""
 
 
@@ -148,7 +148,7 @@ class FileText(TextOptions):
     """The format of the files."""
     files: SplitFiles
     """One path, whose rows are divided into the three splits, or a path for each split."""
-    fields: Fields = Fields()
+    fields: ColumnNames = ColumnNames()
     """The columns of source and target."""
 
     @field_validator("files", mode="before", json_schema_input_type=str | SplitFiles)
@@ -166,7 +166,7 @@ class SavedText(TextOptions):
     """The folder."""
     splits: SplitNames = SplitNames()
     """Which split of the data set to use for which purpose."""
-    fields: Fields = Fields()
+    fields: ColumnNames = ColumnNames()
     """The columns of source and target."""
 
 

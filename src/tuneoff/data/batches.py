@@ -1,6 +1,6 @@
-"""From examples to batches: which rows go together, and how they become tensors.
+"""Batches: which rows go together, and how they become tensors.
 
-Rows of similar length share a batch, which is padded to its own longest: padding costs what a token costs and
+Rows of similar length share a batch, and a batch is padded to its longest row: padding costs as much as tokens and
 teaches nothing.
 """
 
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 class RowTensors(Protocol):
     """A tensor for each row of a split, such as the output of a frozen trunk."""
 
-    def of(self, rows: Sequence[int]) -> Tensor:
-        """The tensors of some rows, one after another, (N, D)."""
+    def get_rows(self, rows: Sequence[int]) -> Tensor:
+        """Return the tensors of some rows, concatenated, shape (N, D)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Some examples, padded on the right to the longest among them."""
+    """Examples as tensors, padded on the right to the longest of them."""
 
     tokens_BT: Tensor  # int64
-    attention_BT: Tensor  # bool; False where there is padding
-    scored_BT: Tensor  # bool; True at a token that the loss scores, not at the position that predicts it
+    attention_BT: Tensor  # bool; False at padding
+    scored_BT: Tensor  # bool; True at each token that the loss scores, not at the position before it
     rows: tuple[int, ...]  # indices into the split
-    trunk_ND: Tensor | None = None  # what enters the head at the scored positions, where that is known already
+    trunk_ND: Tensor | None = None  # input of the head at the scored positions, if it was computed before
 
     @cached_property
     def target_tokens(self) -> int:
-        """How many tokens the loss scores."""
+        """Number of tokens that the loss scores."""
         return int(self.scored_BT.sum())
 
     @cached_property
     def real_tokens(self) -> int:
-        """How many tokens are no padding."""
+        """Number of tokens without padding."""
         return int(self.attention_BT.sum())
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on another device, already counted: counting on a GPU would wait for its queue."""
+        """Copy the batch to a device, with its counts: counting on a GPU would wait for all queued kernels."""
         moved = Batch(
             tokens_BT=self.tokens_BT.to(device),
             attention_BT=self.attention_BT.to(device),
@@ -58,9 +58,9 @@ class Batch:
 
 
 def make_epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """The rows of each batch of one epoch: every row once, similar lengths together, the batches in random order.
+    """Divide the rows into the batches of an epoch: similar lengths together, the batches in random order.
 
-    Without the second shuffle an epoch would go from long to short again and again.
+    Without the shuffle of the batches, lengths would go from long to short several times per epoch.
     """
     import numpy as np
     import torch
@@ -68,14 +68,14 @@ def make_epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch
 
     if not lengths:
         return []
-    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)  # mixed, so 0 + 1 is not 1 + 0
+    state = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)  # (0, 1) and (1, 0) differ
     generator = torch.Generator().manual_seed(int(state[0]))
     batches = chunk(get_length_grouped_indices(list(lengths), batch_size, generator=generator), batch_size)
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
 def make_evaluation_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
-    """Every row once, the longest first, so that memory runs out at once or not at all."""
+    """Divide the rows into batches, the longest first: if memory runs out, it does so in the first batch."""
     return chunk(sorted(range(len(lengths)), key=lambda row: -lengths[row]), batch_size)
 
 
@@ -87,13 +87,13 @@ def collate(
     device: torch.device | str = "cpu",
     trunk: RowTensors | None = None,
 ) -> Batch:
-    """The tensors of some examples.
+    """Make a batch of some examples.
 
     Args:
         rows: indices into the split.
-        pad_token_id: any id that the model knows; nothing attends to it and nothing scores it.
-        loss_on: "target" scores the target and its EOS; "all" every token but the first, which nothing predicts.
-        trunk: what the trunk made of the split, for these scored tokens.
+        pad_token_id: any id in the vocabulary; it is neither attended to nor scored.
+        loss_on: "target" scores the target and its EOS; "all" every token except the first, which has no prediction.
+        trunk: the outputs of the trunk at the scored tokens of the split, if they were computed before.
     """
     import torch
 
@@ -110,12 +110,12 @@ def collate(
         attention_BT=attention_BT,
         scored_BT=scored_BT,
         rows=tuple(rows),
-        trunk_ND=trunk.of(rows) if trunk else None,
+        trunk_ND=trunk.get_rows(rows) if trunk else None,
     ).to(device)
 
 
 def collate_prompts(split: Dataset, rows: Sequence[int], pad_token_id: int) -> tuple[Tensor, Tensor]:
-    """The prompts alone, tokens_BT and attention_BT, padded on the left so that all end where generation starts."""
+    """Return tokens_BT and attention_BT of the prompts alone, padded on the left so that all end together."""
     import torch
 
     examples = split[list(rows)]
@@ -130,5 +130,5 @@ def collate_prompts(split: Dataset, rows: Sequence[int], pad_token_id: int) -> t
 
 
 def chunk(rows: Sequence[int], size: int) -> list[list[int]]:
-    """The rows in their order, so many at a time."""
+    """Divide rows into lists of `size`, in order; the last may be shorter."""
     return [list(rows[start : start + size]) for start in range(0, len(rows), size)]

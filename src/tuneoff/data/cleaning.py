@@ -1,33 +1,34 @@
-"""What counts as usable text, and what is done to it before anything else looks at it."""
+"""Cleaning of text, and which rows are usable. Everything else sees cleaned text only."""
 
 import re
 import unicodedata
 
-from tuneoff.config.data import Clean
+from tuneoff.config.data import CleaningOptions
 from tuneoff.data.rows import Pair
 
-_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell half a character; nothing that follows can bear it
+_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON allows half of a surrogate pair, which cannot be encoded
 
 TextPair = tuple[str, str]  # source and target, cleaned and not empty
 
 
 class UnusableRowError(ValueError):
-    """A row without text to learn from; the message is the reason. It is counted and left out, never passed on."""
+    """A row without text to learn from; the message is the reason, and is stored with the data's statistics."""
 
 
-def clean_pair(pair: Pair, clean: Clean) -> TextPair:
-    """
+def clean_pair(pair: Pair, clean: CleaningOptions) -> TextPair:
+    """Clean the source and the target of a row.
+
     Raises:
-        UnusableRowError: the source or the target is not text, or is empty once cleaned.
+        UnusableRowError: the source or the target is not text, or is empty after cleaning.
     """
     return _require_usable("source", pair[0], clean), _require_usable("target", pair[1], clean)
 
 
-def clean_text(text: str, clean: Clean) -> str:
-    """The text in lower case, without punctuation, the white space of its lines collapsed: each where `clean` says so.
+def clean_text(text: str, clean: CleaningOptions) -> str:
+    """Convert to lower case, remove punctuation and collapse white space, each if `clean` asks for it.
 
-    White space comes last, as removing punctuation leaves gaps. Lines stay lines: in a summary they are its sentences,
-    and ROUGE-Lsum reads them so.
+    White space comes last, because removing punctuation leaves gaps. Line breaks stay: ROUGE-Lsum takes each line of a
+    summary as a sentence.
     """
     if clean.lower:
         text = text.lower()
@@ -38,7 +39,7 @@ def clean_text(text: str, clean: Clean) -> str:
     return text
 
 
-def _require_usable(name: str, value: object, clean: Clean) -> str:
+def _require_usable(name: str, value: object, clean: CleaningOptions) -> str:
     if value is None:
         raise UnusableRowError(f"{name} is missing")
     if not isinstance(value, str):
@@ -52,12 +53,12 @@ def _require_usable(name: str, value: object, clean: Clean) -> str:
 
 
 class _Punctuation(dict[int, int | None]):
-    """A table for `str.translate` that drops punctuation and fills itself, one character at a time."""
+    """A table for `str.translate` that removes punctuation. It adds each character when it first occurs."""
 
     def __missing__(self, codepoint: int) -> int | None:
-        kept = None if unicodedata.category(chr(codepoint)).startswith("P") else codepoint
-        self[codepoint] = kept
-        return kept
+        replacement = None if unicodedata.category(chr(codepoint)).startswith("P") else codepoint
+        self[codepoint] = replacement
+        return replacement
 
 
 _PUNCTUATION = _Punctuation()

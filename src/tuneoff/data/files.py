@@ -1,7 +1,7 @@
-"""CSV, TSV, JSON and JSON lines, read so that text stays text and a fault is named with its line.
+"""CSV, TSV, JSON and JSON lines, read so that text stays text and an error names its line.
 
-We read these ourselves because a reader that guesses column types turns "007" into 7 and "2020-01-01" into a
-date, and tells of a broken line without its number. Parquet knows its types and is left to `datasets`.
+We read these formats ourselves because readers that guess column types turn "007" into 7 and "2020-01-01" into a date,
+and report a broken line without its number. Parquet stores its types and is left to `datasets`.
 """
 
 import csv
@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from tuneoff.config.data import Fields
+from tuneoff.config.data import ColumnNames
 from tuneoff.data.rows import Pair, require_columns
 from tuneoff.errors import DataError
 
 
-def read_pairs(path: Path, kind: str, fields: Fields) -> list[Pair]:
-    """The source and target of every row of a file whose `kind` is csv, tsv, json or jsonl.
+def read_pairs(path: Path, kind: str, fields: ColumnNames) -> list[Pair]:
+    """Read the source and target of every row of a file. `kind` is csv, tsv, json or jsonl.
 
     Raises:
         DataError: the file is missing, not UTF-8, cannot be parsed, or lacks a column.
@@ -37,8 +37,8 @@ def read_pairs(path: Path, kind: str, fields: Fields) -> list[Pair]:
             return _extract_pairs(path, _read_json_objects(path, fields), fields)
 
 
-def read_column_names(path: Path, kind: str, fields: Fields) -> list[str]:
-    """The columns of a file that `read_pairs` can read."""
+def read_column_names(path: Path, kind: str, fields: ColumnNames) -> list[str]:
+    """Read the column names of a file of one of the formats of `read_pairs`."""
     match kind:
         case "csv" | "tsv":
             return next(csv.reader(iterate_lines(path), delimiter="," if kind == "csv" else "\t"))
@@ -52,15 +52,15 @@ def read_column_names(path: Path, kind: str, fields: Fields) -> list[str]:
 def require_file(path: Path) -> None:
     """
     Raises:
-        DataError: `path` leads to nothing, or to a folder.
+        DataError: `path` does not exist, or is a folder.
     """
     if not path.is_file():
-        what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise DataError(f"{path} {what}. Relative paths are looked up from {Path.cwd()}.")
+        problem = "is a folder, not a file" if path.is_dir() else "does not exist"
+        raise DataError(f"{path} {problem}. Relative paths start from {Path.cwd()}.")
 
 
 def iterate_lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file, with their ends; a byte order mark is dropped, `.gz` is unpacked.
+    """Yield the lines of a UTF-8 file with their line ends, without a byte order mark. `.gz` is unpacked.
 
     Raises:
         DataError: the file cannot be read, or is not UTF-8.
@@ -79,10 +79,10 @@ def iterate_lines(path: Path) -> Iterator[str]:
 
 
 def iterate_json_lines(path: Path) -> Iterator[tuple[int, Any]]:  # Any: whatever JSON may hold
-    """The line number and the value of each line that is not blank.
+    """Yield the line number and the value of each line that is not blank.
 
     Raises:
-        DataError: a line is not JSON, or as for `text_lines`.
+        DataError: a line is not JSON, or as for `iterate_lines`.
     """
     for number, line in enumerate(iterate_lines(path), start=1):
         if line.strip():
@@ -95,10 +95,12 @@ def _open(path: Path) -> Iterator[BinaryIO]:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             yield cast(BinaryIO, file)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}. Check that it is whole and that you may read it.") from error
+        raise DataError(
+            f"{path} cannot be read: {error}. Check that the file is complete and that you may read it."
+        ) from error
 
 
-def _read_separated(path: Path, separator: str, fields: Fields) -> list[Pair]:
+def _read_separated(path: Path, separator: str, fields: ColumnNames) -> list[Pair]:
     pairs: list[Pair] = []
     with _allow_any_field_size():
         reader = csv.reader(iterate_lines(path), delimiter=separator, strict=True)
@@ -112,21 +114,21 @@ def _read_separated(path: Path, separator: str, fields: Fields) -> list[Pair]:
                 if len(row) not in (0, len(header)):
                     raise DataError(
                         f"{path}, line {reader.line_num}: {len(row)} fields where the first line names {len(header)} "
-                        "columns. Put text that holds the separator, a quote or a line break in double quotes."
+                        "columns. Put text that contains the separator, a quote or a line break in double quotes."
                     )
                 if row:
                     pairs.append((row[source], row[target]))
         except csv.Error as error:
             raise DataError(
-                f"{path}, line {reader.line_num}: {error}. Put text that holds the separator, a quote or a line break "
-                "in double quotes, and double a quote inside them."
+                f"{path}, line {reader.line_num}: {error}. Put text that contains the separator, a quote or a line "
+                "break in double quotes, and double a quote inside them."
             ) from None
     return pairs
 
 
 @contextmanager
 def _allow_any_field_size() -> Iterator[None]:
-    """Lift the limit of the csv module, 128 KiB for a field: a book chapter is longer. It is global, so put it back."""
+    """Remove the csv module's limit of 128 KiB per field inside the block: a book chapter is longer."""
     limit = csv.field_size_limit(sys.maxsize)
     try:
         yield
@@ -134,33 +136,33 @@ def _allow_any_field_size() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _read_json_objects(path: Path, fields: Fields) -> list[dict[str, Any]]:  # Any: whatever JSON may hold
-    """The rows of a JSON file: a list of objects, an object of lists, or, as many files are, JSON lines."""
+def _read_json_objects(path: Path, fields: ColumnNames) -> list[dict[str, Any]]:  # Any: whatever JSON may hold
+    """Read the rows of a JSON file: a list of objects, an object of lists, or, as is common, JSON lines."""
     text = "".join(iterate_lines(path))
     try:
-        whole = json.loads(text) if text.strip() else []
+        value = json.loads(text) if text.strip() else []
     except (ValueError, RecursionError) as error:
         if getattr(error, "msg", None) == "Extra data":
             return [_require_object(path, *line) for line in iterate_json_lines(path)]
         raise _explain_unparsable(path, error) from None
-    if isinstance(whole, dict):
-        require_columns(str(path), list(whole), fields)
-        lists = whole[fields.source], whole[fields.target]
+    if isinstance(value, dict):
+        require_columns(str(path), list(value), fields)
+        lists = value[fields.source], value[fields.target]
         if not all(isinstance(column, list) for column in lists):
-            return [whole]
+            return [value]
         if len(lists[0]) != len(lists[1]):
             raise DataError(
                 f"{path}: {fields.source!r} lists {len(lists[0])} values and {fields.target!r} {len(lists[1])}. "
                 "Give both columns one value for each row."
             )
         return [{fields.source: s, fields.target: t} for s, t in zip(*lists, strict=True)]
-    if not isinstance(whole, list):
-        raise DataError(f"{path} holds {_describe_kind(whole)}. Give a list of objects, one for each row.")
-    return [_require_object(path, number, value, "item") for number, value in enumerate(whole, start=1)]
+    if not isinstance(value, list):
+        raise DataError(f"{path} contains {_describe_kind(value)}. Give a list of objects, one for each row.")
+    return [_require_object(path, number, row, "item") for number, row in enumerate(value, start=1)]
 
 
-def _extract_pairs(path: Path, objects: Sequence[dict[str, Any]], fields: Fields) -> list[Pair]:
-    """A key that some rows lack is a missing value there; one that all rows lack is a missing column."""
+def _extract_pairs(path: Path, objects: Sequence[dict[str, Any]], fields: ColumnNames) -> list[Pair]:
+    """Extract both columns. A key that only some rows lack is a missing value; one that all lack is an error."""
     if objects:
         require_columns(str(path), list({key: None for row in objects for key in row}), fields)
     return [(row.get(fields.source), row.get(fields.target)) for row in objects]

@@ -1,4 +1,4 @@
-"""The whole way of the data: rows, splits, tokens, and what there is to say of them."""
+"""Loading the data of a recipe: rows, splits, tokens and their statistics."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TextData:
-    """Text ready to train on.
+    """The three splits, tokenized, and their statistics.
 
-    Each split has the columns source and target (cleaned text), tokens (prompt, target, EOS), prompt_tokens (how
-    many of these are the prompt's), source_cut and target_cut (whether the limits took something away).
+    Each split has the columns source and target (cleaned text), tokens (prompt, target, EOS), prompt_tokens (the number
+    of tokens in the prompt), source_cut and target_cut (whether a limit removed the end).
     """
 
     train: Dataset
@@ -32,10 +32,10 @@ class TextData:
 
 
 def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase) -> TextData:
-    """The examples that a recipe describes, in the tokens of one tokenizer; the same arguments give the same examples.
+    """Load and tokenize the data of a recipe. Equal arguments give equal examples.
 
     Raises:
-        DataError: the text cannot be reached, read or used, or the limits leave no room for the template.
+        DataError: the data cannot be reached, read or used, or the limits are too small for the template.
     """
     encoder, encoding = Encoder(options, tokenizer), compute_encoding_key(options, tokenizer)
     splits = draw_splits(read_rows(options), options)

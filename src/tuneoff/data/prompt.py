@@ -1,8 +1,8 @@
 """From a source and a target to prompt tokens and target tokens.
 
-The prompt is cut to one fixed limit, `max_tokens - max_target_tokens`, however short the target is: if it could use the
-room that a short target leaves, its length would tell the model how long the answer is, and a prompt in training would
-differ from the same prompt in generation. Only the source is cut, at its end; the words of the template stay whole.
+The prompt has one fixed limit, `max_tokens - max_target_tokens`, however short the target is. If a prompt could use the
+tokens that a short target leaves, its length would reveal the length of the target, and a prompt in training would
+differ from the same prompt in generation. Only the end of the source is cut; the template stays complete.
 """
 
 from __future__ import annotations
@@ -16,26 +16,28 @@ from tuneoff.errors import DataError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-SEAM_TOKENS = 8  # a source that is so little too long is tried whole: at the seam tokens may merge and make room
+# A source that exceeds its limit by this little is first tried uncut: next to the template, tokens may merge and fit.
+MERGE_TOKENS = 8
 
-Encoded = tuple[list[list[int]], list[bool]]  # the tokens of each text, and whether any were cut
+Encoded = tuple[list[list[int]], list[bool]]  # the tokens of each text, and whether its end was cut
 
 
 class Encoder:
-    """One template with one tokenizer.
+    """A prompt template with a tokenizer.
 
     Raises:
-        DataError: the tokenizer lacks what is needed, or the template alone fills the limit.
+        DataError: the tokenizer is not usable, or the template alone fills the limit.
     """
 
     def __init__(self, options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> None:
         self._options, self._tokenizer = options, tokenizer
         self._chat = options.prompt == CHAT
-        _require(tokenizer, chat=self._chat)
+        _require_usable(tokenizer, chat=self._chat)
         self.max_prompt_tokens = options.max_tokens - options.max_target_tokens
-        # some tokenizers close a text with EOS; a prompt is not the end of one
-        self._closes = not self._chat and self._ids(["a"], add_special_tokens=True)[0][-1] == tokenizer.eos_token_id
-        self._template_tokens = len(self._prompt_ids([""])[0])
+        # some tokenizers end every text with EOS, but a prompt is not the end of a text
+        first_text = self._tokenize(["a"], add_special_tokens=True)[0]
+        self._removes_eos = not self._chat and first_text[-1] == tokenizer.eos_token_id
+        self._template_tokens = len(self._tokenize_prompts([""])[0])
         if self._template_tokens >= self.max_prompt_tokens:
             raise DataError(
                 f"max length too small for the template: it takes {self._template_tokens} tokens by itself, and a "
@@ -43,10 +45,10 @@ class Encoder:
                 f"{options.max_target_tokens}). Raise max_tokens, lower max_target_tokens or shorten the template."
             )
 
-    def columns(self, sources: Sequence[str], targets: Sequence[str]) -> dict[str, list[object]]:
-        """What an example is to training: tokens (prompt, target, EOS), where the target starts, and what was cut."""
-        prompts, sources_cut = self.prompts(sources)
-        answers, targets_cut = self.targets(targets)
+    def encode(self, sources: Sequence[str], targets: Sequence[str]) -> dict[str, list[object]]:
+        """Return the columns of a tokenized split: tokens (prompt, target, EOS), prompt_tokens, and what was cut."""
+        prompts, sources_cut = self.encode_prompts(sources)
+        answers, targets_cut = self.encode_targets(targets)
         return {
             "tokens": [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)],
             "prompt_tokens": [len(prompt) for prompt in prompts],
@@ -54,45 +56,45 @@ class Encoder:
             "target_cut": list(targets_cut),
         }
 
-    def prompts(self, sources: Sequence[str]) -> Encoded:
-        """The prompt of each source, never longer than `max_prompt_tokens`.
+    def encode_prompts(self, sources: Sequence[str]) -> Encoded:
+        """Tokenize the prompt of each source, with at most `max_prompt_tokens` tokens.
 
-        A source is cut between two of its tokens and the whole prompt tokenised after it: at the seam with the template
-        other tokens may arise, so a prompt that is still too long loses some more. A long source is read only once.
+        A source is cut at the end of one of its tokens, and then the complete prompt is tokenized. Next to the template
+        the tokens can differ, so a prompt that is still too long is cut again. A long source is tokenized only once.
         """
-        fits = self.max_prompt_tokens - self._template_tokens
-        ends = self._token_ends(sources)
-        room = [len(end) if len(end) <= fits + SEAM_TOKENS else fits for end in ends]
-        kept = list(sources)
-        tokens: list[list[int]] = [[]] * len(sources)
+        source_limit = self.max_prompt_tokens - self._template_tokens
+        token_ends = self._find_token_ends(sources)
+        limits = [len(ends) if len(ends) <= source_limit + MERGE_TOKENS else source_limit for ends in token_ends]
+        cut_sources = list(sources)
+        prompts: list[list[int]] = [[]] * len(sources)
         pending = list(range(len(sources)))
         while pending:
             for i in pending:
-                kept[i] = _truncate(sources[i], ends[i], room[i])
-            for i, ids in zip(pending, self._prompt_ids([kept[i] for i in pending]), strict=True):
-                tokens[i] = ids
-                room[i] -= max(1, len(ids) - self.max_prompt_tokens)
-            pending = [i for i in pending if len(tokens[i]) > self.max_prompt_tokens]
-        if not all(tokens):
+                cut_sources[i] = _truncate(sources[i], token_ends[i], limits[i])
+            for i, tokens in zip(pending, self._tokenize_prompts([cut_sources[i] for i in pending]), strict=True):
+                prompts[i] = tokens
+                limits[i] -= max(1, len(tokens) - self.max_prompt_tokens)
+            pending = [i for i in pending if len(prompts[i]) > self.max_prompt_tokens]
+        if not all(prompts):
             raise DataError("A prompt has no tokens at all. Raise max_tokens, or add words to the template.")
-        return tokens, [short != source for short, source in zip(kept, sources, strict=True)]
+        return prompts, [cut != source for cut, source in zip(cut_sources, sources, strict=True)]
 
-    def targets(self, targets: Sequence[str]) -> Encoded:
-        """The target of each example, EOS last, also where the target had to be cut to make room for it.
+    def encode_targets(self, targets: Sequence[str]) -> Encoded:
+        """Tokenize each target, cut so that EOS fits after it.
 
-        A target that spells a special token is read as plain letters: only the EOS that we add ends an answer.
+        Text that spells a special token is tokenized as plain text: only the EOS added here ends a target.
         """
-        words = self._options.max_target_tokens - 1
-        ids = self._ids(targets, add_special_tokens=False, split_special_tokens=True)
-        return [[*t[:words], self._tokenizer.eos_token_id] for t in ids], [len(t) > words for t in ids]
+        limit = self._options.max_target_tokens - 1
+        tokens = self._tokenize(targets, add_special_tokens=False, split_special_tokens=True)
+        return [[*t[:limit], self._tokenizer.eos_token_id] for t in tokens], [len(t) > limit for t in tokens]
 
-    def _prompt_ids(self, sources: Sequence[str]) -> list[list[int]]:
-        ids = self._ids([self._prompt(source) for source in sources], add_special_tokens=not self._chat)
-        return [prompt[:-1] for prompt in ids] if self._closes else ids
+    def _tokenize_prompts(self, sources: Sequence[str]) -> list[list[int]]:
+        prompts = self._tokenize([self._fill_template(s) for s in sources], add_special_tokens=not self._chat)
+        return [prompt[:-1] for prompt in prompts] if self._removes_eos else prompts
 
-    def _prompt(self, source: str) -> str:
+    def _fill_template(self, source: str) -> str:
         if not self._chat:
-            return self._options.prompt.replace(PLACEHOLDER, source)  # not str.format: a source may hold braces
+            return self._options.prompt.replace(PLACEHOLDER, source)  # not str.format: a source may contain braces
         import jinja2
 
         content = self._options.chat_instruction.replace(PLACEHOLDER, source)
@@ -102,34 +104,37 @@ class Encoder:
             )
         except jinja2.TemplateError as error:
             raise DataError(
-                f"The tokenizer's chat template fails on one message of a user: {error}. Use a template of your own: "
+                f"The tokenizer's chat template fails on a single user message: {error}. Use a template of your own: "
                 f"prompt: '{PLACEHOLDER}\\n\\nTL;DR: '"
             ) from error
         return prompt
 
-    def _ids(self, texts: Sequence[str], **how: bool) -> list[list[int]]:
-        ids: list[list[int]] = self._tokenizer(list(texts), verbose=False, **how)["input_ids"]
-        return ids
+    def _tokenize(self, texts: Sequence[str], **options: bool) -> list[list[int]]:
+        tokens: list[list[int]] = self._tokenizer(list(texts), verbose=False, **options)["input_ids"]
+        return tokens
 
-    def _token_ends(self, texts: Sequence[str]) -> list[list[int]]:
-        """For each text, the character at which each of its tokens ends."""
+    def _find_token_ends(self, texts: Sequence[str]) -> list[list[int]]:
+        """For each text, find the character at which each of its tokens ends."""
         encoded = self._tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return [[end for _, end in offsets] for offsets in encoded["offset_mapping"]]
 
 
-def _truncate(text: str, ends: Sequence[int], tokens: int) -> str:
-    if tokens >= len(ends):
+def _truncate(text: str, token_ends: Sequence[int], tokens: int) -> str:
+    if tokens >= len(token_ends):
         return text
-    return text[: ends[tokens - 1]] if tokens > 0 else ""
+    return text[: token_ends[tokens - 1]] if tokens > 0 else ""
 
 
-def _require(tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> None:
+def _require_usable(tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> None:
     name = tokenizer.name_or_path or type(tokenizer).__name__
     if not tokenizer.is_fast:
-        raise DataError(f"The tokenizer {name} has no fast version, which tells where in the text a token stands.")
+        raise DataError(
+            f"The tokenizer {name} has no fast version, which is needed to find where each token stands in the text. "
+            "Use a model with a fast tokenizer."
+        )
     if tokenizer.eos_token_id is None:
         raise DataError(
-            f"The tokenizer {name} has no EOS token, without which no answer ends. Set one: tokenizer.eos_token = ..."
+            f"The tokenizer {name} has no EOS token, which must end every target. Set one: tokenizer.eos_token = ..."
         )
     if chat and not tokenizer.chat_template:
         raise DataError(

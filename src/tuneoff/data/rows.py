@@ -1,6 +1,6 @@
-"""The rows of one split as they were found, before anyone has asked whether they are text.
+"""The rows of one split before cleaning: any values, not necessarily text.
 
-A row is reached by its index, so that a sample of a large data set costs no more than the sample.
+Rows are read by their index, so that a sample of a large data set costs no more than the sample.
 """
 
 from __future__ import annotations
@@ -9,43 +9,47 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tuneoff.config.data import Fields
+from tuneoff.config.data import ColumnNames
 from tuneoff.errors import DataError, suggest
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Pair = tuple[object, object]  # source and target, any value: a number and a null are found out later
+Pair = tuple[object, object]  # source and target; cleaning finds values that are not text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """One split: where it stands, in words for a message, how many rows, and the rows at some indices."""
+    """One split: how many rows it has, and functions to read some and to describe its columns in an error message."""
 
-    place: str
+    place: str  # for error messages: a path or a name
     count: int
-    take: Callable[[Sequence[int]], list[Pair]]
-    columns: Callable[[], str]  # which were looked for and which there are, in words for a message
+    take: Callable[[Sequence[int]], list[Pair]]  # the rows with these indices
+    describe_columns: Callable[[], str]
 
 
-def make_rows(place: str, pairs: Sequence[Pair], columns: Callable[[], str] = str) -> Rows:
-    """Rows that are already in memory.
+def make_rows(place: str, pairs: Sequence[Pair], describe_columns: Callable[[], str] = str) -> Rows:
+    """Wrap rows that are in memory.
 
     Args:
-        columns: as in `Rows`; asked only for an error, and nothing where the user names no columns.
+        describe_columns: called only for an error message; the default is for data without named columns.
 
     Raises:
-        DataError: there is none.
+        DataError: there are no rows.
     """
     _require_rows(place, len(pairs))
-    return Rows(place=place, count=len(pairs), take=lambda indices: [pairs[i] for i in indices], columns=columns)
+
+    def take(indices: Sequence[int]) -> list[Pair]:
+        return [pairs[i] for i in indices]
+
+    return Rows(place=place, count=len(pairs), take=take, describe_columns=describe_columns)
 
 
-def convert_dataset(place: str, dataset: Dataset, fields: Fields) -> Rows:
-    """Rows that stay on disk until they are asked for.
+def convert_dataset(place: str, dataset: Dataset, fields: ColumnNames) -> Rows:
+    """Wrap a data set, whose rows stay on disk until they are read.
 
     Raises:
-        DataError: a column is missing, or there is no row.
+        DataError: a column is missing, or there are no rows.
     """
     require_columns(place, dataset.column_names, fields)
     _require_rows(place, len(dataset))
@@ -56,24 +60,27 @@ def convert_dataset(place: str, dataset: Dataset, fields: Fields) -> Rows:
         return list(zip(block[fields.source], block[fields.target], strict=True))
 
     return Rows(
-        place=place, count=len(dataset), take=take, columns=lambda: describe_columns(fields, dataset.column_names)
+        place=place,
+        count=len(dataset),
+        take=take,
+        describe_columns=lambda: describe_columns(fields, dataset.column_names),
     )
 
 
-def describe_columns(fields: Fields, present: Sequence[str]) -> str:
-    """Which columns were looked for, and which there are."""
+def describe_columns(fields: ColumnNames, present: Sequence[str]) -> str:
+    """Return a sentence that names the columns of the recipe and those of the data."""
     return f"Looked for {fields.source!r} and {fields.target!r}; the columns are {', '.join(map(repr, present))}. "
 
 
-def require_columns(place: str, present: Sequence[str], fields: Fields) -> None:
+def require_columns(place: str, present: Sequence[str], fields: ColumnNames) -> None:
     """
     Raises:
-        DataError: a column that `fields` names is not among those present.
+        DataError: a column of `fields` is not among those present.
     """
     for role, name in (("source", fields.source), ("target", fields.target)):
         if name not in present:
             raise DataError(
-                f"{place} has no column {name!r}, which is to be the {role}.{suggest(name, present)} "
+                f"{place} has no column {name!r} for the {role}.{suggest(name, present)} "
                 f"Name the right one: fields: {{{role}: NAME}}."
             )
 

@@ -1,4 +1,4 @@
-"""From what a recipe says of its data to the rows of the splits that are there; those missing are made later."""
+"""Reading the rows of the splits that the data has. The missing ones are taken out of train later."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.config.data import AclsumText, DataOptions, Fields, FileText, HubText, SavedText, SplitNames
+from tuneoff.config.data import AclsumText, ColumnNames, DataOptions, FileText, HubText, SavedText, SplitNames
 from tuneoff.data.files import iterate_json_lines, read_column_names, read_pairs, require_file
 from tuneoff.data.rows import Rows, convert_dataset, describe_columns, make_rows
 from tuneoff.errors import DataError, suggest
@@ -21,10 +21,10 @@ ACLSUM_FILES = {"train": "train.jsonl", "validation": "val.jsonl", "test": "test
 
 
 def read_rows(options: DataOptions) -> dict[str, Rows]:
-    """The rows of "train", and of "validation" and "test" where the data has them.
+    """Read the rows of "train", and of "validation" and "test" if the data has them.
 
     Raises:
-        DataError: the data cannot be reached, found or parsed, lacks a column or a split, or has no rows.
+        DataError: the data cannot be reached, found or parsed, has no rows, or a column or a split is missing.
     """
     match options:
         case HubText():
@@ -43,7 +43,7 @@ def _read_hub(options: HubText) -> DatasetDict:
 
     path = str(Path(options.path).expanduser()) if options.path.startswith("~") else options.path
     if path.startswith(("/", ".")) and not Path(path).is_dir():
-        raise DataError(f"{options.path} is not a folder. Relative paths are looked up from {Path.cwd()}.")
+        raise DataError(f"{options.path} is not a folder. Relative paths start from {Path.cwd()}.")
     with _explain_read_errors(f"The data set {options.path!r}"), hide_progress_bars():
         return datasets.load_dataset(path, options.config, revision=options.revision)
 
@@ -58,7 +58,7 @@ def _read_saved(options: SavedText) -> dict[str, Rows]:
     return _pick_splits(saved, options.splits, options.fields, options.path)
 
 
-def _read_file(path: Path, kind: str, fields: Fields) -> Rows:
+def _read_file(path: Path, kind: str, fields: ColumnNames) -> Rows:
     if kind == "parquet":
         return convert_dataset(str(path), _read_parquet(path), fields)
     return make_rows(
@@ -73,27 +73,27 @@ def _read_parquet(path: Path) -> Dataset:
 
     require_file(path)
     with _explain_read_errors(str(path)), hide_progress_bars():
-        # a path is a pattern to `datasets`, so one with brackets needs escaping
+        # `datasets` takes a path as a pattern, so brackets must be escaped
         return datasets.load_dataset("parquet", data_files=glob.escape(str(path)), split="train")
 
 
-def _pick_splits(found: Mapping[str, Dataset], names: SplitNames, fields: Fields, path: str) -> dict[str, Rows]:
+def _pick_splits(data: Mapping[str, Dataset], names: SplitNames, fields: ColumnNames, path: str) -> dict[str, Rows]:
     rows: dict[str, Rows] = {}
     for split, name in names:
         if name is None:
             continue
-        if name not in found:
-            null = "" if split == "train" else f", or have it made out of train: splits: {{{split}: null}}"
+        if name not in data:
+            null = "" if split == "train" else f", or take it out of train: splits: {{{split}: null}}"
             raise DataError(
-                f"{path} has no split {name!r}, which is to be {split}.{suggest(name, found)} "
+                f"{path} has no split {name!r} for {split}.{suggest(name, data)} "
                 f"Name the right one: splits: {{{split}: NAME}}{null}."
             )
-        rows[split] = convert_dataset(f"Split {name!r} of {path}", found[name], fields)
+        rows[split] = convert_dataset(f"Split {name!r} of {path}", data[name], fields)
     return rows
 
 
 def _read_aclsum(aspect: str) -> dict[str, Rows]:
-    spec = importlib.util.find_spec("aclsum")  # importing it would ask for packages that reading does not need
+    spec = importlib.util.find_spec("aclsum")  # importing it would need packages that reading does not
     if spec is None or not spec.submodule_search_locations:
         raise DataError("The data of ACLSum is not installed. Run: pip install 'tuneoff[demo]'")
     folder = Path(spec.submodule_search_locations[0]) / "dataset"
@@ -110,25 +110,25 @@ def _read_aclsum_split(path: Path, aspect: str) -> Rows:
 
 @contextmanager
 def hide_progress_bars() -> Iterator[None]:
-    """Keep `datasets` and the hub's client quiet inside the block; whoever had bars has them again after it."""
+    """Disable the progress bars of `datasets` and of the hub's client inside the block."""
     import datasets
     import huggingface_hub.utils as hub
 
-    loud = [library for library in (datasets, hub) if not library.are_progress_bars_disabled()]
-    for library in loud:
+    enabled = [library for library in (datasets, hub) if not library.are_progress_bars_disabled()]
+    for library in enabled:
         library.disable_progress_bars()
     try:
         yield
     finally:
-        for library in loud:
+        for library in enabled:
             library.enable_progress_bars()
 
 
 @contextmanager
-def _explain_read_errors(thing: str) -> Iterator[None]:
-    """Say any failure of `datasets` in our words.
+def _explain_read_errors(name: str) -> Iterator[None]:
+    """Turn any error of `datasets` inside the block into a DataError.
 
-    It raises what its many readers raise, so there is no narrower class to catch.
+    `datasets` passes on the errors of its many readers, so no narrower class covers them.
     """
     from datasets.exceptions import DatasetNotFoundError
 
@@ -136,23 +136,23 @@ def _explain_read_errors(thing: str) -> Iterator[None]:
         yield
     except DatasetNotFoundError as error:
         raise DataError(
-            f"{thing} is neither on the hub nor a local folder, or it is private ({_get_first_line(error)}). "
-            "Check the spelling; for a private one run: hf auth login"
+            f"{name} is neither on the hub nor a local folder, or it is private ({_get_first_line(error)}). "
+            "Check the spelling; for a private data set run: hf auth login"
         ) from error
     except ConnectionError as error:
         raise DataError(
-            f"{thing} could not be reached ({_get_first_line(error)}) and is not in the cache. Connect to the network once "
-            "to fill the cache, after which HF_HUB_OFFLINE=1 works without it, or use a local file: source: jsonl"
+            f"{name} could not be reached ({_get_first_line(error)}) and is not in the cache. Connect to the network "
+            "once to fill the cache; then HF_HUB_OFFLINE=1 works without a network. Or use a local file: source: jsonl"
         ) from error
     except Exception as error:
         raise DataError(
-            f"{thing} cannot be read: {_get_first_line(_describe_origin(error))}. Check `source`, `path` and `config`."
+            f"{name} cannot be read: {_get_first_line(_find_origin(error))}. Check `source`, `path` and `config`."
         ) from error
 
 
-def _describe_origin(error: BaseException) -> BaseException:
-    """`datasets` wraps the telling error in one that says only that generating failed."""
-    return _describe_origin(error.__cause__) if error.__cause__ else error
+def _find_origin(error: BaseException) -> BaseException:
+    """Return the first cause: `datasets` wraps it in an error that says only that generating failed."""
+    return _find_origin(error.__cause__) if error.__cause__ else error
 
 
 def _get_first_line(error: BaseException) -> str:

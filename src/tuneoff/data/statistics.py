@@ -1,4 +1,4 @@
-"""What there is to know of the text before any model reads it: how much, how much was left out, how much was cut."""
+"""Statistics of the data: how many examples and tokens, how many rows were left out, and how many texts were cut."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 
 class SplitSummary(Options):
-    """One split in numbers."""
+    """Statistics of one split."""
 
     examples: int
-    left_out: int  # rows met while drawing that are no text
-    left_out_examples: list[str]  # the first of them, with their reasons
-    duplicates_removed: int  # rows of train that validation or test holds too
-    source_cut_share: float  # of the examples
+    left_out: int  # rows without usable text that were drawn
+    left_out_examples: list[str]  # the first of these rows, with their reasons
+    duplicates_removed: int  # rows of train that are in validation or test too
+    source_cut_share: float  # share of the examples whose source was cut
     target_cut_share: float
-    tokens: int  # prompts, targets and their EOS; no padding
-    target_tokens: int  # of these, targets and their EOS
-    longest_tokens: int  # of one example
+    tokens: int  # prompts, targets and EOS, without padding
+    target_tokens: int  # targets and EOS
+    longest_tokens: int  # the longest example
     median_tokens: float
 
 
 class DataSummary(Options):
-    """The splits in numbers, and a hash that is equal where the examples are equal."""
+    """Statistics of the splits, and a hash that is equal if and only if the examples are."""
 
-    fingerprint: str  # over texts and tokens of all splits, 16 hex digits
+    fingerprint: str  # of the texts and tokens of all splits, 16 hex digits
     splits: dict[str, SplitSummary]
-    duplicates: dict[str, int]  # examples that two splits shared before train lost its own: {"train-test": 2}
+    duplicates: dict[str, int]  # examples that two splits share, before they are removed from train: {"train-test": 2}
 
 
 def summarize(split: Split, dataset: Dataset) -> SplitSummary:
-    """One split in numbers, from what was drawn and what became of it."""
+    """Compute the statistics of a split from the rows drawn and their tokens."""
     import numpy as np
 
     lengths = np.array(count_tokens(dataset))
@@ -58,26 +58,26 @@ def summarize(split: Split, dataset: Dataset) -> SplitSummary:
 
 
 def count_tokens(dataset: Dataset) -> list[int]:
-    """The length of every example: prompt, target and EOS."""
+    """Return the number of tokens of every example: prompt, target and EOS."""
     return [length for lengths, _ in _read_token_columns(dataset) for length in lengths.tolist()]
 
 
 def compute_fingerprint(splits: Mapping[SplitName, Dataset]) -> str:
-    """A hash over texts and tokens of all splits, 16 hex digits; equal where the examples and their order are."""
-    whole = hashlib.sha256()
+    """Hash the texts and tokens of all splits in their order. Returns 16 hex digits."""
+    digest = hashlib.sha256()
     for name in sorted(splits):
         dataset = splits[name]
-        whole.update(f"{name} {len(dataset)}".encode())
+        digest.update(f"{name} {len(dataset)}".encode())
         for block in dataset.select_columns(["source", "target", "prompt_tokens"]).iter(batch_size=1000):
-            whole.update(json.dumps(block).encode())
+            digest.update(json.dumps(block).encode())
         for lengths, tokens in _read_token_columns(dataset):
-            whole.update(lengths.astype("<i8").tobytes())
-            whole.update(tokens.astype("<i8").tobytes())
-    return whole.hexdigest()[:16]
+            digest.update(lengths.astype("<i8").tobytes())
+            digest.update(tokens.astype("<i8").tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _read_token_columns(dataset: Dataset) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """The lengths and the tokens of some examples after others, straight from the Arrow file."""
+    """Yield the lengths and the concatenated tokens of blocks of examples, directly from the Arrow file."""
     for table in dataset.select_columns(["tokens"]).with_format("arrow").iter(batch_size=1000):
         column = table.column("tokens").combine_chunks()
         yield column.value_lengths().to_numpy(), column.flatten().to_numpy()

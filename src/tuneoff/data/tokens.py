@@ -1,7 +1,7 @@
-"""Each split tokenised once and kept on disk, so that every trial and every process starts from the same file.
+"""A cache of tokenized splits, so that each split is tokenized once for all trials and processes.
 
-The name of the folder is a hash of all that the tokens depend on, the cleaned text itself included: a file is never
-stale, and text that a change left alone is not tokenised again. A file that is not what was written is made again.
+The name of a folder is a hash of everything that the tokens depend on, including the cleaned text, so a file is never
+out of date. A damaged file is detected by its checksum and made again.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-SCHEME = 1  # raise it when the same text and options come to give other tokens
+SCHEME = 1  # increase it when a change of the code makes other tokens from the same text and options
 
 
 def tokenize(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Dataset:
-    """The examples with their text and tokens, memory-mapped from the cache.
+    """Tokenize the examples of a split, or load them from the cache. The result is memory-mapped.
 
     Columns: source and target (cleaned text), tokens (prompt, target, EOS), prompt_tokens, source_cut, target_cut.
 
     Args:
-        encoding: the `encoding_key` of the encoder, made once for all splits because it reads the whole vocabulary.
+        encoding: from `compute_encoding_key`; computed once for all splits, because it reads the whole vocabulary.
     """
     from datasets import Dataset, Features, List, Value
 
@@ -47,29 +47,29 @@ def tokenize(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Data
     }
     with hide_progress_bars(), explain_full_disk(file):
         folder.mkdir(parents=True, exist_ok=True)
-        there = is_intact(folder)
+        is_cached = is_intact(folder)
         dataset = Dataset.from_dict(text).map(
-            encoder.columns,
+            encoder.encode,
             input_columns=["source", "target"],
             batched=True,
             features=Features(columns),
             cache_file_name=str(file),
-            load_from_cache_file=there,
+            load_from_cache_file=is_cached,
             new_fingerprint=key,
         )
-        if not there:
+        if not is_cached:
             write_cache_checksums(folder, [file])
         return dataset
 
 
 def compute_encoding_key(options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> str:
-    """What decides how a pair of texts becomes tokens."""
-    asked = {"prompt", "max_tokens", "max_target_tokens"} | ({"chat_instruction"} if options.prompt == CHAT else set())
-    return f"{SCHEME} {compute_tokenizer_identity(tokenizer)} {options.model_dump_json(include=asked)}"
+    """Return a key of everything besides the text that decides its tokens: the tokenizer, template and limits."""
+    fields = {"prompt", "max_tokens", "max_target_tokens"} | ({"chat_instruction"} if options.prompt == CHAT else set())
+    return f"{SCHEME} {compute_tokenizer_identity(tokenizer)} {options.model_dump_json(include=fields)}"
 
 
 def compute_tokens_key(pairs: Sequence[TextPair], encoding: str) -> str:
-    """A hash of all that the tokens of these pairs depend on, 32 hex digits."""
+    """Hash everything that the tokens of these pairs depend on. Returns 32 hex digits."""
     key = hashlib.sha256(encoding.encode())
     for pair in pairs:
         key.update(json.dumps(pair).encode())
@@ -77,11 +77,11 @@ def compute_tokens_key(pairs: Sequence[TextPair], encoding: str) -> str:
 
 
 def compute_tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A hash of what decides how text becomes tokens.
+    """Hash everything in a tokenizer that decides how text becomes tokens.
 
-    Padding and truncation are left out: a tokenizer keeps those of its last call, and we never rely on them.
+    Padding and truncation are excluded: a tokenizer keeps the settings of its last call, and we never rely on them.
     """
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     backend.update(padding=None, truncation=None)
-    whole = json.dumps([backend, tokenizer.chat_template, tokenizer.eos_token_id], sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()
+    identity = json.dumps([backend, tokenizer.chat_template, tokenizer.eos_token_id], sort_keys=True)
+    return hashlib.sha256(identity.encode()).hexdigest()

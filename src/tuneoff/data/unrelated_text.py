@@ -1,6 +1,6 @@
-"""Text that has nothing to do with any task: what a tuned model says of it shows what it forgot.
+"""Text unrelated to any task: the loss of a tuned model on it shows what the model forgot.
 
-Python ships its own language reference as plain English text for `help()`, so that it is there on every machine.
+Python ships its language reference as plain English text for `help()`, so it is available on every machine.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ PASSAGE_TOKENS = 128
 
 
 def load_unrelated_text(tokenizer: PreTrainedTokenizerBase, passages: int, max_tokens: int) -> Dataset:
-    """Passages evenly spread over the reference, in the columns of a split; every token but the first is scored.
+    """Load passages spread evenly over the reference, as a split in which every token except the first is scored.
 
     Args:
-        passages: how many.
-        max_tokens: of a passage, if fewer than `PASSAGE_TOKENS`.
+        passages: number of passages.
+        max_tokens: limit for each passage; at most `PASSAGE_TOKENS` are used.
     """
     from pydoc_data.topics import topics
 
     from datasets import Dataset
 
     length = min(PASSAGE_TOKENS, max_tokens)
-    whole = "\n\n".join(" ".join(topics[name].split()) for name in sorted(topics))
-    starts = [i * len(whole) // passages for i in range(passages)]
-    texts = [whole[start : start + 8 * length] for start in starts]
+    reference = "\n\n".join(" ".join(topics[name].split()) for name in sorted(topics))
+    starts = [i * len(reference) // passages for i in range(passages)]
+    texts = [reference[start : start + 8 * length] for start in starts]
     tokens = tokenizer(texts, truncation=True, max_length=length)["input_ids"]
     return Dataset.from_dict({"tokens": tokens, "prompt_tokens": [1] * passages})

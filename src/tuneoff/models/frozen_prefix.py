@@ -122,7 +122,7 @@ class TrunkOutputs:
     ends: Sequence[int]
     seconds: float
 
-    def of(self, rows: Sequence[int]) -> Tensor:
+    def get_rows(self, rows: Sequence[int]) -> Tensor:
         """Return the hidden states of some rows, in their order, (N, D)."""
         starts = [0, *self.ends]
         return torch.cat([self.hidden_ND[starts[row] : self.ends[row]] for row in rows])
