@@ -74,9 +74,8 @@ def test_examples_of_test_and_validation_are_removed_from_train():
 
 
 def test_duplicates_are_counted_for_each_pair_of_splits():
-    splits = draw_splits(
-        {"train": make_some(0, 9), "validation": make_some(0, 2), "test": make_some(1, 4)}, TextOptions()
-    )
+    rows = {"train": make_some(0, 9), "validation": make_some(0, 2), "test": make_some(1, 4)}
+    splits = draw_splits(rows, TextOptions())
     assert splits.duplicates == {"validation-test": 1, "train-validation": 2, "train-test": 3}
 
 
@@ -87,9 +86,8 @@ def test_duplicates_are_found_after_cleaning():
 
 
 def test_validation_keeps_examples_that_are_in_test_too():
-    assert list_numbers(
-        draw({"train": make_some(0, 9), "validation": make_some(10, 12), "test": make_some(10, 12)})["validation"]
-    )
+    splits = draw({"train": make_some(0, 9), "validation": make_some(10, 12), "test": make_some(10, 12)})
+    assert list_numbers(splits["validation"]) == [10, 11]
 
 
 def test_without_a_usable_row_the_error_lists_the_first_reasons():
