@@ -189,10 +189,10 @@ def calibrate(*runs: str | Path, seeds: int = 3, comparisons: int = 1000) -> Ite
     Raises:
         RunError: no method has two finished seeds, so the variation between its runs is unknown.
     """
-    from tuneoff.analysis.calibration import calibrate_comparisons, can_calibrate
+    from tuneoff.analysis.calibration import calibrate_comparisons, list_repeated_rows
 
     by_name = {name: comparison for run in runs for name, comparison in _iterate_comparisons(Path(run))}
-    if not any(can_calibrate(comparison) for comparison in by_name.values()):
+    if not any(list_repeated_rows(comparison) for comparison in by_name.values()):
         raise RunError(
             f"No method in {', '.join(map(str, runs))} was scored with two seeds, so the variation between its runs is "
             "unknown. Add seeds with `tuneoff compare RECIPE 'seeds=[0, 1, 2]' --run RUN`, then calibrate again."

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.analysis.worlds import LOSS, ROUGE_L, apart, compared
+from tests.analysis.simulation import make_comparison, simulate_pair
 from tuneoff.analysis import calibration as judged
 from tuneoff.analysis.calibration import (
     Calibration,
@@ -18,28 +18,31 @@ from tuneoff.analysis.calibration import (
     is_different,
 )
 from tuneoff.analysis.statistics import PairedDifference, ScoreMatrix
+from tuneoff.records.metrics import LOSS, ROUGE_L
 
 PAIRS = 250
 MOST_FALSE = int(stats.binom.isf(0.001, PAIRS, 0.05))  # of as many, if one in twenty is
 
 
-def calibrated(*, seeds: int = 3, luck: float = 2.0) -> Calibration:
+def calibrated(*, seeds: int = 3, seed_effect: float = 2.0) -> Calibration:
     """Pairs of methods that are one and the same, from known noise."""
 
     def draw(generator: np.random.Generator) -> tuple[ScoreMatrix, ScoreMatrix]:
-        pair = apart(generator, seeds=seeds, luck=luck)
-        return pair.ours, pair.theirs
+        pair = simulate_pair(generator, seeds=seeds, seed_effect=seed_effect)
+        return pair.first, pair.second
 
-    return calibrate_method(draw, label="lora", metric=ROUGE_L, drawn="simulated", pairs=PAIRS, confidence=0.95)
+    return calibrate_method(draw, label="lora", metric=ROUGE_L, source="simulated", pairs=PAIRS, confidence=0.95)
 
 
 REGIMES = [(2, 0.5), (2, 2.0), (3, 0.0), (3, 2.0), (5, 2.0)]
 
 
-@pytest.fixture(scope="module", params=REGIMES, ids=[f"{seeds} seeds, luck {luck}" for seeds, luck in REGIMES])
+@pytest.fixture(
+    scope="module", params=REGIMES, ids=[f"{seeds} seeds, seed effect {seed_effect}" for seeds, seed_effect in REGIMES]
+)
 def found(request: pytest.FixtureRequest) -> Calibration:
-    seeds, luck = request.param
-    return calibrated(seeds=seeds, luck=luck)
+    seeds, seed_effect = request.param
+    return calibrated(seeds=seeds, seed_effect=seed_effect)
 
 
 # The verdict
@@ -58,10 +61,12 @@ def test_a_planted_difference_is_found_about_as_often_as_stated(found: Calibrati
 def test_the_rule_that_is_calibrated_is_the_comparisons_own(shift: float) -> None:
     generator, own, rule = np.random.default_rng(1), [], []
     for _ in range(5):
-        pair = apart(generator, luck=1, difference=shift)
-        comparison = compared({"lora": pair.ours.top_SE, "full": pair.theirs.top_SE}, margin_rouge=0.0)
-        own.append(comparison.pairs(ROUGE_L)[0].decision == "different")
-        rule.append(is_different(comparison.pairs(ROUGE_L)[0].apart, 0.95))
+        pair = simulate_pair(generator, seed_effect=1, difference=shift)
+        comparison = make_comparison(
+            {"lora": pair.first.numerators_SE, "full": pair.second.numerators_SE}, margin_rouge=0.0
+        )
+        own.append(comparison.get_pairs(ROUGE_L)[0].decision == "different")
+        rule.append(is_different(comparison.get_pairs(ROUGE_L)[0].paired, 0.95))
     assert rule == own
 
 
@@ -71,7 +76,7 @@ def test_the_rule_that_is_calibrated_is_the_comparisons_own(shift: float) -> Non
 def test_a_verdict_that_ignores_the_luck_of_seeds_is_caught_by_its_false_winners(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ScoreMatrix, "seed_variance", 0.0)
+    monkeypatch.setattr(ScoreMatrix, "between_seeds_variance", 0.0)
     assert calibrated().false_winners > MOST_FALSE
 
 
@@ -90,7 +95,7 @@ def test_a_verdict_that_hardly_ever_decides_is_caught_by_what_it_finds(monkeypat
 def test_a_verdict_that_gets_the_side_wrong_has_found_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judged, "is_different", lambda *_: True)
     monkeypatch.setattr(PairedDifference, "mean", -1.0)
-    assert calibrated().found == 0
+    assert calibrated().detections == 0
 
 
 # Where its pairs come from
@@ -99,56 +104,60 @@ def test_a_verdict_that_gets_the_side_wrong_has_found_nothing(monkeypatch: pytes
 @pytest.fixture
 def whole() -> ScoreMatrix:
     """Eight seeds by forty examples."""
-    return apart(np.random.default_rng(2), seeds=8, luck=2).ours
+    return simulate_pair(np.random.default_rng(2), seeds=8, seed_effect=2).first
 
 
 def test_pairs_from_records_share_no_seed() -> None:
     numbered = ScoreMatrix(np.arange(8.0)[:, None] + np.zeros((8, 40)), np.ones(40))
     ours, theirs = draw_from_records(numbered, 3)(np.random.default_rng(1))
-    assert len({*ours.top_SE[:, 0], *theirs.top_SE[:, 0]}) == 6
+    assert len({*ours.numerators_SE[:, 0], *theirs.numerators_SE[:, 0]}) == 6
 
 
 def test_pairs_from_records_answer_the_same_examples_some_of_them_twice() -> None:
     numbered = ScoreMatrix(np.zeros((8, 40)) + np.arange(40.0), np.ones(40))
     ours, theirs = draw_from_records(numbered, 3)(np.random.default_rng(1))
-    assert ours.top_SE[0].tolist() == theirs.top_SE[0].tolist()
-    assert 20 < len(set(ours.top_SE[0])) < 32
+    assert ours.numerators_SE[0].tolist() == theirs.numerators_SE[0].tolist()
+    assert 20 < len(set(ours.numerators_SE[0])) < 32
 
 
 def test_simulated_pairs_are_as_noisy_as_the_method_that_they_imitate(whole: ScoreMatrix) -> None:
     generator = np.random.default_rng(1)
     sides = [side for _ in range(500) for side in draw_simulated(whole, 8)(generator)]
-    assert np.mean([side.seed_variance for side in sides]) == pytest.approx(whole.seed_variance, rel=0.1)
+    assert np.mean([side.between_seeds_variance for side in sides]) == pytest.approx(
+        whole.between_seeds_variance, rel=0.1
+    )
     assert np.mean([side.interaction_variance for side in sides]) == pytest.approx(whole.interaction_variance, rel=0.1)
     assert np.mean([side.mean for side in sides]) == pytest.approx(whole.mean, rel=0.02)
 
 
 def test_six_seeds_are_enough_for_two_groups_of_three(whole: ScoreMatrix) -> None:
-    six, five = ({"lora": whole.top_SE[:seeds]} for seeds in (6, 5))
-    assert [one.drawn for one in calibrate_comparisons({"": compared(six)}, pairs=2)] == ["records"] * 2
-    assert [one.drawn for one in calibrate_comparisons({"": compared(five)}, pairs=2)] == ["simulated"] * 2
+    six, five = ({"lora": whole.numerators_SE[:seeds]} for seeds in (6, 5))
+    assert [one.source for one in calibrate_comparisons({"": make_comparison(six)}, pairs=2)] == ["records"] * 2
+    assert [one.source for one in calibrate_comparisons({"": make_comparison(five)}, pairs=2)] == ["simulated"] * 2
 
 
 def test_every_method_with_two_seeds_is_calibrated_by_rouge_and_by_loss(whole: ScoreMatrix) -> None:
-    comparison = compared({"base": whole.top_SE[:1], "full": whole.top_SE[:1], "lora": whole.top_SE[1:4]})
+    comparison = make_comparison(
+        {"base": whole.numerators_SE[:1], "full": whole.numerators_SE[:1], "lora": whole.numerators_SE[1:4]}
+    )
     found = list(calibrate_comparisons({"": comparison}, pairs=2))
     assert [(one.label, one.metric) for one in found] == [("lora", ROUGE_L), ("lora", LOSS)]
 
 
 def test_methods_of_several_comparisons_are_told_apart(whole: ScoreMatrix) -> None:
-    one = compared({"lora": whole.top_SE[:2]})
+    one = make_comparison({"lora": whole.numerators_SE[:2]})
     assert [c.label for c in calibrate_comparisons({"a": one, "b": one}, pairs=2)] == ["a: lora"] * 2 + ["b: lora"] * 2
 
 
 def test_the_same_records_give_the_same_figures(whole: ScoreMatrix) -> None:
-    comparison = {"": compared({"lora": whole.top_SE[:2]})}
+    comparison = {"": make_comparison({"lora": whole.numerators_SE[:2]})}
     assert list(calibrate_comparisons(comparison, pairs=20)) == list(calibrate_comparisons(comparison, pairs=20))
 
 
 def test_answers_without_any_noise_are_told_apart_at_once() -> None:
     same = ScoreMatrix(np.full((2, 40), 20.0), np.ones(40))
     found = calibrate_method(
-        draw_simulated(same, 3), label="lora", metric=ROUGE_L, drawn="simulated", pairs=5, confidence=0.95
+        draw_simulated(same, 3), label="lora", metric=ROUGE_L, source="simulated", pairs=5, confidence=0.95
     )
     assert (found.false_winners, found.observed_power, found.stated_power) == (0, 1, 1)
 
@@ -157,13 +166,13 @@ def test_answers_without_any_noise_are_told_apart_at_once() -> None:
 
 
 SOME = Calibration(
-    label="lora", metric=LOSS, seeds=3, examples=300, drawn="records", pairs=1000, false_winners=41, planted=0.01234,
-    stated_power=0.8, found=774,
+    label="lora", metric=LOSS, seeds=3, examples=300, source="records", pairs=1000, false_winners=41,
+    planted_difference=0.01234, stated_power=0.8, detections=774,
 )  # fmt: skip
 
 
 def test_the_share_of_false_winners_has_its_exact_interval() -> None:
-    assert dataclasses.replace(SOME, pairs=20, false_winners=0).false_interval == pytest.approx(
+    assert dataclasses.replace(SOME, pairs=20, false_winners=0).false_winner_interval == pytest.approx(
         (0, 1 - 0.025 ** (1 / 20))
     )
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from tests.analysis.worlds import ROUGE_L, Array, compared
+from tests.analysis.simulation import Array, make_comparison
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.metrics import COSTS, Cost
+from tuneoff.analysis.costs import COSTS, Cost
+from tuneoff.records.metrics import ROUGE_L
 
-(SECONDS,) = (cost for cost in COSTS if cost.name == "train_seconds")
-(RATE,) = (cost for cost in COSTS if cost.name == "target_rate")
+SECONDS, RATE = COSTS["train_seconds"], COSTS["target_rate"]
 CHEAP, DEAR = {"train_seconds": 10.0}, {"train_seconds": 90.0}
 
 
@@ -19,15 +19,15 @@ def scores(mean: float, noise: float) -> Array:
 
 
 def front(comparison: Comparison, cost: Cost = SECONDS) -> list[str]:
-    return sorted(comparison.front(ROUGE_L, cost))
+    return sorted(comparison.find_front(ROUGE_L, cost))
 
 
 def decision(comparison: Comparison) -> str:
-    return comparison.pairs(ROUGE_L)[0].decision
+    return comparison.get_pairs(ROUGE_L)[0].decision
 
 
 def two(better: Array, other: Array, *, better_costs: dict[str, float], other_costs: dict[str, float]) -> Comparison:
-    return compared({"lora": better, "full": other}, {"lora": better_costs, "full": other_costs})
+    return make_comparison({"lora": better, "full": other}, {"lora": better_costs, "full": other_costs})
 
 
 def test_what_is_better_and_cheaper_stands_alone() -> None:
@@ -73,5 +73,5 @@ def test_a_cost_of_which_more_is_better_is_turned_around() -> None:
 
 
 def test_the_untouched_model_which_costs_nothing_to_train_is_left_out() -> None:
-    found = compared({"base": scores(24, 1)[:1], "lora": scores(20, 1)})
+    found = make_comparison({"base": scores(24, 1)[:1], "lora": scores(20, 1)})
     assert front(found) == ["lora"]

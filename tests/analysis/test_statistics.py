@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.analysis.worlds import Array, apart
+from tests.analysis.simulation import Array, simulate_pair
 from tuneoff.analysis.statistics import (
     PairedDifference,
     ScoreMatrix,
     adjust_holm,
-    compute_p_values,
+    compute_adjusted_p_values,
     compute_randomization_p,
-    estimate,
+    estimate_mean,
 )
 
 
-def scored(top_SE: object, stream: int = 0) -> ScoreMatrix:
-    top = np.array(top_SE, dtype=float)
+def scored(numerators_SE: object, stream: int = 0) -> ScoreMatrix:
+    top = np.array(numerators_SE, dtype=float)
     return ScoreMatrix(top, np.ones(top.shape[1]), stream)
 
 
@@ -40,7 +40,7 @@ def test_the_mean_is_the_ratio_of_the_sums_not_the_mean_of_ratios() -> None:
 
 
 def test_the_interval_of_one_seed_is_students_over_examples(values_E: Array) -> None:
-    found = estimate(scored([values_E]), 0.95)
+    found = estimate_mean(scored([values_E]), 0.95)
     low, high = stats.t.interval(0.95, 399, values_E.mean(), stats.sem(values_E))
     assert found.high - found.low == pytest.approx(high - low)
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.05 * (high - low))
@@ -48,40 +48,40 @@ def test_the_interval_of_one_seed_is_students_over_examples(values_E: Array) -> 
 
 def test_the_interval_of_one_example_is_students_over_seeds() -> None:
     values = [20.0, 21.0, 25.0]
-    found = estimate(scored([[value] for value in values]), 0.95)
+    found = estimate_mean(scored([[value] for value in values]), 0.95)
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     assert found.high - found.low == pytest.approx(high - low)
 
 
 def test_the_interval_leans_to_where_the_scores_do(generator: np.random.Generator) -> None:
-    found = estimate(scored([generator.exponential(1, 30)]), 0.95)
+    found = estimate_mean(scored([generator.exponential(1, 30)]), 0.95)
     assert found.high - found.mean > 1.1 * (found.mean - found.low)
 
 
 def test_a_lower_confidence_has_a_narrower_interval(values_E: Array) -> None:
-    wide, narrow = estimate(scored([values_E]), 0.95), estimate(scored([values_E]), 0.8)
+    wide, narrow = estimate_mean(scored([values_E]), 0.95), estimate_mean(scored([values_E]), 0.8)
     assert wide.low < narrow.low < narrow.mean < narrow.high < wide.high
 
 
 def test_the_same_numbers_give_the_same_interval(values_E: Array) -> None:
-    assert estimate(scored([values_E]), 0.95) == estimate(scored([values_E]), 0.95)
+    assert estimate_mean(scored([values_E]), 0.95) == estimate_mean(scored([values_E]), 0.95)
 
 
 def test_equal_numbers_have_an_interval_of_no_width() -> None:
-    found = estimate(scored([[2.0] * 5] * 3), 0.95)
+    found = estimate_mean(scored([[2.0] * 5] * 3), 0.95)
     assert (found.low, found.high) == (2.0, 2.0)
 
 
 def test_one_answer_claims_no_interval() -> None:
-    found = estimate(ScoreMatrix(np.array([[3.0]]), np.array([2.0])), 0.95)
+    found = estimate_mean(ScoreMatrix(np.array([[3.0]]), np.array([2.0])), 0.95)
     assert (found.low, found.mean, found.high) == (1.5, 1.5, 1.5)
 
 
-@pytest.mark.parametrize("luck", [0.0, 2.0])
+@pytest.mark.parametrize("seed_effect", [0.0, 2.0])
 def test_the_interval_of_a_score_holds_the_truth_as_often_as_it_says(
-    luck: float, generator: np.random.Generator
+    seed_effect: float, generator: np.random.Generator
 ) -> None:
-    found = [estimate(apart(generator, luck=luck).theirs, 0.95) for _ in range(300)]
+    found = [estimate_mean(simulate_pair(generator, seed_effect=seed_effect).second, 0.95) for _ in range(300)]
     missed = sum(not one.low <= 20 <= one.high for one in found)
     assert missed <= stats.binom.isf(0.001, 300, 0.05)
 
@@ -91,30 +91,30 @@ def test_the_interval_of_a_score_holds_the_truth_as_often_as_it_says(
 
 def test_the_components_of_two_seeds_and_two_examples_are_those_worked_by_hand() -> None:
     found = scored([[1, 2], [3, 6]])  # the seeds' means are 1.5 and 4.5; the residuals are all a half
-    assert found.seed_variance == pytest.approx(4.5 / 2)
+    assert found.between_seeds_variance == pytest.approx(4.5 / 2)
     assert found.interaction_variance == pytest.approx(4 * 0.25 / 4)
-    assert found.luck_variance == pytest.approx(2.0)
+    assert found.seed_variance == pytest.approx(2.0)
 
 
 def test_the_components_are_on_average_the_noise_that_was_put_there(generator: np.random.Generator) -> None:
-    sides = [apart(generator, seeds=3, examples=40, luck=2, interaction=8).ours for _ in range(2000)]
+    sides = [simulate_pair(generator, seeds=3, examples=40, seed_effect=2, interaction=8).first for _ in range(2000)]
     assert np.mean([s.interaction_variance for s in sides]) == pytest.approx(8**2 / (3 * 40), rel=0.02)
-    assert np.mean([s.seed_variance for s in sides]) == pytest.approx(2**2 / 3 + 8**2 / (3 * 40), rel=0.05)
+    assert np.mean([s.between_seeds_variance for s in sides]) == pytest.approx(2**2 / 3 + 8**2 / (3 * 40), rel=0.05)
 
 
 def test_one_seed_claims_to_know_nothing_of_luck() -> None:
-    assert scored([[1, 2, 4]]).luck_variance == 0
+    assert scored([[1, 2, 4]]).seed_variance == 0
 
 
 # A difference
 
 
-@pytest.mark.parametrize("noise", [{"luck": 3}, {"luck": 2, "own": 4}], ids=str)
+@pytest.mark.parametrize("noise", [{"seed_effect": 3}, {"seed_effect": 2, "own": 4}], ids=str)
 def test_the_variance_of_a_difference_is_what_differences_vary_by(
     noise: dict[str, Any], generator: np.random.Generator
 ) -> None:
-    pairs = [apart(generator, seeds=3, **noise) for _ in range(2000)]
-    stated = np.mean([pair.variance() for pair in pairs])
+    pairs = [simulate_pair(generator, seeds=3, **noise) for _ in range(2000)]
+    stated = np.mean([pair.compute_variance() for pair in pairs])
     assert stated == pytest.approx(np.var([pair.mean for pair in pairs]), rel=0.15)
 
 
@@ -122,38 +122,38 @@ def test_the_variance_of_a_difference_is_what_differences_vary_by(
 def test_the_variance_that_more_would_leave_is_the_one_that_more_leaves(
     more: dict[str, int], generator: np.random.Generator
 ) -> None:
-    few = [apart(generator, luck=3, own=4).variance(**more) for _ in range(1000)]
-    many = [apart(generator, luck=3, own=4, **more).variance() for _ in range(1000)]
+    few = [simulate_pair(generator, seed_effect=3, own=4).compute_variance(**more) for _ in range(1000)]
+    many = [simulate_pair(generator, seed_effect=3, own=4, **more).compute_variance() for _ in range(1000)]
     assert np.mean(few) == pytest.approx(np.mean(many), rel=0.1)
 
 
 def test_without_luck_the_variance_is_overstated_since_none_is_taken_for_negative(
     generator: np.random.Generator,
 ) -> None:
-    pairs = [apart(generator, luck=0) for _ in range(1000)]
-    ratio = np.mean([pair.variance() for pair in pairs]) / np.var([pair.mean for pair in pairs])
+    pairs = [simulate_pair(generator, seed_effect=0) for _ in range(1000)]
+    ratio = np.mean([pair.compute_variance() for pair in pairs]) / np.var([pair.mean for pair in pairs])
     assert 1.2 < ratio < 1.7
 
 
 def test_no_number_of_examples_helps_against_luck(generator: np.random.Generator) -> None:
-    pair = apart(generator, luck=3)
-    assert pair.variance(examples=10**9) == pytest.approx(pair.ours.luck_variance + pair.theirs.luck_variance)
+    pair = simulate_pair(generator, seed_effect=3)
+    assert pair.compute_variance(examples=10**9) == pytest.approx(pair.first.seed_variance + pair.second.seed_variance)
 
 
 def test_no_number_of_seeds_helps_against_the_choice_of_examples(generator: np.random.Generator) -> None:
-    left = [apart(generator, luck=3, own=4).variance(seeds=10**9) for _ in range(500)]
+    left = [simulate_pair(generator, seed_effect=3, own=4).compute_variance(seeds=10**9) for _ in range(500)]
     assert np.mean(left) == pytest.approx(2 * 4**2 / 40, rel=0.1)
 
 
 def test_hardness_that_both_share_is_no_noise() -> None:
     hardness_E = np.array([5.0, 80.0, 20.0, 60.0])
-    found = PairedDifference(scored([hardness_E + 1]), scored([hardness_E])).difference(0.95)
+    found = PairedDifference(scored([hardness_E + 1]), scored([hardness_E])).estimate(0.95)
     assert (found.low, found.mean, found.high) == pytest.approx((1, 1, 1))
 
 
 def test_with_one_seed_p_is_that_of_the_paired_t_test(generator: np.random.Generator) -> None:
     ours_E, theirs_E = generator.normal(20, 8, size=(2, 30))
-    assert PairedDifference(scored([ours_E]), scored([theirs_E])).p_of_t == pytest.approx(
+    assert PairedDifference(scored([ours_E]), scored([theirs_E])).t_test_p == pytest.approx(
         stats.ttest_rel(ours_E, theirs_E).pvalue
     )
 
@@ -161,27 +161,27 @@ def test_with_one_seed_p_is_that_of_the_paired_t_test(generator: np.random.Gener
 def test_with_one_example_p_is_that_of_welchs_t_test_over_seeds() -> None:
     ours, theirs = [20.0, 21.0, 25.0], [26.0, 27.5, 27.0]
     pair = PairedDifference(scored([[v] for v in ours]), scored([[v] for v in theirs]))
-    assert pair.p_of_t == pytest.approx(stats.ttest_ind(ours, theirs, equal_var=False).pvalue)
+    assert pair.t_test_p == pytest.approx(stats.ttest_ind(ours, theirs, equal_var=False).pvalue)
 
 
 def test_the_freedom_of_several_seeds_counts_beside_a_method_that_has_one() -> None:
     untouched, tuned = scored([[20.0]]), scored([[21.0], [22.0], [26.0]])
-    assert PairedDifference(untouched, tuned).freedom() == pytest.approx(2)
+    assert PairedDifference(untouched, tuned).compute_freedom() == pytest.approx(2)
 
 
 def test_luck_that_comes_out_as_zero_is_still_known_by_few_seeds_only(generator: np.random.Generator) -> None:
-    pair = apart(generator, luck=0)
-    while pair.ours.luck_variance + pair.theirs.luck_variance > 0:
-        pair = apart(generator, luck=0)
-    assert pair.freedom() < 30  # with 40 examples
+    pair = simulate_pair(generator, seed_effect=0)
+    while pair.first.seed_variance + pair.second.seed_variance > 0:
+        pair = simulate_pair(generator, seed_effect=0)
+    assert pair.compute_freedom() < 30  # with 40 examples
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
-@pytest.mark.parametrize("noise", [{"luck": 2}, {"luck": 2, "own": 8}, {"own": 8}], ids=str)
+@pytest.mark.parametrize("noise", [{"seed_effect": 2}, {"seed_effect": 2, "own": 8}, {"own": 8}], ids=str)
 def test_the_interval_of_a_difference_holds_the_truth_as_often_as_it_says(
     seeds: int, noise: dict[str, Any], generator: np.random.Generator
 ) -> None:
-    found = [apart(generator, seeds=seeds, **noise).difference(0.95) for _ in range(200)]
+    found = [simulate_pair(generator, seeds=seeds, **noise).estimate(0.95) for _ in range(200)]
     missed = sum(not one.low <= 0 <= one.high for one in found)
     assert missed <= stats.binom.isf(0.001, 200, 0.05)
 
@@ -191,8 +191,8 @@ def test_the_interval_of_a_difference_holds_the_truth_as_often_as_it_says(
 
 def test_a_method_against_itself_differs_by_nothing_with_p_one(values_E: Array) -> None:
     pair = PairedDifference(scored([values_E], 0), scored([values_E], 1))
-    assert pair.difference(0.95).mean == 0
-    assert compute_p_values([pair]) == [1.0]
+    assert pair.estimate(0.95).mean == 0
+    assert compute_adjusted_p_values([pair]) == [1.0]
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0, 2.0])
@@ -226,7 +226,7 @@ def test_seeds_that_disagree_make_p_larger_than_the_examples_alone_would() -> No
     disagreeing = scored([[22.0] * 50, [30.0] * 50])
     pair = PairedDifference(disagreeing, agreeing)
     assert compute_randomization_p(pair.differences_E[None])[0] < 0.001
-    assert compute_p_values([pair]) == pytest.approx([stats.ttest_1samp([22, 30], 20).pvalue])
+    assert compute_adjusted_p_values([pair]) == pytest.approx([stats.ttest_1samp([22, 30], 20).pvalue])
 
 
 def test_holms_correction_is_the_one_worked_by_hand() -> None:

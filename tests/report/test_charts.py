@@ -10,10 +10,10 @@ import pytest
 from tests.report.synthetic import synthetic_comparison, with_records
 from tests.report.synthetic_search import searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
+from tuneoff.analysis.costs import COSTS
+from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.charts import CURVES, FIGURES, TITLES, TRADE_OFFS, assign_colors, draw_figures
-from tuneoff.report.charts.rows import get_cost
 from tuneoff.report.figures import make_file_specification, make_page_specification, write_figures
-from tuneoff.report.format import ROUGE_L
 from tuneoff.runs import Run
 
 
@@ -112,7 +112,7 @@ def test_a_chart_in_a_file_has_its_title(charts: dict[str, alt.LayerChart]) -> N
 
 def test_the_pareto_front_is_that_of_the_comparison(comparison: Comparison, charts: dict[str, alt.LayerChart]) -> None:
     drawn = {row["method"] for row in get_rows(charts["quality-time"]) if row["front"] == "yes"}
-    assert drawn == comparison.front(ROUGE_L, get_cost("train_seconds"))
+    assert drawn == comparison.find_front(ROUGE_L, COSTS["train_seconds"])
     assert drawn < {row["method"] for row in get_rows(charts["quality-time"])}
 
 

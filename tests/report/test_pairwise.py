@@ -4,7 +4,7 @@ import pytest
 
 from tests.report.synthetic import synthetic_comparison, with_records
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.metrics import METRICS
+from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.pairwise import Matrix, build_matrices, format_pairs_csv
 from tuneoff.runs import Run
 
@@ -24,7 +24,7 @@ def test_there_is_a_matrix_for_rouge_and_one_for_the_loss(three_seeds: Compariso
 
 
 def test_methods_stand_best_first_and_against_themselves_nothing(rouge: Matrix, three_seeds: Comparison) -> None:
-    assert rouge.labels == tuple(row.label for row in three_seeds.ranked(METRICS[0]))
+    assert rouge.labels == tuple(row.label for row in three_seeds.rank(ROUGE_L))
     nothing = [(i, j) for i, row in enumerate(rouge.rows) for j, cell in enumerate(row) if cell is None]
     assert nothing == [(i, i) for i in range(4)]
 
@@ -47,7 +47,7 @@ def test_a_lower_loss_is_better(three_seeds: Comparison) -> None:
 
 
 def test_a_decision_is_the_comparisons_own(rouge: Matrix, three_seeds: Comparison) -> None:
-    for pair in three_seeds.pairs(METRICS[0]):
+    for pair in three_seeds.get_pairs(ROUGE_L):
         cell = rouge.rows[rouge.labels.index(pair.better.label)][rouge.labels.index(pair.other.label)]
         assert cell is not None
         assert cell.decision == pair.decision

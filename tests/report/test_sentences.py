@@ -9,11 +9,9 @@ import pytest
 from tests.report.synthetic import altered, synthetic_comparison, synthetic_run, with_records
 from tests.report.synthetic_sweep import shifted
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.metrics import METRICS, Metric
 from tuneoff.analysis.verdict import decide_verdict
+from tuneoff.records.metrics import LOSS, METRICS, ROUGE_L, Metric
 from tuneoff.report.format import (
-    LOSS,
-    ROUGE_L,
     format_bytes,
     format_confidence,
     format_count,
@@ -113,7 +111,7 @@ def score_of(metric: Metric, comparison: Comparison, label: str) -> str:
 def difference_of(metric: Metric, comparison: Comparison, *labels: str) -> str:
     """The difference of two rows with its interval, as the verdict should show it."""
     a, b = [row for row in comparison.rows if row.label in labels]
-    difference = comparison.pair(metric, a, b).difference
+    difference = comparison.find_pair(metric, a, b).difference
     return format_expected(metric, difference.mean, difference.low, difference.high)
 
 
@@ -290,7 +288,7 @@ def test_a_label_cannot_reverse_the_text_direction_of_the_verdict(run: Run) -> N
 
 def test_every_metric_can_be_formatted(comparison: Comparison) -> None:
     best = comparison.rows[0]
-    assert all(format_score(metric, best.scores[metric.name].mean) for metric in METRICS)
+    assert all(format_score(metric, best.scores[metric.name].mean) for metric in METRICS.values())
 
 
 def test_a_failed_base_leaves_a_verdict(run: Run) -> None:
@@ -298,9 +296,9 @@ def test_a_failed_base_leaves_a_verdict(run: Run) -> None:
 
 
 def test_an_undecided_pair_whose_interval_excludes_zero_says_why(comparison: Comparison) -> None:
-    pair = comparison.pairs(METRICS[0])[0]
+    pair = comparison.get_pairs(ROUGE_L)[0]
     beyond = replace(pair, difference=replace(pair.difference, mean=3.0, low=1.0, high=5.0), decision="open")
-    pairs = len(comparison.pairs(METRICS[0]))
+    pairs = len(comparison.get_pairs(ROUGE_L))
     among = f"not significant among {pairs} pairs (p = 0.07 with Holm's correction)"
     assert describe_open(comparison, replace(beyond, p=0.07)) == among
     small = replace(beyond, difference=replace(beyond.difference, mean=0.3, low=0.1, high=0.6), p=0.001)

@@ -9,11 +9,11 @@ from tests.report.synthetic_sweep import PARAMETERS, model_study, modules_study,
 from tests.report.test_page import Elements
 from tuneoff.analysis.sweep import Sweep, build_sweep
 from tuneoff.config.sweep import SweepOptions
+from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.charts.canvas import list_log_ticks
 from tuneoff.report.charts.sweep import assign_line_colors, draw_sweep, list_titles
 from tuneoff.report.escape import escape_control
 from tuneoff.report.figures import Specification, make_page_specification
-from tuneoff.report.format import ROUGE_L
 from tuneoff.report.hyperparameters import format_sweep_value
 from tuneoff.report.sweep_page import describe_conclusions, write_sweep_report
 
@@ -177,7 +177,7 @@ def test_the_gap_between_methods_is_said_at_both_ends_as_their_paired_difference
     sweep = model_study()
     sentences = [s for s in describe_conclusions(sweep) if s.startswith("ROUGE-L: lora is ahead of soft-prompt by ")]
     first, last = (
-        point.comparison.pair(ROUGE_L, point.row, soft.row).difference
+        point.comparison.find_pair(ROUGE_L, point.row, soft.row).difference
         for point, soft in zip(sweep.lines["lora"][::2], sweep.lines["soft-prompt"][::2], strict=True)
     )
     said = f"{first.mean:.1f} [{first.low:.1f} to {first.high:.1f}] at SmolLM2-135M, and by {last.mean:.1f} ["

@@ -7,7 +7,7 @@ import pytest
 from tests.report.synthetic import OUTCOMES, altered, synthetic_comparison, with_records
 from tests.report.synthetic_search import searched_comparison
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.metrics import METRICS
+from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.report.format import format_bytes, format_count, format_score, format_seconds
 from tuneoff.report.leaderboard import Cell, build_leaderboard
 from tuneoff.report.tables import (
@@ -34,9 +34,8 @@ def relabelled(run: Run, label: str) -> Comparison:
     return altered(run, "lora", trial=trial.model_copy(update={"label": label}))
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
-def test_every_score_on_the_leaderboard_is_the_record_s(comparison: Comparison, metric: object) -> None:
-    (metric,) = [m for m in METRICS if m is metric]
+@pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
+def test_every_score_on_the_leaderboard_is_the_record_s(comparison: Comparison, metric: Metric) -> None:
     factor = 100 if metric.name.startswith("rouge") else 1
     cells = cells_of(comparison, metric.name)
     for record in comparison.run.records:

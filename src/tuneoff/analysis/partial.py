@@ -1,4 +1,5 @@
-"""What a comparison that was not finished can speak of: the seeds that all tried methods have, and no others."""
+"""What is missing from an unfinished comparison, and which of its trials can be compared: those whose seed all methods
+have."""
 
 from __future__ import annotations
 
@@ -12,43 +13,46 @@ from tuneoff.search.history import build_searches
 
 @dataclass(frozen=True, kw_only=True)
 class Partial:
-    """What is missing of the plan."""
+    """What is missing from the plan."""
 
-    untried: tuple[str, ...]  # methods without a confirmed trial: nothing can be said of them
-    seeds: tuple[int, ...]  # what is said rests on these, which every tried method has
-    planned: tuple[int, ...]  # all that the recipe asks for
-    waiting: Mapping[str, int]  # trainings under further seeds by label, not counted until the others have them too
+    untried: tuple[str, ...]  # methods without a confirmed trial, about which nothing is known
+    seeds: tuple[int, ...]  # of the comparison so far: those that every tried method has
+    planned: tuple[int, ...]  # all seeds of the recipe
+    waiting: Mapping[str, int]  # trials under further seeds by label, not counted until the other methods have them
 
 
 def find_missing(recipe: Recipe, records: Sequence[Record]) -> Partial | None:
-    """What is missing; None where every trial that the recipe asks for has a record."""
-    there = {label: _list_tested_seeds(records, label) for label in recipe.methods}
-    in_vain = {
+    """Return what is missing, or None if every trial of the recipe has a record.
+
+    A method whose search has no score at all is not confirmed, so nothing of it is missing.
+    """
+    seeds_by_label = {label: _list_confirmed_seeds(records, label) for label in recipe.methods}
+    unconfirmable = {
         label
         for label, search in build_searches(recipe, records).items()
-        if search.tries and all(one.scores[-1] is None for one in search.tries)
+        if search.tries and all(attempt.scores[-1] is None for attempt in search.tries)
     }
-    asked = [label for label in recipe.methods if label not in in_vain]
-    if all(set(recipe.get_seeds(label)) <= there[label] for label in asked):
+    labels = [label for label in recipe.methods if label not in unconfirmable]
+    if all(set(recipe.get_seeds(label)) <= seeds_by_label[label] for label in labels):
         return None
-    tried = [label for label in asked if there[label] and recipe.methods[label].depends_on_seed]
-    shared = set.intersection(*(there[label] for label in tried)) if tried else set()
+    tried = [label for label in labels if seeds_by_label[label] and recipe.methods[label].depends_on_seed]
+    shared = set.intersection(*(seeds_by_label[label] for label in tried)) if tried else set()
     seeds = tuple(seed for seed in recipe.seeds if seed in shared)
-    further = {label: len(there[label] - shared) for label in tried} if seeds else {}
+    further = {label: len(seeds_by_label[label] - shared) for label in tried} if seeds else {}
     return Partial(
-        untried=tuple(label for label in asked if not there[label]),
+        untried=tuple(label for label in labels if not seeds_by_label[label]),
         seeds=seeds,
         planned=recipe.seeds,
-        waiting={label: number for label, number in further.items() if number},
+        waiting={label: count for label, count in further.items() if count},
     )
 
 
 def is_counted(partial: Partial | None, recipe: Recipe, record: Record) -> bool:
-    """Whether a confirmed trial is judged: not where others do not have its seed yet."""
+    """Return whether a confirmed trial is part of the comparison, which it is not if another method lacks its seed."""
     if partial is None or not partial.seeds or record.trial.label not in recipe.methods:
         return True
     return not recipe.methods[record.trial.label].depends_on_seed or record.trial.seed in partial.seeds
 
 
-def _list_tested_seeds(records: Sequence[Record], label: str) -> set[int]:
+def _list_confirmed_seeds(records: Sequence[Record], label: str) -> set[int]:
     return {r.trial.seed for r in records if r.trial.stage == "confirm" and r.trial.label == label}

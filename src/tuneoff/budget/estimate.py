@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tuneoff.budget.probe import Batches, MethodCosts, Part, Probe
 from tuneoff.data import DataSummary
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.metrics import METRICS
 from tuneoff.records.trial import Trial
 from tuneoff.runner.stages import plan_stages
 
@@ -132,7 +133,7 @@ def _estimate_search_seconds(recipe: Recipe, probe: Probe, label: str, start: fl
     """Estimate one configuration of a search from one rung to the next."""
     costs, work = probe.costs[label], probe.work
     seconds = _estimate_training_seconds(recipe, probe, label, start, end)
-    if recipe.search and recipe.search.metric != "loss":
+    if recipe.search and METRICS[recipe.search.metric].needs_generation:
         seconds += costs.evaluation.estimate_seconds(work.validation)
         seconds += _estimate_generation_seconds(costs, work.validation_prompts, work.new_tokens)
     return seconds

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tuneoff.records.metrics import METRICS
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.report.escape import escape_control
@@ -185,10 +186,9 @@ def _format_record(record: Record) -> str:
     if record.status != "done":
         return f"✗ {name}: {record.status}, {replace_unprintable(record.reason or '')}"
     if record.trial.stage == "search":
-        metric = record.trial.choose_by
-        value = scores[f"validation/{metric}"]
-        score = f"loss {value:.3f}" if metric == "loss" else f"{metric} {100 * value:.1f}"
-        return f"✓ {name}: validation {score}"
+        metric = METRICS[record.trial.choose_by]
+        score = metric.scale * scores[f"validation/{metric.name}"]
+        return f"✓ {name}: validation {metric.name} {score:.{metric.decimals}f}"
     trained = f", {format_seconds(record.costs.train_seconds)} of training" if record.costs else ""
     return f"✓ {name}: ROUGE-L {100 * scores['test/rougeL']:.1f}, loss {scores['test/loss']:.3f}{trained}"
 

@@ -17,7 +17,8 @@ from tuneoff.report.sentences import describe_verdict
 
 if TYPE_CHECKING:
     from tuneoff.analysis.calibration import Calibration
-    from tuneoff.analysis.comparison import Comparison, Row
+    from tuneoff.analysis.comparison import Comparison
+    from tuneoff.analysis.row import Row
     from tuneoff.analysis.sweep import Sweep
 
 SWEEP_COSTS = {"trainable": "Trainable", "train_seconds": "Training", "training_memory": "Memory"}  # headings by cost
@@ -87,15 +88,16 @@ def print_calibrations(calibrations: Iterable[Calibration], *, markdown: bool = 
 
 def _format_cells(row: Row) -> Iterator[str]:
     """Yield ROUGE-L with its interval, then the costs. A cost that is missing or zero is a dash."""
-    from tuneoff.analysis.metrics import COSTS
-    from tuneoff.report.format import ROUGE_L, format_cost, format_interval, format_score
+    from tuneoff.analysis.costs import COSTS
+    from tuneoff.records.metrics import ROUGE_L
+    from tuneoff.report.format import format_cost, format_interval, format_score
 
-    score, costs = row.scores[ROUGE_L.name], {cost.name: cost for cost in COSTS}
+    score = row.scores[ROUGE_L.name]
     yield format_score(ROUGE_L, score.mean)
     yield format_interval(ROUGE_L, score)
     for name in SWEEP_COSTS:
         value = row.costs.get(name)
-        yield format_cost(costs[name], value) if value else "–"
+        yield format_cost(COSTS[name], value) if value else "–"
 
 
 def _print_page_path(console: Console, report: Path) -> None:

@@ -21,6 +21,7 @@ from tuneoff.config.training import TrainingOptions
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.errors import RecipeError, suggest
 from tuneoff.methods import Method, read_method
+from tuneoff.records.metrics import METRICS
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -89,6 +90,14 @@ class Recipe(Options):
             raise ValueError(
                 f"the search uses seed {self.search.seed}, and its choice must be confirmed on fresh seeds: "
                 "remove that seed from seeds, or change search.seed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _require_known_metric(self) -> Self:
+        if self.search and self.search.metric not in METRICS:
+            raise RecipeError(
+                f"search.metric is {self.search.metric!r}, which is not a metric.{suggest(self.search.metric, METRICS)}"
             )
         return self
 

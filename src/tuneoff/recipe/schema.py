@@ -19,6 +19,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from tuneoff.methods import METHODS
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.metrics import METRICS
 
 Schema = dict[str, Any]  # Any: JSON
 
@@ -38,6 +39,7 @@ def build_schema() -> Schema:
     definitions |= methods | {"any-method": _build_any_method(methods)}
     _replace(recipe, "methods", _build_methods(methods))
     _replace(definitions["SearchOptions"], "spaces", _build_spaces(methods))
+    definitions["SearchOptions"]["properties"]["metric"]["enum"] = list(METRICS)
     _accept_old_name(recipe, "sweep", "vary")
     _accept_old_name(definitions["SweepOptions"], "parameter", "knob")
     return {"$schema": DIALECT, "$id": ID} | recipe | {"title": "tuneoff recipe", "$defs": definitions}

@@ -2,14 +2,9 @@
 
 from collections.abc import Sequence
 
-from tuneoff.analysis.metrics import METRICS, Cost, Metric
+from tuneoff.analysis.costs import Cost
 from tuneoff.analysis.statistics import Estimate
-
-ROUGE_L = METRICS[0]
-
-
-LOSS = next(metric for metric in METRICS if metric.name == "loss")
-
+from tuneoff.records.metrics import Metric
 
 MINUS = "−"
 
@@ -71,8 +66,8 @@ def format_confidence(level: float) -> str:
 
 
 def format_score(metric: Metric, value: float) -> str:
-    """ROUGE × 100 with one decimal, a loss with three; a minus is a minus."""
-    return f"{value:.{_decimals(metric)}f}".replace("-", MINUS)
+    """A score with the decimals of its metric, and a real minus sign."""
+    return f"{value:.{metric.decimals}f}".replace("-", MINUS)
 
 
 def format_interval(metric: Metric, estimate: Estimate) -> str:
@@ -108,7 +103,3 @@ def join_list(names: Sequence[str]) -> str:
 def pluralize(count: int, one: str, many: str | None = None) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def _decimals(metric: Metric) -> int:
-    return 3 if metric.name == LOSS.name else 1

@@ -7,8 +7,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tuneoff.analysis.comparison import Comparison, Row
-from tuneoff.analysis.metrics import COSTS, METRICS, Cost, Metric
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.costs import COSTS, Cost
+from tuneoff.analysis.row import Row
+from tuneoff.records.metrics import LOSS, METRICS, Metric
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import MINUS, format_cost, format_interval, format_score
 
@@ -16,37 +18,18 @@ NOTHING = "–"
 BRIEF = ("rougeL", "rouge1", "rouge2", "loss", "trainable", "train_seconds", "training_memory", "adapter_bytes")
 INTERVAL_IN_BRIEF = ("rougeL", "loss")
 
-MEANINGS = {
-    "rougeL": "Longest common subsequence of words shared with the reference: F1 × 100, mean over test examples.",
-    "rouge1": "Single words shared with the reference: F1 × 100, mean over test examples.",
-    "rouge2": "Pairs of neighbouring words shared with the reference: F1 × 100, mean over test examples.",
-    "rougeLsum": "ROUGE-L taken line by line, for summaries of several lines: F1 × 100, mean over test examples.",
-    "loss": "Cross-entropy on the test split in nats per target token; lower is better.",
+MEANINGS = {  # of columns that are neither a metric nor a cost
     "perplexity": "The exponential of the evaluation loss: how many tokens the model hesitates between.",
-    "forgetting": "Loss per token on text that has nothing to do with the data, less the untouched model's; what is "
-    "above zero was forgotten.",
-    "overfitting": "Loss on examples that were trained on less loss on validation, with the weights that were kept; "
-    "far below zero, examples were learnt by heart.",
+    "forgetting": "Loss per token on text unrelated to the data, minus the base model's; above zero, something was "
+    "forgotten.",
+    "overfitting": "Loss on training examples minus loss on validation, with the weights that were kept; far below "
+    "zero, examples were memorized.",
     "seeds": "Trainings that the row is the mean of.",
-    "context_tokens": "Places in the model's context that the method takes away from the text.",
-    "trainable": "Numbers that training changes; a shared tensor counts once.",
-    "share": "Trainable parameters as a share of all parameters.",
-    "train_seconds": "Training steps, with the making of their batches: no loading, evaluation or saving.",
-    "slowest_epoch": "Training steps of the slowest epoch.",
-    "target_rate": "Tokens that the loss scores, per second of training; padding is not counted.",
-    "training_memory": "The most bytes held while training: allocated on a GPU; on a CPU the resident whole process, "
-    "the copy of the best weights in it.",
-    "evaluation_memory": "The most bytes held while evaluating and generating, counted in the same way.",
-    "adapter_bytes": "What has to be kept to use the result beside the base model.",
-    "prefill_ms": "Time to read one prompt, as the method would be served.",
-    "prefill_ratio": "Prefill as a multiple of the untouched model's, timed by turns in the same process.",
-    "token_ratio": "A new token as a multiple of the untouched model's, timed by turns in the same process.",
-    "token_ms": "Time of each generated token after the first, as the method would be served.",
 }
 
 
 MEASURED: tuple[tuple[str, str, Callable[[Comparison, Row], float | None]], ...] = (
-    ("forgetting", "Forgetting", lambda comparison, row: comparison.forgetting(row)),
+    ("forgetting", "Forgetting", lambda comparison, row: comparison.compute_forgetting(row)),
     ("overfitting", "Overfitting gap", lambda _, row: row.overfitting),
 )
 
@@ -90,10 +73,10 @@ class Leaderboard:
 def build_leaderboard(comparison: Comparison) -> Leaderboard:
     """The cells of a comparison."""
     columns = [
-        *(_score_column(comparison, m) for m in METRICS),
+        *(_score_column(comparison, m) for m in METRICS.values()),
         _perplexity_column(comparison),
         *(_measured_column(comparison, *measure) for measure in MEASURED),
-        *(_cost_column(comparison, c) for c in COSTS),
+        *(_cost_column(comparison, c) for c in COSTS.values()),
     ]
     if any(len(row.finished) > 1 for row in comparison.rows):
         columns.append(_column("seeds", "Seeds", "", [str(len(row.finished)) for row in comparison.rows]))
@@ -106,14 +89,14 @@ def build_leaderboard(comparison: Comparison) -> Leaderboard:
 
 
 def _score_column(comparison: Comparison, metric: Metric) -> Column:
-    ranked = comparison.ranked(metric)
+    ranked = comparison.rank(metric)
     best = ranked[0] if len(ranked) > 1 else None
 
     def cell(row: Row) -> Cell:
         if metric.name not in row.scores:
             return Cell(text=NOTHING)
         estimate = row.scores[metric.name]
-        apart = comparison.pair(metric, best, row) if best and row is not best else None
+        apart = comparison.find_pair(metric, best, row) if best and row is not best else None
         return Cell(
             text=format_score(metric, estimate.mean),
             interval=format_interval(metric, estimate),
@@ -125,7 +108,7 @@ def _score_column(comparison: Comparison, metric: Metric) -> Column:
         name=metric.name,
         title=metric.title,
         unit=metric.unit,
-        meaning=MEANINGS[metric.name],
+        meaning=metric.meaning,
         cells=tuple(map(cell, comparison.rows)),
     )
 
@@ -134,7 +117,7 @@ def _perplexity_column(comparison: Comparison) -> Column:
     """The loss once more, as the number of tokens that the model hesitates between; so it is marked nowhere."""
 
     def cell(row: Row) -> Cell:
-        loss = row.scores.get("loss")
+        loss = row.scores.get(LOSS.name)
         if loss is None:
             return Cell(text=NOTHING)
         low, mean, high = (f"{_exp(nats):,.1f}" for nats in (loss.low, loss.mean, loss.high))
@@ -183,21 +166,21 @@ def _cost_column(comparison: Comparison, cost: Cost) -> Column:
         name=cost.name,
         title=cost.title,
         unit=cost.unit,
-        meaning=MEANINGS[cost.name],
+        meaning=cost.meaning,
         cells=tuple(map(cell, comparison.rows)),
     )
 
 
 def _competes(comparison: Comparison, row: Row) -> bool:
     """The untouched model is cheapest by doing nothing, and a diverged training saved nothing worth its price."""
-    return bool(row.finished) and row is not comparison.base
+    return bool(row.finished) and not row.is_base
 
 
 def _spent(comparison: Comparison, row: Row, cost: Cost) -> bool:
     """Whether the row has the cost; seconds and bytes of a training that never was are nothing, and not zero."""
     if cost.name not in row.costs:
         return False
-    return row is not comparison.base or cost.name in {"trainable", "share"} or row.costs[cost.name] > 0
+    return not row.is_base or cost.name in {"trainable", "share"} or row.costs[cost.name] > 0
 
 
 def _name(row: Row) -> str:

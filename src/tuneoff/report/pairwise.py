@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tuneoff.analysis.comparison import Comparison, Decision, Pair
-from tuneoff.analysis.metrics import Metric
-from tuneoff.report.format import LOSS, MINUS, ROUGE_L, format_score
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.pairs import Decision, Pair
+from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
+from tuneoff.report.format import MINUS, format_score
 from tuneoff.report.tables import format_csv
 
 METRICS = (ROUGE_L, LOSS)
@@ -39,20 +40,20 @@ class Matrix:
 
 def build_matrices(comparison: Comparison) -> tuple[Matrix, ...]:
     """A matrix for each metric by which at least two methods were scored."""
-    return tuple(_matrix(comparison, metric) for metric in METRICS if comparison.pairs(metric))
+    return tuple(_matrix(comparison, metric) for metric in METRICS if comparison.get_pairs(metric))
 
 
 def format_pairs_csv(comparison: Comparison) -> str:
     """One line for each pair, in full precision."""
-    return format_csv([dict(_line(pair)) for metric in METRICS for pair in comparison.pairs(metric)])
+    return format_csv([dict(_line(pair)) for metric in METRICS for pair in comparison.get_pairs(metric)])
 
 
 def _matrix(comparison: Comparison, metric: Metric) -> Matrix:
     cells = {}
-    for pair in comparison.pairs(metric):
+    for pair in comparison.get_pairs(metric):
         cells[pair.better.label, pair.other.label] = _difference(pair, "better")
         cells[pair.other.label, pair.better.label] = _difference(pair, "worse")
-    labels = tuple(row.label for row in comparison.ranked(metric))
+    labels = tuple(row.label for row in comparison.rank(metric))
     rows = tuple(tuple(cells.get((row, column)) for column in labels) for row in labels)
     return Matrix(metric=metric, labels=labels, rows=rows)
 

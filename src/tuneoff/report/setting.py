@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.metrics import COSTS
+from tuneoff.analysis.costs import COSTS
 from tuneoff.budget.spending import Spending
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.format import (
-    ROUGE_L,
     format_bytes,
     format_confidence,
     format_interval,
@@ -43,14 +43,14 @@ def list_headline_facts(comparison: Comparison) -> Iterator[Fact]:
         detail=f"{best.label}, {format_interval(ROUGE_L, estimate)}",
     )
     base = comparison.base
-    lead = comparison.pair(ROUGE_L, best, base) if base and base.scores and base is not best else None
+    lead = comparison.find_pair(ROUGE_L, best, base) if base and base.scores and base is not best else None
     if lead is not None:
         yield Fact(
             title="Above the untouched model",
             value=f"+{format_score(ROUGE_L, lead.difference.mean)}",
             detail=f"{format_interval(ROUGE_L, lead.difference)}, paired",
         )
-    if best is comparison.base:
+    if best.is_base:
         return
     if "train_seconds" in best.costs:
         yield Fact(
@@ -144,7 +144,7 @@ def _budget_fact(budget: BudgetOptions, spending: Spending | None) -> Fact:
 
 
 def _cost_title(name: str) -> str:
-    return next(cost.title for cost in COSTS if cost.name == name).lower()
+    return COSTS[name].title.lower()
 
 
 def list_environment_facts(environment: Mapping[str, Any]) -> Iterator[Fact]:  # Any: whatever was written down
@@ -167,7 +167,7 @@ def _cheapest(comparison: Comparison) -> str:
     spent = {
         row.label: row.costs["train_seconds"]
         for row in comparison.rows
-        if row.finished and row is not comparison.base and "train_seconds" in row.costs
+        if row.finished and not row.is_base and "train_seconds" in row.costs
     }
     fastest = min(spent, key=lambda label: spent[label])
     return f"fastest: {fastest}, {format_seconds(spent[fastest])}" if len(spent) > 1 else ""

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneoff.analysis.comparison import Comparison, Row
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.row import Row
+from tuneoff.records.metrics import ROUGE_L
 from tuneoff.records.trial import Setting
-from tuneoff.report.format import ROUGE_L, format_interval, format_rate, format_score, join_list
+from tuneoff.report.format import format_interval, format_rate, format_score, join_list
 from tuneoff.report.hyperparameters import format_hyperparameters, format_value
 from tuneoff.report.sentences import describe_verdict
 
@@ -77,7 +79,7 @@ def compare_runs(here: Comparison, there: Comparison) -> SideBySide:
 
 def find_common_places(here: Comparison, there: Comparison) -> tuple[dict[str, int], dict[str, int]]:
     """The place of each method in either ranking by ROUGE-L, counted among the methods that stand in both."""
-    ranked_here, ranked_there = ([row.label for row in c.ranked(ROUGE_L)] for c in (here, there))
+    ranked_here, ranked_there = ([row.label for row in c.rank(ROUGE_L)] for c in (here, there))
     return _places(ranked_here, ranked_there), _places(ranked_there, ranked_here)
 
 
@@ -98,7 +100,7 @@ def _conclusion(comparison: Comparison, moved: Mapping[str, int]) -> Conclusion:
                 rate=_rate(row),
                 moved=moved.get(row.label, 0),
             )
-            for place, row in enumerate(comparison.ranked(ROUGE_L), start=1)
+            for place, row in enumerate(comparison.rank(ROUGE_L), start=1)
         ),
     )
 

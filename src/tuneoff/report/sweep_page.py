@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 import yaml
 
-from tuneoff.analysis.comparison import Row
-from tuneoff.analysis.metrics import Metric
+from tuneoff.analysis.row import Row
 from tuneoff.analysis.sweep import Point, Sweep
+from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
 from tuneoff.report.charts.sweep import COST, QUALITY, assign_line_colors, draw_sweep, list_titles
 from tuneoff.report.escape import escape_control
 from tuneoff.report.figures import make_page_specification, write_figures
-from tuneoff.report.format import LOSS, ROUGE_L, format_cost, format_interval, format_score, join_list
+from tuneoff.report.format import format_cost, format_interval, format_score, join_list
 from tuneoff.report.html import render_document
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
 from tuneoff.system.atomic_write import write_atomically
@@ -61,7 +61,7 @@ def describe_conclusions(sweep: Sweep) -> Iterator[str]:
     for metric in (ROUGE_L, LOSS):
         for label, line in sweep.lines.items():
             scored = [point for point in line if metric.name in point.row.scores]
-            if len(scored) > 1 and scored[0].row.costs.get("trainable") != 0:  # of the untouched model, the figures
+            if len(scored) > 1 and not scored[0].row.is_base:  # of the untouched model, the figures
                 subject = f"{metric.title} of {escape_control(label)}"
                 yield f"{subject} {_course(sweep, scored, metric) if ordered else _choice(sweep, scored, metric)}."
         if ordered:
@@ -76,7 +76,7 @@ def _gaps(sweep: Sweep, metric: Metric) -> Iterator[str]:
     trained = {
         label: {p.value: p for p in line if metric.name in p.row.scores}
         for label, line in sweep.lines.items()
-        if line[0].row.costs.get("trainable") != 0
+        if not line[0].row.is_base
     }
     if len(trained) < 2:
         return
@@ -93,7 +93,7 @@ def _gaps(sweep: Sweep, metric: Metric) -> Iterator[str]:
 
 def _lead(sweep: Sweep, ours: Point, theirs: Point, metric: Metric) -> str:
     """`5.0 [3.1 to 7.0] at rank 4`; below zero where it is behind."""
-    pair = ours.comparison.pair(metric, ours.row, theirs.row)
+    pair = ours.comparison.find_pair(metric, ours.row, theirs.row)
     lead = pair.difference
     if pair.better is not ours.row:
         lead = replace(lead, mean=-lead.mean, low=-lead.high, high=-lead.low)
@@ -139,7 +139,7 @@ def _best(line: Sequence[Point], metric: Metric) -> Point:
 def _beyond_noise(one: Point, other: Point, metric: Metric) -> bool:
     """In one comparison the paired test decides; between settings nothing is paired, so the intervals must part."""
     if one.comparison is other.comparison:
-        return one is not other and one.comparison.pair(metric, one.row, other.row).decision == "different"
+        return one is not other and one.comparison.find_pair(metric, one.row, other.row).decision == "different"
     ours, theirs = one.row.scores[metric.name], other.row.scores[metric.name]
     return ours.low > theirs.high or theirs.low > ours.high
 

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuneoff.analysis.comparison import Comparison, collect_scores
-from tuneoff.analysis.metrics import COSTS, METRICS, Metric
-from tuneoff.analysis.statistics import estimate
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.costs import COSTS
+from tuneoff.analysis.row import build_score_matrix
+from tuneoff.analysis.statistics import estimate_mean
+from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.records.record import Record
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence, pluralize
@@ -17,7 +19,7 @@ from tuneoff.report.leaderboard import BRIEF, INTERVAL_IN_BRIEF, Cell, Column, L
 IN_A_TERMINAL = ("rougeL", "loss", "trainable", "train_seconds", "training_memory")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what a spreadsheet would run or lose
 TIED = "≈"  # behind a score that cannot be told apart from the best
-CSV_UNITS = {"": "parameters", "%": "percent", "s": "seconds", "1/s": "per_second", "×": "ratio"}
+CSV_UNITS = {"": "parameters", "%": "percent", "s": "seconds", "1/s": "per_second", "×": "ratio", "F1 × 100": "x100"}
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "−": "$-$", "×": r"$\times$", "≈": r"$\approx$",
@@ -111,8 +113,8 @@ def _result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]:
     }.items()
     yield "hyperparameters", json.dumps(dict(trial.hyperparameters), sort_keys=True)
     tested = record.status == "done" and trial.stage == "confirm"
-    for metric in METRICS:
-        alone = estimate(collect_scores([record], metric), confidence) if tested else None
+    for metric in METRICS.values():
+        alone = estimate_mean(build_score_matrix([record], metric), confidence) if tested else None
         name = _score_name(metric)
         yield f"test_{name}", alone and alone.mean
         yield f"test_{name}_low", alone and alone.low
@@ -120,19 +122,19 @@ def _result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]:
     yield "interval_confidence", confidence if tested else None
     yield "validation_loss_nats_per_target_token", scores.get("validation/loss")
     yield from ((f"{split}_perplexity", scores.get(f"{split}/perplexity")) for split in ("validation", "test"))
-    for cost in COSTS:
+    for cost in COSTS.values():
         unit = CSV_UNITS.get(cost.unit, cost.unit)
-        yield cost.name if cost.name.endswith(unit) else f"{cost.name}_{unit}", costs and cost.of(costs)
+        yield cost.name if cost.name.endswith(unit) else f"{cost.name}_{unit}", costs and cost.value(costs)
     yield "total_parameters", costs and costs.total_parameters
     yield "evaluation_seconds", costs and costs.evaluation_seconds
     yield "generation_seconds", costs and costs.generation_seconds
-    for metric in METRICS:  # only a search that compares by ROUGE predicts validation examples
-        if metric.name != "loss" and (share := scores.get(f"validation/{metric.name}")) is not None:
-            yield f"validation_{_score_name(metric)}", 100 * share
+    for metric in METRICS.values():  # only a search by one of the text's metrics predicts validation examples
+        if metric.needs_generation and (score := scores.get(f"validation/{metric.name}")) is not None:
+            yield f"validation_{_score_name(metric)}", metric.scale * score
 
 
 def _score_name(metric: Metric) -> str:
-    return f"{metric.name}_{'nats_per_target_token' if metric.name == 'loss' else 'x100'}"
+    return f"{metric.name}_{CSV_UNITS.get(metric.unit, metric.unit.replace(' ', '_'))}"
 
 
 def _remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from tuneoff.evaluation.generation import generate_predictions
 from tuneoff.evaluation.loss import evaluate_losses, evaluate_mean_loss
-from tuneoff.evaluation.rouge import ROUGE_TYPES, compute_rouge
+from tuneoff.evaluation.rouge import compute_rouge
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.precision import get_dtype, hold_for_inference
+from tuneoff.records.metrics import METRICS
 from tuneoff.records.record import Prediction
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import TrialContext
@@ -29,21 +30,21 @@ def get_validation_scores(training: Training) -> dict[str, float]:
 def compute_search_scores(
     metric: str, tuned: LanguageModel, preparation: Preparation, context: TrialContext
 ) -> dict[str, float]:
-    """Return the validation ROUGE for a search that compares by it.
+    """Return the validation scores of the generated text for a search that compares by one of them.
 
     Empty for a search that compares by loss, because generating predictions takes long.
     """
-    if metric == "loss":
+    if not METRICS[metric].needs_generation:
         return {}
     hold_for_inference(tuned, get_dtype(preparation.setting.precision))
-    return _compute_mean_rouge("validation", predict_split(tuned, preparation.text.validation, preparation, context))
+    return _compute_text_scores("validation", predict_split(tuned, preparation.text.validation, preparation, context))
 
 
 def compute_test_scores(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Return mean ROUGE, loss and perplexity over the predictions of the test split."""
+    """Return the mean of each metric, and the perplexity, over the predictions of the test split."""
     nats = sum(prediction.loss for prediction in predictions)
     tokens = sum(prediction.target_tokens for prediction in predictions)
-    return {**_compute_mean_rouge("test", predictions), **_build_loss_scores("test", nats / tokens)}
+    return {**_compute_text_scores("test", predictions), **_build_loss_scores("test", nats / tokens)}
 
 
 def compute_train_and_unrelated_scores(
@@ -90,5 +91,7 @@ def _build_loss_scores(split: str, nats_per_token: float) -> dict[str, float]:
     return {f"{split}/loss": nats_per_token, f"{split}/perplexity": perplexity}
 
 
-def _compute_mean_rouge(split: str, predictions: Sequence[Prediction]) -> dict[str, float]:
-    return {f"{split}/{name}": sum(p.rouge[name] for p in predictions) / len(predictions) for name in ROUGE_TYPES}
+def _compute_text_scores(split: str, predictions: Sequence[Prediction]) -> dict[str, float]:
+    """Return the metrics of the generated text, in the order of their names."""
+    metrics = sorted((m for m in METRICS.values() if m.needs_generation), key=lambda metric: metric.name)
+    return {f"{split}/{metric.name}": metric.compute_mean(predictions) for metric in metrics}

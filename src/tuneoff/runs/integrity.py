@@ -1,13 +1,12 @@
 """Find what is damaged in a run directory, and move it away."""
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from tuneoff.errors import RunError
-from tuneoff.evaluation.rouge import ROUGE_TYPES
+from tuneoff.records.metrics import METRICS
 from tuneoff.records.record import Record
 from tuneoff.runs.layout import PREDICTIONS, SET_ASIDE, TRIALS, list_recorded_trials
 from tuneoff.runs.reading import read_records
@@ -39,8 +38,7 @@ def _find_impossible_prediction(record: Record) -> str | None:
     if not predictions or len({p.row for p in predictions}) < len(predictions):
         return f"{PREDICTIONS} has no predictions, or two for one example"
     for p in predictions:
-        has_valid_rouge = all(0 <= p.rouge.get(name, -1) <= 1 for name in ROUGE_TYPES)
-        if p.target_tokens < 1 or not math.isfinite(p.loss) or not has_valid_rouge:
+        if not all(metric.can_score(p) for metric in METRICS.values()):
             return f"{PREDICTIONS} has an impossible score in row {p.row}"
     return None
 

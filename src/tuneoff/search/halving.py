@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Range, Space
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.metrics import METRICS
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.search.sampling import ADAPTIVE, Values, draw_configurations, suggest_configuration
@@ -67,7 +68,7 @@ def find_resumable(way: SearchState, options: SearchOptions, known: Mapping[str,
     for rung in range(options.rungs - 1):
         there = [c.trials for c in way.configurations if len(c.trials) > rung and c.trials[rung].id in known]
         scored = [(s, t) for t in there if (s := get_validation_score(known[t[rung].id], options.metric)) is not None]
-        scored.sort(key=lambda pair: pair[0], reverse=options.metric != "loss")
+        scored.sort(key=lambda pair: pair[0], reverse=METRICS[options.metric].higher_is_better)
         best = [trials for _, trials in scored[: numbers[rung + 1]]]
         needed |= {t[rung].id for t in best if not (len(t) > rung + 1 and t[rung + 1].id in known)}
     return needed
@@ -109,7 +110,7 @@ class _SearchReplay:
         self._recipe, self._options, self._label = recipe, options, label
         self._setting, self._known = setting, known
         self._space = recipe.get_space(label)
-        self._lower = options.metric == "loss"
+        self._lower = not METRICS[options.metric].higher_is_better
         self._adaptive = options.sampler in ADAPTIVE
         self._count = count_configurations(recipe, label)
         self._trials: dict[str, Trial] = {}  # hashing one is dear, and the same are asked for again and again

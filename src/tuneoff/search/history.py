@@ -6,6 +6,7 @@ from typing import Any
 
 from tuneoff.config.search_space import Space
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.metrics import METRICS
 from tuneoff.records.record import Record
 from tuneoff.search.halving import LEARNING_RATE, SearchState, find_edge, get_validation_score, replay_search
 
@@ -64,7 +65,8 @@ def _build_search(recipe: Recipe, label: str, way: SearchState, known: Mapping[s
                 )
             )
     rows = [row for t in tries for row in t.records[-1].curve]  # a later rung's curve begins with the earlier ones'
-    chosen = select_best(tries, recipe.search.rungs, lower_is_better=metric == "loss") if way.finished else None
+    lower_is_better = not METRICS[metric].higher_is_better
+    chosen = select_best(tries, recipe.search.rungs, lower_is_better=lower_is_better) if way.finished else None
     return Search(
         label=label,
         space=recipe.get_space(label),

@@ -8,6 +8,7 @@ from typing import Any
 
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Domain, Range, Space
+from tuneoff.records.metrics import METRICS
 
 Values = Mapping[str, Any]  # Any: what a knob takes
 MAX_POINTS_PER_DRAW = 20  # before a small space of choices is taken for exhausted
@@ -60,9 +61,9 @@ def _compute_suggestion(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    loss = options.metric == "loss"
+    maximize = METRICS[options.metric].higher_is_better
     study = optuna.create_study(
-        direction="minimize" if loss else "maximize", sampler=_create_sampler(options, len(told))
+        direction="maximize" if maximize else "minimize", sampler=_create_sampler(options, len(told))
     )
     states = optuna.trial.TrialState
     for space, (values, score) in zip(spaces, told, strict=False):

@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.metrics import METRICS
+from tuneoff.analysis.costs import COSTS
+from tuneoff.records.metrics import LOSS, METRICS, ROUGE_L
 from tuneoff.report.charts.canvas import Canvas, make_canvas, make_tooltip
-from tuneoff.report.charts.rows import get_cost, get_memory_kind, make_cost_rows, make_score_rows
-from tuneoff.report.format import LOSS
+from tuneoff.report.charts.rows import get_memory_kind, make_cost_rows, make_score_rows
 
 if TYPE_CHECKING:
     import altair as alt
@@ -22,7 +22,7 @@ def draw_trainable_parameters(comparison: Comparison) -> alt.LayerChart | None:
     """Draw bars on a logarithmic axis that starts at one. A method that trains nothing has no bar."""
     import altair as alt
 
-    rows = [{**row, "drawn": max(row["value"], 1)} for row in make_cost_rows(comparison, get_cost("trainable"))]
+    rows = [{**row, "drawn": max(row["value"], 1)} for row in make_cost_rows(comparison, COSTS["trainable"])]
     canvas = make_canvas(comparison, rows)
     if not rows or canvas.find_extent()[1] <= 1:
         return None
@@ -39,13 +39,13 @@ def draw_trainable_parameters(comparison: Comparison) -> alt.LayerChart | None:
 
 def draw_slowest_epoch(comparison: Comparison) -> alt.LayerChart | None:
     """Draw the seconds of training steps in the slowest epoch."""
-    rows = make_cost_rows(comparison, get_cost("slowest_epoch"))
+    rows = make_cost_rows(comparison, COSTS["slowest_epoch"])
     return _draw_bars_from_zero(make_canvas(comparison, rows), "seconds")
 
 
 def draw_peak_memory(comparison: Comparison) -> alt.LayerChart | None:
     """Draw the peak memory during training."""
-    rows = make_cost_rows(comparison, get_cost("training_memory"), scale=1e-9)
+    rows = make_cost_rows(comparison, COSTS["training_memory"], scale=1e-9)
     return _draw_bars_from_zero(make_canvas(comparison, rows), f"GB {get_memory_kind(comparison)}")
 
 
@@ -78,7 +78,8 @@ def draw_rouge(comparison: Comparison) -> alt.LayerChart | None:
     """Draw the four ROUGE metrics with intervals, and for each metric one bar per method."""
     import altair as alt
 
-    metrics = sorted((metric for metric in METRICS if metric is not LOSS), key=lambda metric: metric.title)
+    metrics = [metric for metric in METRICS.values() if metric.unit == ROUGE_L.unit]
+    metrics.sort(key=lambda metric: metric.title)
     canvas = make_canvas(comparison, make_score_rows(comparison, *metrics))
     if not canvas.rows:
         return None

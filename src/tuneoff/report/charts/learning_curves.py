@@ -59,7 +59,7 @@ def draw_loss_by_epoch(
 
 def _make_rows(comparison: Comparison, field: str) -> Iterator[Datum]:
     """Yield a row per epoch and trial. Left out are the base model, which has one point only, and infinite losses."""
-    for record in (record for row in comparison.rows if row is not comparison.base for record in row.records):
+    for record in (record for row in comparison.rows if not row.is_base for record in row.records):
         for epoch in record.curve:
             loss: float | None = getattr(epoch, field)
             if loss is not None and math.isfinite(loss):

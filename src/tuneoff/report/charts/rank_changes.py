@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from tuneoff.analysis.comparison import Comparison
+from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.charts.canvas import Canvas, escape_labels, make_tooltip
 from tuneoff.report.charts.colors import assign_colors
 from tuneoff.report.escape import escape_control
-from tuneoff.report.format import ROUGE_L, format_score
+from tuneoff.report.format import format_score
 from tuneoff.report.side_by_side import find_common_places
 
 if TYPE_CHECKING:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tuneoff.analysis.comparison import Comparison, Row
-from tuneoff.analysis.metrics import COSTS, Cost, Metric
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.costs import Cost
+from tuneoff.analysis.row import Row
+from tuneoff.records.metrics import Metric
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_cost, format_interval, format_score
 
 Datum = dict[str, Any]  # Any: numbers and text, by column
-
-
-def get_cost(name: str) -> Cost:
-    """Return the cost called `name`."""
-    return next(cost for cost in COSTS if cost.name == name)
 
 
 def get_memory_kind(comparison: Comparison) -> str:

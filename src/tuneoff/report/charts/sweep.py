@@ -9,14 +9,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tuneoff.analysis.comparison import Row
-from tuneoff.analysis.metrics import Cost, Metric
+from tuneoff.analysis.costs import COSTS, Cost
+from tuneoff.analysis.row import Row
 from tuneoff.analysis.sweep import Sweep
+from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
 from tuneoff.report.charts.canvas import Canvas, escape_labels, list_log_ticks, make_tooltip
 from tuneoff.report.charts.colors import make_palette
-from tuneoff.report.charts.rows import Datum, get_cost, make_score_row
+from tuneoff.report.charts.rows import Datum, make_score_row
 from tuneoff.report.escape import escape_control
-from tuneoff.report.format import LOSS, ROUGE_L, format_cost
+from tuneoff.report.format import format_cost
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ HEADINGS = {
     "trainable": "Trainable parameters",
     "token_ms": "Time per generated token",
 }
-COST: tuple[Metric | Cost, ...] = tuple(map(get_cost, HEADINGS))
+COST: tuple[Metric | Cost, ...] = tuple(COSTS[name] for name in HEADINGS)
 GIGA = 1e-9
 
 
@@ -61,7 +62,7 @@ def assign_line_colors(sweep: Sweep) -> dict[str, str]:
     """Return a color for each method: the same as on a comparison's page, if the methods are the same."""
     rows = [*((label, point.row) for label, line in sweep.lines.items() for point in line)]
     rows += [(row.label, row) for row in sweep.references]
-    base_models = {label for label, row in rows if row.costs.get("trainable") == 0}
+    base_models = {label for label, row in rows if row.is_base}
     return make_palette([*sweep.recipe.methods, *(label for label, _ in rows)], base_models=base_models)
 
 

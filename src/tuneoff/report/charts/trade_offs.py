@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.costs import COSTS
+from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.charts.canvas import Canvas, list_powers_of_ten, make_canvas, make_tooltip
-from tuneoff.report.charts.rows import Datum, get_cost, make_score_row
-from tuneoff.report.format import ROUGE_L, format_cost
+from tuneoff.report.charts.rows import Datum, make_score_row
+from tuneoff.report.format import format_cost
 
 if TYPE_CHECKING:
     import altair as alt
@@ -28,7 +30,7 @@ def draw_quality_against(
     """
     import altair as alt
 
-    trained = [row for row in comparison.ranked(ROUGE_L) if row is not comparison.base and row.costs.get(name)]
+    trained = [row for row in comparison.rank(ROUGE_L) if not row.is_base and row.costs.get(name)]
     if not trained:
         return None
     domain = _find_domain([row.costs[name] * scale for row in trained], log)
@@ -49,20 +51,19 @@ def draw_quality_against(
 
 def _make_rows(comparison: Comparison, name: str, scale: float, domain: Sequence[float], log: bool) -> list[Datum]:
     """Return a row for the base model, and for each scored method that has the cost."""
-    cost = get_cost(name)
-    front = comparison.front(ROUGE_L, cost)
+    cost = COSTS[name]
+    front = comparison.find_front(ROUGE_L, cost)
     return [
         {
             **make_score_row(row, ROUGE_L),
-            "is_base": row is comparison.base,
-            "label_left": row is not comparison.base
-            and _locate_on_axis(row.costs[name] * scale, domain, log) > LABEL_LEFT_FROM,
+            "is_base": row.is_base,
+            "label_left": not row.is_base and _locate_on_axis(row.costs[name] * scale, domain, log) > LABEL_LEFT_FROM,
             "front": "yes" if row.label in front else "no",
             "cost": row.costs.get(name, 0) * scale,
             "cost_text": format_cost(cost, row.costs.get(name, 0)),
         }
-        for row in comparison.ranked(ROUGE_L)
-        if row is comparison.base or row.costs.get(name)
+        for row in comparison.rank(ROUGE_L)
+        if row.is_base or row.costs.get(name)
     ]
 
 

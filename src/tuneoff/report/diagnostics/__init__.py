@@ -6,7 +6,8 @@ function in the module of its subject and list it in the table for what it looks
 
 from collections.abc import Callable, Iterator
 
-from tuneoff.analysis.comparison import Comparison, Row
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.row import Row
 from tuneoff.report.diagnostics.costs import diagnose_full_logits, diagnose_memory_counter
 from tuneoff.report.diagnostics.data import diagnose_duplicates, diagnose_excluded_rows, diagnose_truncation
 from tuneoff.report.diagnostics.design import diagnose_missing_trials, diagnose_shared_rate, diagnose_single_seed

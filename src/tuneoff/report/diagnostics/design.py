@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from tuneoff.analysis.comparison import Comparison, Row
-from tuneoff.report.diagnostics.diagnosis import Diagnosis, get_learning_rate, is_trained
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.row import Row
+from tuneoff.report.diagnostics.diagnosis import Diagnosis, get_learning_rate
 from tuneoff.report.format import format_rate, join_list
 from tuneoff.report.search_table import is_without_score
 
@@ -12,7 +13,7 @@ SUGGESTED_SEEDS = 3
 
 def diagnose_single_seed(comparison: Comparison) -> Iterator[Diagnosis]:
     """Report methods that were trained once, whose variation between runs is unknown."""
-    trained = [row for row in comparison.rows if row.finished and is_trained(row)]
+    trained = [row for row in comparison.rows if row.finished and not row.is_base]
     single = [row for row in trained if len(row.finished) == 1]
     if not single:
         return
@@ -51,7 +52,7 @@ def diagnose_shared_rate(comparison: Comparison) -> Iterator[Diagnosis]:
     """Report different methods trained at the same learning rate. A rate that a search chose is shared by chance."""
     rows_by_rate: dict[float, list[Row]] = {}
     for row in comparison.rows:
-        if is_trained(row) and row.label not in comparison.searches:
+        if not row.is_base and row.label not in comparison.searches:
             rows_by_rate.setdefault(get_learning_rate(row.records[0]), []).append(row)
     for rate, rows in rows_by_rate.items():
         if len({row.method for row in rows}) > 1:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tuneoff.analysis.comparison import Row
+from tuneoff.analysis.row import Row
 from tuneoff.records.record import Record
 from tuneoff.report.format import format_rate
 
@@ -14,11 +14,6 @@ class Diagnosis:
     label: str | None
     kind: str
     text: str
-
-
-def is_trained(row: Row) -> bool:
-    """Return whether the row's method trains anything. The base model's learning rate is zero."""
-    return get_learning_rate(row.records[0]) > 0
 
 
 def get_learning_rate(record: Record) -> float:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from tuneoff.analysis.comparison import Comparison, Row
-from tuneoff.report.diagnostics.diagnosis import Diagnosis, format_learning_rate, format_seed_prefix, is_trained
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.row import Row
+from tuneoff.report.diagnostics.diagnosis import Diagnosis, format_learning_rate, format_seed_prefix
 from tuneoff.report.format import pluralize
 
 FORGETTING_LIMIT = 0.1  # nats per token of unrelated text, above the base model
@@ -13,7 +14,7 @@ OVERFITTING_LIMIT = 0.5  # nats per target token between training examples and v
 def diagnose_missing_effect(comparison: Comparison, row: Row) -> Iterator[Diagnosis]:
     """Report trials whose test predictions are all the same as the base model's."""
     base = comparison.base
-    if base is None or not base.finished or not is_trained(row):
+    if base is None or not base.finished or row.is_base:
         return
     base_predictions = {answer.row: answer.prediction for answer in base.finished[0].predictions}
     for record in row.finished:
@@ -30,7 +31,7 @@ def diagnose_missing_effect(comparison: Comparison, row: Row) -> Iterator[Diagno
 
 def diagnose_forgetting(comparison: Comparison, row: Row) -> Iterator[Diagnosis]:
     """Report a loss on unrelated text that is clearly above the base model's."""
-    forgetting, loss = comparison.forgetting(row), row.mean_score("unrelated/loss")
+    forgetting, loss = comparison.compute_forgetting(row), row.compute_mean_score("unrelated/loss")
     if forgetting is not None and loss is not None and forgetting > FORGETTING_LIMIT:
         yield Diagnosis(
             label=row.label,
@@ -43,8 +44,8 @@ def diagnose_forgetting(comparison: Comparison, row: Row) -> Iterator[Diagnosis]
 
 def diagnose_overfitting(_: Comparison, row: Row) -> Iterator[Diagnosis]:
     """Report a loss on training examples that is clearly below that on validation."""
-    train, validation = row.mean_score("train/loss"), row.mean_score("validation/loss")
-    if is_trained(row) and train is not None and validation is not None and validation - train > OVERFITTING_LIMIT:
+    train, validation = row.compute_mean_score("train/loss"), row.compute_mean_score("validation/loss")
+    if not row.is_base and train is not None and validation is not None and validation - train > OVERFITTING_LIMIT:
         yield Diagnosis(
             label=row.label,
             kind="overfitting",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.report.diagnostics.diagnosis import Diagnosis, is_trained
+from tuneoff.report.diagnostics.diagnosis import Diagnosis
 from tuneoff.report.format import format_rate, join_list, pluralize
 from tuneoff.report.hyperparameters import format_range, list_ends
 from tuneoff.report.search_table import is_without_score
@@ -14,7 +14,7 @@ from tuneoff.search.sampling import ADAPTIVE
 
 def diagnose_unsearched_methods(comparison: Comparison) -> Iterator[Diagnosis]:
     """Report methods with fixed hyperparameters in a comparison where others were searched."""
-    fixed = [row.label for row in comparison.rows if is_trained(row) and row.label not in comparison.searches]
+    fixed = [row.label for row in comparison.rows if not row.is_base and row.label not in comparison.searches]
     if comparison.searches and fixed:
         example = "search.spaces.LABEL.learning_rate={low: 1.0e-5, high: 1.0e-3}"
         yield Diagnosis(

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator
 from statistics import fmean
 
-from tuneoff.analysis.comparison import Comparison, Row
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.row import Row
 from tuneoff.records.record import Record
 from tuneoff.report.diagnostics.diagnosis import Diagnosis, format_learning_rate, format_seed_prefix
 from tuneoff.report.format import join_list, pluralize

@@ -2,7 +2,8 @@
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.verdict import decide_verdict
-from tuneoff.report.format import LOSS, ROUGE_L, join_list, pluralize
+from tuneoff.records.metrics import LOSS, ROUGE_L
+from tuneoff.report.format import join_list, pluralize
 from tuneoff.report.sentences.costs import describe_costs
 from tuneoff.report.sentences.evidence import describe_evidence
 from tuneoff.report.sentences.names import capitalize_name, format_with_interval, name_row
@@ -24,7 +25,7 @@ def describe_verdict(comparison: Comparison) -> tuple[str, ...]:
 
 
 def _describe_results(comparison: Comparison) -> tuple[str, ...]:
-    ranked = comparison.ranked(ROUGE_L)
+    ranked = comparison.rank(ROUGE_L)
     if not ranked:
         return (_describe_no_score(comparison),)
     if len(ranked) == 1:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.metrics import COSTS
+from tuneoff.analysis.costs import COSTS
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_cost, join_list
 
@@ -17,11 +17,10 @@ PHRASES = {
 def describe_costs(comparison: Comparison) -> Iterator[str]:
     """Yield the time, memory and file size of the best method, unless that is the base model."""
     best = comparison.best
-    if best is None or best is comparison.base:
+    if best is None or best.is_base:
         return
-    costs = {cost.name: cost for cost in COSTS}
     amounts = [
-        phrase.format(format_cost(costs[name], best.costs[name]))
+        phrase.format(format_cost(COSTS[name], best.costs[name]))
         for name, phrase in PHRASES.items()
         if name in best.costs
     ]

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
-from tuneoff.analysis.comparison import Comparison, Pair, get_margin, has_known_seed_variance
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.pairs import Pair, has_known_seed_variance
 from tuneoff.analysis.verdict import MOST_EXAMPLES, MOST_SEEDS, POWER, Needed
-from tuneoff.report.format import ROUGE_L, format_confidence, format_score, pluralize
+from tuneoff.records.metrics import ROUGE_L
+from tuneoff.report.format import format_confidence, format_score, pluralize
 from tuneoff.report.sentences.names import format_difference, name_row
 
 
@@ -16,9 +18,9 @@ def describe_open(comparison: Comparison, pair: Pair) -> str:
     if not has_known_seed_variance(pair.better, pair.other):
         return "undecided because one of the two has a single run, so its variation between runs is unknown"
     if pair.p >= 1 - options.confidence:
-        pairs = pluralize(len(comparison.pairs(pair.metric)), "pair")
+        pairs = pluralize(len(comparison.get_pairs(pair.metric)), "pair")
         return f"not significant among {pairs} (p = {pair.p:.2f} with Holm's correction)"
-    margin = format_score(pair.metric, get_margin(pair.metric, options))
+    margin = format_score(pair.metric, pair.metric.margin(options))
     return f"less than the smallest difference that matters, {margin}"
 
 
@@ -33,7 +35,7 @@ def describe_needed(comparison: Comparison, needed: Needed) -> str:
     if counts:
         return f"About {' or '.join(counts)} in total would settle {pair}, with {format_confidence(POWER)} power."
     examples = f"{MOST_EXAMPLES:,} test examples"
-    if needed.pair.apart.ours.seeds == 1:
+    if needed.pair.paired.first.seeds == 1:
         return f"Even {examples} would not settle {pair}."
     return f"Neither {MOST_SEEDS} seeds per method nor {examples} alone would settle {pair}."
 
@@ -42,7 +44,7 @@ def describe_evidence(comparison: Comparison) -> Iterator[str]:
     """Yield what the intervals cover."""
     confidence = format_confidence(comparison.run.recipe.verdict.confidence)
     examples = max(row.scores[ROUGE_L.name].examples for row in comparison.rows if row.scores)
-    seeds = [len(row.finished) for row in comparison.rows if row.finished and row is not comparison.base]
+    seeds = [len(row.finished) for row in comparison.rows if row.finished and not row.is_base]
     intervals = f"Intervals are {confidence} confidence intervals over {pluralize(examples, 'test example')}"
     if not seeds or max(seeds) == 1:
         yield (

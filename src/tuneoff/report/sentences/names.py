@@ -1,7 +1,9 @@
 """What the sentences call a row, and how they write a score or a difference with its interval."""
 
-from tuneoff.analysis.comparison import Comparison, Pair, Row
-from tuneoff.analysis.metrics import Metric
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.pairs import Pair
+from tuneoff.analysis.row import Row
+from tuneoff.records.metrics import Metric
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_interval, format_score
 
@@ -10,7 +12,7 @@ BASE_MODEL = "the base model"
 
 def name_row(comparison: Comparison, row: Row) -> str:
     """Return what a sentence calls a row: its label, or `the base model`."""
-    return BASE_MODEL if row is comparison.base else escape_control(row.label)
+    return BASE_MODEL if row.is_base else escape_control(row.label)
 
 
 def capitalize_name(name: str) -> str:

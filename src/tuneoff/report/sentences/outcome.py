@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from tuneoff.analysis.comparison import Comparison, Pair, get_margin
-from tuneoff.analysis.metrics import COSTS
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.costs import COSTS
+from tuneoff.analysis.pairs import Pair
 from tuneoff.analysis.verdict import Verdict
 from tuneoff.report.format import format_cost, format_score, join_list
 from tuneoff.report.sentences.evidence import describe_needed, describe_open
@@ -21,7 +22,7 @@ def describe_outcome(comparison: Comparison, verdict: Verdict, metric_name: str)
 
 def _describe_winner(comparison: Comparison, verdict: Verdict, metric_name: str) -> str:
     score = format_with_interval(verdict.metric, verdict.best)
-    if verdict.best is comparison.base:
+    if verdict.best.is_base:
         return (
             f"No training helped: the base model has the best {metric_name}, {score}, "
             "significantly better than every trained model."
@@ -32,8 +33,8 @@ def _describe_winner(comparison: Comparison, verdict: Verdict, metric_name: str)
 
 def _describe_tie(comparison: Comparison, verdict: Verdict, metric_name: str) -> str:
     names = [name_row(comparison, row) for row in verdict.leaders]
-    margin = format_score(verdict.metric, get_margin(verdict.metric, comparison.run.recipe.verdict))
-    pairs = [comparison.pair(verdict.metric, verdict.best, row) for row in verdict.leaders[1:]]
+    margin = format_score(verdict.metric, verdict.metric.margin(comparison.run.recipe.verdict))
+    pairs = [comparison.find_pair(verdict.metric, verdict.best, row) for row in verdict.leaders[1:]]
     widest = max(pairs, key=lambda pair: max(-pair.difference.low, pair.difference.high))
     return (
         f"{capitalize_name(join_list(names))} tie by {metric_name}: they differ by "
@@ -43,7 +44,7 @@ def _describe_tie(comparison: Comparison, verdict: Verdict, metric_name: str) ->
 
 
 def _describe_cheapest(comparison: Comparison, verdict: Verdict) -> str:
-    cost = next(cost for cost in COSTS if cost.name == comparison.run.recipe.verdict.cheaper_by)
+    cost = COSTS[comparison.run.recipe.verdict.cheaper_by]
     if cost.name not in verdict.cheapest.costs:
         return ""
     amount = format_cost(cost, verdict.cheapest.costs[cost.name])
@@ -61,11 +62,11 @@ def _describe_undecided(comparison: Comparison, verdict: Verdict, metric_name: s
 
 
 def _describe_leads(comparison: Comparison, verdict: Verdict) -> Iterator[str]:
-    best, second = comparison.ranked(verdict.metric)[:2]
+    best, second = comparison.rank(verdict.metric)[:2]
     labels = dict.fromkeys(row.label for row in (comparison.base, second) if row and row is not best)
-    scored = {row.label: row for row in comparison.ranked(verdict.metric)}
+    scored = {row.label: row for row in comparison.rank(verdict.metric)}
     leads = [
-        _describe_lead(comparison, comparison.pair(verdict.metric, best, scored[label]))
+        _describe_lead(comparison, comparison.find_pair(verdict.metric, best, scored[label]))
         for label in labels
         if label in scored
     ]
@@ -78,6 +79,6 @@ def _describe_leads(comparison: Comparison, verdict: Verdict) -> Iterator[str]:
 
 def _describe_lead(comparison: Comparison, pair: Pair) -> str:
     other = name_row(comparison, pair.other)
-    follower = other if pair.other is comparison.base else f"the next method, {other},"
+    follower = other if pair.other.is_base else f"the next method, {other},"
     remarks = {"different": "", "equal": ", too little to matter", "open": f", {describe_open(comparison, pair)}"}
     return f"{follower} by {format_difference(pair)}{remarks[pair.decision]}"

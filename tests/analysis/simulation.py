@@ -8,20 +8,18 @@ from numpy.typing import NDArray
 
 from tests.report.synthetic import synthetic_run, with_records
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.metrics import METRICS
 from tuneoff.analysis.statistics import PairedDifference, ScoreMatrix
 from tuneoff.records.record import Costs, Prediction, Record
 
-ROUGE_L, LOSS = METRICS[0], METRICS[-1]
 Array = NDArray[np.float64]
 
 
-def apart(
+def simulate_pair(
     generator: np.random.Generator,
     *,
     seeds: int = 3,
     examples: int = 40,
-    luck: float = 0.0,
+    seed_effect: float = 0.0,
     interaction: float = 8.0,
     own: float = 0.0,
     difference: float = 0.0,
@@ -29,22 +27,22 @@ def apart(
     """Two methods whose scores differ by `difference`, and by chance.
 
     Args:
-        luck: standard deviation of a training, on all of its answers alike.
+        seed_effect: standard deviation of a training, on all of its answers alike.
         interaction: of a training on each single answer.
         own: of a method on each example, whatever the seed.
     """
     hardness_E = generator.normal(20, 8, size=examples)
 
     def side(stream: int, mean: float) -> ScoreMatrix:
-        luck_S1 = generator.normal(0, luck, size=(seeds, 1))
+        seed_effects_S1 = generator.normal(0, seed_effect, size=(seeds, 1))
         rest_SE = generator.normal(0, interaction, size=(seeds, examples))
-        top_SE = mean + hardness_E + generator.normal(0, own, size=examples) + luck_S1 + rest_SE
-        return ScoreMatrix(top_SE, np.ones(examples), stream)
+        numerators_SE = mean + hardness_E + generator.normal(0, own, size=examples) + seed_effects_S1 + rest_SE
+        return ScoreMatrix(numerators_SE, np.ones(examples), stream)
 
     return PairedDifference(side(0, difference), side(1, 0.0))
 
 
-def compared(
+def make_comparison(
     rouge_SE: Mapping[str, Array], /, costs: Mapping[str, Mapping[str, Any]] | None = None, **verdict: Any
 ) -> Comparison:
     """A comparison in which the methods score so, F1 × 100, by every ROUGE; the loss falls as ROUGE rises.
