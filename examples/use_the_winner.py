@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 import tuneoff
+from tuneoff.models.generation import generate
 
 
 def main() -> None:
@@ -20,7 +21,8 @@ def main() -> None:
     chosen = parser.parse_args()
     model = tuneoff.load_model(chosen.run, label=chosen.label)
     encoded = model.tokenizer(chosen.text, return_tensors="pt")
-    generated_BT = model.generate(
+    generated_BT = generate(
+        model,
         encoded["input_ids"],
         torch.ones_like(encoded["input_ids"], dtype=torch.bool),
         max_new_tokens=chosen.max_new_tokens,

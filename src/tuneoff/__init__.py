@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tuneoff.analysis.comparison import Comparison
     from tuneoff.analysis.sweep import Sweep
-    from tuneoff.api import calibrate, compare, load_comparison, load_sweep, plan, sweep
+    from tuneoff.api import calibrate, compare, load_comparison, load_model, load_sweep, plan, sweep
     from tuneoff.errors import TuneoffError
     from tuneoff.methods import METHODS, Method
     from tuneoff.recipe.loading import load_recipe
@@ -35,6 +35,7 @@ _MODULES = {
     "format_markdown_table": "tuneoff.report.tables",
     "inspect_methods": "tuneoff.runner.inspect",
     "load_comparison": "tuneoff.api",
+    "load_model": "tuneoff.api",
     "load_recipe": "tuneoff.recipe.loading",
     "load_sweep": "tuneoff.api",
     "plan": "tuneoff.api",
@@ -56,6 +57,7 @@ __all__ = [
     "format_markdown_table",
     "inspect_methods",
     "load_comparison",
+    "load_model",
     "load_recipe",
     "load_sweep",
     "plan",

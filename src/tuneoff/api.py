@@ -37,6 +37,7 @@ from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
 if TYPE_CHECKING:
     from tuneoff.analysis.calibration import Calibration
     from tuneoff.budget.limit import AffordablePlan
+    from tuneoff.models.language_model import LanguageModel
     from tuneoff.runner.prepare import Preparation
 
 AnyRecipe = Recipe | Mapping[str, Any] | str | Path
@@ -126,6 +127,34 @@ def load_comparison(run: str | Path) -> Comparison:
     recipe = spending.fit.shrink(stored.recipe) if spending.fit else stored.recipe
     _show_in_notebooks()
     return judge(replace(stored, recipe=recipe, records=select_records(recipe, stored.records)), spending)
+
+
+def load_model(run: str | Path, label: str | None = None, seed: int | None = None) -> LanguageModel:
+    """Load a model that a run trained: the base model of its recipe with the adapter of a confirmed trial.
+
+    Args:
+        run: the run directory.
+        label: the method, as the recipe labels it; by default the best one by test ROUGE-L.
+        seed: the seed of the trial; by default the lowest one that finished.
+
+    Returns:
+        The model on the CPU, ready for inference. Move it with `.to(device)`. Its `network` is the model of
+        transformers or peft, and its `tokenizer` the base model's.
+
+    Raises:
+        ModelError: the base model cannot be loaded.
+        RunError: there is no such trial or it did not finish, its adapter is missing or damaged, or the base model has
+            changed since the run.
+    """
+    from tuneoff.runner.trained_model import choose_trial, load_trained_model
+
+    comparison = load_comparison(run)
+    if label is None:
+        if comparison.best is None:
+            raise RunError(f"No method in {run} has a score yet. Finish the run with `tuneoff compare`.")
+        label = comparison.best.label
+    record = choose_trial(comparison.run.records, label, seed)
+    return load_trained_model(RunDirectory(Path(run)), record)
 
 
 def is_sweep(run: str | Path) -> bool:

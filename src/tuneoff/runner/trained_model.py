@@ -1,0 +1,98 @@
+"""The model that a finished trial of a run trained, loaded again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tuneoff.errors import ModelError, RunError, suggest
+from tuneoff.methods import get_method
+from tuneoff.models.loading import load_model, load_tokenizer
+from tuneoff.models.precision import get_dtype, hold_for_inference
+from tuneoff.models.sources import Source, find_source
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Setting
+from tuneoff.runs import RunDirectory
+from tuneoff.system.checksums import find_damaged
+
+if TYPE_CHECKING:
+    from tuneoff.models.language_model import LanguageModel
+
+
+def choose_trial(records: Sequence[Record], label: str, seed: int | None) -> Record:
+    """Return the record of a method's confirmed trial.
+
+    Args:
+        records: the records of a run.
+        label: the method, as the recipe labels it.
+        seed: the lowest one whose trial finished if None.
+
+    Raises:
+        RunError: there is no such trial, or it did not finish.
+    """
+    confirmed = [record for record in records if record.trial.stage == "confirm"]
+    labels = dict.fromkeys(record.trial.label for record in confirmed)
+    if label not in labels:
+        raise RunError(f"The run has no confirmed trial of a method {label!r}.{suggest(label, labels)}")
+    by_seed = {record.trial.seed: record for record in confirmed if record.trial.label == label}
+    finished = sorted(known for known, record in by_seed.items() if record.status == "done")
+    if seed is None:
+        seed = finished[0] if finished else min(by_seed)
+    if seed not in by_seed:
+        raise RunError(f"The run has no trial of {label} with seed {seed}. It has the seeds {_join(sorted(by_seed))}.")
+    if seed not in finished:
+        record = by_seed[seed]
+        alternative = f"one of the seeds {_join(finished)}" if finished else "another method"
+        raise RunError(
+            f"The trial of {label} with seed {seed} ended as {record.status}: {record.reason or 'no reason recorded'}. "
+            f"Run `tuneoff compare --retry`, or load {alternative}."
+        )
+    return by_seed[seed]
+
+
+def _join(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds))
+
+
+def load_trained_model(directory: RunDirectory, record: Record) -> LanguageModel:
+    """Return the base model with what a finished trial trained, on the CPU, held as the trial was evaluated.
+
+    Raises:
+        ModelError: the base model cannot be loaded.
+        RunError: the base model has changed since the trial, or a file of the adapter is missing or damaged.
+    """
+    trial, setting = record.trial, record.trial.setting
+    source = find_source(setting.model)
+    _require_same_model(source, setting)
+    _require_adapter(directory, record)
+    base = load_model(source, setting.model, load_tokenizer(source, setting.model))
+    folder = directory.adapter(trial)
+    try:
+        tuned = get_method(trial.method).read(trial.hyperparameters).load(base, folder)
+    except (OSError, ModelError) as error:
+        raise RunError(f"The adapter in {folder} cannot be loaded: {error}") from error
+    return hold_for_inference(tuned, get_dtype(setting.precision))
+
+
+def _require_same_model(source: Source, setting: Setting) -> None:
+    if source.fingerprint != setting.model_fingerprint:
+        raise RunError(
+            f"{setting.model.name} is not the model that this run used: its fingerprint is {source.fingerprint}, and "
+            f"the run's is {setting.model_fingerprint}. Restore the files or the revision of that time, or run the "
+            "comparison again in a new run directory."
+        )
+
+
+def _require_adapter(directory: RunDirectory, record: Record) -> None:
+    """Check the adapter's files against the checksums in the trial's folder."""
+    folder = directory.trial_folder(record.trial)
+    adapter = directory.adapter(record.trial)
+    damaged = [folder / name for name in find_damaged(folder) if name.startswith(f"{adapter.name}/")]
+    trained = record.costs is None or record.costs.trainable_parameters > 0
+    if trained and not adapter.is_dir():
+        damaged = [adapter]
+    if damaged:
+        raise RunError(
+            f"{damaged[0]} is {'damaged' if damaged[0].exists() else 'missing'}, so what the trial trained cannot be "
+            f"loaded. Restore it, or remove {folder} and run the same `tuneoff compare` again to repeat the trial."
+        )
