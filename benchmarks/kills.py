@@ -172,7 +172,7 @@ def _started(recipe: Mapping[str, Any], run: Path, report: bool) -> BaseProcess:
 def _compare(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
     """What the killed process does."""
     torch.set_num_threads(1)
-    checkpoint.EVERY_SECONDS, checkpoint.LEAST_SHARE = 0.0, 3
+    checkpoint.MIN_INTERVAL_SECONDS, checkpoint.MIN_INTERVAL_WRITES = 0.0, 3
     latency.REPEATS, latency.NEW_TOKENS = 1, 2
     if not report:
         page.write_report = lambda *_, **__: None  # type: ignore[assignment]  # it takes longer than all the rest

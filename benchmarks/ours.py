@@ -24,7 +24,7 @@ from tuneoff.models.sources import find_source
 from tuneoff.runtime.context import create_context
 from tuneoff.training.hidden_state_cache import TrunkCache
 from tuneoff.training.loop import train
-from tuneoff.training.trainer import TrainingSpec
+from tuneoff.training.spec import TrainingSpec
 
 PRECISION: Any = "bf16"
 RATE = 1e-4

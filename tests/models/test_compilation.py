@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from tests.conftest import ARCHITECTURES
-from tests.training.test_loop import Run, losses, run, text
+from tests.training.tiny_training import RunTraining, get_losses, load_rows, run_training, text
 from tuneoff.errors import RecipeError
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.compilation import compile_blocks, require_compiler
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.training import trainer as trainer_module
+from tuneoff.training import loop
+from tuneoff.training.trainer import Trainer
 
-__all__ = ["run", "text"]  # fixtures
+__all__ = ["load_rows", "run_training", "text"]  # fixtures
 Load = Callable[[str], LanguageModel]
 NEEDED = {"peft": {"peft_type": "VERA"}, "lora": {"dropout": 0.3}, "last-blocks": {"blocks": 1}}
 TRAINING_BLOCKS = [m for m in METHODS.values() if m.depends_on_seed and m.name != "last-layer"]
@@ -81,18 +82,20 @@ def test_machine_code_gives_the_gradients_of_the_models_own_code(load_tiny: Load
 
 
 @pytest.mark.usefixtures("only_traced")
-def test_a_training_runs_compiled_and_leaves_the_model_as_it_was(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    traced, rehearsed, dry_run = programs(), [], trainer_module.Trainer.dry_run
+def test_a_training_runs_compiled_and_leaves_the_model_as_it_was(
+    run_training: RunTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traced, after_dry_run, dry_run = programs(), [], loop.dry_run
 
-    def counted(trainer: trainer_module.Trainer) -> None:
+    def counted(trainer: Trainer) -> None:
         dry_run(trainer)
-        rehearsed.append(programs())
+        after_dry_run.append(programs())
 
-    monkeypatch.setattr(trainer_module.Trainer, "dry_run", counted)
-    model, training = run(compile=True)
-    assert [programs()] == rehearsed, "some were made in the middle of the training"
+    monkeypatch.setattr(loop, "dry_run", counted)
+    model, training = run_training(compile=True)
+    assert [programs()] == after_dry_run, "some were made in the middle of the training"
     assert programs() > traced
-    for made, own in zip(losses(training)[1:], losses(run()[1])[1:], strict=True):
+    for made, own in zip(get_losses(training)[1:], get_losses(run_training()[1])[1:], strict=True):
         assert made == pytest.approx(own, rel=1e-5)
     assert not any("forward" in vars(block) for block in model.blocks)
 

@@ -120,7 +120,7 @@ def test_every_method_goes_on_from_the_middle_of_an_epoch_to_the_same_record(
 def test_a_trial_that_is_stopped_in_its_evaluation_repeats_no_step(
     small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuneoff.training.checkpoint.LEAST_SHARE", 0)  # it is always worth writing
+    monkeypatch.setattr("tuneoff.training.checkpoint.MIN_INTERVAL_WRITES", 0)  # it is always worth writing
     preparation = prepare(Recipe.read(small))
     undisturbed, _ = run(preparation, tmp_path / "undisturbed", never)
     for phase in ("loading", "predictions"):

@@ -1,4 +1,4 @@
-"""When memory runs out a training goes on with fewer examples at once, and with the same effective batch."""
+"""When memory runs out, training continues with fewer examples at once and the same effective batch size."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,8 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.test_checkpoint import TRAINED, Train, stopping_in, train_on
-from tests.training.test_loop import Run, losses, run, text
+from tests.training.tiny_training import (
+    TRAINED_METHODS,
+    RunTraining,
+    TrainToRungs,
+    get_losses,
+    load_rows,
+    run_training,
+    stop_at,
+    text,
+    train_to_rungs,
+)
+from tuneoff.data.batches import Batch
 from tuneoff.errors import OutOfMemoryError
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.gradient_checkpointing import set_gradient_checkpointing, uses_gradient_checkpointing
@@ -18,19 +28,19 @@ from tuneoff.system.interrupts import Stopped
 from tuneoff.training import trainer
 from tuneoff.training.checkpoint import CheckpointWriter, read_checkpoint
 
-__all__ = ["run", "text", "train_on"]  # fixtures
-Limit = Callable[..., None]
+__all__ = ["load_rows", "run_training", "text", "train_to_rungs"]  # fixtures
+FitAtMost = Callable[..., None]
 
 
 @pytest.fixture
-def room_for(monkeypatch: pytest.MonkeyPatch) -> Limit:
+def fit_at_most(monkeypatch: pytest.MonkeyPatch) -> FitAtMost:
     original = trainer.compute_token_losses
 
     def limit(examples: int, *, from_pass: int = 0, error: type[Exception] = torch.OutOfMemoryError) -> None:
-        """No more than so many examples fit into a forward pass, from the nth pass on."""
+        """From the nth pass on, let a forward pass with more examples run out of memory."""
         passes = iter(range(10_000))
 
-        def limited(model: object, batch: trainer.Batch) -> torch.Tensor:
+        def limited(model: object, batch: Batch) -> torch.Tensor:
             if len(batch.rows) > examples and next(passes) >= from_pass:
                 raise error("CUDA out of memory. Tried to allocate 2.00 GiB.")
             return original(model, batch)  # type: ignore[arg-type]
@@ -42,87 +52,97 @@ def room_for(monkeypatch: pytest.MonkeyPatch) -> Limit:
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
 def test_the_largest_micro_batch_that_fits_is_found_before_the_first_step(
-    error: type[Exception], run: Run, room_for: Limit
+    error: type[Exception], run_training: RunTraining, fit_at_most: FitAtMost
 ) -> None:
-    asked, _ = run(batch_size=2, accumulation=4)
-    room_for(2, error=error)
-    found, training = run(batch_size=8)
+    chosen, _ = run_training(batch_size=2, accumulation=4)
+    fit_at_most(2, error=error)
+    reduced, training = run_training(batch_size=8)
     assert training.micro_batch == 2
-    for a, b in zip(asked.parameters(), found.parameters(), strict=True):
+    for a, b in zip(chosen.parameters(), reduced.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
-def test_where_memory_runs_out_in_mid_run_the_step_is_repeated_with_half_as_many(run: Run, room_for: Limit) -> None:
-    undisturbed = losses(run(batch_size=8, epochs=3)[1])
-    told: list[Progress] = []
-    room_for(4, from_pass=2)  # one is the rehearsal
-    _, training = run(batch_size=8, epochs=3, on_progress=told.append)
+def test_when_memory_runs_out_in_a_step_it_is_repeated_with_half_as_many_examples(
+    run_training: RunTraining, fit_at_most: FitAtMost
+) -> None:
+    expected = get_losses(run_training(batch_size=8, epochs=3)[1])
+    events: list[Progress] = []
+    fit_at_most(4, from_pass=2)  # the first is the dry run
+    _, training = run_training(batch_size=8, epochs=3, on_progress=events.append)
     assert training.micro_batch == 4
-    assert [moment.epoch for moment in told if moment.phase == "training"] == [1, 2, 3]
-    for a, b in zip(losses(training), undisturbed, strict=True):
+    assert [event.epoch for event in events if event.phase == "training"] == [1, 2, 3]
+    for a, b in zip(get_losses(training), expected, strict=True):
         assert a == pytest.approx(b, abs=1e-4)
     assert training.curve[-1].target_tokens == training.curve[1].target_tokens
 
 
-def test_one_example_that_does_not_fit_is_an_error_with_what_would_help(run: Run, room_for: Limit) -> None:
-    room_for(0)
+def test_a_single_example_that_does_not_fit_is_an_error_that_names_a_cure(
+    run_training: RunTraining, fit_at_most: FitAtMost
+) -> None:
+    fit_at_most(0)
     with pytest.raises(OutOfMemoryError, match=r"One example at a time.*Lower data\.max_tokens"):
-        run(batch_size=8)
+        run_training(batch_size=8)
 
 
-def test_what_is_no_lack_of_memory_is_handed_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> torch.Tensor:
+def test_an_error_other_than_out_of_memory_is_not_caught(
+    run_training: RunTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> torch.Tensor:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(trainer, "compute_token_losses", broken)
+    monkeypatch.setattr(trainer, "compute_token_losses", fail)
     with pytest.raises(RuntimeError, match="shapes"):
-        run()
+        run_training()
 
 
-def test_a_training_that_had_enough_memory_says_nothing_of_it(run: Run) -> None:
-    assert run()[1].micro_batch is None
+def test_a_training_with_enough_memory_reports_no_micro_batch(run_training: RunTraining) -> None:
+    assert run_training()[1].micro_batch is None
 
 
-def test_a_training_that_goes_on_keeps_its_micro_batch(train_on: Train, tmp_path: Path, room_for: Limit) -> None:
+def test_a_resumed_training_keeps_its_micro_batch(
+    train_to_rungs: TrainToRungs, tmp_path: Path, fit_at_most: FitAtMost
+) -> None:
     path = tmp_path / "checkpoint.safetensors"
-    room_for(1)
+    fit_at_most(1)
     with pytest.raises(Stopped):
-        train_on(TRAINED["lora"], (1.0,), stopping_in("training", 3), checkpoint_writer=CheckpointWriter(path))
-    there = read_checkpoint(path)
-    assert there is not None
-    assert there.micro_batch == 1
-    room_for(2)
-    _, training = train_on(TRAINED["lora"], (1.0,), resume_from=there)
+        train_to_rungs(
+            TRAINED_METHODS["lora"], (1.0,), stop_at("training", 3), checkpoint_writer=CheckpointWriter(path)
+        )
+    checkpoint = read_checkpoint(path)
+    assert checkpoint is not None
+    assert checkpoint.micro_batch == 1
+    fit_at_most(2)
+    _, training = train_to_rungs(TRAINED_METHODS["lora"], (1.0,), resume_from=checkpoint)
     assert training.micro_batch == 1
-    _, other = train_on(TRAINED["lora"], (1.0,), resume_from=replace(there, micro_batch=2))
+    _, other = train_to_rungs(TRAINED_METHODS["lora"], (1.0,), resume_from=replace(checkpoint, micro_batch=2))
     assert other.micro_batch is None
 
 
-def test_where_one_example_does_not_fit_blocks_are_computed_again_in_the_backward_pass(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+def test_when_a_single_example_does_not_fit_gradient_checkpointing_is_switched_on(
+    run_training: RunTraining, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = trainer.compute_token_losses
-    plain, _ = run(batch_size=1)
+    plain, _ = run_training(batch_size=1)
 
-    def fitting_if_checkpointed(model: LanguageModel, batch: trainer.Batch) -> torch.Tensor:
+    def fit_only_with_checkpointing(model: LanguageModel, batch: Batch) -> torch.Tensor:
         if model.training and not uses_gradient_checkpointing(model.base):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return original(model, batch)
 
-    monkeypatch.setattr(trainer, "compute_token_losses", fitting_if_checkpointed)
-    spared, training = run(batch_size=1)
+    monkeypatch.setattr(trainer, "compute_token_losses", fit_only_with_checkpointing)
+    checkpointed, training = run_training(batch_size=1)
     assert training.gradient_checkpointing
-    assert not uses_gradient_checkpointing(spared.base), "only while it trains"
-    for a, b in zip(plain.parameters(), spared.parameters(), strict=True):
+    assert not uses_gradient_checkpointing(checkpointed.base), "only during training"
+    for a, b in zip(plain.parameters(), checkpointed.parameters(), strict=True):
         torch.testing.assert_close(a, b)
     with pytest.raises(OutOfMemoryError, match=r"\(CUDA out of memory\).*Lower data\.max_tokens"):
-        run(batch_size=1, gradient_checkpointing="never")
+        run_training(batch_size=1, gradient_checkpointing="never")
 
 
-def test_on_a_cpu_a_limit_takes_the_place_of_a_cards_memory(run: Run) -> None:
+def test_on_a_cpu_the_memory_limit_acts_like_the_memory_of_a_gpu(run_training: RunTraining) -> None:
     with pytest.raises(OutOfMemoryError, match=r"MB of 1 MB"):
-        run(memory_limit="1MB")
-    assert run(memory_limit="500GB")[1].micro_batch is None
+        run_training(memory_limit="1MB")
+    assert run_training(memory_limit="500GB")[1].micro_batch is None
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt_neo"])
@@ -130,7 +150,7 @@ def test_on_a_cpu_a_limit_takes_the_place_of_a_cards_memory(run: Run) -> None:
 def test_gradient_checkpointing_changes_no_gradient(
     method: type[Method], architecture: str, load_tiny: Callable[[str], LanguageModel]
 ) -> None:
-    def gradients(checkpointed: bool) -> list[torch.Tensor]:
+    def compute_gradients(checkpointed: bool) -> list[torch.Tensor]:
         base = load_tiny(architecture)
         torch.manual_seed(0)
         model = method.read({"peft_type": "VERA"} if method.name == "peft" else {}).apply(base).train()
@@ -143,8 +163,8 @@ def test_gradient_checkpointing_changes_no_gradient(
         return [p.grad for p in model.parameters() if p.requires_grad and p.grad is not None]
 
     if (method.name, architecture) == ("bitfit", "llama"):
-        pytest.skip("a Llama has no biases")
-    plain, checkpointed = gradients(False), gradients(True)
+        pytest.skip("Llama has no biases")
+    plain, checkpointed = compute_gradients(False), compute_gradients(True)
     assert len(plain) == len(checkpointed) > 0
     for a, b in zip(plain, checkpointed, strict=True):
         torch.testing.assert_close(a, b)

@@ -123,8 +123,8 @@ def test_the_same_command_continues_after_a_full_disk_at_a_checkpoint(
     recipe_file: str, tmp_path: Path, limit_file_size: Callable[[int], None], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("tuneoff.training.checkpoint.EVERY_SECONDS", 0.0)
-    monkeypatch.setattr("tuneoff.training.checkpoint.LEAST_SHARE", 0)
+    monkeypatch.setattr("tuneoff.training.checkpoint.MIN_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr("tuneoff.training.checkpoint.MIN_INTERVAL_WRITES", 0)
     command, run = ["compare", recipe_file, "methods=[full]", "--run"], tmp_path / "run"
     assert main([*command, str(tmp_path / "undisturbed")]) == 0
     limit_file_size(150_000)  # smaller than the weights with the AdamW moments, larger than all files before

@@ -32,7 +32,7 @@ from tuneoff.runtime.meter import max_memory
 from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 from tuneoff.training import hidden_state_cache
 from tuneoff.training.loop import train
-from tuneoff.training.trainer import TrainingSpec
+from tuneoff.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -161,10 +161,10 @@ class _MethodProfiler:
     def _measure_trunk(self) -> tuple[Rate | None, int, hidden_state_cache.TrunkCache]:
         """Return the rate and bytes of the trunk outputs, if the method trains the head alone, and their cache."""
         cache = hidden_state_cache.TrunkCache("probe", folder=self._folder / "trunk")
-        outputs = cache.outputs(self._tuned, self._text.train, self._preparation.recipe.data.loss_on, self._context)
+        outputs = cache.get_outputs(self._tuned, self._text.train, self._preparation.recipe.data.loss_on, self._context)
         if outputs is None:
             return None, 0, cache
-        work = count_evaluation_batches(count_tokens(self._text.train), hidden_state_cache.BATCH)
+        work = count_evaluation_batches(count_tokens(self._text.train), hidden_state_cache.BATCH_SIZE)
         scale = self._preparation.text.summary.splits["train"].examples / len(self._text.train)
         return Rate(token_seconds=outputs.seconds / work.tokens), int(outputs.hidden_ND.nbytes * scale), cache
 
@@ -181,7 +181,9 @@ class _MethodProfiler:
             evaluation_batch_size=recipe.evaluation.batch_size,
             seed=0,
         )
-        training = train(self._tuned, spec, self._context, rates=method.parameter_groups(self._tuned), cache=cache)
+        training = train(
+            self._tuned, spec, self._context, parameter_groups=method.parameter_groups(self._tuned), cache=cache
+        )
         if training.diverged:
             raise RunError(training.diverged)
         validation_batches = count_evaluation_batches(count_tokens(self._text.validation), spec.evaluation_batch_size)

@@ -10,7 +10,7 @@ from tuneoff.data import count_tokens
 from tuneoff.data.batches import make_epoch_batches, make_evaluation_batches
 from tuneoff.models.greedy_decoding import READ_TOGETHER
 from tuneoff.runner.prepare import Preparation
-from tuneoff.training.hidden_state_cache import BATCH
+from tuneoff.training.hidden_state_cache import BATCH_SIZE
 
 
 def compute_work(preparation: Preparation) -> Work:
@@ -27,7 +27,7 @@ def compute_work(preparation: Preparation) -> Work:
         evaluation=_sum_batches([count_evaluation_batches(split, evaluation.batch_size) for split in evaluated]),
         prompts=count_prompt_batches(text.test["prompt_tokens"], generation.batch_size),
         validation_prompts=count_prompt_batches(text.validation["prompt_tokens"], generation.batch_size),
-        trunk=_sum_batches([count_evaluation_batches(lengths[name], BATCH) for name in ("train", "validation")]),
+        trunk=_sum_batches([count_evaluation_batches(lengths[name], BATCH_SIZE) for name in ("train", "validation")]),
         new_tokens=generation.max_new_tokens or recipe.data.max_target_tokens,
     )
 

@@ -1,4 +1,4 @@
-"""Predictions: what a model writes after each prompt of a split."""
+"""Predictions: the text a model generates for each prompt of a split."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 def generate_predictions(
     model: LanguageModel, split: Dataset, options: GenerationOptions, context: TrialContext, *, max_new_tokens: int
 ) -> list[str]:
-    """The text generated for each example, in the order of the split, generated in batches of similar length.
+    """Return the text generated for each example, in the order of the split.
 
-    Where memory runs out, fewer prompts are answered at once from then on.
+    Prompts of similar length share a batch. When memory runs out, the batches get smaller from then on.
     """
     pad = model.tokenizer.pad_token_id
     micro_batch = MicroBatch(options.batch_size)
 
-    def texts(rows: Sequence[int], size: int) -> list[str]:
-        found = []
+    def generate_texts(rows: Sequence[int], size: int) -> list[str]:
+        texts: list[str] = []
         for part in chunk(rows, size):
             tokens_BT, attention_BT = collate_prompts(split, part, pad)
             generated_BT = generate(
@@ -43,14 +43,14 @@ def generate_predictions(
                 min_new_tokens=options.min_new_tokens,
                 beams=options.beams,
             )
-            found += model.tokenizer.batch_decode(generated_BT, skip_special_tokens=True)
-        return found
+            texts += model.tokenizer.batch_decode(generated_BT, skip_special_tokens=True)
+        return texts
 
-    written: dict[int, str] = {}
+    text_by_row: dict[int, str] = {}
     model.eval()
     with context.meter.phase("generation"), context.accelerator.autocast():
         for rows in make_evaluation_batches(split["prompt_tokens"], options.batch_size):
-            of_rows = micro_batch.fitting(partial(texts, rows))
-            written.update(zip(rows, (text.strip() for text in of_rows), strict=True))
-            context.on_progress(Progress(phase="predictions", done=len(written), of=len(split)))
-    return [written[row] for row in range(len(split))]
+            texts = micro_batch.run_until_it_fits(partial(generate_texts, rows))
+            text_by_row.update(zip(rows, (text.strip() for text in texts), strict=True))
+            context.on_progress(Progress(phase="predictions", done=len(text_by_row), of=len(split)))
+    return [text_by_row[row] for row in range(len(split))]

@@ -1,4 +1,4 @@
-"""What inference costs: one prompt through a model, against the untouched model in the same process."""
+"""Inference latency of a tuned model, and of the base model in the same process for comparison."""
 
 from __future__ import annotations
 
@@ -23,29 +23,31 @@ NEW_TOKENS = 16
 
 
 def measure_inference(served: LanguageModel, base: LanguageModel, split: Dataset, context: TrialContext) -> Inference:
-    """Milliseconds of the split's prompt of median length, batch size one, greedy.
+    """Measure the milliseconds for the split's prompt of median length, with batch size one and greedy decoding.
 
-    Prefill is a generation of one token; a token costs what `NEW_TOKENS` more take, divided by their number. The
-    two models take turns, so that whatever else the machine does falls on both, and medians are kept. A first turn
-    is not counted.
+    Prefill is the time to generate one token. The time per token is that of `NEW_TOKENS` more, divided by their number.
+    The two models alternate, so that other load on the machine affects both. The results are medians; the first
+    repetition is not counted.
     """
     lengths = split["prompt_tokens"]
     row = sorted(range(len(lengths)), key=lengths.__getitem__)[len(lengths) // 2]
     tokens_BT, attention_BT = collate_prompts(split, [row], served.tokenizer.pad_token_id)
     prompt = tokens_BT.to(context.device), attention_BT.to(context.device)
-    turns = [[_time_prompt(model, *prompt, context) for model in (served, base)] for _ in range(REPEATS + 1)][1:]
+    repeats = [[_time_prompt(model, *prompt, context) for model in (served, base)] for _ in range(REPEATS + 1)][1:]
     return Inference(
         prompt_tokens=lengths[row],
-        prefill_ms=median(turn[0][0] for turn in turns),
-        token_ms=median(turn[0][1] for turn in turns),
-        base_prefill_ms=median(turn[1][0] for turn in turns),
-        base_token_ms=median(turn[1][1] for turn in turns),
+        prefill_ms=median(repeat[0][0] for repeat in repeats),
+        token_ms=median(repeat[0][1] for repeat in repeats),
+        base_prefill_ms=median(repeat[1][0] for repeat in repeats),
+        base_token_ms=median(repeat[1][1] for repeat in repeats),
     )
 
 
 def _time_prompt(
     model: LanguageModel, tokens_BT: torch.Tensor, attention_BT: torch.Tensor, context: TrialContext
 ) -> tuple[float, float]:
+    """Return the milliseconds of prefill and of each further token."""
+
     def generate_ms(tokens: int) -> float:
         synchronize(context.device)
         start = time.perf_counter()

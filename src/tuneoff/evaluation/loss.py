@@ -1,4 +1,4 @@
-"""The loss: nats summed over scored tokens. Dividing is left to who knows the whole sum's tokens."""
+"""The loss in nats, summed over scored tokens. Callers divide once, when the sum is complete."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def compute_token_losses(model: LanguageModel, batch: Batch) -> Tensor:
-    """Nats of each scored token, (N,), row by row, in float32."""
+    """Return the nats of each scored token, (N,), row by row, in float32."""
     return cast(Tensor, model(batch.tokens_BT, batch.attention_BT, batch.scored_BT, batch.trunk_ND))
 
 
 def compute_example_losses(model: LanguageModel, batch: Batch) -> Tensor:
-    """Nats of each example, (B,), summed over its scored tokens in float64."""
+    """Return the nats of each example, (B,), summed over its scored tokens in float64."""
     nats_N = compute_token_losses(model, batch).double()
     rows_N = batch.scored_BT.nonzero()[:, 0]
     return nats_N.new_zeros(len(batch.rows)).index_add(0, rows_N, nats_N)
@@ -44,30 +44,34 @@ def evaluate_losses(
     phase: str,
     trunk: TrunkOutputs | None = None,
 ) -> list[tuple[float, int]]:
-    """Each example's nats and target tokens, in the order of the split; its cost is filed under `phase`.
+    """Return each example's summed nats and number of target tokens, in the order of the split.
 
-    Targets alone are scored, also where a training scored its prompts: what is compared is the answer. Where memory
-    runs out, fewer examples go through the model at once from then on.
+    Only targets are scored, even if the training scored prompts too, because methods are compared by their answers.
+    When memory runs out, the batches get smaller from then on.
+
+    Args:
+        phase: the meter's phase for the cost.
+        trunk: the precomputed outputs of the frozen part for the split.
     """
-    by_row: dict[int, tuple[float, int]] = {}
+    losses_by_row: dict[int, tuple[float, int]] = {}
     micro_batch = MicroBatch(batch_size)
 
-    def pairs(rows: Sequence[int], size: int) -> list[tuple[float, int]]:
-        found: list[tuple[float, int]] = []
+    def evaluate(rows: Sequence[int], size: int) -> list[tuple[float, int]]:
+        losses: list[tuple[float, int]] = []
         for part in chunk(rows, size):
             batch = collate(split, part, model.tokenizer.pad_token_id, "target", context.device, trunk)
-            found += zip(
+            losses += zip(
                 compute_example_losses(model, batch).tolist(), batch.scored_BT.sum(dim=1).tolist(), strict=True
             )
-        return found
+        return losses
 
     model.eval()
     with context.meter.phase(phase), context.accelerator.autocast():
         for rows in make_evaluation_batches(count_tokens(split), batch_size):
-            of_rows = micro_batch.fitting(partial(pairs, rows))
-            by_row.update(zip(rows, of_rows, strict=True))
-            context.on_progress(Progress(phase=phase, done=len(by_row), of=len(split)))
-    return [by_row[row] for row in range(len(split))]
+            losses = micro_batch.run_until_it_fits(partial(evaluate, rows))
+            losses_by_row.update(zip(rows, losses, strict=True))
+            context.on_progress(Progress(phase=phase, done=len(losses_by_row), of=len(split)))
+    return [losses_by_row[row] for row in range(len(split))]
 
 
 def evaluate_mean_loss(
@@ -79,6 +83,6 @@ def evaluate_mean_loss(
     phase: str,
     trunk: TrunkOutputs | None = None,
 ) -> float:
-    """Nats per target token of the split: one sum, divided once."""
-    pairs = evaluate_losses(model, split, context, batch_size=batch_size, phase=phase, trunk=trunk)
-    return sum(nats for nats, _ in pairs) / sum(scored for _, scored in pairs)
+    """Return the nats per target token of the split: one sum, divided once. See `evaluate_losses`."""
+    losses = evaluate_losses(model, split, context, batch_size=batch_size, phase=phase, trunk=trunk)
+    return sum(nats for nats, _ in losses) / sum(tokens for _, tokens in losses)

@@ -16,11 +16,11 @@ from tuneoff.records.record import Costs, Epoch, Inference
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.meter import Meter, max_memory
-from tuneoff.training.loop import Training
+from tuneoff.training.loop import TrainingResult
 
 
 def build_costs(
-    training: Training,
+    training: TrainingResult,
     meter: Meter,
     parameters: tuple[int, int],
     context_tokens: int,

@@ -15,13 +15,13 @@ from tuneoff.records.metrics import METRICS
 from tuneoff.records.record import Prediction
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import TrialContext
-from tuneoff.training.loop import Training
+from tuneoff.training.loop import TrainingResult
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def get_validation_scores(training: Training) -> dict[str, float]:
+def get_validation_scores(training: TrainingResult) -> dict[str, float]:
     """Return the validation loss and perplexity of the weights that a training kept."""
     best_row = next(row for row in training.curve if row.epoch == (training.best_epoch or 0))
     return {} if best_row.validation_loss is None else _build_loss_scores("validation", best_row.validation_loss)

@@ -31,8 +31,8 @@ from tuneoff.system.full_disk import explain_full_disk
 from tuneoff.system.interrupts import StopRequest
 from tuneoff.training.checkpoint import CheckpointWriter, read_checkpoint
 from tuneoff.training.hidden_state_cache import TrunkCache
-from tuneoff.training.loop import Training, train
-from tuneoff.training.trainer import TrainingSpec
+from tuneoff.training.loop import TrainingResult, train
+from tuneoff.training.spec import TrainingSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
         tuned,
         _build_training_spec(trial, method, preparation),
         context,
-        rates=method.parameter_groups(tuned),
+        parameter_groups=method.parameter_groups(tuned),
         resume_from=read_checkpoint(paths.checkpoint) or read_checkpoint(paths.previous_checkpoint),
         checkpoint_writer=CheckpointWriter(paths.checkpoint, always_last=trial.rungs[-1] < 1),
         cache=TrunkCache(_build_trunk_key(setting)),
@@ -154,7 +154,7 @@ def _build_trunk_key(setting: Setting) -> str:
     return json.dumps([setting.model_fingerprint, setting.precision, setting.device, setting.versions])
 
 
-def _list_memory_savings(training: Training) -> dict[str, int | bool]:
+def _list_memory_savings(training: TrainingResult) -> dict[str, int | bool]:
     """Return what the training changed to fit into memory; empty if it did not have to."""
     savings = {"micro_batch": training.micro_batch, "gradient_checkpointing": training.gradient_checkpointing}
     return {name: value for name, value in savings.items() if value}

@@ -1,4 +1,4 @@
-"""Where a trial's work is done: a device and its precision, a meter, and whoever listens."""
+"""What a trial runs with: a device, a precision, a meter and a progress listener."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ class TrialContext:
 
     @property
     def device(self) -> torch.device:
-        """Where batches go."""
+        """The device of the model and its batches."""
         return torch.device(self.accelerator.device)
 
 
 def create_context(device: torch.device, precision: Precision, on_progress: OnProgress) -> TrialContext:
-    """A workbench with a fresh meter.
+    """Return a context with a new meter.
 
-    accelerate keeps one state for the whole process and refuses a second with another precision; a notebook that
-    compares twice is no reason to start a new process, so that the state is begun anew.
+    accelerate keeps one state per process and refuses a second one with another precision. A notebook may compare
+    twice in one process, so the state is reset first.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(reset_partial_state=True)
+    # One device does not need accelerate. A model larger than one GPU will: it brings DDP and FSDP2.
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
     return TrialContext(accelerator=accelerator, meter=Meter(accelerator.device), on_progress=on_progress)

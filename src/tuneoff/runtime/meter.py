@@ -1,6 +1,6 @@
-"""What a phase costs: seconds by one clock, and the most memory held.
+"""The seconds and the peak memory of each phase.
 
-Training and evaluation are phases of their own, so that neither's cost is filed under the other.
+Training and evaluation are separate phases, so that the cost of one does not count as the other's.
 """
 
 import contextlib
@@ -15,15 +15,14 @@ import torch
 
 from tuneoff.records.record import Memory
 
-MAPPED_ALONE = 32 * 2**20  # bytes: what glibc asks the kernel for piece by piece
+MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc gets each larger block from the kernel by a separate mmap(2)
 
 
 class Meter:
-    """Seconds and peak memory by phase, summed over and maximised over the times it was entered.
+    """Seconds and peak memory by phase: the sum and the maximum over the times that it was entered.
 
-    On a CPU, memory is the process's resident peak as the kernel counts it: libraries and weights are in it. The
-    kernel's high-water mark is restarted at the begin of each phase, after memory that is free but not yet given
-    back was given back.
+    On a CPU, memory is the peak resident set size of the process, which includes libraries and weights. Each phase
+    starts by returning freed memory to the kernel and resetting the kernel's high-water mark.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -33,51 +32,51 @@ class Meter:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Count what the block takes under `name`."""
-        reset = _restart_high_water(self._device)
+        """Count the seconds and memory of the block under `name`."""
+        was_reset = _reset_peak(self._device)
         synchronize(self._device)
         start = time.perf_counter()
         try:
             yield
         finally:
-            synchronize(self._device)  # a kernel still in the queue is not yet paid for
+            synchronize(self._device)  # a kernel still in the queue has not been counted yet
             self._seconds[name] = self.seconds(name) + time.perf_counter() - start
-            now = _high_water(self._device, reset)
-            self._memory[name] = max_memory(self.memory(name), now) or now
+            peak = _read_peak(self._device, was_reset)
+            self._memory[name] = max_memory(self.memory(name), peak) or peak
 
     def seconds(self, name: str) -> float:
-        """What the phase took, in all; zero if it never began."""
+        """Return the phase's total seconds; zero if it was never entered."""
         return self._seconds.get(name, 0.0)
 
     def peaks(self) -> dict[str, Memory]:
-        """The most that was held in each phase that began."""
+        """Return the peak memory of each phase that was entered."""
         return dict(self._memory)
 
-    def recall(self, peaks: Mapping[str, Memory]) -> None:
-        """Count what an earlier process held of the same work."""
-        self._memory |= {name: max_memory(self.memory(name), there) or there for name, there in peaks.items()}
+    def include_peaks(self, peaks: Mapping[str, Memory]) -> None:
+        """Include the peaks of an earlier process that did part of the same work."""
+        self._memory |= {name: max_memory(self.memory(name), peak) or peak for name, peak in peaks.items()}
 
     def memory(self, name: str) -> Memory | None:
-        """The most that was held in the phase; None if it never began."""
+        """Return the phase's peak memory; None if it was never entered."""
         return self._memory.get(name)
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was given; a CPU has."""
+    """Wait until the device has finished its queued work; a CPU has no queue."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def _restart_high_water(device: torch.device) -> bool:
-    """Restart the peak counters; false where the system has no way to.
+def _reset_peak(device: torch.device) -> bool:
+    """Reset the peak memory counter; return False where the system cannot.
 
-    Cycles are not looked for: that takes longer than a small phase. A trial does it once, when it is over.
+    Garbage is not collected here, because that takes longer than a small phase. A trial collects it once, at its end.
     """
     if device.type == "cuda":
-        torch.cuda.empty_cache()  # reserved memory of an earlier phase is not this one's
+        torch.cuda.empty_cache()  # otherwise memory reserved in an earlier phase would count
         torch.cuda.reset_peak_memory_stats(device)
         return True
-    _give_back_free_memory()
+    _release_freed_memory()
     try:
         Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak resident set size
     except OSError:
@@ -85,17 +84,17 @@ def _restart_high_water(device: torch.device) -> bool:
     return True
 
 
-def _high_water(device: torch.device, reset: bool) -> Memory:
+def _read_peak(device: torch.device, was_reset: bool) -> Memory:
     if device.type == "cuda":
         return Memory(
             allocated_bytes=torch.cuda.max_memory_allocated(device),
             reserved_bytes=torch.cuda.max_memory_reserved(device),
         )
-    return Memory(resident_bytes=peak_resident_bytes(), reset=reset)
+    return Memory(resident_bytes=get_peak_resident_bytes(), reset=was_reset)
 
 
-def peak_resident_bytes() -> int:
-    """The most that this process held since the mark was restarted, libraries included."""
+def get_peak_resident_bytes() -> int:
+    """Return the peak resident set size of this process since the last reset, libraries included."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -106,31 +105,31 @@ def peak_resident_bytes() -> int:
 
 @contextlib.contextmanager
 def keep_freed_memory() -> Iterator[None]:
-    """Have glibc keep what a step frees for the next one.
+    """Let glibc keep the memory that a step frees for the next one (mallopt(3)).
 
-    Left to itself it hands what is larger than `MAPPED_ALONE` back at once, and the kernel fills its pages with zeros
-    again; where gradients are of that size, that is a quarter of a step. Small tensors in the gaps that large ones
-    leave take more memory, up to a seventh, so that it is for those steps alone (mallopt(3)).
+    By default glibc returns blocks larger than `MMAP_THRESHOLD` at once, and the kernel zeroes their pages again; with
+    gradients of that size this takes a quarter of a step. Keeping them costs up to a seventh more memory, because
+    small tensors fill the gaps that large ones leave, so only such steps use it.
     """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", lambda *_: None)  # other systems' allocators have no such call
-    trim_threshold, map_threshold, most_maps = -1, -3, -4
-    set_option(most_maps, 0)
+    set_option = getattr(ctypes.CDLL(None), "mallopt", lambda *_: None)  # glibc only
+    trim_threshold, mmap_threshold, mmap_max = -1, -3, -4
+    set_option(mmap_max, 0)
     set_option(trim_threshold, 2**31 - 1)
     try:
         yield
     finally:
-        set_option(most_maps, 65536)
-        set_option(map_threshold, MAPPED_ALONE)  # what it comes to by itself
-        set_option(trim_threshold, 2 * MAPPED_ALONE)
+        set_option(mmap_max, 65536)
+        set_option(mmap_threshold, MMAP_THRESHOLD)  # the value that glibc itself settles on
+        set_option(trim_threshold, 2 * MMAP_THRESHOLD)
 
 
-def _give_back_free_memory() -> None:
-    """Ask glibc to return what an earlier trial freed; other systems' allocators have no such call."""
+def _release_freed_memory() -> None:
+    """Let glibc return freed memory to the kernel; other allocators have no such call."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 def max_memory(a: Memory | None, b: Memory | None) -> Memory | None:
-    """The one with the higher peak."""
+    """Return the one with the higher peak; None without any."""
     return max((m for m in (a, b) if m), key=lambda memory: memory.peak_bytes or 0, default=None)

@@ -1,4 +1,4 @@
-"""When memory runs out: fewer examples go through the model at once, and the effective batch stays what it is."""
+"""Out-of-memory errors: the micro-batch gets smaller, the effective batch size stays the same."""
 
 from __future__ import annotations
 
@@ -7,50 +7,49 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tuneoff.errors import OutOfMemoryError
-from tuneoff.runtime.meter import peak_resident_bytes
+from tuneoff.runtime.meter import get_peak_resident_bytes
 
-Done = TypeVar("Done")
-STATE_BYTES = 8  # AdamW's two moments of one trained number, which come with the first step
+Result = TypeVar("Result")
+STATE_BYTES = 8  # of AdamW's two moments of one parameter, which it creates in the first step
 
 
-def require_free_memory(limit: int, numbers: int) -> None:
-    """Refuse what a CPU's process has needed since its high-water mark was restarted, and its optimizer will: a card
-    says when its memory runs out, and a system ends the process.
+def require_free_memory(limit_bytes: int, missing_state: int) -> None:
+    """Check the process's peak memory since the last reset, plus the optimizer state that is still to be allocated.
+
+    A GPU raises an error when its memory runs out. On a CPU the system would kill the process, so this raises first.
 
     Args:
-        limit: bytes.
-        numbers: how many are trained whose optimizer's state is still to come.
+        missing_state: how many trainable parameters have no optimizer state yet.
 
     Raises:
-        MemoryError: it is more than the limit.
+        MemoryError: together they exceed the limit.
     """
-    needed = peak_resident_bytes() + STATE_BYTES * numbers
-    if needed > limit:
-        raise MemoryError(f"{needed / 1e6:,.0f} MB of {limit / 1e6:,.0f} MB")
+    needed_bytes = get_peak_resident_bytes() + STATE_BYTES * missing_state
+    if needed_bytes > limit_bytes:
+        raise MemoryError(f"{needed_bytes / 1e6:,.0f} MB of {limit_bytes / 1e6:,.0f} MB")
 
 
 @dataclass
 class MicroBatch:
-    """How many examples are in one forward pass: as many as were asked for, or half of it as often as needed.
+    """The number of examples in one forward pass, halved whenever memory runs out.
 
     Args:
-        size: examples.
-        last_resort: what is done, once, where one example does not fit, to need less memory for it.
+        size: examples at first.
+        last_resort: called once, when a single example does not fit, to reduce the memory it needs.
     """
 
     size: int
     last_resort: Callable[[], None] | None = None
 
-    def fitting(self, work: Callable[[int], Done], undo: Callable[[], object] = lambda: None) -> Done:
-        """What `work` gives with the size, halved and begun anew until it fits. A size that did not fit is not
-        tried again.
+    def run_until_it_fits(self, work: Callable[[int], Result], undo: Callable[[], object] = lambda: None) -> Result:
+        """Call `work` with the size, and again with half of it until memory suffices. The smaller size stays.
 
         Args:
-            work: what to do with so many examples at once.
-            undo: takes back what a work left that was broken off.
+            work: gets the number of examples to process at once.
+            undo: removes the effects of a failed call.
 
         Raises:
-            OutOfMemoryError: one example at a time does not fit.
+            OutOfMemoryError: a single example does not fit.
         """
         from accelerate.utils.memory import clear_device_cache
 
@@ -60,8 +59,8 @@ class MicroBatch:
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                said = str(error).split(". ")[0]
-            # not within `except`, where the error's traceback still holds what did not fit
+                reason = str(error).split(". ")[0]
+            # outside of `except`, where the error's traceback still references the tensors
             undo()
             clear_device_cache(garbage_collection=True)
             if self.size > 1:
@@ -71,9 +70,9 @@ class MicroBatch:
                 self.last_resort = None
             else:
                 raise OutOfMemoryError(
-                    f"One example at a time does not fit into memory with this method ({said}). Lower data.max_tokens, "
-                    "which needs less for each example; take a smaller model, or a method that trains less of it; and "
-                    "leave training.gradient_checkpointing to auto."
+                    f"One example at a time does not fit into memory with this method ({reason}). Lower "
+                    "data.max_tokens, choose a smaller model or a method that trains fewer parameters, and leave "
+                    "training.gradient_checkpointing at auto."
                 )
 
 

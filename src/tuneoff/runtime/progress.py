@@ -1,4 +1,4 @@
-"""How long work says where it is. Who listens (a terminal, a log, nobody) is decided by the caller."""
+"""Progress events. Long-running work emits them; its caller chooses the listener: a terminal, a log or none."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """A moment of one trial."""
+    """The progress of one trial at one moment."""
 
-    phase: str  # "loading", "training", "validation", "evaluation", "predictions", "inference"
+    phase: str  # "loading", "trunk", "training", "validation", "evaluation", "predictions", "inference"
     done: int = 0
     of: int = 0
     epoch: int = 0
     epochs: int = 0
-    loss: float | None = None  # nats per scored token
-    tokens_per_second: float | None = None  # real tokens, in training
+    loss: float | None = None  # nats per target token
+    tokens_per_second: float | None = None  # training only; padding is not counted
 
 
 OnProgress = Callable[[Progress], None]
 
 
 def ignore_progress(_: Progress) -> None:
-    """A listener that does not listen."""
+    """Do nothing; the listener for work without one."""

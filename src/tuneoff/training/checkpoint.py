@@ -1,7 +1,7 @@
-"""A training put aside: all that it needs to go on as if it had never stopped, in one safetensors file.
+"""The checkpoint file: everything an interrupted training needs to continue exactly, in safetensors format.
 
-One file, so that one rename puts it in the place of the one before: there is no moment without a whole one. Its
-checksum is in it.
+It is a single file, so that one rename replaces the previous checkpoint: a complete one exists at all times. It
+contains its own checksum.
 """
 
 from __future__ import annotations
@@ -23,36 +23,37 @@ from tuneoff.system.atomic_write import replace_atomically
 if TYPE_CHECKING:
     from torch import Tensor
 
-EVERY_SECONDS = 60.0
-LEAST_SHARE = 20  # a checkpoint is written at most every so many times what writing one takes
-BYTES_PER_SECOND = 200e6  # of a modest disk, until the first was written
+MIN_INTERVAL_SECONDS = 60.0  # between two checkpoints
+MIN_INTERVAL_WRITES = 20  # the same, as a multiple of the seconds that writing one takes
+BYTES_PER_SECOND = 200e6  # assumed writing speed before the first checkpoint; a slow disk's
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Where a training stands after some steps, between two of them."""
+    """The state of a training between two steps."""
 
     steps: int
-    micro_batch: int  # examples in one forward pass; other sizes round otherwise
+    micro_batch: int  # examples in one forward pass; another size rounds differently
     gradient_checkpointing: bool
     curve: tuple[Epoch, ...]
-    sums: dict[str, Any]  # of the steps since the last validation
+    sums: dict[str, Any]  # `RunningSums` since the last validation
     best_epoch: float  # 0: none yet
     best_loss: float | None
-    schedule: dict[str, Any]  # Any: torch's own state of a schedule
+    schedule: dict[str, Any]  # Any: a torch scheduler's state
     groups: list[dict[str, Any]]  # the optimizer's parameter groups, without the parameters
-    memory: dict[str, Memory]  # the most held so far, by phase
-    tensors: dict[str, Tensor] = field(repr=False)  # on the CPU, by "what/which"
+    memory: dict[str, Memory]  # peaks so far, by phase
+    tensors: dict[str, Tensor] = field(repr=False)  # on the CPU, named "kind/name"
 
-    def part(self, what: str) -> dict[str, Tensor]:
-        """The tensors of one kind, such as "trained", by what stands after the kind."""
-        return {name.removeprefix(f"{what}/"): t for name, t in self.tensors.items() if name.startswith(f"{what}/")}
+    def select_tensors(self, kind: str) -> dict[str, Tensor]:
+        """Return the tensors of one kind, such as "trained", by the rest of their names."""
+        prefix = f"{kind}/"
+        return {name.removeprefix(prefix): t for name, t in self.tensors.items() if name.startswith(prefix)}
 
     def write(self, path: Path) -> None:
-        """Put the checkpoint at `path`, whole or not at all; another that was there stays until then.
+        """Write the checkpoint to `path` atomically; a previous one stays until this one is complete.
 
         Raises:
-            OSError: there is no room, or no leave to write.
+            OSError: the disk is full, or writing is not permitted.
         """
         from safetensors import SafetensorError
         from safetensors.torch import save_file
@@ -60,43 +61,43 @@ class Checkpoint:
         state = {name: value for name, value in vars(self).items() if name != "tensors"}
         state["curve"] = [row.model_dump(mode="json") for row in self.curve]
         state["memory"] = {phase: memory.model_dump(mode="json") for phase, memory in self.memory.items()}
-        written = json.dumps(state)
+        header = json.dumps(state)
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors.items()}
         try:
             with replace_atomically(path) as temporary:
-                save_file(tensors, temporary, {"state": written, "sha256": _sha256(written, tensors)})
+                save_file(tensors, temporary, {"state": header, "sha256": _compute_sha256(header, tensors)})
         except SafetensorError as error:
-            raise _as_os_error(error, path) from error
+            raise _to_os_error(error, path) from error
 
 
 def read_checkpoint(path: Path | None) -> Checkpoint | None:
-    """The checkpoint at `path`; None where there is none, and where there is a damaged one, which is set aside."""
+    """Return the checkpoint at `path`, or None if there is none. A damaged one is set aside with a warning."""
     from safetensors import SafetensorError, safe_open
 
     if path is None or not path.exists():
         return None
     try:
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
-            written, sha256 = file.metadata()["state"], file.metadata()["sha256"]
-        if _sha256(written, tensors) != sha256:
-            raise ValueError("its checksum is another")
-        state = json.loads(written)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
+            header, sha256 = file.metadata()["state"], file.metadata()["sha256"]
+        if _compute_sha256(header, tensors) != sha256:
+            raise ValueError("its checksum does not match")
+        state = json.loads(header)
         curve = tuple(Epoch.model_validate(row) for row in state.pop("curve"))
-        memory = {phase: Memory.model_validate(held) for phase, held in state.pop("memory").items()}
+        memory = {phase: Memory.model_validate(peak) for phase, peak in state.pop("memory").items()}
         return Checkpoint(curve=curve, memory=memory, tensors=tensors, **state)
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        bad = path.with_name("checkpoint.bad")
-        path.replace(bad)
+        damaged = path.with_name("checkpoint.bad")
+        path.replace(damaged)
         logging.getLogger(__name__).warning(
-            "The checkpoint %s is damaged (%s). It is set aside as %s, and what it held is trained again.",
-            path, error, bad.name,
+            "The checkpoint %s is damaged (%s). It was renamed to %s, and its steps are trained again.",
+            path, error, damaged.name,
         )  # fmt: skip
         return None
 
 
 def read_steps(path: Path) -> int:
-    """How many steps the checkpoint at `path` has done, from its header alone; 0 where there is none that is whole."""
+    """Return how many steps the checkpoint at `path` has completed, from its header; 0 without a readable one."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -108,48 +109,49 @@ def read_steps(path: Path) -> int:
 
 @final
 class CheckpointWriter:
-    """Writes one training's checkpoints, so often that minutes are lost at most and so seldom that it costs little.
+    """Writes the checkpoints of one training, often enough to lose only minutes and rarely enough to cost little.
 
     Args:
-        path: where the last one is.
-        always_last: whether the end of the training is kept however short it was, for another to go on from it.
+        path: the checkpoint, which each new one replaces.
+        always_last: whether to write one at the end even of a short training, for a later rung to continue from.
     """
 
     def __init__(self, path: Path, *, always_last: bool = False) -> None:
         self._path, self._always_last = path, always_last
-        self._since = time.monotonic()
-        self._took: float | None = None
+        self._last_write = time.monotonic()
+        self._write_seconds: float | None = None
 
     def is_due(self) -> bool:
-        """Whether to write one now, in mid-training."""
-        return time.monotonic() - self._since >= max(EVERY_SECONDS, LEAST_SHARE * (self._took or 0))
+        """Return whether to write a checkpoint now, in the middle of the training."""
+        interval = max(MIN_INTERVAL_SECONDS, MIN_INTERVAL_WRITES * (self._write_seconds or 0))
+        return time.monotonic() - self._last_write >= interval
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Write it, and count how long that takes."""
+        """Write a checkpoint, and measure how long that takes."""
         start = time.monotonic()
         checkpoint.write(self._path)
-        self._since = time.monotonic()
-        self._took = self._since - start
+        self._last_write = time.monotonic()
+        self._write_seconds = self._last_write - start
 
     def write_last(self, checkpoint: Checkpoint) -> None:
-        """Write that of the end, if another goes on from it or training it again would take much longer."""
-        size = sum(tensor.numel() * tensor.element_size() for tensor in checkpoint.tensors.values())
-        took = size / BYTES_PER_SECOND if self._took is None else self._took
-        if self._always_last or time.monotonic() - self._since >= LEAST_SHARE * took:
+        """Write the final checkpoint if a later rung needs it or repeating the training would take much longer."""
+        size_bytes = sum(tensor.numel() * tensor.element_size() for tensor in checkpoint.tensors.values())
+        seconds = size_bytes / BYTES_PER_SECOND if self._write_seconds is None else self._write_seconds
+        if self._always_last or time.monotonic() - self._last_write >= MIN_INTERVAL_WRITES * seconds:
             self.write(checkpoint)
 
 
-def _sha256(written: str, tensors: Mapping[str, Tensor]) -> str:
+def _compute_sha256(header: str, tensors: Mapping[str, Tensor]) -> str:
     import torch
 
-    sum_of_all = hashlib.sha256(written.encode())
+    digest = hashlib.sha256(header.encode())
     for name, tensor in sorted(tensors.items()):
-        sum_of_all.update(name.encode())
-        sum_of_all.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return sum_of_all.hexdigest()
+        digest.update(name.encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
-def _as_os_error(error: Exception, path: Path) -> OSError:
-    """safetensors tells what the system said in words alone."""
-    said = re.search(r"os error (\d+)", str(error))
-    return OSError(int(said[1]), os.strerror(int(said[1])), str(path)) if said else OSError(str(error))
+def _to_os_error(error: Exception, path: Path) -> OSError:
+    """Return the OSError behind an error of safetensors, which has the error number only in its message."""
+    match = re.search(r"os error (\d+)", str(error))
+    return OSError(int(match[1]), os.strerror(int(match[1])), str(path)) if match else OSError(str(error))

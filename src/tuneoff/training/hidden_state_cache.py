@@ -1,9 +1,9 @@
-"""What the frozen part of a model makes of a split, computed once: in a training it never changes.
+"""The outputs of a model's frozen part for a split, computed once and stored on disk.
 
-For a method that trains the head alone that is what the head is given at the scored positions; for one that trains the
-uppermost blocks, what enters the lowest of them at every position. Kept on disk, memory-mapped, and shared by all
-epochs, rates and seeds. What computing it took is kept with it and charged to every training that uses it, so that a
-cost stays what one training alone would cost.
+They are the same at every step of a training. For a method that trains only the head, they are the head's inputs at the
+scored positions; for one that trains the last blocks, the inputs of the first of those at every position. The file is
+memory-mapped and shared by all epochs, learning rates and seeds. It includes the seconds that computing it took, which
+count for every training that uses it, so that each training's cost is what it would cost alone.
 """
 
 from __future__ import annotations
@@ -34,56 +34,55 @@ if TYPE_CHECKING:
 
     from tuneoff.runtime.context import TrialContext
 
-LIMIT = 4 * 2**30  # bytes of all that is kept; what was used longest ago goes first
-BATCH = 16  # examples in one pass
+MAX_BYTES = 4 * 2**30  # of all files; beyond that, the least recently used are removed
+BATCH_SIZE = 16  # examples in one forward pass
 
 
 @dataclass(frozen=True)
 class TrunkCache:
-    """Finds or makes the outputs of one trunk.
+    """The stored outputs of one model's trunk.
 
     Args:
-        key: all that decides them besides the split: weights, precision, device, versions.
-        limit: bytes on disk.
-        folder: where they are kept.
+        key: everything that determines them besides the split: weights, precision, device, versions.
+        max_bytes: on disk.
     """
 
     key: str
-    limit: int = LIMIT
+    max_bytes: int = MAX_BYTES
     folder: Path = field(default_factory=lambda: get_cache_folder() / "trunk")
 
-    def outputs(self, model: LanguageModel, split: Dataset, loss_on: str, context: TrialContext) -> TrunkOutputs | None:
-        """The split's outputs; None where they change in training, or would not fit under the limit."""
-        frozen = model.frozen_blocks
-        if not frozen or not self._is_enough(model, context):
+    def get_outputs(
+        self, model: LanguageModel, split: Dataset, loss_on: str, context: TrialContext
+    ) -> TrunkOutputs | None:
+        """Return the split's outputs; None where training changes them, or where they exceed `max_bytes`."""
+        frozen_blocks = model.frozen_blocks
+        if not frozen_blocks or not self._can_be_used(model, context):
             return None
         positions = _count_positions(model, split, loss_on)
-        whole = hashlib.sha256(
-            json.dumps([self.key, frozen, positions, compute_fingerprint({"train": split})]).encode()
-        )
-        path = self.folder / f"{whole.hexdigest()[:32]}.safetensors"
-        found = _read(path)
-        if found is None:
-            if sum(positions) * model.width * 4 > self.limit:
+        key = json.dumps([self.key, frozen_blocks, positions, compute_fingerprint({"train": split})])
+        path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+        outputs = _read(path)
+        if outputs is None:
+            if sum(positions) * model.width * 4 > self.max_bytes:
                 return None
-            found = _compute(model, split, loss_on, context)
-            _write(found, path)
-            _evict(self.folder, self.limit, path)
-        return found
+            outputs = _compute(model, split, loss_on, context)
+            _write(outputs, path)
+            _evict(self.folder, self.max_bytes, keep=path)
+        return outputs
 
     @staticmethod
-    def _is_enough(model: LanguageModel, context: TrialContext) -> bool:
+    def _can_be_used(model: LanguageModel, context: TrialContext) -> bool:
         with context.accelerator.autocast():
             return can_reuse_trunk(model)
 
 
 def _count_positions(model: LanguageModel, split: Dataset, loss_on: str) -> list[int]:
-    """How many positions of each row are kept: the scored ones for the head, else all."""
+    """Return how many positions of each row are stored: for the head the scored ones, for blocks all."""
     lengths = count_tokens(split)
     if model.frozen_blocks < len(model.blocks):
         return lengths
     unscored = split["prompt_tokens"] if loss_on == "target" else [1] * len(lengths)
-    return [length - before for length, before in zip(lengths, unscored, strict=True)]
+    return [length - skipped for length, skipped in zip(lengths, unscored, strict=True)]
 
 
 @torch.no_grad()
@@ -93,11 +92,10 @@ def _compute(model: LanguageModel, split: Dataset, loss_on: str, context: TrialC
     model.eval()
     start = time.perf_counter()
     with context.meter.phase("training"), context.accelerator.autocast():
-        for rows in make_evaluation_batches(count_tokens(split), BATCH):
+        for rows in make_evaluation_batches(count_tokens(split), BATCH_SIZE):
             batch = collate(split, rows, model.tokenizer.pad_token_id, loss_on, context.device)
             hidden_ND = model.trunk(batch.tokens_BT, batch.attention_BT, batch.scored_BT).cpu()
-            of_rows = torch.split(hidden_ND, [positions[row] for row in rows])
-            by_row.update(zip(rows, of_rows, strict=True))
+            by_row.update(zip(rows, torch.split(hidden_ND, [positions[row] for row in rows]), strict=True))
             context.on_progress(Progress(phase="trunk", done=len(by_row), of=len(split)))
     seconds = time.perf_counter() - start
     in_order = [by_row[row] for row in range(len(split))]
@@ -109,40 +107,40 @@ def _write(outputs: TrunkOutputs, path: Path) -> None:
 
     tensors = {"hidden": outputs.hidden_ND, "ends": torch.tensor(outputs.ends)}
     with replace_atomically(path) as temporary:
-        save_file(tensors, temporary, {"seconds": repr(outputs.seconds), "sha256": _digest(outputs)})
+        save_file(tensors, temporary, {"seconds": repr(outputs.seconds), "sha256": _compute_sha256(outputs)})
 
 
 def _read(path: Path) -> TrunkOutputs | None:
-    """What was written, mapped; None where there is nothing. A damaged file is removed, with a message."""
+    """Return the stored outputs, memory-mapped; None without a file. A damaged file is removed with a warning."""
     from safetensors import SafetensorError, safe_open
 
     if not path.exists():
         return None
     try:
         with safe_open(path, "pt") as file:
-            found = TrunkOutputs(
+            outputs = TrunkOutputs(
                 file.get_tensor("hidden"), file.get_tensor("ends").tolist(), float(file.metadata()["seconds"])
             )
-            whole = file.metadata()["sha256"] == _digest(found)
+            is_intact = file.metadata()["sha256"] == _compute_sha256(outputs)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
-        whole = False
-    if not whole:
-        logging.getLogger(__name__).warning("%s is damaged: it is removed, and its content computed again.", path)
+        is_intact = False
+    if not is_intact:
+        logging.getLogger(__name__).warning("%s is damaged. It was removed, and its content is computed again.", path)
         path.unlink(missing_ok=True)
         return None
     path.touch()
-    return found
+    return outputs
 
 
-def _digest(outputs: TrunkOutputs) -> str:
+def _compute_sha256(outputs: TrunkOutputs) -> str:
     digest = hashlib.sha256(outputs.hidden_ND.contiguous().view(torch.uint8).numpy().data)
     digest.update(repr(list(outputs.ends)).encode())
     return digest.hexdigest()
 
 
-def _evict(folder: Path, limit: int, but: Path) -> None:
-    """Remove what was used longest ago, until the rest is within the limit."""
+def _evict(folder: Path, max_bytes: int, keep: Path) -> None:
+    """Remove the least recently used files until the others fit into `max_bytes`."""
     files = sorted(folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for file, bytes_so_far in zip(files, accumulate(file.stat().st_size for file in files), strict=True):
-        if bytes_so_far > limit and file != but:
+    for file, total_bytes in zip(files, accumulate(file.stat().st_size for file in files), strict=True):
+        if total_bytes > max_bytes and file != keep:
             file.unlink(missing_ok=True)

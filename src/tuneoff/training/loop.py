@@ -1,13 +1,15 @@
 """The one training loop, for every method.
 
-It sees a model some of whose parameters require a gradient, a learning rate and a weight decay, and nothing else of
-the method. For the same seed every method sees the same batches in the same order.
+It gets a model in which some parameters require a gradient, a learning rate and a weight decay, and does not know the
+method. With the same seed, every method trains on the same batches in the same order.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tuneoff.config.training import TrainingOptions
 from tuneoff.evaluation.loss import evaluate_mean_loss
@@ -17,110 +19,136 @@ from tuneoff.models.language_model import LanguageModel
 from tuneoff.records.record import Epoch
 from tuneoff.runtime.context import TrialContext
 from tuneoff.system.interrupts import Stopped
+from tuneoff.training.best_epoch import BestEpoch
 from tuneoff.training.checkpoint import Checkpoint, CheckpointWriter
+from tuneoff.training.dry_run import dry_run
 from tuneoff.training.hidden_state_cache import TrunkCache
-from tuneoff.training.trainer import BestEpoch, Rates, RunningSums, Trainer, TrainingSpec
+from tuneoff.training.optimizer import ParameterGroups
+from tuneoff.training.resume import build_checkpoint, restore_checkpoint
+from tuneoff.training.running_sums import RunningSums
+from tuneoff.training.spec import TrainingSpec
+from tuneoff.training.trainer import Trainer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """What a training came to. The model holds the weights of `best_epoch` afterwards."""
+class TrainingResult:
+    """The outcome of a training. The model holds the weights of `best_epoch` afterwards."""
 
     curve: tuple[Epoch, ...]
-    best_epoch: float | None  # by validation loss, never the untrained epoch 0; None if none was validated
-    stopped_early: bool
-    diverged: str | None  # where the loss stopped being finite, in words
-    micro_batch: int | None = None  # examples in one forward pass, where memory ran out with as many as asked for
+    best_epoch: float | None = None  # by validation loss, never the untrained epoch 0; None if none was validated
+    stopped_early: bool = False
+    diverged: str | None = None  # which loss or norm stopped being finite, and where
+    micro_batch: int | None = None  # examples in one forward pass, if fewer than in the options fit into memory
     gradient_checkpointing: bool = False
 
 
 def train(
     model: LanguageModel,
-    job: TrainingSpec,
+    spec: TrainingSpec,
     context: TrialContext,
     *,
-    rates: Rates | None = None,
+    parameter_groups: ParameterGroups | None = None,
     resume_from: Checkpoint | None = None,
     checkpoint_writer: CheckpointWriter | None = None,
     cache: TrunkCache | None = None,
-) -> Training:
-    """Train what requires a gradient in `model`, and leave it with the weights of its best epoch.
+) -> TrainingResult:
+    """Train the parameters of `model` that require a gradient, and leave it with the weights of its best epoch.
 
-    Stops after `patience` epochs without a better validation loss, and at once when a loss is not finite.
-    A model without anything to train is only validated.
+    Training stops after `patience` epochs without a lower validation loss, and at once when a loss is not finite.
+    A model without trainable parameters is only validated.
 
     Args:
-        rates: the trained parameters in groups of unlike learning rates; all at the job's own rate unless given.
-        go_on_from: where the same job stood, at an earlier rung or anywhere. It goes on as if it had not stopped there.
-        keeper: who writes checkpoints: when one is due, when the training is stopped, and of its end.
-        cache: where to keep what the trunk makes of the text, if the head alone is trained.
+        parameter_groups: the trainable parameters by multiple of the learning rate; default: all at the spec's rate.
+        resume_from: a checkpoint of the same training, also of an earlier rung. The result is as if it had not stopped.
+        checkpoint_writer: writes a checkpoint when one is due, when the training is stopped, and at its end.
+        cache: where to store the outputs of the model's frozen part.
 
     Raises:
-        Stopped: by whoever was told of a moment; a checkpoint of that moment is written.
+        Stopped: by a progress listener. A checkpoint is written first.
     """
-    trunk = cache.outputs(model, job.text.train, job.loss_on, context) if cache else None
-    held_out = cache.outputs(model, job.text.validation, "target", context) if cache else None
+    train_trunk = cache.get_outputs(model, spec.text.train, spec.loss_on, context) if cache else None
+    validation_trunk = cache.get_outputs(model, spec.text.validation, "target", context) if cache else None
+    validate = partial(_validate, model, spec, context, validation_trunk)
     if resume_from is None:
-        start = _validate(model, job, context, held_out)
-        if not math.isfinite(start):
-            reason = f"the validation loss was {start} before the first step"
-            return Training(curve=(), best_epoch=None, stopped_early=False, diverged=reason)
-        curve = [RunningSums().as_epoch(0, start, context.meter.seconds("validation"))]
+        loss, seconds = validate()
+        if not math.isfinite(loss):
+            return TrainingResult(curve=(), diverged=f"the validation loss was {loss} before the first step")
+        curve = [RunningSums().to_epoch(0, loss, seconds)]
     else:
         curve = list(resume_from.curve)
-    rates = rates or [(1.0, [p for p in model.parameters() if p.requires_grad])]
-    if not any(parameters for _, parameters in rates):
-        return Training(curve=tuple(curve), best_epoch=None, stopped_early=False, diverged=None)
-    trainer, best, diverged = Trainer(model, rates, job, context, trunk), BestEpoch(), None
+    groups = parameter_groups or [(1.0, [p for p in model.parameters() if p.requires_grad])]
+    if not any(parameters for _, parameters in groups):
+        return TrainingResult(curve=tuple(curve))
+    trainer, best = Trainer(model, groups, spec, context, train_trunk), BestEpoch()
     if resume_from is not None:
-        trainer.resume_from(resume_from)
-        best = BestEpoch.of(resume_from)
-    if trainer.is_unfinished:
-        trainer.dry_run()
+        restore_checkpoint(trainer, resume_from)
+        best = BestEpoch.from_checkpoint(resume_from)
+    if trainer.remaining_stops:
+        dry_run(trainer)
     try:
-        for stop in trainer.stops:
-            if _patience_is_over(curve[-1].epoch, best, job.options):
-                break
-            while (diverged := trainer.train_until(stop, checkpoint_writer)) is None and trainer.steps < stop:
-                _write_checkpoint(checkpoint_writer, trainer.checkpoint(curve, best))
-            before = context.meter.seconds("validation")
-            loss = None if diverged else _validate(model, job, context, held_out)
-            epoch = trainer.epoch
-            if loss is not None and not math.isfinite(loss):
-                diverged, loss = f"the validation loss was {loss} after epoch {epoch:g}", None
-            curve.append(trainer.close_sums(loss, context.meter.seconds("validation") - before))
-            if loss is None:
-                break
-            best.see(epoch, loss, trainer.trained)
+        diverged = _train_to_last_stop(trainer, curve, best, validate, checkpoint_writer)
     except Stopped:
-        _write_checkpoint(checkpoint_writer, trainer.checkpoint(curve, best))
+        if checkpoint_writer is not None:
+            checkpoint_writer.write(build_checkpoint(trainer, curve, best))
         raise
     if checkpoint_writer is not None and diverged is None:
-        checkpoint_writer.write_last(trainer.checkpoint(curve, best))
-    best.restore(trainer.trained)
-    checkpointed = uses_gradient_checkpointing(model.base)
+        checkpoint_writer.write_last(build_checkpoint(trainer, curve, best))
+    best.restore_weights(trainer.parameters)
+    gradient_checkpointing = uses_gradient_checkpointing(model.base)
     trainer.release()
-    return Training(
+    return TrainingResult(
         curve=tuple(curve),
         best_epoch=best.epoch or None,
-        stopped_early=diverged is None and trainer.is_unfinished,
+        stopped_early=diverged is None and bool(trainer.remaining_stops),
         diverged=diverged,
-        micro_batch=trainer.micro_batch.size if trainer.micro_batch.size < job.options.batch_size else None,
-        gradient_checkpointing=checkpointed,
+        micro_batch=trainer.micro_batch.size if trainer.micro_batch.size < spec.options.batch_size else None,
+        gradient_checkpointing=gradient_checkpointing,
     )
 
 
-def _patience_is_over(epoch: float, best: BestEpoch, options: TrainingOptions) -> bool:
+def _train_to_last_stop(
+    trainer: Trainer,
+    curve: list[Epoch],
+    best: BestEpoch,
+    validate: Callable[[], tuple[float, float]],
+    checkpoint_writer: CheckpointWriter | None,
+) -> str | None:
+    """Train and validate until the end of the training or of patience, updating `curve` and `best` in place.
+
+    They are up to date whenever an exception ends this, so that a checkpoint can be written.
+
+    Returns:
+        Why the training diverged, or None.
+    """
+    for stop in trainer.remaining_stops:
+        if _is_patience_over(curve[-1].epoch, best, trainer.spec.options):
+            return None
+        while (diverged := trainer.train_until(stop, checkpoint_writer)) is None and trainer.completed_steps < stop:
+            if checkpoint_writer is not None:
+                checkpoint_writer.write(build_checkpoint(trainer, curve, best))
+        if diverged is not None:
+            curve.append(trainer.finish_epoch(None, 0.0))
+            return diverged
+        loss, seconds = validate()
+        epoch = trainer.completed_epochs
+        if not math.isfinite(loss):
+            curve.append(trainer.finish_epoch(None, seconds))
+            return f"the validation loss was {loss} after epoch {epoch:g}"
+        curve.append(trainer.finish_epoch(loss, seconds))
+        best.update(epoch, loss, trainer.parameters)
+    return None
+
+
+def _is_patience_over(epoch: float, best: BestEpoch, options: TrainingOptions) -> bool:
     return options.patience is not None and best.epoch > 0 and epoch - best.epoch >= options.patience
 
 
-def _write_checkpoint(checkpoint_writer: CheckpointWriter | None, checkpoint: Checkpoint) -> None:
-    if checkpoint_writer is not None:
-        checkpoint_writer.write(checkpoint)
-
-
 def _validate(
-    model: LanguageModel, job: TrainingSpec, context: TrialContext, trunk: TrunkOutputs | None = None
-) -> float:
-    size = job.evaluation_batch_size
-    return evaluate_mean_loss(model, job.text.validation, context, batch_size=size, phase="validation", trunk=trunk)
+    model: LanguageModel, spec: TrainingSpec, context: TrialContext, trunk: TrunkOutputs | None
+) -> tuple[float, float]:
+    """Return the mean loss over the validation split, and the seconds it took."""
+    seconds_before = context.meter.seconds("validation")
+    loss = evaluate_mean_loss(
+        model, spec.text.validation, context, batch_size=spec.evaluation_batch_size, phase="validation", trunk=trunk
+    )
+    return loss, context.meter.seconds("validation") - seconds_before

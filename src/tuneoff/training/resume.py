@@ -1,0 +1,68 @@
+"""From a trainer to a checkpoint and back, exact to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tuneoff.models.gradient_checkpointing import set_gradient_checkpointing, uses_gradient_checkpointing
+from tuneoff.records.record import Epoch
+from tuneoff.training import rng_state
+from tuneoff.training.best_epoch import BestEpoch
+from tuneoff.training.checkpoint import Checkpoint
+from tuneoff.training.running_sums import RunningSums
+from tuneoff.training.trainer import Trainer
+
+
+def build_checkpoint(trainer: Trainer, curve: Sequence[Epoch], best: BestEpoch) -> Checkpoint:
+    """Return everything the next step depends on, and the results so far."""
+    optimizer = trainer.optimizer.state_dict()
+    tensors = {f"trained/{i}": p.detach() for i, p in enumerate(trainer.parameters)}
+    tensors |= {
+        f"optimizer/{i}/{name}": tensor for i, state in optimizer["state"].items() for name, tensor in state.items()
+    }
+    if best.epoch != trainer.completed_epochs:  # otherwise they are the trained ones
+        tensors |= {f"best/{i}": weight for i, weight in enumerate(best.weights)}
+    tensors |= {f"random/{name}": state for name, state in rng_state.get_states(trainer.context.device).items()}
+    return Checkpoint(
+        steps=trainer.completed_steps,
+        micro_batch=trainer.micro_batch.size,
+        gradient_checkpointing=uses_gradient_checkpointing(trainer.language_model.base),
+        curve=tuple(curve),
+        sums=trainer.sums.to_dict(),
+        memory=trainer.context.meter.peaks(),
+        best_epoch=best.epoch,
+        best_loss=best.loss if best.epoch else None,
+        schedule={k: v for k, v in trainer.schedule.state_dict().items() if k != "lr_lambdas"},
+        groups=[{k: v for k, v in group.items() if k != "params"} for group in optimizer["param_groups"]],
+        tensors={name: tensor.cpu() for name, tensor in tensors.items()},
+    )
+
+
+@torch.no_grad()
+def restore_checkpoint(trainer: Trainer, checkpoint: Checkpoint) -> None:
+    """Put a new trainer, and every random number generator, into the state at the checkpoint."""
+    trainer.completed_steps, trainer.sums = checkpoint.steps, RunningSums(**checkpoint.sums)
+    trainer.micro_batch.size = checkpoint.micro_batch
+    if checkpoint.gradient_checkpointing:
+        set_gradient_checkpointing(trainer.language_model.base, True)
+    trainer.context.meter.include_peaks(checkpoint.memory)
+    for i, weight in checkpoint.select_tensors("trained").items():
+        trainer.parameters[int(i)].copy_(weight)
+    _restore_optimizer(trainer, checkpoint)
+    rng_state.restore_states(checkpoint.select_tensors("random"), trainer.context.device)
+
+
+def _restore_optimizer(trainer: Trainer, checkpoint: Checkpoint) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in checkpoint.select_tensors("optimizer").items():
+        i, _, name = key.partition("/")
+        state.setdefault(int(i), {})[name] = tensor
+    groups = [
+        {**stored, "params": group["params"]}
+        for stored, group in zip(checkpoint.groups, trainer.optimizer.state_dict()["param_groups"], strict=True)
+    ]
+    trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
+    trainer.schedule.load_state_dict({**checkpoint.schedule, "lr_lambdas": [None] * len(groups)})
