@@ -67,7 +67,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 
 def read_record(run: Path, label: str, seed: int) -> Record:
-    (record,) = (r for r in RunDirectory(run).records() if (r.trial.label, r.trial.seed) == (label, seed))
+    (record,) = (r for r in RunDirectory(run).read_records() if (r.trial.label, r.trial.seed) == (label, seed))
     return record
 
 
@@ -77,7 +77,7 @@ def edit_record(run: Path, label: str, seed: int, **changes: Any) -> None:
 
 
 def adapter_of(run: Path, label: str, seed: int) -> Path:
-    return RunDirectory(run).adapter(read_record(run, label, seed).trial)
+    return RunDirectory(run).get_adapter_folder(read_record(run, label, seed).trial)
 
 
 def answer_test_split(model: LanguageModel, run: Path) -> list[tuple[str, float]]:
@@ -92,7 +92,7 @@ def answer_test_split(model: LanguageModel, run: Path) -> list[tuple[str, float]
 
 @pytest.mark.parametrize("label", METHODS)
 def test_a_loaded_model_answers_as_its_trial_did(label: str, finished: Path) -> None:
-    records = [record for record in RunDirectory(finished).records() if record.trial.label == label]
+    records = [record for record in RunDirectory(finished).read_records() if record.trial.label == label]
     recorded = [(p.prediction, p.loss) for p in min(records, key=lambda record: record.trial.seed).predictions]
     answers = answer_test_split(tuneoff.load_model(finished, label), finished)
     assert [text for text, _ in answers] == [text for text, _ in recorded]

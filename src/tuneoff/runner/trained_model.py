@@ -13,7 +13,7 @@ from tuneoff.models.sources import Source, find_source
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
 from tuneoff.runs import RunDirectory
-from tuneoff.system.checksums import find_damaged
+from tuneoff.system.checksums import find_damaged_files
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -66,7 +66,7 @@ def load_trained_model(directory: RunDirectory, record: Record) -> LanguageModel
     _require_same_model(source, setting)
     _require_adapter(directory, record)
     base = load_model(source, setting.model, load_tokenizer(source, setting.model))
-    folder = directory.adapter(trial)
+    folder = directory.get_adapter_folder(trial)
     try:
         tuned = get_method(trial.method).read(trial.hyperparameters).load(base, folder)
     except (OSError, ModelError) as error:
@@ -85,9 +85,9 @@ def _require_same_model(source: Source, setting: Setting) -> None:
 
 def _require_adapter(directory: RunDirectory, record: Record) -> None:
     """Check the adapter's files against the checksums in the trial's folder."""
-    folder = directory.trial_folder(record.trial)
-    adapter = directory.adapter(record.trial)
-    damaged = [folder / name for name in find_damaged(folder) if name.startswith(f"{adapter.name}/")]
+    folder = directory.get_trial_folder(record.trial)
+    adapter = directory.get_adapter_folder(record.trial)
+    damaged = [folder / name for name in find_damaged_files(folder) if name.startswith(f"{adapter.name}/")]
     trained = record.costs is None or record.costs.trainable_parameters > 0
     if trained and not adapter.is_dir():
         damaged = [adapter]
