@@ -18,6 +18,7 @@ from tuneoff.cli import app
 from tuneoff.config.search_space import Range
 from tuneoff.methods import METHODS, Method
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.schema import add_metric_names
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 EXIT_CODES = """| exit code | meaning |
@@ -83,6 +84,7 @@ def write_recipe() -> str:
     """Every key of a recipe, from its JSON schema."""
     schema = Recipe.model_json_schema()
     definitions = schema["$defs"]
+    add_metric_names(definitions)
     intro = (
         "# Recipe\n\nEvery key of a recipe, made from its types. Editors complete and check recipes with the JSON "
         "schema that `tuneoff schema` prints; it is shipped as `tuneoff/recipe/recipe.schema.json`.\n"

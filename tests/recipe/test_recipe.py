@@ -56,6 +56,7 @@ def test_methods_can_be_a_list_of_names(values: dict[str, Any]) -> None:
         ("data.source=hubb", r"data: .*hubb"),
         ("methods.lora.rank=0", r"methods.lora.rank: .*greater than or equal to 1 .got 0"),
         ("training.epochs=many", r"training.epochs: .*integer.*got 'many'"),
+        ("search={metric: rogueL}", r"search.metric is 'rogueL', which is not a metric. Did you mean 'rougeL'\?"),
         ("seeds=[1,1]", "same seed twice"),
         ("seeds=[-1]", "greater than or equal to 0"),
         ("methods=[{lora: {rank: 8}}]", "write the methods to compare"),

@@ -39,7 +39,7 @@ def build_schema() -> Schema:
     definitions |= methods | {"any-method": _build_any_method(methods)}
     _replace(recipe, "methods", _build_methods(methods))
     _replace(definitions["SearchOptions"], "spaces", _build_spaces(methods))
-    definitions["SearchOptions"]["properties"]["metric"]["enum"] = list(METRICS)
+    add_metric_names(definitions)
     _accept_old_name(recipe, "sweep", "vary")
     _accept_old_name(definitions["SweepOptions"], "parameter", "knob")
     return {"$schema": DIALECT, "$id": ID} | recipe | {"title": "tuneoff recipe", "$defs": definitions}
@@ -48,6 +48,11 @@ def build_schema() -> Schema:
 def format_schema() -> str:
     """Return the schema as JSON text."""
     return json.dumps(build_schema(), indent=2, ensure_ascii=False)
+
+
+def add_metric_names(definitions: Schema) -> None:
+    """Restrict `search.metric` to the names in the table of metrics, which the options in `config` do not know."""
+    definitions["SearchOptions"]["properties"]["metric"]["enum"] = list(METRICS)
 
 
 class _Generator(GenerateJsonSchema):
