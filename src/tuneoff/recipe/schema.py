@@ -47,7 +47,7 @@ def build_schema() -> Schema:
 
 def format_schema() -> str:
     """Return the schema as JSON text."""
-    return json.dumps(build_schema(), indent=2, ensure_ascii=False)
+    return json.dumps(build_schema(), indent=2)
 
 
 def add_metric_names(definitions: Schema) -> None:
