@@ -1,8 +1,8 @@
-"""Times both sides of every case in turn, and prints medians of ratios.
+"""Compares the speed and memory of tuneoff with the usual stack, and prints a table of medians.
 
-Each side is a process of its own, so that memory is its own; the two take turns, so that whatever else the machine
-does falls on both. Of the usual stack's two precisions the faster one is taken, case by case; what is compiled stands
-beside the same as it is.
+Each side runs in its own process, so that its memory is measured alone. The two alternate, so that other load on the
+machine affects both. The usual stack runs in float32 and bf16, and the faster of the two counts in each case. Compiled
+cases compare tuneoff with itself without compilation.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.turns import AGREEMENT, cases, measure
-from benchmarks.work import model_folder
+from benchmarks.turns import LOSS_TOLERANCE, list_cases, measure_case
+from benchmarks.work import prepare_model
 
 COLUMNS = (
     "case", "ours", "usual", "usual / ours", "spread", "tokens per second", "peak memory", "ours / usual",
-    "of the matrix rate", "losses apart",
+    "share of matrix rate", "loss difference",
 )  # fmt: skip
 
 
 def main() -> int:
-    """Time the cases that the command line asks for; 1 if two sides did not do the same work."""
+    """Time the cases that the command line selects; return 1 if the two sides of a case differ in their losses."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", default="", help="cases whose name contains this, such as 'lora step, batch 4'")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="steps in one round")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--json", type=Path, help="also append each result to this file")
+    parser.add_argument("--json", type=Path, help="append each result to this file, as a line of JSON")
     options = parser.parse_args()
     import torch
 
@@ -43,37 +43,39 @@ def main() -> int:
     )
     print(f"\n{' | '.join(COLUMNS)}\n{' | '.join('---' for _ in COLUMNS)}", flush=True)
     with tempfile.TemporaryDirectory() as cache:
-        for case in cases():
+        for case in list_cases():
             if options.only not in case.name:
                 continue
             case = replace(case, steps=options.steps or case.steps)
-            found = measure(case, model_folder(case.shape, Path(cache)), device, options.threads, options.rounds)
-            print(" | ".join(_cells(found)), flush=True)
+            folder = prepare_model(case.shape, Path(cache))
+            result = measure_case(case, folder, device, options.threads, options.rounds)
+            print(" | ".join(_format_cells(result)), flush=True)
             if options.json:
                 with options.json.open("a") as file:
-                    file.write(json.dumps(found) + "\n")
-            if found["loss_apart"] > AGREEMENT:
+                    file.write(json.dumps(result) + "\n")
+            if result["loss_apart"] > LOSS_TOLERANCE:
                 print(
-                    f"The two sides did not do the same work: losses {found['loss_apart']:.3f} apart", file=sys.stderr
+                    f"The two sides did not do the same work: their losses differ by {result['loss_apart']:.3f} nats",
+                    file=sys.stderr,
                 )
                 return 1
     return 0
 
 
-def _cells(found: dict[str, Any]) -> tuple[str, ...]:
-    """One row of the table, in Markdown."""
-    share = found["matrix_share"]
+def _format_cells(result: dict[str, Any]) -> tuple[str, ...]:
+    """Return the cells of one row."""
+    share = result["matrix_share"]
     return (
-        found["case"],
-        f"{found['ours_s']:.2f} s",
-        f"{found['peer_s']:.2f} s ({found['peer']})",
-        f"**{found['ratio']:.2f}**",
-        f"{found['lowest']:.2f} to {found['highest']:.2f}",
-        f"{found['tokens_per_second']:.0f}",
-        f"{found['ours_bytes'] / 2**20:.0f} MiB",
-        f"{found['memory_ratio']:.2f}",
+        result["case"],
+        f"{result['ours_s']:.2f} s",
+        f"{result['peer_s']:.2f} s ({result['peer']})",
+        f"**{result['ratio']:.2f}**",
+        f"{result['lowest']:.2f} to {result['highest']:.2f}",
+        f"{result['tokens_per_second']:.0f}",
+        f"{result['ours_bytes'] / 2**20:.0f} MiB",
+        f"{result['memory_ratio']:.2f}",
         f"{share:.0%}" if share else "",
-        f"{found['loss_apart']:.0e}",
+        f"{result['loss_apart']:.0e}",
     )
 
 

@@ -1,7 +1,7 @@
-"""How the cost of a comparison grows: `python -m benchmarks.growth --help`.
+"""How the cost of a comparison scales: `python -m benchmarks.growth --help`.
 
-Seconds and memory against the number of examples, their length, the number of trials, and the method, each from
-whole comparisons on SmolLM2-135M; with the exponent of a power that fits, one where cost grows in proportion.
+Seconds and memory by the number of examples, their length, the number of trials and the method, each from full
+comparisons on SmolLM2-135M. A power law is fitted to the seconds; its exponent is 1 for linear scaling.
 """
 
 from __future__ import annotations
@@ -42,42 +42,42 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, {options.threads} threads, torch {torch.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        compared(home, "warm", ["lora"], 4, 64)
-        _table("examples", "of 128 tokens", EXAMPLES, (trained(home, n, 128) for n in EXAMPLES))
-        _table("tokens of an example", "16 examples", LENGTHS, (trained(home, 16, n) for n in LENGTHS))
-        _table("trials", "seeds, of 8 examples, whole comparisons", TRIALS, (whole(home, n) for n in TRIALS))
+        run_comparison(home, "warm-up", ["lora"], 4, 64)
+        _print_table("examples", "of 128 tokens", EXAMPLES, (measure_training(home, n, 128) for n in EXAMPLES))
+        _print_table("tokens per example", "16 examples", LENGTHS, (measure_training(home, 16, n) for n in LENGTHS))
+        _print_table("trials", "seeds, 8 examples, full comparisons", TRIALS, (measure_trials(home, n) for n in TRIALS))
         print(
-            "\n| method | trained parameters | seconds of a step | peak memory, training |\n| --- | --- | --- | --- |"
+            "\n| method | trainable parameters | seconds per step | peak memory, training |\n| --- | --- | --- | --- |"
         )
         for method in METHODS:
-            (record,) = compared(home, method, [method], 16, 128)[1]
+            (record,) = run_comparison(home, method, [method], 16, 128)[1]
             costs = record.costs
             assert costs is not None, f"{method}: {record.reason}"
             memory = f"{costs.training_memory.peak_bytes / 2**20:.0f} MiB" if costs.training_memory else ""
             print(f"| {method} | {costs.trainable_parameters} | {costs.train_seconds / 4:.2f} | {memory} |", flush=True)
 
 
-def trained(home: Path, examples: int, tokens: int) -> tuple[float, float]:
-    """Seconds of one epoch of LoRA, and the bytes at its peak."""
-    costs = compared(home, f"{examples}-{tokens}", ["lora"], examples, tokens)[1][0].costs
+def measure_training(home: Path, examples: int, tokens: int) -> tuple[float, float]:
+    """Return the seconds and the peak bytes of one epoch of LoRA."""
+    costs = run_comparison(home, f"{examples}-{tokens}", ["lora"], examples, tokens)[1][0].costs
     assert costs is not None
     assert costs.training_memory is not None
     return costs.train_seconds, costs.training_memory.peak_bytes or 0
 
 
-def whole(home: Path, trials: int) -> tuple[float, float]:
-    """Seconds of a whole comparison, and the bytes at the peak of its last training."""
-    seconds, records = compared(home, f"trials-{trials}", ["lora"], 8, 64, seeds=list(range(trials)))
+def measure_trials(home: Path, trials: int) -> tuple[float, float]:
+    """Return the seconds of a comparison, and the peak bytes of its trainings."""
+    seconds, records = run_comparison(home, f"trials-{trials}", ["lora"], 8, 64, seeds=list(range(trials)))
     peaks = [r.costs.training_memory.peak_bytes for r in records if r.costs and r.costs.training_memory]
     return seconds, max(peak for peak in peaks if peak)
 
 
-def compared(
+def run_comparison(
     home: Path, name: str, methods: Sequence[str], examples: int, tokens: int, seeds: Sequence[int] = (0,)
 ) -> tuple[float, tuple[Record, ...]]:
-    """A comparison on made-up text: the seconds that it took, and its records."""
+    """Run a comparison on generated text; return its seconds and its records."""
     text = home / f"{name}.jsonl"
-    text.write_text("".join(_lines(examples + 8, tokens)))
+    text.write_text("".join(_generate_lines(examples + 8, tokens)))
     recipe: dict[str, Any] = {
         "name": name,
         "model": {"name": "smollm2-135m-instruct"},
@@ -95,23 +95,23 @@ def compared(
     return time.perf_counter() - start, comparison.run.records
 
 
-def _lines(count: int, tokens: int) -> Iterator[str]:
-    """Rows longer than `tokens`, so that all are cut to it."""
-    draw = random.Random(0)
+def _generate_lines(count: int, tokens: int) -> Iterator[str]:
+    """Yield rows longer than `tokens`, so that all are truncated to that length."""
+    rng = random.Random(0)
     for _ in range(count):
-        words = draw.choices(" ".join(WORDS).split(), k=2 * tokens)
+        words = rng.choices(" ".join(WORDS).split(), k=2 * tokens)
         yield json.dumps({"source": " ".join(words), "target": " ".join(words[: tokens // 5])}) + "\n"
 
 
-def _table(what: str, of: str, numbers: Sequence[int], costs: Iterator[tuple[float, float]]) -> None:
-    print(f"\n| {what} ({of}) | seconds | peak memory, training |\n| --- | --- | --- |")
+def _print_table(quantity: str, setting: str, numbers: Sequence[int], costs: Iterator[tuple[float, float]]) -> None:
+    print(f"\n| {quantity} ({setting}) | seconds | peak memory, training |\n| --- | --- | --- |")
     seconds = []
-    for number, (took, peak) in zip(numbers, costs, strict=True):
-        seconds.append(took)
-        print(f"| {number} | {took:.1f} | {peak / 2**20:.0f} MiB |", flush=True)
+    for number, (cost_seconds, peak) in zip(numbers, costs, strict=True):
+        seconds.append(cost_seconds)
+        print(f"| {number} | {cost_seconds:.1f} | {peak / 2**20:.0f} MiB |", flush=True)
     exponent = np.polyfit(np.log(numbers), np.log(seconds), 1)[0]
-    each, once = np.polyfit(numbers, seconds, 1)
-    print(f"\nseconds ≈ {once:.1f} + {each:.3g} × {what}; exponent {exponent:.2f}")
+    slope, intercept = np.polyfit(numbers, seconds, 1)
+    print(f"\nseconds ≈ {intercept:.1f} + {slope:.3g} × {quantity}; exponent {exponent:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""tuneoff's side."""
+"""tuneoff's side of the benchmark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks import work
-from benchmarks.work import METHODS, NEW_TOKENS, Case, prompts, rows, text
+from benchmarks.work import METHODS, NEW_TOKENS, Case, make_prompts, make_rows, make_text
 from tuneoff.config.evaluation import GenerationOptions
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.training import TrainingOptions
@@ -27,41 +27,47 @@ from tuneoff.training.loop import train
 from tuneoff.training.spec import TrainingSpec
 
 PRECISION: Any = "bf16"
-RATE = 1e-4
+LEARNING_RATE = 1e-4
 
 
 class Side(work.Side):
-    """One model at work, in the way that a trial works."""
+    """A model that is trained and evaluated like in a trial."""
 
     def __init__(self, case: Case, folder: Path, device: str) -> None:
         self.case, self.options = case, ModelOptions(name=str(folder))
-        self.bench = create_context(torch.device(device), PRECISION, lambda _: None)
-        self.model = self._served() if case.task in {"evaluation", "generation"} else self._ready(case.method)
+        self.context = create_context(torch.device(device), PRECISION, lambda _: None)
+        self.model = (
+            self._load_for_inference()
+            if case.task in {"evaluation", "generation"}
+            else self._load_for_training(case.method)
+        )
 
     def evaluate(self) -> tuple[float, float]:
         start = time.perf_counter()
-        loss = evaluate_mean_loss(self.model, rows(), self.bench, batch_size=self.case.batch_size, phase="evaluation")
+        loss = evaluate_mean_loss(
+            self.model, make_rows(), self.context, batch_size=self.case.batch_size, phase="evaluation"
+        )
         return time.perf_counter() - start, loss
 
-    def whole(self, method: str) -> float:
-        model = self._ready(method)
-        _, loss = self.train(model, 32, epochs=2, held_out=16)
+    def run_trial(self, method: str) -> float:
+        model = self._load_for_training(method)
+        _, loss = self.train(model, 32, epochs=2, validation_rows=16)
         hold_for_inference(model, get_dtype(PRECISION))
-        evaluate_mean_loss(model, rows(16), self.bench, batch_size=16, phase="evaluation")
-        self.write(model, 16)
+        evaluate_mean_loss(model, make_rows(16), self.context, batch_size=16, phase="evaluation")
+        self.generate(model, 16)
         return loss
 
-    def peak_bytes(self) -> int:
+    def get_peak_bytes(self) -> int:
         phases = ("training", "validation", "evaluation", "generation")
-        return max(memory.peak_bytes for phase in phases if (memory := self.bench.meter.memory(phase)))
+        return max(memory.peak_bytes for phase in phases if (memory := self.context.meter.memory(phase)))
 
-    def write(self, model: LanguageModel, count: int) -> float:
+    def generate(self, model: LanguageModel, count: int) -> float:
         start = time.perf_counter()
-        options = GenerationOptions(batch_size=self.case.answered_together, min_new_tokens=NEW_TOKENS)
-        generate_predictions(model, prompts(count), options, self.bench, max_new_tokens=NEW_TOKENS)
+        options = GenerationOptions(batch_size=self.case.generation_batch_size, min_new_tokens=NEW_TOKENS)
+        generate_predictions(model, make_prompts(count), options, self.context, max_new_tokens=NEW_TOKENS)
         return time.perf_counter() - start
 
-    def train(self, model: LanguageModel, count: int, epochs: int, held_out: int = 1) -> tuple[float, float]:
+    def train(self, model: LanguageModel, count: int, epochs: int, validation_rows: int = 1) -> tuple[float, float]:
         batch_size = self.case.batch_size if self.case.task != "comparison" else 4
         options = TrainingOptions(
             epochs=epochs,
@@ -70,29 +76,29 @@ class Side(work.Side):
             warmup=0.0,
             compile=self.case.compiled,
         )
-        job = TrainingSpec(
-            text=text(rows(count), rows(held_out)),
+        spec = TrainingSpec(
+            text=make_text(make_rows(count), make_rows(validation_rows)),
             options=options,
-            learning_rate=RATE,
+            learning_rate=LEARNING_RATE,
             weight_decay=0.0,
             loss_on="target",
             evaluation_batch_size=16,
             seed=0,
         )
-        with tempfile.TemporaryDirectory() as empty:  # each round pays for its own trunk
-            cache = TrunkCache("benchmark", folder=Path(empty))
-            curve = [row for row in train(model, job, self.bench, cache=cache).curve if row.steps]
+        with tempfile.TemporaryDirectory() as cache_folder:  # empty, so that each round computes the trunk itself
+            cache = TrunkCache("benchmark", folder=Path(cache_folder))
+            curve = [row for row in train(model, spec, self.context, cache=cache).curve if row.steps]
         return sum(row.train_seconds for row in curve), sum(row.train_loss or 0 for row in curve) / len(curve)
 
-    def _ready(self, method: str) -> LanguageModel:
-        base = self._base()
+    def _load_for_training(self, method: str) -> LanguageModel:
+        base = self._load_base()
         torch.manual_seed(0)
         tuned = read_method(method, METHODS[method]).apply(base)
-        return hold_for_training(tuned, get_dtype(PRECISION)).to(self.bench.device)
+        return hold_for_training(tuned, get_dtype(PRECISION)).to(self.context.device)
 
-    def _served(self) -> LanguageModel:
-        return hold_for_inference(self._base(), get_dtype(PRECISION)).to(self.bench.device)
+    def _load_for_inference(self) -> LanguageModel:
+        return hold_for_inference(self._load_base(), get_dtype(PRECISION)).to(self.context.device)
 
-    def _base(self) -> LanguageModel:
+    def _load_base(self) -> LanguageModel:
         source = find_source(self.options)
         return load_model(source, self.options, load_tokenizer(source, self.options))

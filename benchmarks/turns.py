@@ -1,4 +1,4 @@
-"""Both sides of a case, each in a process of its own, taking turns."""
+"""Runs both sides of a case alternately, each in its own process."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.work import METHODS, SHAPES, Case, matrix_rate
+from benchmarks.work import METHODS, SHAPES, Case, measure_matrix_rate
 
-AGREEMENT = 2e-2  # of two losses in nats: bf16 products in another order
+LOSS_TOLERANCE = 2e-2  # nats; bf16 products in another order
 
 
-def cases() -> Iterator[Case]:
-    """All that is timed."""
+def list_cases() -> Iterator[Case]:
+    """Yield every case of the benchmark."""
     for shape in SHAPES:
         for batch_size in (4, 16):
             for method in METHODS:
@@ -30,67 +30,68 @@ def cases() -> Iterator[Case]:
         yield Case(shape=shape, task="comparison", method="lora")
 
 
-def side(kind: str, case: Case, folder: Path, device: str, threads: int, pipe: Connection) -> None:
-    """A process that does what it is asked to: a round of the case's work, or a measure of its own."""
+def serve_side(kind: str, case: Case, folder: Path, device: str, threads: int, pipe: Connection) -> None:
+    """Load one side, then run the commands that arrive through the pipe until it gets None."""
     import torch
 
     torch.set_num_threads(threads)
     if kind in {"ours", "not compiled"}:
         from benchmarks.ours import Side as Ours
 
-        made: Any = Ours(replace(case, compiled=case.compiled and kind == "ours"), folder, device)
+        side: Any = Ours(replace(case, compiled=case.compiled and kind == "ours"), folder, device)
     else:
         from benchmarks.usual import Side as Usual
 
-        made = Usual(case, folder, device, bf16=kind == "bf16")
+        side = Usual(case, folder, device, bf16=kind == "bf16")
     pipe.send(None)
-    while asked := pipe.recv():
-        match asked:
+    while command := pipe.recv():
+        match command:
             case "round":
-                pipe.send((*made.round(), made.peak_bytes()))
+                pipe.send((*side.run_round(), side.get_peak_bytes()))
             case "flops":
-                pipe.send(made.flops())
+                pipe.send(side.count_flops())
             case "rate":
-                pipe.send(matrix_rate(device))
+                pipe.send(measure_matrix_rate(device))
 
 
-def measure(case: Case, folder: Path, device: str, threads: int, rounds: int) -> dict[str, Any]:
-    """Both sides in turn, `rounds` times after a first that is not counted."""
+def measure_case(case: Case, folder: Path, device: str, threads: int, rounds: int) -> dict[str, Any]:
+    """Run both sides alternately, `rounds` times after a first round that is not counted; return the medians."""
     context = multiprocessing.get_context("spawn")
     kinds = ("ours", "not compiled") if case.compiled else ("ours", "float32", "bf16")
     pipes, processes = {}, []
     for kind in kinds:
-        ours, theirs = context.Pipe()
-        process = context.Process(target=side, args=(kind, case, folder, device, threads, theirs), daemon=True)
+        pipe, child_pipe = context.Pipe()
+        arguments = (kind, case, folder, device, threads, child_pipe)
+        process = context.Process(target=serve_side, args=arguments, daemon=True)
         process.start()
-        ours.recv()
-        pipes[kind] = ours
+        pipe.recv()
+        pipes[kind] = pipe
         processes.append(process)
 
-    def ask(kind: str, what: str = "round") -> Any:
-        pipes[kind].send(what)
+    def run(kind: str, command: str = "round") -> Any:
+        pipes[kind].send(command)
         return pipes[kind].recv()
 
     start = time.perf_counter()
-    first = {kind: ask(kind) for kind in kinds[:1]}
+    first = {kind: run(kind) for kind in kinds[:1]}
     first_s = time.perf_counter() - start
-    first |= {kind: ask(kind) for kind in kinds[1:]}
-    peer = min(kinds[1:], key=lambda kind: ask(kind)[0])
-    turns = [(ask("ours"), ask(peer), ask("ours", "rate")) for _ in range(rounds)]
-    flops = ask("ours", "flops") if case.task == "step" else None
+    first |= {kind: run(kind) for kind in kinds[1:]}
+    peer = min(kinds[1:], key=lambda kind: run(kind)[0])
+    turns = [(run("ours"), run(peer), run("ours", "rate")) for _ in range(rounds)]
+    flops = run("ours", "flops") if case.task == "step" else None
     for pipe in pipes.values():
         pipe.send(None)
     for process in processes:
         process.join()
-    ratios = sorted(theirs[0] / ours[0] for ours, theirs, _ in turns)
-    ours_s = median(ours[0] for ours, _, _ in turns)
+    ratios = sorted(peer_round[0] / our_round[0] for our_round, peer_round, _ in turns)
+    ours_s = median(our_round[0] for our_round, _, _ in turns)
     ours_bytes, peer_bytes = (max(turn[i][2] for turn in turns) for i in (0, 1))
     return {
         "case": case.name,
-        "first_s": first_s,  # the round that is not counted, with what is built once: a compiled program, above all
+        "first_s": first_s,  # the round that is not counted; it includes compilation
         "peer": peer,
         "ours_s": ours_s,
-        "peer_s": median(theirs[0] for _, theirs, _ in turns),
+        "peer_s": median(peer_round[0] for _, peer_round, _ in turns),
         "ratio": median(ratios),
         "lowest": ratios[0],
         "highest": ratios[-1],
@@ -98,6 +99,6 @@ def measure(case: Case, folder: Path, device: str, threads: int, rounds: int) ->
         "ours_bytes": ours_bytes,
         "peer_bytes": peer_bytes,
         "memory_ratio": ours_bytes / peer_bytes,
-        "matrix_share": median(flops / ours[0] / rate for ours, _, rate in turns) if flops else None,
+        "matrix_share": median(flops / our_round[0] / rate for our_round, _, rate in turns) if flops else None,
         "loss_apart": abs(first["ours"][1] - first[peer][1]),
     }

@@ -1,4 +1,4 @@
-"""The usual stack's side: transformers' Trainer with peft, padded batches, full logits, and `generate`."""
+"""The usual stack's side of the benchmark: transformers' Trainer, peft, padded batches, all logits, `generate`."""
 
 from __future__ import annotations
 
@@ -21,64 +21,64 @@ from transformers import (
 )
 
 from benchmarks import work
-from benchmarks.ours import RATE
-from benchmarks.work import NEW_TOKENS, PROMPT, Case, order, prompts, rows
+from benchmarks.ours import LEARNING_RATE
+from benchmarks.work import NEW_TOKENS, PROMPT, Case, list_training_order, make_prompts, make_rows
 from tuneoff.runtime.meter import Meter
 
 
 class Side(work.Side):
-    """One model at work, in the way that a script around Trainer works.
+    """A model that is trained and evaluated by Trainer.
 
     Args:
-        bf16: whether its products are computed in bf16; weights stay in float32, as Trainer has them.
+        bf16: compute matrix products in bf16. Weights stay in float32, as in Trainer.
     """
 
     def __init__(self, case: Case, folder: Path, device: str, *, bf16: bool) -> None:
         self.case, self.folder, self.device, self.bf16 = case, folder, device, bf16
         self.meter = Meter(torch.device(device))
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        bare = case.task in {"evaluation", "generation"}
-        self.model = self._base() if bare else self._ready(case.method)
+        without_method = case.task in {"evaluation", "generation"}
+        self.model = self._load_base() if without_method else self._load_for_training(case.method)
 
-    def round(self) -> tuple[float, float]:
+    def run_round(self) -> tuple[float, float]:
         with self.meter.phase("round"):
-            return super().round()
+            return super().run_round()
 
     def evaluate(self) -> tuple[float, float]:
-        trainer = self._trainer(self.model, rows(), self.case.batch_size, epochs=1)
+        trainer = self._create_trainer(self.model, make_rows(), self.case.batch_size, epochs=1)
         start = time.perf_counter()
-        loss = trainer.evaluate(_with_labels(rows()))["eval_loss"]
+        loss = trainer.evaluate(_add_labels(make_rows()))["eval_loss"]
         return time.perf_counter() - start, loss
 
-    def whole(self, method: str) -> float:
-        model = self._ready(method)
-        trainer = self._trainer(model, rows(32), 4, epochs=2, held_out=rows(16))
+    def run_trial(self, method: str) -> float:
+        model = self._load_for_training(method)
+        trainer = self._create_trainer(model, make_rows(32), 4, epochs=2, validation=make_rows(16))
         loss: float = trainer.train().training_loss
-        trainer.evaluate(_with_labels(rows(16)))
-        self.write(model, 16)
+        trainer.evaluate(_add_labels(make_rows(16)))
+        self.generate(model, 16)
         return loss
 
-    def peak_bytes(self) -> int:
+    def get_peak_bytes(self) -> int:
         memory = self.meter.memory("round")
-        assert memory is not None, "asked only after a round"
+        assert memory is not None, "only after a round"
         return memory.peak_bytes
 
     def train(self, model: Any, count: int, epochs: int) -> tuple[float, float]:
-        trainer, clock = self._trainer(model, rows(count), self.case.batch_size, epochs), _Clock()
-        trainer.add_callback(clock)
+        trainer, timer = self._create_trainer(model, make_rows(count), self.case.batch_size, epochs), _StepTimer()
+        trainer.add_callback(timer)
         loss = trainer.train().training_loss
-        return clock.seconds, loss
+        return timer.seconds, loss
 
-    def _trainer(
-        self, model: Any, train: Dataset, batch_size: int, epochs: int, held_out: Dataset | None = None
+    def _create_trainer(
+        self, model: Any, train: Dataset, batch_size: int, epochs: int, validation: Dataset | None = None
     ) -> Trainer:
-        in_order = train.select(order(len(train), batch_size, epochs))  # the epochs one after the other, as ours goes
+        in_order = train.select(list_training_order(len(train), batch_size, epochs))  # all epochs, in our order
         arguments = TrainingArguments(
             output_dir=str(self.folder.parent / "trainer"),
             per_device_train_batch_size=batch_size,
-            per_device_eval_batch_size=16 if held_out else batch_size,
+            per_device_eval_batch_size=16 if validation else batch_size,
             num_train_epochs=1,
-            learning_rate=RATE,
+            learning_rate=LEARNING_RATE,
             lr_scheduler_type="constant",
             weight_decay=0.0,
             max_grad_norm=1.0,
@@ -86,40 +86,40 @@ class Side(work.Side):
             use_cpu=self.device == "cpu",
             optim="adamw_torch_fused",
             train_sampling_strategy="sequential",
-            eval_strategy="steps" if held_out else "no",
+            eval_strategy="steps" if validation else "no",
             eval_steps=len(train) // batch_size,
             save_strategy="no",
             logging_strategy="no",
             report_to="none",
             disable_tqdm=True,
         )
-        held = _with_labels(held_out) if held_out else None
-        trainer = Trainer(model, arguments, train_dataset=_with_labels(in_order), eval_dataset=held)
+        labeled_validation = _add_labels(validation) if validation else None
+        trainer = Trainer(model, arguments, train_dataset=_add_labels(in_order), eval_dataset=labeled_validation)
         trainer.remove_callback(PrinterCallback)
         return trainer
 
     @torch.no_grad()
-    def write(self, model: Any, count: int) -> float:
+    def generate(self, model: Any, count: int) -> float:
         model.eval()
         start = time.perf_counter()
-        asked = [{"input_ids": row} for row in prompts(count)["tokens"]]
+        inputs = [{"input_ids": row} for row in make_prompts(count)["tokens"]]
         self.tokenizer.padding_side = "left"
-        cast = torch.autocast(self.device, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
-        with cast:
-            for first in range(0, count, size := self.case.answered_together):
-                batch = self.tokenizer.pad(asked[first : first + size], return_tensors="pt").to(self.device)
-                written = model.generate(
+        autocast = torch.autocast(self.device, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
+        with autocast:
+            for first in range(0, count, size := self.case.generation_batch_size):
+                batch = self.tokenizer.pad(inputs[first : first + size], return_tensors="pt").to(self.device)
+                generated = model.generate(
                     **batch, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False,
                     pad_token_id=self.tokenizer.pad_token_id,
                 )  # fmt: skip
-                self.tokenizer.batch_decode(written[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+                self.tokenizer.batch_decode(generated[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         return time.perf_counter() - start
 
-    def _base(self) -> Any:
+    def _load_base(self) -> Any:
         return AutoModelForCausalLM.from_pretrained(self.folder, dtype=torch.float32).to(self.device)
 
-    def _ready(self, method: str) -> Any:
-        model = self._base()
+    def _load_for_training(self, method: str) -> Any:
+        model = self._load_base()
         torch.manual_seed(0)
         match method:
             case "full":
@@ -137,8 +137,8 @@ class Side(work.Side):
                 )
 
 
-class _Clock(TrainerCallback):  # type: ignore[misc]  # transformers has no types for us
-    """Seconds inside steps alone: what loads and logs between them is not counted against the peer."""
+class _StepTimer(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+    """Times the steps alone, without the loading and logging between them."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -150,8 +150,8 @@ class _Clock(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         self.seconds += time.perf_counter() - self._start
 
 
-def _with_labels(split: Dataset) -> Dataset:
-    """What a causal model of transformers wants: labels that skip the prompt."""
+def _add_labels(split: Dataset) -> Dataset:
+    """Return the split as transformers' causal models expect it: with labels that skip the prompt."""
     tokens = split["tokens"]
     labels = [[-100] * PROMPT + list(row[PROMPT:]) for row in tokens]
     return Dataset.from_dict(

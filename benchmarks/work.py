@@ -1,4 +1,4 @@
-"""The work that both sides are given: a model, rows of tokens, and a method."""
+"""The work of both sides: a model, rows of tokens and a method, and what a round consists of."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from datasets import Dataset
 
 from tuneoff.runtime.meter import synchronize
 
-LENGTH, PROMPT = 256, 192  # tokens of a row, and how many of them are its prompt's: the target is the last quarter
+LENGTH, PROMPT = 256, 192  # tokens in a row, and in its prompt: the target is the last quarter
 NEW_TOKENS = 32
 ROWS = 64
 EPOCHS = 10
@@ -31,14 +31,14 @@ SHAPES = ("smollm2-135m", "gpt-neo-125m")
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One thing that is timed on both sides."""
+    """One piece of work that both sides are timed on."""
 
     shape: str
     task: str  # step, epochs, evaluation, generation or comparison
     method: str = "lora"
     batch_size: int = 4
-    steps: int = 2  # in one round
-    compiled: bool = False  # ours, beside ours as it is
+    steps: int = 2  # per round
+    compiled: bool = False  # compare our side compiled with our side as it is
 
     @property
     def name(self) -> str:
@@ -47,30 +47,30 @@ class Case:
 
     @property
     def tokens(self) -> int:
-        """How many tokens a round trains on, evaluates or writes."""
-        trained = self.batch_size * self.steps * LENGTH
+        """How many tokens a round trains on, evaluates or generates."""
+        train_tokens = self.batch_size * self.steps * LENGTH
         tokens = {
-            "step": trained,
-            "epochs": EPOCHS * trained,
+            "step": train_tokens,
+            "epochs": EPOCHS * train_tokens,
             "evaluation": ROWS * LENGTH,
             "generation": ROWS * NEW_TOKENS,
         }
         return tokens.get(self.task, len(COMPARED) * 2 * 32 * LENGTH)
 
     @property
-    def answered_together(self) -> int:
-        """How many prompts are in a batch of generation."""
+    def generation_batch_size(self) -> int:
+        """How many prompts generate together."""
         return self.batch_size if self.task == "generation" else 16
 
 
 class Side(ABC):
-    """One model at work; what a round consists of is the same for both sides."""
+    """A model and the implementation that trains and evaluates it. A round is the same work for both sides."""
 
     case: Case
     model: Any
 
-    def round(self) -> tuple[float, float]:
-        """Do the case's work once: seconds, and the loss that shows that it was the same work."""
+    def run_round(self) -> tuple[float, float]:
+        """Do the case's work once; return its seconds, and its loss to check that both sides did the same work."""
         match self.case.task:
             case "step":
                 return self.train(self.model, self.case.batch_size * self.case.steps, epochs=1)
@@ -79,46 +79,46 @@ class Side(ABC):
             case "evaluation":
                 return self.evaluate()
             case "generation":
-                return self.write(self.model, ROWS), 0.0
+                return self.generate(self.model, ROWS), 0.0
             case _:
                 start = time.perf_counter()
-                losses = [self.whole(method) for method in COMPARED]
+                losses = [self.run_trial(method) for method in COMPARED]
                 return time.perf_counter() - start, sum(losses)
 
-    def flops(self) -> int:
-        """Those of a round's steps, as PyTorch counts what their matrix products ask for: what another step adds."""
+    def count_flops(self) -> int:
+        """Return the FLOPs of the matrix products in a round's steps: PyTorch's count of what one more step adds."""
         from torch.utils.flop_counter import FlopCounterMode
 
         counters = FlopCounterMode(display=False), FlopCounterMode(display=False)
         for steps, counter in enumerate(counters, 1):
             with counter:
                 self.train(self.model, steps * self.case.batch_size, epochs=1)
-        one, two = (int(counter.get_total_flops()) for counter in counters)
-        return (two - one) * self.case.steps
+        one_step, two_steps = (int(counter.get_total_flops()) for counter in counters)
+        return (two_steps - one_step) * self.case.steps
 
     @abstractmethod
     def train(self, model: Any, count: int, epochs: int) -> tuple[float, float]:
-        """Train on so many rows: seconds of its steps, and the mean loss."""
+        """Train on `count` rows; return the seconds of the steps and the mean loss."""
 
     @abstractmethod
     def evaluate(self) -> tuple[float, float]:
-        """The loss over all rows, with the seconds that it took."""
+        """Evaluate all rows; return the seconds and the loss."""
 
     @abstractmethod
-    def write(self, model: Any, count: int) -> float:
-        """Answer so many prompts; seconds."""
+    def generate(self, model: Any, count: int) -> float:
+        """Generate a prediction for each of `count` prompts; return the seconds."""
 
     @abstractmethod
-    def whole(self, method: str) -> float:
-        """Load, train for two epochs with a validation after each, evaluate and answer; the training's loss."""
+    def run_trial(self, method: str) -> float:
+        """Load, train for two epochs with a validation after each, evaluate and generate; return the training loss."""
 
     @abstractmethod
-    def peak_bytes(self) -> int:
-        """The most memory that the work itself held, loading left aside."""
+    def get_peak_bytes(self) -> int:
+        """Return the peak memory of the work, without loading."""
 
 
-def matrix_rate(device: str) -> float:
-    """FLOP/s of a square product in bf16, the best of ten: what this machine can do, at this moment."""
+def measure_matrix_rate(device: str) -> float:
+    """Return the FLOP/s of a square matrix product in bf16, the best of ten: the machine's maximum at this moment."""
     size = 8192 if device == "cuda" else 2048
     square = torch.randn(size, size, dtype=torch.bfloat16, device=device)
     seconds = []
@@ -131,8 +131,8 @@ def matrix_rate(device: str) -> float:
     return 2 * size**3 / min(seconds)
 
 
-def model_folder(shape: str, cache: Path) -> Path:
-    """A folder with the model: real weights, or GPT-Neo's shape with random ones, of its own vocabulary."""
+def prepare_model(shape: str, cache: Path) -> Path:
+    """Return the folder of a model: SmolLM2 with its real weights, or GPT-Neo's shape with random ones."""
     from tuneoff.config.model import ModelOptions
     from tuneoff.models.sources import find_source
 
@@ -150,28 +150,28 @@ def model_folder(shape: str, cache: Path) -> Path:
     return folder
 
 
-def rows(count: int = ROWS) -> Dataset:
-    """Rows of random tokens, all of one length, so that padding plays no part."""
+def make_rows(count: int = ROWS) -> Dataset:
+    """Return rows of random tokens, all of the same length, so that there is no padding."""
     tokens = torch.randint(100, 40_000, (count, LENGTH), generator=torch.Generator().manual_seed(0)).tolist()
     texts = {"source": [""] * count, "target": [""] * count}
     return Dataset.from_dict({"tokens": tokens, "prompt_tokens": [PROMPT] * count, **texts})
 
 
-def prompts(count: int = ROWS) -> Dataset:
-    """The rows' prompts, of unequal lengths, from a third of the longest on, as those of real text are."""
-    whole = rows(count)
+def make_prompts(count: int = ROWS) -> Dataset:
+    """Return the rows' prompts, cut to between a third and all of their length, since real prompts vary in length."""
+    rows = make_rows(count)
     lengths = torch.randint(PROMPT // 3, PROMPT + 1, (count,), generator=torch.Generator().manual_seed(1)).tolist()
-    tokens = [row[:length] for row, length in zip(whole["tokens"], lengths, strict=True)]
-    return Dataset.from_dict({**whole.to_dict(), "tokens": tokens, "prompt_tokens": lengths})
+    tokens = [row[:length] for row, length in zip(rows["tokens"], lengths, strict=True)]
+    return Dataset.from_dict({**rows.to_dict(), "tokens": tokens, "prompt_tokens": lengths})
 
 
-def text(train: Dataset, held_out: Dataset) -> Any:
-    """What the loop wants of a recipe's text."""
-    return SimpleNamespace(train=train, validation=held_out, test=held_out)
+def make_text(train: Dataset, validation: Dataset) -> Any:
+    """Return the splits as the training loop expects them."""
+    return SimpleNamespace(train=train, validation=validation, test=validation)
 
 
-def order(count: int, batch_size: int, epochs: int) -> list[int]:
-    """The rows in the order in which tuneoff's loop takes them with seed 0."""
+def list_training_order(count: int, batch_size: int, epochs: int) -> list[int]:
+    """Return the rows in the order in which tuneoff trains on them with seed 0."""
     from tuneoff.data.batches import make_epoch_batches
 
     return [

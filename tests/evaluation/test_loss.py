@@ -15,7 +15,6 @@ from tuneoff.runtime.context import TrialContext, create_context
 from tuneoff.runtime.progress import ignore_progress
 
 Load = Callable[[str], LanguageModel]
-HOW = {"phase": "evaluation"}
 
 
 @pytest.fixture
@@ -25,12 +24,12 @@ def context() -> TrialContext:
 
 @pytest.fixture
 def split() -> Dataset:
-    """One example with a target of one token, one with seven: a mean of means would weigh them alike."""
+    """One example with a single target token and one with seven: a mean of means would weight both equally."""
     return Dataset.from_dict({"tokens": [[5, 6, 7, 0], [9, 10, 11, 12, 13, 14, 15, 16, 0]], "prompt_tokens": [3, 2]})
 
 
-def by_transformers(model: LanguageModel, split: Dataset) -> tuple[float, int]:
-    """The same sum by transformers' own loss, one example at a time."""
+def sum_losses_of_transformers(model: LanguageModel, split: Dataset) -> tuple[float, int]:
+    """Return the summed nats by transformers' own loss, one example at a time, and the number of scored tokens."""
     nats, scored = 0.0, 0
     for example in split:
         tokens = torch.tensor([example["tokens"]])
@@ -47,50 +46,52 @@ def test_the_mean_loss_is_the_sum_of_nats_over_all_scored_tokens(
     load_tiny: Load, split: Dataset, context: TrialContext
 ) -> None:
     model = load_tiny("gpt2")
-    nats, scored = by_transformers(model, split)
-    assert evaluate_mean_loss(model, split, context, batch_size=2, **HOW) == pytest.approx(nats / scored, rel=1e-5)
+    nats, scored = sum_losses_of_transformers(model, split)
+    assert evaluate_mean_loss(model, split, context, batch_size=2, phase="evaluation") == pytest.approx(
+        nats / scored, rel=1e-5
+    )
 
 
-def test_the_batch_size_does_not_matter(load_tiny: Load, split: Dataset, context: TrialContext) -> None:
+def test_the_batch_size_does_not_change_the_loss(load_tiny: Load, split: Dataset, context: TrialContext) -> None:
     model = load_tiny("llama")
-    one, two = (evaluate_mean_loss(model, split, context, batch_size=size, **HOW) for size in (1, 2))
-    assert one == pytest.approx(two, rel=1e-5)
+    first, second = (evaluate_mean_loss(model, split, context, batch_size=size, phase="evaluation") for size in (1, 2))
+    assert first == pytest.approx(second, rel=1e-5)
 
 
 def test_losses_come_in_the_order_of_the_split(load_tiny: Load, split: Dataset, context: TrialContext) -> None:
-    found = evaluate_losses(load_tiny("llama"), split, context, batch_size=1, **HOW)
-    assert [scored for _, scored in found] == [1, 7]
+    losses = evaluate_losses(load_tiny("llama"), split, context, batch_size=1, phase="evaluation")
+    assert [scored for _, scored in losses] == [1, 7]
 
 
-def test_where_memory_runs_out_fewer_examples_go_through_the_model_at_once(
+def test_when_memory_runs_out_evaluation_continues_with_smaller_batches(
     load_tiny: Load, split: Dataset, context: TrialContext
 ) -> None:
     model, sizes = load_tiny("llama"), []
 
-    def room_for_one(_: object, inputs: tuple[torch.Tensor, ...]) -> None:
+    def fit_only_one(_: object, inputs: tuple[torch.Tensor, ...]) -> None:
         sizes.append(len(inputs[0]))
         if len(inputs[0]) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    alone = evaluate_losses(model, split, context, batch_size=1, **HOW)
-    model.register_forward_pre_hook(room_for_one)
-    assert evaluate_losses(model, split, context, batch_size=2, **HOW) == alone
+    expected = evaluate_losses(model, split, context, batch_size=1, phase="evaluation")
+    model.register_forward_pre_hook(fit_only_one)
+    assert evaluate_losses(model, split, context, batch_size=2, phase="evaluation") == expected
     assert sizes == [2, 1, 1]
 
 
-def test_so_it_is_with_predictions(
+def test_when_memory_runs_out_generation_continues_with_smaller_batches(
     load_tiny: Load, split: Dataset, context: TrialContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, sizes = load_tiny("llama"), []
     options = GenerationOptions(batch_size=2)
 
-    def room_for_one(model: LanguageModel, tokens_BT: torch.Tensor, *rest: object, **named: object) -> torch.Tensor:
+    def fit_only_one(model: LanguageModel, tokens_BT: torch.Tensor, *rest: object, **named: object) -> torch.Tensor:
         sizes.append(len(tokens_BT))
         if len(tokens_BT) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return generate(model, tokens_BT, *rest, **named)
 
-    whole = generate_predictions(model, split, options, context, max_new_tokens=5)
-    monkeypatch.setattr("tuneoff.evaluation.generation.generate", room_for_one)
-    assert generate_predictions(model, split, options, context, max_new_tokens=5) == whole
+    expected = generate_predictions(model, split, options, context, max_new_tokens=5)
+    monkeypatch.setattr("tuneoff.evaluation.generation.generate", fit_only_one)
+    assert generate_predictions(model, split, options, context, max_new_tokens=5) == expected
     assert sizes == [2, 1, 1]

@@ -1,4 +1,4 @@
-"""Our ROUGE is Google's."""
+"""ROUGE scores equal those of Google's rouge-score."""
 
 import random
 
@@ -8,26 +8,26 @@ from tests.conftest import SENTENCES
 from tuneoff.evaluation.rouge import ROUGE_TYPES, compute_rouge
 
 
-def pairs() -> list[tuple[str, str]]:
-    """Real sentences against shuffled, cut, joined and odd ones."""
-    chance = random.Random(0)
-    made = [("", "a b"), ("a b", ""), ("...", "!"), ("Zürich naïve café", "Zurich naive cafe"), ("x\ny z\n", "y z\nx")]
+def make_pairs() -> list[tuple[str, str]]:
+    """Return real sentences with shuffled, truncated and joined ones, and edge cases."""
+    rng = random.Random(0)
+    pairs = [("", "a b"), ("a b", ""), ("...", "!"), ("Zürich naïve café", "Zurich naive cafe"), ("x\ny z\n", "y z\nx")]
     for sentence in SENTENCES * 20:
         words = sentence.split()
-        chance.shuffle(words)
-        other = chance.choice(SENTENCES)
-        made.append((f"{sentence}\n{other}", f"{' '.join(words[: chance.randint(0, len(words))])}\n{other.upper()}"))
-    return made
+        rng.shuffle(words)
+        other = rng.choice(SENTENCES)
+        pairs.append((f"{sentence}\n{other}", f"{' '.join(words[: rng.randint(0, len(words))])}\n{other.upper()}"))
+    return pairs
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning")
-def test_every_score_is_the_one_of_googles_rouge_score() -> None:
+def test_every_score_equals_that_of_googles_rouge_score() -> None:
     from rouge_score.rouge_scorer import RougeScorer
 
-    oracle = RougeScorer(list(ROUGE_TYPES), use_stemmer=True)
-    references, predictions = zip(*pairs(), strict=True)
+    reference_scorer = RougeScorer(list(ROUGE_TYPES), use_stemmer=True)
+    references, predictions = zip(*make_pairs(), strict=True)
     expected = [
-        {name: score.fmeasure for name, score in oracle.score(reference, prediction).items()}
+        {name: score.fmeasure for name, score in reference_scorer.score(reference, prediction).items()}
         for reference, prediction in zip(references, predictions, strict=True)
     ]
     assert compute_rouge(references, predictions) == expected
