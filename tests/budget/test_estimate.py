@@ -76,7 +76,7 @@ def test_what_does_not_fit_is_named_with_its_cure() -> None:
         make_recipe(methods=["base", "lora"]), make_data_summary(80), make_probe(lora=make_costs(training_bytes=9 * GB))
     )
     memory, disk, time = list_misfits(found, Capacity(memory_bytes=8 * GB, disk_bytes=1000, seconds=10))
-    assert memory.startswith("lora does not fit into memory: in confirm it would hold 9.00 GB, and there are 8.00 GB")
+    assert memory.startswith("lora does not fit into memory: the confirm stage needs 9.00 GB, and 8.00 GB are")
     assert "training.batch_size" in memory
     assert "1 kB are free" in disk
     assert "budget" in time

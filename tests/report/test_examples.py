@@ -8,7 +8,7 @@ def test_examples_are_evenly_spread_from_first_to_last() -> None:
     assert pick_evenly(list(range(100)), 10) == [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]
 
 
-def test_a_small_test_split_is_shown_whole() -> None:
+def test_a_small_test_split_is_shown_completely() -> None:
     assert pick_evenly([0, 1, 2], 10) == [0, 1, 2]
 
 
@@ -17,17 +17,17 @@ def test_ten_examples_are_shown(comparison: Comparison) -> None:
     assert (len(rows), rows[0], rows[-1]) == (10, 0, EXAMPLES - 1)
 
 
-def test_every_finished_method_answers_in_the_order_of_the_leaderboard(comparison: Comparison) -> None:
+def test_every_finished_method_has_a_prediction_in_the_order_of_the_leaderboard(comparison: Comparison) -> None:
     finished = [row.label for row in comparison.rows if row.finished]
-    assert [side.label for side in choose_examples(comparison)[0].sides] == finished
+    assert [prediction.label for prediction in choose_examples(comparison)[0].predictions] == finished
 
 
-def test_an_answer_is_the_record_s(comparison: Comparison) -> None:
+def test_a_prediction_is_that_of_the_record(comparison: Comparison) -> None:
     example = choose_examples(comparison)[3]
     (record,) = [r for r in comparison.run.records if r.trial.label == "lora"]
-    (side,) = [side for side in example.sides if side.label == "lora"]
-    assert side.prediction == record.predictions[example.row].prediction
-    assert side.rouge == record.predictions[example.row].rouge["rougeL"]
+    (shown,) = [prediction for prediction in example.predictions if prediction.label == "lora"]
+    assert shown.prediction == record.predictions[example.row].prediction
+    assert shown.rouge == record.predictions[example.row].rouge["rougeL"]
 
 
 def test_without_a_finished_trial_there_are_no_examples(run: Run) -> None:

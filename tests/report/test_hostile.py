@@ -141,6 +141,6 @@ def test_rows_of_ten_million_characters_make_a_page_of_ordinary_size_in_ordinary
     start = time.perf_counter()
     (first, *_) = choose_examples(comparison)
     assert len(first.source) < CHARACTERS + 50
-    assert first.sides[0].prediction.endswith("(9,980,000 more characters)")
+    assert first.predictions[0].prediction.endswith("(9,980,000 more characters)")
     assert len(render_page(comparison, {}, {})) < 2_000_000
     assert time.perf_counter() - start < 20

@@ -184,7 +184,7 @@ def test_the_setting_says_the_search_the_seeds_and_what_counts_as_a_difference()
     assert facts["Search of each method"].startswith(
         "6 configurations, quasi-random; rungs at 25.0 %, 50.0 % and 100 %"
     )
-    assert facts["Seeds"].startswith("1, 2 and 3; fresh")
+    assert facts["Seeds"].startswith("1, 2 and 3; none of them was used in the search")
     assert facts["What counts as a difference"].startswith("0.5 of ROUGE-L × 100, 0.01 nats")
 
 

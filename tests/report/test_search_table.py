@@ -117,7 +117,7 @@ def test_rouge_is_drawn_in_its_own_unit_and_the_higher_is_chosen() -> None:
 def test_an_adaptive_sampler_has_no_curve_and_the_page_says_why() -> None:
     comparison = searched_comparison(sampler="tpe", configurations=4, methods={"base": {}, "lora": {}})
     assert draw_expected_by_budget(comparison) is None
-    assert "tpe learns from its earlier tries" in list_notes(comparison)["search-rates"]
+    assert "tpe learns from earlier configurations" in list_notes(comparison)["search-rates"]
 
 
 def test_without_a_search_nothing_of_one_is_drawn(run: Run) -> None:
@@ -129,7 +129,7 @@ def test_without_a_search_nothing_of_one_is_drawn(run: Run) -> None:
 def test_a_line_of_the_table_says_what_was_chosen_and_what_it_took(comparison: Comparison) -> None:
     lora = next(line for line in summarize_searches(comparison) if line.label == "lora")
     assert lora.chosen == "rate 3.7e-4 · rank 16 · alpha 16 · dropout 0.1 · modules all-linear"
-    assert (lora.tries, lora.without_score, lora.tokens) == ("12", "1 diverged or failed", "360,000")
+    assert (lora.configurations, lora.without_score, lora.tokens) == ("12", "1 diverged or failed", "360,000")
     assert lora.rates == "2e-5 to 3e-3"
 
 
@@ -139,15 +139,15 @@ def test_a_line_of_the_table_says_that_a_range_was_widened(comparison: Compariso
 
 
 def test_equal_tokens_are_said_to_be_equal_and_others_are_not(comparison: Comparison) -> None:
-    assert describe_effort(comparison).startswith("Every method was searched with 360,000 tokens; ")
+    assert describe_effort(comparison).startswith("Every method was searched with 360,000 tokens, ")
     furthest = comparison.searches["full"].tries[0].records[-1]
-    assert "spent 300,000 to 360,000" in describe_effort(with_record(comparison, furthest, curve=()))
+    assert "used 300,000 to 360,000" in describe_effort(with_record(comparison, furthest, curve=()))
 
 
 def test_half_a_search_is_said_to_be_half(comparison: Comparison) -> None:
     begun = [r for r in comparison.run.records if r.trial.stage == "confirm" or len(r.trial.rungs) == 1]
     half = with_records(comparison.run, begun)
-    assert describe_effort(half).startswith("The search is not finished: so far it took ")
+    assert describe_effort(half).startswith("The search is not finished. So far it used ")
     assert {line.chosen for line in summarize_searches(half)} == {"not finished"}
     assert draw_scores_by_rate(half) is not None
 

@@ -22,7 +22,7 @@ def fair() -> Comparison:
 
 @pytest.fixture(scope="module")
 def shared() -> Comparison:
-    """All at one rate, which LoRA does badly at; fewer epochs, so another setting."""
+    """All methods at one rate, which suits LoRA badly, and fewer epochs, so that the setting differs."""
     methods = {label: {} if label == "base" else {"learning_rate": 5e-3} for label in LABELS}
     run = synthetic_run(name="shared-rate", methods=methods, training={"epochs": 3, "patience": 1})
     (lora,) = [record for record in run.records if record.trial.label == "lora"]
@@ -34,62 +34,64 @@ def shared() -> Comparison:
 
 
 @pytest.fixture(scope="module")
-def both(fair: Comparison, shared: Comparison) -> SideBySide:
+def pair(fair: Comparison, shared: Comparison) -> SideBySide:
     return compare_runs(fair, shared)
 
 
 def test_each_side_has_its_own_verdict_and_its_own_ranking(
-    fair: Comparison, shared: Comparison, both: SideBySide
+    fair: Comparison, shared: Comparison, pair: SideBySide
 ) -> None:
-    assert (both.there.name, both.here.name) == ("shared-rate", "fair")
-    assert (both.there.headline, both.here.headline) == (describe_verdict(shared)[0], describe_verdict(fair)[0])
-    assert [standing.label for standing in both.here.standings] == [row.label for row in fair.rows]
-    assert [standing.label for standing in both.there.standings] == [row.label for row in shared.rows]
+    assert (pair.other.name, pair.this.name) == ("shared-rate", "fair")
+    assert (pair.other.headline, pair.this.headline) == (describe_verdict(shared)[0], describe_verdict(fair)[0])
+    assert [method.label for method in pair.this.ranking] == [row.label for row in fair.rows]
+    assert [method.label for method in pair.other.ranking] == [row.label for row in shared.rows]
 
 
-def test_a_methods_learning_rate_stands_on_both_sides(both: SideBySide) -> None:
-    rates = [{s.label: s.rate for s in side.standings}["lora"] for side in (both.there, both.here)]
+def test_a_methods_learning_rate_is_shown_on_both_sides(pair: SideBySide) -> None:
+    rates = [{method.label: method.rate for method in side.ranking}["lora"] for side in (pair.other, pair.this)]
     assert rates == ["rate 5e-3", "rate 5e-4"]
 
 
-def test_places_are_counted_among_the_methods_that_both_rank(both: SideBySide) -> None:
-    moved = {standing.label: standing.moved for standing in both.here.standings}
-    assert moved == {"lora": 2, "full": 0, "last-layer": -1, "soft-prompt": -1, "base": 0}
-    assert "lora goes from place 3 to 1" in both.moved
+def test_ranks_are_counted_among_the_methods_in_both(pair: SideBySide) -> None:
+    changes = {method.label: method.change for method in pair.this.ranking}
+    assert changes == {"lora": 2, "full": 0, "last-layer": -1, "soft-prompt": -1, "base": 0}
+    assert "lora moves from rank 3 to 1" in pair.changes
 
 
-def test_what_the_other_side_ranked_does_not_move(both: SideBySide) -> None:
-    assert {standing.moved for standing in both.there.standings} == {0}
+def test_the_other_side_has_no_rank_changes(pair: SideBySide) -> None:
+    assert {method.change for method in pair.other.ranking} == {0}
 
 
-def test_every_differing_place_of_the_recipes_is_named_with_both_values(both: SideBySide) -> None:
-    differing = {one.place: (one.there, one.here) for one in both.differing}
-    assert differing["methods.lora.learning_rate"] == ("5e-3", "5e-4")
-    assert differing["training.epochs"] == ("3", "4")
-    assert differing["methods.full"][0] == "–"
-    assert "name" not in differing
+def test_every_differing_key_of_the_recipes_is_listed_with_both_values(pair: SideBySide) -> None:
+    differences = {difference.key: (difference.other, difference.this) for difference in pair.differences}
+    assert differences["methods.lora.learning_rate"] == ("5e-3", "5e-4")
+    assert differences["training.epochs"] == ("3", "4")
+    assert differences["methods.full"][0] == "–"
+    assert "name" not in differences
 
 
-def test_a_knob_that_was_searched_is_said_to_be(shared: Comparison) -> None:
+def test_a_searched_hyperparameter_is_marked_as_searched(shared: Comparison) -> None:
     searched = searched_comparison(methods={"base": {}, "lora": {}, "full": {}}, configurations=4)
-    differing = {one.place: (one.there, one.here) for one in compare_runs(searched, shared).differing}
-    assert differing["methods.lora.learning_rate"] == ("5e-3", "searched")
-    assert differing["methods.full"] == ("–", "method full · rate searched · weight decay searched")
+    differences = {
+        difference.key: (difference.other, difference.this) for difference in compare_runs(searched, shared).differences
+    }
+    assert differences["methods.lora.learning_rate"] == ("5e-3", "searched")
+    assert differences["methods.full"] == ("–", "method full · rate searched · weight decay searched")
 
 
-def test_unequal_settings_are_said_to_be_never_ranked_together(both: SideBySide) -> None:
-    assert both.unequal.startswith("The settings are unequal (training)")
-    assert "never ranked together" in both.unequal
+def test_unequal_settings_are_pointed_out_and_never_ranked_together(pair: SideBySide) -> None:
+    assert pair.settings.startswith("The settings differ (training)")
+    assert "never ranked together" in pair.settings
 
 
-def test_a_comparison_beside_itself_has_nothing_that_differs(fair: Comparison) -> None:
-    same = compare_runs(fair, fair)
-    assert same.differing == ()
-    assert same.moved == "Every method that both rank has the same place in both"
-    assert same.unequal.startswith("Both have the same setting")
+def test_a_comparison_side_by_side_with_itself_has_no_differences(fair: Comparison) -> None:
+    twins = compare_runs(fair, fair)
+    assert twins.differences == ()
+    assert twins.changes == "Every method in both comparisons has the same rank in both."
+    assert twins.settings.startswith("The settings are equal")
 
 
-def test_the_picture_shows_places_and_no_scores_on_an_axis(fair: Comparison, shared: Comparison) -> None:
+def test_the_figure_shows_ranks_and_no_scores_on_an_axis(fair: Comparison, shared: Comparison) -> None:
     rows = make_page_specification(draw_figures(fair, shared)["ranks"])["data"]["values"]
     lora = {row["run"]: row["place"] for row in rows if row["method"] == "lora"}
     assert lora == {"fair": 1, "shared-rate": 3}
@@ -98,11 +100,11 @@ def test_the_picture_shows_places_and_no_scores_on_an_axis(fair: Comparison, sha
 
 def test_the_page_shows_both(fair: Comparison, shared: Comparison, tmp_path: Path) -> None:
     text = Elements(write_report(fair, tmp_path, against=shared).read_text("utf-8")).text
-    assert "Beside shared-rate" in text
+    assert "Side by side with shared-rate" in text
     assert "methods.lora.learning_rate" in text
     assert describe_verdict(shared)[0] in text.replace("\u2011", "-")
 
 
-def test_a_page_without_another_says_nothing_of_one(fair: Comparison, tmp_path: Path) -> None:
-    assert "<h2>Beside" not in write_report(fair, tmp_path).read_text("utf-8")
+def test_a_page_without_another_comparison_has_no_such_section(fair: Comparison, tmp_path: Path) -> None:
+    assert "<h2>Side by side" not in write_report(fair, tmp_path).read_text("utf-8")
     assert not (tmp_path / "figures" / "ranks.svg").exists()

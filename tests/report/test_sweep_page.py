@@ -15,7 +15,8 @@ from tuneoff.report.charts.sweep import assign_line_colors, draw_sweep, list_tit
 from tuneoff.report.escape import escape_control
 from tuneoff.report.figures import Specification, make_page_specification
 from tuneoff.report.hyperparameters import format_sweep_value
-from tuneoff.report.sweep_page import describe_conclusions, write_sweep_report
+from tuneoff.report.sentences.sweep import describe_conclusions
+from tuneoff.report.sweep_page import write_sweep_report
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def test_a_rise_is_said_with_its_ends(sizes: Sweep) -> None:
 
 def test_beyond_where_more_helps_there_is_said_to_be_no_difference(ranks: Sweep) -> None:
     (loss,) = [sentence for sentence in describe_conclusions(ranks) if sentence.startswith("Evaluation loss")]
-    assert loss.endswith("at rank 16; beyond rank 16 there is no difference beyond noise.")
+    assert loss.endswith("at rank 16; beyond rank 16 it does not change significantly.")
 
 
 def test_values_without_an_order_have_a_best() -> None:
@@ -170,7 +171,7 @@ def test_a_method_has_the_colour_of_its_comparisons_page(sizes: Sweep) -> None:
 
 def test_a_study_without_a_score_is_a_page(ranks: Sweep, tmp_path: Path) -> None:
     text = Elements(write_sweep_report(build_sweep(ranks.recipe, {}), tmp_path).read_text("utf-8")).text
-    assert "No value of the knob has a score to compare with another's yet." in text
+    assert "No two values of rank have scores to compare yet." in text
 
 
 def test_the_gap_between_methods_is_said_at_both_ends_as_their_paired_difference() -> None:
@@ -180,6 +181,6 @@ def test_the_gap_between_methods_is_said_at_both_ends_as_their_paired_difference
         point.comparison.find_pair(ROUGE_L, point.row, soft.row).difference
         for point, soft in zip(sweep.lines["lora"][::2], sweep.lines["soft-prompt"][::2], strict=True)
     )
-    said = f"{first.mean:.1f} [{first.low:.1f} to {first.high:.1f}] at SmolLM2-135M, and by {last.mean:.1f} ["
+    expected = f"{first.mean:.1f} ({first.low:.1f} to {first.high:.1f}) at SmolLM2-135M, and by {last.mean:.1f} ("
     assert len(sentences) == 1
-    assert said in sentences[0]
+    assert expected in sentences[0]

@@ -26,16 +26,16 @@ def lines_of(text: str) -> list[dict[str, str]]:
 
 def cells_of(comparison: Comparison, column: str) -> dict[str, Cell]:
     board = build_leaderboard(comparison)
-    return dict(zip(board.labels, board.only([column])[0].cells, strict=True))
+    return dict(zip(board.labels, board.select([column])[0].cells, strict=True))
 
 
-def relabelled(run: Run, label: str) -> Comparison:
+def relabel(run: Run, label: str) -> Comparison:
     trial = next(r.trial for r in run.records if r.trial.label == "lora")
     return altered(run, "lora", trial=trial.model_copy(update={"label": label}))
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
-def test_every_score_on_the_leaderboard_is_the_record_s(comparison: Comparison, metric: Metric) -> None:
+def test_every_score_on_the_leaderboard_is_that_of_the_record(comparison: Comparison, metric: Metric) -> None:
     factor = 100 if metric.name.startswith("rouge") else 1
     cells = cells_of(comparison, metric.name)
     for record in comparison.run.records:
@@ -44,14 +44,14 @@ def test_every_score_on_the_leaderboard_is_the_record_s(comparison: Comparison, 
             assert cells[record.trial.label].text == format_score(metric, score)
 
 
-def test_every_cost_on_the_leaderboard_is_the_record_s(comparison: Comparison) -> None:
+def test_every_cost_on_the_leaderboard_is_that_of_the_record(comparison: Comparison) -> None:
     trainable, seconds = cells_of(comparison, "trainable"), cells_of(comparison, "train_seconds")
     memory, files = cells_of(comparison, "training_memory"), cells_of(comparison, "adapter_bytes")
-    for label, (_, _, parameters, spent, held, kept) in OUTCOMES.items():
+    for label, (_, _, parameters, seconds_spent, peak_bytes, file_bytes) in OUTCOMES.items():
         assert trainable[label].text == format_count(parameters)
-        assert seconds[label].text == (format_seconds(spent) if spent else "–")
-        assert memory[label].text == (format_bytes(held) if held else "–")
-        assert files[label].text == (format_bytes(kept) if kept else "–")
+        assert seconds[label].text == (format_seconds(seconds_spent) if seconds_spent else "–")
+        assert memory[label].text == (format_bytes(peak_bytes) if peak_bytes else "–")
+        assert files[label].text == (format_bytes(file_bytes) if file_bytes else "–")
 
 
 def test_the_best_of_a_column_is_one_of_those_that_finished(comparison: Comparison) -> None:
@@ -59,7 +59,7 @@ def test_the_best_of_a_column_is_one_of_those_that_finished(comparison: Comparis
     assert best == ["soft-prompt"]
 
 
-def test_a_score_within_the_noise_of_the_best_is_tied(comparison: Comparison) -> None:
+def test_a_score_within_noise_of_the_best_is_tied(comparison: Comparison) -> None:
     tied = [label for label, cell in cells_of(comparison, "rougeL").items() if cell.tied]
     assert tied == [comparison.rows[1].label]
 
@@ -81,12 +81,12 @@ def test_markdown_makes_the_best_bold(comparison: Comparison) -> None:
     assert f"| **{best.mean:.1f} " in format_markdown_table(comparison)
 
 
-def test_a_label_cannot_break_out_of_markdown(run: Run) -> None:
-    assert r"| a\|b \<b\> \[c\](d)" in format_markdown_table(relabelled(run, "a|b <b> [c](d)"))
+def test_a_label_cannot_inject_markdown(run: Run) -> None:
+    assert r"| a\|b \<b\> \[c\](d)" in format_markdown_table(relabel(run, "a|b <b> [c](d)"))
 
 
-def test_a_label_cannot_break_out_of_latex(run: Run) -> None:
-    assert r"50\% \& \textbackslash{}input\{x\}\_\$" in format_latex_table(relabelled(run, "50% & \\input{x}_$"))
+def test_a_label_cannot_inject_latex(run: Run) -> None:
+    assert r"50\% \& \textbackslash{}input\{x\}\_\$" in format_latex_table(relabel(run, "50% & \\input{x}_$"))
 
 
 def test_latex_uses_booktabs_and_a_column_for_each_cell(comparison: Comparison) -> None:
@@ -121,11 +121,11 @@ def test_csv_intervals_are_those_of_the_leaderboard(comparison: Comparison) -> N
 
 def test_a_trial_of_a_search_is_a_line_with_its_stage_and_validation_and_without_a_test_score() -> None:
     searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
-    there = {line["trial"]: line for line in lines_of(format_results_csv(searched))}
+    lines = {line["trial"]: line for line in lines_of(format_results_csv(searched))}
     of_search = [record for record in searched.run.records if record.trial.stage == "search"]
-    assert len(there) == len(searched.run.records) > len(of_search) > 0
+    assert len(lines) == len(searched.run.records) > len(of_search) > 0
     for record in of_search:
-        line = there[record.trial.id]
+        line = lines[record.trial.id]
         assert (line["stage"], float(line["share_of_training"])) == ("search", record.trial.rungs[-1])
         assert line["validation_loss_nats_per_target_token"] == str(record.scores.get("validation/loss", ""))
         assert {value for name, value in line.items() if name.startswith(("test_", "interval_"))} == {""}
@@ -138,22 +138,23 @@ def test_a_confirmed_trial_of_a_search_has_its_test_score() -> None:
     assert all(float(line["test_rougeL_x100"]) > 0 for line in confirmed)
 
 
-def test_intervals_are_those_of_the_recipes_confidence_and_say_so() -> None:
+def test_intervals_have_the_confidence_of_the_recipe_and_say_so() -> None:
     at_90, at_95 = (
         synthetic_comparison(methods=["base", "lora"], verdict={"confidence": confidence}) for confidence in (0.9, 0.95)
     )
     assert make_terminal_rows(at_90)[0][2] == "90 %"
-    assert "Scores on 40 test examples with intervals of 90 % over examples; ROUGE is F1" in format_markdown_table(
-        at_90
+    assert (
+        "Scores on 40 test examples, with 90 % confidence intervals over examples; ROUGE is F1"
+        in format_markdown_table(at_90)
     )
-    assert r"with intervals of 90 \% over examples" in format_latex_table(at_90)
-    narrow, wide = (lines_of(format_results_csv(one))[0] for one in (at_90, at_95))
+    assert r"with 90 \% confidence intervals over examples" in format_latex_table(at_90)
+    narrow, wide = (lines_of(format_results_csv(comparison))[0] for comparison in (at_90, at_95))
     assert (narrow["interval_confidence"], wide["interval_confidence"]) == ("0.9", "0.95")
     assert float(narrow["test_rougeL_x100_low"]) > float(wide["test_rougeL_x100_low"])
 
 
 def test_a_caption_says_that_intervals_are_over_seeds_too() -> None:
-    assert "intervals of 95 % over examples and seeds;" in format_markdown_table(
+    assert "95 % confidence intervals over examples and seeds;" in format_markdown_table(
         synthetic_comparison(seeds=[0, 1], methods=["base", "lora"])
     )
 
@@ -173,7 +174,7 @@ def test_a_negative_number_stays_a_number_in_csv() -> None:
     assert lines_of(format_csv([{"difference": -1.5}]))[0]["difference"] == "-1.5"
 
 
-def test_tables_of_nothing_finished_can_be_written(run: Run) -> None:
+def test_tables_can_be_written_without_a_finished_trial(run: Run) -> None:
     broken = with_records(run, [r for r in run.records if r.status != "done"])
     assert "lora-r256 (failed)" in format_markdown_table(broken)
     assert "lora-r256 (failed)" in format_latex_table(broken)

@@ -42,7 +42,7 @@ def print_comparison(comparison: Comparison, report: Path) -> None:
 def print_sweep(sweep: Sweep, directory: Path) -> None:
     """Print the score and costs of each method at each value, the conclusions, and the path of the page."""
     from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
-    from tuneoff.report.sweep_page import describe_conclusions
+    from tuneoff.report.sentences.sweep import describe_conclusions
 
     assert sweep.recipe.sweep is not None, "every sweep has a parameter"
     console = Console(highlight=False)

@@ -1,4 +1,4 @@
-"""Test examples side by side: the same source, answered by every method."""
+"""Test examples with the predictions of every method next to each other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from tuneoff.records.record import Prediction
 from tuneoff.report.escape import truncate
 
 SHOWN = 10
-CHARACTERS = 20_000  # of a text: a few pages of a book; a page of ten whole ones could fill a browser's memory
+CHARACTERS = 20_000  # shown of a text, a few pages of a book; ten whole books could fill a browser's memory
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
-    """One method's answer."""
+class MethodPrediction:
+    """One method's prediction for an example."""
 
     label: str
     prediction: str
@@ -23,51 +23,50 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A test example with the answers of all methods, in the order of the comparison."""
+    """A test example with the predictions of all methods, in the order of the comparison."""
 
     row: int
     source: str
     reference: str
-    sides: tuple[Side, ...]
+    predictions: tuple[MethodPrediction, ...]
 
 
-def choose_examples(comparison: Comparison, shown: int = SHOWN) -> tuple[Example, ...]:
-    """Examples evenly spread over the test split, from first to last: chosen by place alone, so not to please.
+def choose_examples(comparison: Comparison, count: int = SHOWN) -> tuple[Example, ...]:
+    """Choose examples evenly spaced over the test split, from first to last, whatever their scores.
 
-    Where a method was trained with several seeds, its first finished one answers.
+    For a method with several seeds, the predictions are those of its first finished trial.
     """
-    answers = {
-        row.label: {answer.row: answer for answer in row.finished[0].predictions}
+    predictions = {
+        row.label: {prediction.row: prediction for prediction in row.finished[0].predictions}
         for row in comparison.rows
         if row.finished
     }
-    rows = sorted({row for by_row in answers.values() for row in by_row})
-    return tuple(_example(row, answers) for row in pick_evenly(rows, shown))
+    rows = sorted({row for by_row in predictions.values() for row in by_row})
+    return tuple(_build_example(row, predictions) for row in pick_evenly(rows, count))
 
 
 def pick_evenly(rows: list[int], count: int) -> list[int]:
-    """At most `count` of the rows, the first and the last among them, with equal distances between."""
+    """Pick at most `count` rows with equal distances, including the first and the last."""
     if len(rows) <= count or count < 2:
         return rows[:count] if count < 2 else rows
     return [rows[round(i * (len(rows) - 1) / (count - 1))] for i in range(count)]
 
 
-def _example(row: int, answers: Mapping[str, Mapping[int, Prediction]]) -> Example:
-    given = {label: by_row[row] for label, by_row in answers.items() if row in by_row}
-    first = next(iter(given.values()))
-    best = max(answer.rouge["rougeL"] for answer in given.values())
-    sides = (
-        Side(
-            label=label,
-            prediction=truncate(answer.prediction, CHARACTERS),
-            rouge=answer.rouge["rougeL"],
-            best=len(given) > 1 and answer.rouge["rougeL"] == best > 0,
-        )
-        for label, answer in given.items()
-    )
+def _build_example(row: int, predictions: Mapping[str, Mapping[int, Prediction]]) -> Example:
+    by_label = {label: by_row[row] for label, by_row in predictions.items() if row in by_row}
+    first = next(iter(by_label.values()))
+    best_score = max(prediction.rouge["rougeL"] for prediction in by_label.values())
     return Example(
         row=row,
         source=truncate(first.source, CHARACTERS),
         reference=truncate(first.reference, CHARACTERS),
-        sides=tuple(sides),
+        predictions=tuple(
+            MethodPrediction(
+                label=label,
+                prediction=truncate(prediction.prediction, CHARACTERS),
+                rouge=prediction.rouge["rougeL"],
+                best=len(by_label) > 1 and prediction.rouge["rougeL"] == best_score > 0,
+            )
+            for label, prediction in by_label.items()
+        ),
     )

@@ -1,4 +1,4 @@
-"""How numbers are written for a reader: scores, intervals, sizes, times, money."""
+"""How the report and the terminal write numbers: scores, intervals, sizes, times, money and lists of names."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,11 @@ from tuneoff.analysis.statistics import Estimate
 from tuneoff.records.metrics import Metric
 
 MINUS = "−"
+NOTHING = "–"  # in place of a number that does not exist
 
 
 def format_count(count: float) -> str:
-    """`9,216`, `460.8 k`, `134.5 M` or `1.24 B`: as many digits as tell two methods apart."""
+    """Format a count with enough digits to distinguish two methods: `9,216`, `460.8 k`, `134.5 M` or `1.24 B`."""
     if abs(count) < 10_000:
         return f"{count:,.0f}"
     if abs(count) < 999_950:
@@ -21,7 +22,7 @@ def format_count(count: float) -> str:
 
 
 def format_bytes(size: float) -> str:
-    """Decimal units, as disks and most memory charts count: 1 GB is 10⁹ bytes."""
+    """Format bytes in decimal units, as disks and most memory charts do: 1 GB is 10⁹ bytes."""
     if size < 1000:
         return f"{size:.0f} B"
     if size < 999_500:
@@ -32,20 +33,25 @@ def format_bytes(size: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """`4.2 s`, `42 s`, `3 min 12 s` or `2 h 5 min`."""
+    """Format a duration: `4.2 s`, `42 s`, `3 min 12 s` or `2 h 5 min`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
+    rounded = round(seconds)
+    if rounded < 60:
+        return f"{rounded} s"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def format_money(seconds: float, price_per_hour: float) -> str:
+    """Format what so many seconds cost, in the currency of the price, which the recipe does not name."""
+    return f"{seconds / 3600 * price_per_hour:,.2f}"
+
+
 def format_rate(rate: float) -> str:
-    """A learning rate as people write it: `5e-4`, `0.05`."""
+    """Format a learning rate in short notation: `5e-4`, `0.05`."""
     if not rate or rate >= 0.01:
         return f"{rate:g}"
     mantissa, exponent = f"{rate:e}".split("e")
@@ -53,30 +59,35 @@ def format_rate(rate: float) -> str:
 
 
 def format_share(share: float) -> str:
-    """A share of one as a percentage; what is not nothing never looks like nothing."""
+    """Format a share in [0, 1] as a percentage. Only zero is shown as zero."""
     percent = 100 * share
     if percent in (0, 100):
         return f"{percent:.0f} %"
     return f"{percent:.1f} %" if percent >= 1 else f"{percent:.2g} %"
 
 
-def format_confidence(level: float) -> str:
-    """A confidence or a chance that somebody set, in the digits that it was set with: `95 %`, `97.5 %`."""
-    return f"{100 * level:g} %"
+def format_confidence(probability: float) -> str:
+    """Format a confidence level or power, with the digits it was set with: `95 %`, `97.5 %`."""
+    return f"{100 * probability:g} %"
+
+
+def format_signed(value: float, decimals: int) -> str:
+    """Format a number that always has a sign: `+1.2`, `−0.3`."""
+    return f"{value:+.{decimals}f}".replace("-", MINUS)
 
 
 def format_score(metric: Metric, value: float) -> str:
-    """A score with the decimals of its metric, and a real minus sign."""
+    """Format a score with the decimals of its metric."""
     return f"{value:.{metric.decimals}f}".replace("-", MINUS)
 
 
 def format_interval(metric: Metric, estimate: Estimate) -> str:
-    """`19.8 to 22.9`."""
+    """Format the ends of an interval: `19.8 to 22.9`."""
     return f"{format_score(metric, estimate.low)} to {format_score(metric, estimate.high)}"
 
 
 def format_cost(cost: Cost, value: float) -> str:
-    """A cost with its unit."""
+    """Format a cost with its unit."""
     match cost.unit:
         case "bytes":
             return format_bytes(value)
@@ -95,11 +106,11 @@ def format_cost(cost: Cost, value: float) -> str:
 
 
 def join_list(names: Sequence[str]) -> str:
-    """`a`, `a and b`, or `a, b and c`."""
+    """Join names as in a sentence: `a`, `a and b`, or `a, b and c`."""
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def pluralize(count: int, one: str, many: str | None = None) -> str:
-    """`1 seed`, `2 seeds`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def pluralize(count: int, singular: str, plural: str | None = None) -> str:
+    """Return the count with its noun: `1 seed`, `2 seeds`."""
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

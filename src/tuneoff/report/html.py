@@ -1,7 +1,8 @@
-"""What all pages share: one file that needs no network, and in which nothing that others wrote can act.
+"""Rendering of pages: one file each, which needs no network and does not run any text that it shows.
 
-What a page shows of data, predictions and errors was written by others. The templates escape all of it, no
-character in it can act (see `visible`), and a page's own policy lets only its own two scripts run, by their hashes.
+Data, predictions and error messages on a page were written by others. The templates escape all of it, control
+characters are made visible (see `escape_control`), and the content security policy of the page allows only its own
+two scripts, by their hashes.
 """
 
 from __future__ import annotations
@@ -16,49 +17,49 @@ from typing import TYPE_CHECKING, Any
 
 from tuneoff.report.escape import escape_control
 from tuneoff.report.figures import Specification, get_vega_lite_version
-from tuneoff.report.format import format_count, format_share
+from tuneoff.report.format import format_confidence, format_share
 
 if TYPE_CHECKING:
     import jinja2
     from markupsafe import Markup
 
 HERE = Path(__file__).parent
-JSON_IN_HTML = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}  # U+2028 and its like are escaped by json.dumps
+JSON_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}  # json.dumps escapes U+2028 and similar
 
 
 def render_document(
     template: str,
     specifications: Mapping[str, Specification],
-    drawn: Mapping[str, str],
-    **shown: Any,  # Any: whatever the template names
+    images: Mapping[str, str],
+    **values: Any,  # Any: the template's variables
 ) -> str:
-    """A page as text.
+    """Render a page as text.
 
     Args:
         specifications: Vega-Lite's JSON by figure.
-        drawn: the same figures as SVG, for a reader without scripts.
+        images: the same figures as SVG, shown where scripts are disabled.
     """
-    scripts = [_drawing_library(), (HERE / "page.js").read_text("utf-8")]
-    return _environment().get_template(template).render(
-        static={name: _data_address(svg) for name, svg in drawn.items()},
-        css=_trusted((HERE / "page.css").read_text("utf-8")),
-        scripts=[_trusted(script) for script in scripts],
-        policy=_policy(scripts),
-        charts=_trusted(embed_json(specifications)),
-        **shown,
+    scripts = [_bundle_chart_library(), (HERE / "page.js").read_text("utf-8")]
+    return _make_environment().get_template(template).render(
+        images={name: _make_data_address(svg) for name, svg in images.items()},
+        css=_mark_safe((HERE / "page.css").read_text("utf-8")),
+        scripts=[_mark_safe(script) for script in scripts],
+        policy=_make_policy(scripts),
+        charts=_mark_safe(embed_json(specifications)),
+        **values,
     )  # fmt: skip
 
 
-def embed_json(value: Any) -> str:  # Any: whatever JSON takes
-    """JSON that cannot end the script element it stands in."""
-    return "".join(JSON_IN_HTML.get(character, character) for character in json.dumps(value, allow_nan=False))
+def embed_json(value: Any) -> str:  # Any: what JSON can represent
+    """Format JSON so that it cannot end the script element that contains it."""
+    return "".join(JSON_ESCAPES.get(character, character) for character in json.dumps(value, allow_nan=False))
 
 
-def _environment() -> jinja2.Environment:
+def _make_environment() -> jinja2.Environment:
     import jinja2
     from markupsafe import Markup
 
-    def shown(value: object) -> object:
+    def escape_value(value: object) -> object:
         return escape_control(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     environment = jinja2.Environment(
@@ -67,33 +68,33 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=shown,
+        finalize=escape_value,
     )
-    environment.filters |= {"count": format_count, "share": format_share}
+    environment.filters |= {"confidence": format_confidence, "share": format_share}
     return environment
 
 
-@functools.cache  # three seconds of bundling, always with the same result
-def _drawing_library() -> str:
+@functools.cache  # bundling takes three seconds and always has the same result
+def _bundle_chart_library() -> str:
     import vl_convert
 
     bundle = vl_convert.javascript_bundle(vl_version=get_vega_lite_version())  # type: ignore[call-arg]  # its stub is wrong
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--").replace("\r\n", "\n")
 
 
-def _policy(scripts: list[str]) -> str:
-    """No address may be loaded, and no script runs but these. Charts bring styles of their own, hence inline ones."""
+def _make_policy(scripts: list[str]) -> str:
+    """Make a policy that loads no address and runs only these scripts. Charts need inline styles."""
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
 
 
-def _data_address(svg: str) -> str:
-    """An image, in which no script could run, whatever text is in it."""
+def _make_data_address(svg: str) -> str:
+    """Return the address of an inline image. Scripts do not run in an image, whatever its text contains."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
-def _trusted(text: str) -> Markup:
+def _mark_safe(text: str) -> Markup:
     from markupsafe import Markup
 
-    return Markup(text)  # ours, or escaped already
+    return Markup(text)  # our own text, or already escaped

@@ -1,4 +1,4 @@
-"""Knobs and their values as a reader says them."""
+"""Hyperparameters, swept parameters and their values as text."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,8 @@ from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_rate
 
 
-def format_hyperparameters(values: Mapping[str, Any]) -> str:  # Any: what a knob takes
-    """`rate 5e-4 · rank 8`."""
+def format_hyperparameters(values: Mapping[str, Any]) -> str:  # Any: the value of a hyperparameter
+    """Format hyperparameters in one line: `rate 5e-4 · rank 8`."""
     return " · ".join(
         f"{'rate' if name == 'learning_rate' else name.replace('_', ' ')} {format_value(value)}"
         for name, value in values.items()
@@ -18,7 +18,7 @@ def format_hyperparameters(values: Mapping[str, Any]) -> str:  # Any: what a kno
 
 
 def format_value(value: Any) -> str:
-    """A number without digits that say nothing, a small one by its power of ten; a list without its brackets."""
+    """Format a value: a small number with its power of ten, a list without its brackets."""
     match value:
         case float():
             return format_rate(value)
@@ -31,32 +31,32 @@ def format_value(value: Any) -> str:
 
 
 def get_parameter_title(sweep: Sweep) -> str:
-    """What is varied, in the words of a heading: `rank`, `train examples`, `model`."""
-    assert sweep.recipe.sweep is not None, "a study varies something"
-    *within, last = sweep.recipe.sweep.parameter.split(".")
-    match within:
+    """Return a short title of the swept parameter: `rank`, `train examples`, `model`."""
+    assert sweep.recipe.sweep is not None, "a sweep has a swept parameter"
+    *parents, name = sweep.recipe.sweep.parameter.split(".")
+    match parents:
         case [*_, "sizes"]:
-            return f"{last} examples"
-        case [*_, owner] if last == "name":
+            return f"{name} examples"
+        case [*_, owner] if name == "name":
             return owner
         case _:
-            return last.replace("_", " ")
+            return name.replace("_", " ")
 
 
 def format_sweep_value(sweep: Sweep, value: Any) -> str:
-    """One of a study's values in words; of a path, such as a model's on the hub, its end if that tells them apart."""
-    assert sweep.recipe.sweep is not None, "a study varies something"
-    ends = [str(one).rstrip("/").rpartition("/")[2] for one in sweep.recipe.sweep.values]
-    short = isinstance(value, str) and len(set(ends)) == len(ends)
-    return format_value(ends[sweep.recipe.sweep.values.index(value)] if short else value)
+    """Format a value of the sweep. A path, such as a model's on the hub, is shortened to its end if that is unique."""
+    assert sweep.recipe.sweep is not None, "a sweep has a swept parameter"
+    ends = [str(swept).rstrip("/").rpartition("/")[2] for swept in sweep.recipe.sweep.values]
+    is_short = isinstance(value, str) and len(set(ends)) == len(ends)
+    return format_value(ends[sweep.recipe.sweep.values.index(value)] if is_short else value)
 
 
-def list_ends(knob: Domain) -> tuple[float, float]:
-    """The least and the greatest of a range of numbers, or of choices between them."""
-    return (knob.low, knob.high) if isinstance(knob, Range) else (min(knob), max(knob))
+def list_ends(domain: Domain) -> tuple[float, float]:
+    """Return the lowest and the highest value of a range, or of a list of numbers to choose from."""
+    return (domain.low, domain.high) if isinstance(domain, Range) else (min(domain), max(domain))
 
 
-def format_range(knob: Domain) -> str:
-    """`1e-5 to 3e-3`."""
-    low, high = list_ends(knob)
+def format_range(domain: Domain) -> str:
+    """Format a range: `1e-5 to 3e-3`."""
+    low, high = list_ends(domain)
     return f"{format_rate(low)} to {format_rate(high)}"

@@ -1,10 +1,10 @@
-"""The leaderboard as values: which columns there are, what each means, and each row's cells.
+"""The leaderboard as values: its columns, what each means, and the cells of each row.
 
-The page, Markdown, LaTeX and the terminal show these same cells, so that no number is said twice differently.
+The page, Markdown, LaTeX and the terminal show these same cells, so a number has the same digits everywhere.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
@@ -12,22 +12,20 @@ from tuneoff.analysis.costs import COSTS, Cost
 from tuneoff.analysis.row import Row
 from tuneoff.records.metrics import LOSS, METRICS, Metric
 from tuneoff.report.escape import escape_control
-from tuneoff.report.format import MINUS, format_cost, format_interval, format_score
+from tuneoff.report.format import NOTHING, format_cost, format_interval, format_score, format_signed
 
-NOTHING = "–"
 BRIEF = ("rougeL", "rouge1", "rouge2", "loss", "trainable", "train_seconds", "training_memory", "adapter_bytes")
 INTERVAL_IN_BRIEF = ("rougeL", "loss")
+TIED = "≈"  # after a score that is not clearly worse than the best
 
 MEANINGS = {  # of columns that are neither a metric nor a cost
-    "perplexity": "The exponential of the evaluation loss: how many tokens the model hesitates between.",
-    "forgetting": "Loss per token on text unrelated to the data, minus the base model's; above zero, something was "
-    "forgotten.",
-    "overfitting": "Loss on training examples minus loss on validation, with the weights that were kept; far below "
-    "zero, examples were memorized.",
-    "seeds": "Trainings that the row is the mean of.",
+    "perplexity": "Exponential of the evaluation loss: the number of equally likely tokens with the same loss.",
+    "forgetting": "Loss per token on text unrelated to the data, minus the base model's. Above zero, the model has "
+    "become worse at such text.",
+    "overfitting": "Loss on training examples minus loss on validation, with the weights that were kept. Far below "
+    "zero, the model has memorized examples.",
+    "seeds": "Number of trained seeds that the row is the mean of.",
 }
-
-
 MEASURED: tuple[tuple[str, str, Callable[[Comparison, Row], float | None]], ...] = (
     ("forgetting", "Forgetting", lambda comparison, row: comparison.compute_forgetting(row)),
     ("overfitting", "Overfitting gap", lambda _, row: row.overfitting),
@@ -36,7 +34,8 @@ MEASURED: tuple[tuple[str, str, Callable[[Comparison, Row], float | None]], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One number as it is shown; `best` in its column among the rows that compete, `tied` with the best."""
+    """One number as it is shown. `best` is the best of its column among the competing rows, `tied` is not clearly
+    worse."""
 
     text: str
     interval: str = ""
@@ -46,7 +45,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One heading and its cells, in the order of the comparison's rows."""
+    """A heading and its cells, in the order of the comparison's rows."""
 
     name: str
     title: str
@@ -57,145 +56,131 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaderboard:
-    """The comparison's rows as columns of cells, and what each row is called."""
+    """The rows of a comparison as columns of cells, and the name of each row."""
 
     labels: tuple[str, ...]
-    names: tuple[str, ...]  # the label, and the status where it is not simply done
-    reasons: tuple[str, ...]  # why trials of the row have no score; empty where all have
+    names: tuple[str, ...]  # the label, with the status unless all trials are done
+    reasons: tuple[str, ...]  # why trials of the row have no score; empty where all have one
     columns: tuple[Column, ...]
 
-    def only(self, names: Sequence[str]) -> tuple[Column, ...]:
-        """Some of the columns, in the order asked for."""
-        named = {column.name: column for column in self.columns}
-        return tuple(named[name] for name in names)
+    def select(self, names: Sequence[str]) -> tuple[Column, ...]:
+        """Return the named columns, in that order."""
+        by_name = {column.name: column for column in self.columns}
+        return tuple(by_name[name] for name in names)
 
 
 def build_leaderboard(comparison: Comparison) -> Leaderboard:
-    """The cells of a comparison."""
+    """Build all columns of a comparison."""
     columns = [
-        *(_score_column(comparison, m) for m in METRICS.values()),
-        _perplexity_column(comparison),
-        *(_measured_column(comparison, *measure) for measure in MEASURED),
-        *(_cost_column(comparison, c) for c in COSTS.values()),
+        *(_build_score_column(comparison, metric) for metric in METRICS.values()),
+        _build_perplexity_column(comparison),
+        *(_build_difference_column(comparison, *measure) for measure in MEASURED),
+        *(_build_cost_column(comparison, cost) for cost in COSTS.values()),
     ]
     if any(len(row.finished) > 1 for row in comparison.rows):
-        columns.append(_column("seeds", "Seeds", "", [str(len(row.finished)) for row in comparison.rows]))
+        columns.append(_build_plain_column("seeds", "Seeds", "", [str(len(row.finished)) for row in comparison.rows]))
     return Leaderboard(
         labels=tuple(escape_control(row.label) for row in comparison.rows),
-        names=tuple(map(_name, comparison.rows)),
-        reasons=tuple(map(_reasons, comparison.rows)),
+        names=tuple(map(_name_row, comparison.rows)),
+        reasons=tuple(map(_describe_reasons, comparison.rows)),
         columns=tuple(columns),
     )
 
 
-def _score_column(comparison: Comparison, metric: Metric) -> Column:
+def _build_score_column(comparison: Comparison, metric: Metric) -> Column:
     ranked = comparison.rank(metric)
     best = ranked[0] if len(ranked) > 1 else None
 
-    def cell(row: Row) -> Cell:
+    def build_cell(row: Row) -> Cell:
         if metric.name not in row.scores:
             return Cell(text=NOTHING)
         estimate = row.scores[metric.name]
-        apart = comparison.find_pair(metric, best, row) if best and row is not best else None
+        pair = comparison.find_pair(metric, best, row) if best and row is not best else None
         return Cell(
             text=format_score(metric, estimate.mean),
             interval=format_interval(metric, estimate),
             best=row is best,
-            tied=apart is not None and apart.decision != "different",
+            tied=pair is not None and pair.decision != "different",
         )
 
-    return Column(
-        name=metric.name,
-        title=metric.title,
-        unit=metric.unit,
-        meaning=metric.meaning,
-        cells=tuple(map(cell, comparison.rows)),
-    )
+    return _build_column(metric.name, metric.title, metric.unit, metric.meaning, map(build_cell, comparison.rows))
 
 
-def _perplexity_column(comparison: Comparison) -> Column:
-    """The loss once more, as the number of tokens that the model hesitates between; so it is marked nowhere."""
+def _build_perplexity_column(comparison: Comparison) -> Column:
+    """Build the loss once more as perplexity. The loss column already marks the best."""
 
-    def cell(row: Row) -> Cell:
+    def build_cell(row: Row) -> Cell:
         loss = row.scores.get(LOSS.name)
         if loss is None:
             return Cell(text=NOTHING)
-        low, mean, high = (f"{_exp(nats):,.1f}" for nats in (loss.low, loss.mean, loss.high))
+        low, mean, high = (f"{_compute_perplexity(nats):,.1f}" for nats in (loss.low, loss.mean, loss.high))
         return Cell(text=mean, interval=f"{low} to {high}")
 
-    return Column(
-        name="perplexity",
-        title="Perplexity",
-        unit="",
-        meaning=MEANINGS["perplexity"],
-        cells=tuple(map(cell, comparison.rows)),
-    )
+    return _build_column("perplexity", "Perplexity", "", MEANINGS["perplexity"], map(build_cell, comparison.rows))
 
 
-def _measured_column(
-    comparison: Comparison, name: str, title: str, of: Callable[[Comparison, Row], float | None]
-) -> Column:
-    """A difference of losses, a mean over seeds; a sign is part of the number."""
-    values = [of(comparison, row) for row in comparison.rows]
-    texts = [NOTHING if value is None else f"{value:+.3f}".replace("-", MINUS) for value in values]
-    return _column(name, title, "nats per token", texts)
-
-
-def _column(name: str, title: str, unit: str, texts: Sequence[str]) -> Column:
-    """A column whose cells do not compete."""
-    cells = tuple(Cell(text=text) for text in texts)
-    return Column(name=name, title=title, unit=unit, meaning=MEANINGS[name], cells=cells)
-
-
-def _exp(nats: float) -> float:
+def _compute_perplexity(nats: float) -> float:
     return math.exp(nats) if nats < 700 else math.inf
 
 
-def _cost_column(comparison: Comparison, cost: Cost) -> Column:
+def _build_difference_column(
+    comparison: Comparison, name: str, title: str, measure: Callable[[Comparison, Row], float | None]
+) -> Column:
+    """Build a column of loss differences, means over seeds, which always have a sign."""
+    values = [measure(comparison, row) for row in comparison.rows]
+    texts = [NOTHING if value is None else format_signed(value, 3) for value in values]
+    return _build_plain_column(name, title, "nats per token", texts)
+
+
+def _build_cost_column(comparison: Comparison, cost: Cost) -> Column:
     competing = [row for row in comparison.rows if _competes(comparison, row) and cost.name in row.costs]
     choose: Callable[..., float] = max if cost.higher_is_better else min
     best = choose(row.costs[cost.name] for row in competing) if len(competing) > 1 else None
 
-    def cell(row: Row) -> Cell:
-        if not _spent(comparison, row, cost):
+    def build_cell(row: Row) -> Cell:
+        if not _has_cost(comparison, row, cost):
             return Cell(text=NOTHING)
         value = row.costs[cost.name]
         return Cell(text=format_cost(cost, value), best=row in competing and value == best)
 
-    return Column(
-        name=cost.name,
-        title=cost.title,
-        unit=cost.unit,
-        meaning=cost.meaning,
-        cells=tuple(map(cell, comparison.rows)),
-    )
+    return _build_column(cost.name, cost.title, cost.unit, cost.meaning, map(build_cell, comparison.rows))
+
+
+def _build_plain_column(name: str, title: str, unit: str, texts: Sequence[str]) -> Column:
+    """Build a column in which no cell is marked as best."""
+    return _build_column(name, title, unit, MEANINGS[name], (Cell(text=text) for text in texts))
+
+
+def _build_column(name: str, title: str, unit: str, meaning: str, cells: Iterable[Cell]) -> Column:
+    return Column(name=name, title=title, unit=unit, meaning=meaning, cells=tuple(cells))
 
 
 def _competes(comparison: Comparison, row: Row) -> bool:
-    """The untouched model is cheapest by doing nothing, and a diverged training saved nothing worth its price."""
+    """Return whether a low cost of the row is an advantage. The base model trains nothing, and a diverged training
+    has no result."""
     return bool(row.finished) and not row.is_base
 
 
-def _spent(comparison: Comparison, row: Row, cost: Cost) -> bool:
-    """Whether the row has the cost; seconds and bytes of a training that never was are nothing, and not zero."""
+def _has_cost(comparison: Comparison, row: Row, cost: Cost) -> bool:
+    """Return whether the row has the cost. The base model has no training, not one of zero seconds and bytes."""
     if cost.name not in row.costs:
         return False
     return not row.is_base or cost.name in {"trainable", "share"} or row.costs[cost.name] > 0
 
 
-def _name(row: Row) -> str:
-    statuses = [record.status for record in row.records]
+def _name_row(row: Row) -> str:
+    label = escape_control(row.label)
     if not row.finished:
-        return f"{escape_control(row.label)} ({' and '.join(dict.fromkeys(statuses))})"
+        return f"{label} ({' and '.join(dict.fromkeys(record.status for record in row.records))})"
     if len(row.finished) < len(row.records):
-        return f"{escape_control(row.label)} ({len(row.finished)} of {len(row.records)} seeds)"
-    return escape_control(row.label)
+        return f"{label} ({len(row.finished)} of {len(row.records)} seeds)"
+    return label
 
 
-def _reasons(row: Row) -> str:
-    broken = [record for record in row.records if record.status != "done"]
-    seed = len(row.records) > 1
-    return " ".join(
-        f"{'Seed ' + str(r.trial.seed) + ' ' if seed else ''}{r.status}: {escape_control(r.reason or 'no reason recorded')}"
-        for r in broken
-    )
+def _describe_reasons(row: Row) -> str:
+    reasons = []
+    for record in row.records:
+        if record.status != "done":
+            seed = f"Seed {record.trial.seed} " if len(row.records) > 1 else ""
+            reasons.append(f"{seed}{record.status}: {escape_control(record.reason or 'no reason recorded')}")
+    return " ".join(reasons)

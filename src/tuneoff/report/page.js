@@ -1,4 +1,4 @@
-// Draw the charts. `ast` has Vega interpret its expressions, so that the page's policy needs no eval.
+// Draw the charts. With `ast`, Vega interprets expressions, so the page's policy does not need to allow eval.
 "use strict";
 
 const specifications = JSON.parse(document.getElementById("charts").textContent);
@@ -11,6 +11,6 @@ for (const place of document.querySelectorAll("[data-chart]")) {
   }
   vegaEmbed(place, specification, { renderer: "svg", ast: true, actions: false }).catch((error) => {
     console.error(error);
-    place.innerHTML = place.nextElementSibling.textContent; // the still picture, from its noscript element
+    place.innerHTML = place.nextElementSibling.textContent; // the static image of its noscript element
   });
 }

@@ -1,4 +1,4 @@
-"""The report of a comparison: a page, and beside it the tables and figures as files."""
+"""The report of a comparison: a page, and the tables and figures as files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.report.budget_table import compare_with_estimate as against_actual
+from tuneoff.report.budget_table import compare_with_estimate
 from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TITLES, TRADE_OFFS, assign_colors, draw_figures
 from tuneoff.report.diagnostics import diagnose
 from tuneoff.report.examples import choose_examples
@@ -26,17 +26,22 @@ from tuneoff.report.tables import format_latex_table, format_markdown_table, for
 from tuneoff.system.atomic_write import write_atomically
 
 SECTIONS = (
-    ("Five figures", "What each method trains, takes and reaches.", FIGURES),
+    (
+        "Results and costs",
+        "Trainable parameters, training time and memory, and test scores of each method.",
+        FIGURES,
+    ),
     (
         "Learning curves",
-        "Epoch 0 is the model before its first step; the larger mark is the epoch whose weights were kept. "
-        "A diverged training leaves the frame. Click a name to see it alone.",
+        "Epoch 0 is the model before training. The larger mark is the epoch whose weights were kept. The curve of a "
+        "diverged run leaves the frame. Click a method's name to see it alone.",
         CURVES,
     ),
     (
-        "Quality against cost",
-        "Up and to the left is better; lines are intervals, and the dashed line is the untouched model. The steps join "
-        "the front: a method is on it unless another is better beyond noise at no more cost, or equal at less.",
+        "Quality and cost",
+        "Higher and further left is better. Vertical lines are intervals, and the dashed line is the base model. The "
+        "stepped line is the Pareto front: a method is on it unless another is significantly better at no higher cost, "
+        "or equal at a lower cost.",
         TRADE_OFFS,
     ),
 )
@@ -48,59 +53,59 @@ def write_report(
     """Write `index.html`, `table.md`, `table.tex`, `results.csv`, `differences.csv` and `figures/` into `folder`.
 
     Args:
-        against: another comparison, whose conclusions the page then shows beside this one's.
-        with_text: whether test examples and predictions are on the page: without, it can be shared.
+        against: another comparison, whose conclusions the page shows side by side with this one's.
+        with_text: whether the page has test examples and predictions. Without them it can be shared.
 
     Returns:
-        The page.
+        The path of the page.
     """
     folder = Path(folder)
     charts = draw_figures(comparison, against)
-    drawn = write_figures(charts, folder / "figures", TITLES)
+    images = write_figures(charts, folder / "figures", TITLES)
     write_atomically(folder / "table.md", format_markdown_table(comparison))
     write_atomically(folder / "table.tex", format_latex_table(comparison))
     write_atomically(folder / "results.csv", format_results_csv(comparison))
     write_atomically(folder / "differences.csv", format_pairs_csv(comparison))
     specifications = {name: make_page_specification(chart) for name, chart in charts.items()}
     index = folder / "index.html"
-    write_atomically(index, render_page(comparison, specifications, drawn, against, with_text=with_text))
+    write_atomically(index, render_page(comparison, specifications, images, against, with_text=with_text))
     return index
 
 
 def render_page(
     comparison: Comparison,
     specifications: Mapping[str, Specification],
-    drawn: Mapping[str, str],
+    images: Mapping[str, str],
     against: Comparison | None = None,
     *,
     with_text: bool = True,
 ) -> str:
-    """The page as text; its figures come as Vega-Lite's JSON and, for a reader without scripts, as SVG."""
+    """Render the page as text, with its figures as Vega-Lite JSON and, where scripts are disabled, as SVG images."""
     run = comparison.run
     return render_document(
         "page.html.j2",
         specifications,
-        drawn,
+        images,
         comparison=comparison,
         recipe=run.recipe,
         verdict=describe_verdict(comparison),
         headline=list(list_headline_facts(comparison)),
         board=build_leaderboard(comparison),
         brief=BRIEF,  # the columns that fit on paper
-        rows=[(row, _hyperparameters(row.records[0].trial.hyperparameters)) for row in comparison.rows],
-        colours=assign_colors(comparison, against),
-        beside=compare_runs(comparison, against) if against else None,
-        differences=build_matrices(comparison),
-        sections=[(heading, text, _present(titles, drawn)) for heading, text, titles in SECTIONS],
-        searched=list(summarize_searches(comparison)),
-        search_figures=_present(SEARCHES, drawn),
+        rows=[(row, _format_settings(row.records[0].trial.hyperparameters)) for row in comparison.rows],
+        colors=assign_colors(comparison, against),
+        side_by_side=compare_runs(comparison, against) if against else None,
+        matrices=build_matrices(comparison),
+        sections=[(heading, text, _select_present(titles, images)) for heading, text, titles in SECTIONS],
+        searches=list(summarize_searches(comparison)),
+        search_figures=_select_present(SEARCHES, images),
         effort=describe_effort(comparison),
         notes=list_notes(comparison),
         titles=TITLES,
         examples=choose_examples(comparison) if with_text else (),
         test_examples=run.data.splits["test"].examples if "test" in run.data.splits else 0,
         diagnoses=diagnose(comparison),
-        against=against_actual(comparison),
+        actual_costs=compare_with_estimate(comparison),
         setting=list(list_setting_facts(comparison)),
         data=run.data,
         environment=list(list_environment_facts(run.environment)),
@@ -108,10 +113,10 @@ def render_page(
     )
 
 
-def _present(titles: Mapping[str, str], drawn: Mapping[str, str]) -> list[str]:
-    return [name for name in titles if name in drawn]
+def _select_present(titles: Mapping[str, str], images: Mapping[str, str]) -> list[str]:
+    return [name for name in titles if name in images]
 
 
-def _hyperparameters(values: Mapping[str, Any]) -> str:
-    """What the method was given, without what is off; the untouched model's rate is none."""
-    return format_hyperparameters({name: value for name, value in values.items() if value}) or "as it came"
+def _format_settings(hyperparameters: Mapping[str, Any]) -> str:  # Any: the value of a hyperparameter
+    """Format the hyperparameters that are on. The base model has none."""
+    return format_hyperparameters({name: value for name, value in hyperparameters.items() if value}) or "not trained"

@@ -1,6 +1,6 @@
-"""Two comparisons beside each other: what each concludes, and what differs between their recipes.
+"""Two comparisons side by side: what each concludes, and where their recipes differ.
 
-Their scores stand side by side, and are never ranked together where the settings are unequal.
+With unequal settings their scores are shown next to each other but never ranked together.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,25 +11,24 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
 from tuneoff.records.metrics import ROUGE_L
 from tuneoff.records.trial import Setting
-from tuneoff.report.format import format_interval, format_rate, format_score, join_list
+from tuneoff.report.format import NOTHING, format_interval, format_rate, format_score, join_list
 from tuneoff.report.hyperparameters import format_hyperparameters, format_value
 from tuneoff.report.sentences import describe_verdict
 
-NOTHING = "–"
 SEARCHED = "searched"
-OF_THE_RECIPE = frozenset({"model", "data", "training", "evaluation"})  # parts of a setting that a recipe writes
+OF_RECIPE = frozenset({"model", "data", "training", "evaluation"})  # parts of a setting that the recipe contains
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """One method's place in one ranking."""
+class RankedMethod:
+    """One method's rank in one comparison."""
 
-    place: int
+    rank: int
     label: str
     score: str
     interval: str
-    rate: str  # its learning rate; empty for what trains nothing
-    moved: int  # places up from the other ranking, among the methods that stand in both; shown on this side alone
+    rate: str  # its learning rate; empty for a method without training
+    change: int  # ranks gained relative to the other comparison, among the methods in both; zero in the other one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,126 +37,132 @@ class Conclusion:
 
     name: str
     headline: str
-    standings: tuple[Standing, ...]
+    ranking: tuple[RankedMethod, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One place in the recipe, or in what it was run with, where the two differ."""
+    """A recipe key, or a property of the run, in which the two differ."""
 
-    place: str
-    there: str
-    here: str
+    key: str
+    other: str
+    this: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class SideBySide:
     """The other comparison and this one."""
 
-    there: Conclusion
-    here: Conclusion
-    moved: str  # whose rank changed, in a sentence
-    unequal: str  # what of the setting is unequal, in a sentence
-    differing: tuple[Difference, ...]
+    other: Conclusion
+    this: Conclusion
+    changes: str  # whose rank changed, as a sentence
+    settings: str  # which parts of the setting are unequal, as a sentence
+    differences: tuple[Difference, ...]
 
 
-def compare_runs(here: Comparison, there: Comparison) -> SideBySide:
-    """This comparison's conclusions beside those of another."""
-    places_here, places_there = find_common_places(here, there)
-    moved = {label: places_there[label] - place for label, place in places_here.items()}
+def compare_runs(this: Comparison, other: Comparison) -> SideBySide:
+    """Build this comparison's conclusions and those of another."""
+    ranks, other_ranks = find_common_ranks(this, other)
+    changes = {label: other_ranks[label] - rank for label, rank in ranks.items()}
     sentences = [
-        f"{label} goes from place {places_there[label]} to {places_here[label]}" for label, by in moved.items() if by
+        f"{label} moves from rank {other_ranks[label]} to {ranks[label]}" for label, gain in changes.items() if gain
     ]
     return SideBySide(
-        there=_conclusion(there, {}),
-        here=_conclusion(here, moved),
-        moved="; ".join(sentences) or "Every method that both rank has the same place in both",
-        unequal=_unequal(here, there),
-        differing=(*_differing(_written(there), _written(here)), *_circumstances(here, there)),
-    )
-
-
-def find_common_places(here: Comparison, there: Comparison) -> tuple[dict[str, int], dict[str, int]]:
-    """The place of each method in either ranking by ROUGE-L, counted among the methods that stand in both."""
-    ranked_here, ranked_there = ([row.label for row in c.rank(ROUGE_L)] for c in (here, there))
-    return _places(ranked_here, ranked_there), _places(ranked_there, ranked_here)
-
-
-def _places(labels: Sequence[str], others: Sequence[str]) -> dict[str, int]:
-    return {label: place for place, label in enumerate((label for label in labels if label in others), start=1)}
-
-
-def _conclusion(comparison: Comparison, moved: Mapping[str, int]) -> Conclusion:
-    return Conclusion(
-        name=comparison.run.recipe.name,
-        headline=describe_verdict(comparison)[0],
-        standings=tuple(
-            Standing(
-                place=place,
-                label=row.label,
-                score=format_score(ROUGE_L, row.scores[ROUGE_L.name].mean),
-                interval=format_interval(ROUGE_L, row.scores[ROUGE_L.name]),
-                rate=_rate(row),
-                moved=moved.get(row.label, 0),
-            )
-            for place, row in enumerate(comparison.rank(ROUGE_L), start=1)
+        other=_build_conclusion(other, {}),
+        this=_build_conclusion(this, changes),
+        changes=f"{'; '.join(sentences) or 'Every method in both comparisons has the same rank in both'}.",
+        settings=_describe_settings(this, other),
+        differences=(
+            *_list_recipe_differences(_make_recipe_dict(other), _make_recipe_dict(this)),
+            *_list_run_differences(this, other),
         ),
     )
 
 
-def _rate(row: Row) -> str:
+def find_common_ranks(this: Comparison, other: Comparison) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the rank of each method by ROUGE-L in each comparison, counted among the methods in both."""
+    labels, other_labels = ([row.label for row in c.rank(ROUGE_L)] for c in (this, other))
+    return _rank_common(labels, other_labels), _rank_common(other_labels, labels)
+
+
+def _rank_common(labels: Sequence[str], other_labels: Sequence[str]) -> dict[str, int]:
+    common = (label for label in labels if label in other_labels)
+    return {label: rank for rank, label in enumerate(common, start=1)}
+
+
+def _build_conclusion(comparison: Comparison, changes: Mapping[str, int]) -> Conclusion:
+    return Conclusion(
+        name=comparison.run.recipe.name,
+        headline=describe_verdict(comparison)[0],
+        ranking=tuple(
+            RankedMethod(
+                rank=rank,
+                label=row.label,
+                score=format_score(ROUGE_L, row.scores[ROUGE_L.name].mean),
+                interval=format_interval(ROUGE_L, row.scores[ROUGE_L.name]),
+                rate=_format_rate(row),
+                change=changes.get(row.label, 0),
+            )
+            for rank, row in enumerate(comparison.rank(ROUGE_L), start=1)
+        ),
+    )
+
+
+def _format_rate(row: Row) -> str:
     rate = row.records[0].trial.hyperparameters.get("learning_rate")
     return f"rate {format_rate(rate)}" if rate else ""
 
 
-def _unequal(here: Comparison, there: Comparison) -> str:
-    parts = [name.replace("_", " ") for name in _unequal_parts(here.setting, there.setting)]
-    if not parts:
-        return "Both have the same setting; each ranking still rests on its own trainings."
+def _describe_settings(this: Comparison, other: Comparison) -> str:
+    unequal = [name.replace("_", " ") for name in _list_unequal_fields(this.setting, other.setting)]
+    if not unequal:
+        return "The settings are equal, but each ranking is based on its own runs."
     return (
-        f"The settings are unequal ({join_list(parts)}), so the scores stand side by side here and are never "
-        "ranked together."
+        f"The settings differ ({join_list(unequal)}), so the scores are shown side by side and never ranked together."
     )
 
 
-def _unequal_parts(here: Setting, there: Setting) -> list[str]:
-    return [name for name in Setting.model_fields if getattr(here, name) != getattr(there, name)]
+def _list_unequal_fields(this: Setting, other: Setting) -> list[str]:
+    return [name for name in Setting.model_fields if getattr(this, name) != getattr(other, name)]
 
 
-def _written(comparison: Comparison) -> dict[str, Any]:
-    """The recipe as plain values; a knob that was searched has none of its own."""
+def _make_recipe_dict(comparison: Comparison) -> dict[str, Any]:
+    """Return the recipe as plain values, with `searched` in place of the value of a searched hyperparameter."""
     recipe = comparison.run.recipe
-    whole = recipe.to_dict()
+    values = recipe.to_dict()
     for label in recipe.methods:
-        whole["methods"][label] |= dict.fromkeys(recipe.get_space(label), SEARCHED)
-    return whole
+        values["methods"][label] |= dict.fromkeys(recipe.get_space(label), SEARCHED)
+    return values
 
 
-def _differing(there: Mapping[str, Any], here: Mapping[str, Any], within: str = "") -> Iterator[Difference]:
-    """Where two recipes differ; Any: what YAML holds."""
-    for key in dict.fromkeys([*there, *here]):
-        ours, theirs = here.get(key), there.get(key)
-        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-            yield from _differing(theirs, ours, f"{within}{key}.")
-        elif ours != theirs and f"{within}{key}" not in {"name", "note"}:
-            yield Difference(place=f"{within}{key}", there=_said(theirs), here=_said(ours))
+def _list_recipe_differences(
+    other: Mapping[str, Any], this: Mapping[str, Any], parent: str = ""
+) -> Iterator[Difference]:  # Any: values of YAML
+    for name in dict.fromkeys([*other, *this]):
+        key, other_value, this_value = f"{parent}{name}", other.get(name), this.get(name)
+        if isinstance(this_value, Mapping) and isinstance(other_value, Mapping):
+            yield from _list_recipe_differences(other_value, this_value, f"{key}.")
+        elif this_value != other_value and key not in {"name", "note"}:
+            yield Difference(key=key, other=_format_side(other_value), this=_format_side(this_value))
 
 
-def _circumstances(here: Comparison, there: Comparison) -> Iterator[Difference]:
-    """What no recipe says: the machine, the libraries, and the content behind a name."""
-    for name in _unequal_parts(here.setting, there.setting):
-        if name not in OF_THE_RECIPE:
-            values = (_said(getattr(setting, name)) for setting in (there.setting, here.setting))
-            yield Difference(place=name.replace("_", " "), **dict(zip(("there", "here"), values, strict=True)))
+def _list_run_differences(this: Comparison, other: Comparison) -> Iterator[Difference]:
+    """Yield differences that no recipe contains: the machine, the libraries, and the content behind a name."""
+    for name in _list_unequal_fields(this.setting, other.setting):
+        if name not in OF_RECIPE:
+            values = {side: getattr(c.setting, name) for side, c in (("other", other), ("this", this))}
+            yield Difference(
+                key=name.replace("_", " "), other=_format_side(values["other"]), this=_format_side(values["this"])
+            )
 
 
-def _said(value: Any) -> str:
+def _format_side(value: Any) -> str:
     match value:
         case None:
             return NOTHING
         case Mapping():
             return format_hyperparameters(
-                {name: one for name, one in value.items() if one and not isinstance(one, Mapping)}
+                {name: item for name, item in value.items() if item and not isinstance(item, Mapping)}
             )
         case _:
             return format_value(value)

@@ -1,4 +1,4 @@
-"""The leaderboard in Markdown and LaTeX, and every trial as a line of CSV."""
+"""The leaderboard in Markdown and LaTeX and for the terminal, and every trial as a line of CSV."""
 
 import csv
 import io
@@ -14,11 +14,22 @@ from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.records.record import Record
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence, pluralize
-from tuneoff.report.leaderboard import BRIEF, INTERVAL_IN_BRIEF, Cell, Column, Leaderboard, build_leaderboard
+from tuneoff.report.leaderboard import BRIEF, INTERVAL_IN_BRIEF, TIED, Cell, Column, Leaderboard, build_leaderboard
 
-IN_A_TERMINAL = ("rougeL", "loss", "trainable", "train_seconds", "training_memory")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what a spreadsheet would run or lose
-TIED = "≈"  # behind a score that cannot be told apart from the best
+TERMINAL_COLUMNS = ("rougeL", "loss", "trainable", "train_seconds", "training_memory")
+FORMULA_STARTS = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "＝",
+    "＋",
+    "－",
+    "＠",
+)  # a spreadsheet would take these for a formula or drop them
 CSV_UNITS = {"": "parameters", "%": "percent", "s": "seconds", "1/s": "per_second", "×": "ratio", "F1 × 100": "x100"}
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -30,50 +41,56 @@ LATEX = {
 
 
 def make_terminal_rows(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
-    """A header and a row of strings for each method, best first: what fits into eighty columns."""
+    """Return a header and a row of strings for each method, best first, which fit into eighty columns."""
     board = build_leaderboard(comparison)
-    rouge, loss, *costs = board.only(IN_A_TERMINAL)
+    rouge, loss, *costs = board.select(TERMINAL_COLUMNS)
     columns = [
         board.names,
         [f"{cell.text}{' ' + TIED if cell.tied else ''}" for cell in rouge.cells],
         [cell.interval for cell in rouge.cells],
         *([cell.text for cell in column.cells] for column in (loss, *costs)),
     ]
-    level = format_confidence(comparison.run.recipe.verdict.confidence)
-    return (("Method", rouge.title, level, "Loss", "Trainable", "Training", "Memory"), *zip(*columns, strict=True))
+    confidence = format_confidence(comparison.run.recipe.verdict.confidence)
+    return (("Method", rouge.title, confidence, "Loss", "Trainable", "Training", "Memory"), *zip(*columns, strict=True))
 
 
 def format_markdown_table(comparison: Comparison) -> str:
-    """The leaderboard in Markdown; what is best in its column is bold."""
+    """Return the leaderboard in Markdown, with the best of each column in bold."""
     board = build_leaderboard(comparison)
-    columns = board.only(BRIEF)
-    lines = [_pipes("Method", *(f"{c.title}{_unit(c)}" for c in columns)), _pipes("---", *("---:" for _ in columns))]
+    columns = board.select(BRIEF)
+    lines = [
+        _join_cells("Method", *(f"{c.title}{_format_unit(c)}" for c in columns)),
+        _join_cells("---", *("---:" for _ in columns)),
+    ]
     for i, name in enumerate(board.names):
-        cells = [_marked(_markdown(_brief(c, c.cells[i])), c.cells[i], "**{}**") for c in columns]
-        lines.append(_pipes(_markdown(name), *cells))
+        cells = [_mark_best(_escape_markdown(_format_cell(c, c.cells[i])), c.cells[i], "**{}**") for c in columns]
+        lines.append(_join_cells(_escape_markdown(name), *cells))
     lines.append("")
     reasons = [f"{label}: {reason}" for label, reason in zip(board.labels, board.reasons, strict=True) if reason]
-    lines.extend(f"{_markdown(line)}  " for line in [*_remarks(comparison, board), *reasons])
+    lines.extend(f"{_escape_markdown(line)}  " for line in [*_list_remarks(comparison, board), *reasons])
     return "\n".join(lines).rstrip() + "\n"
 
 
 def format_latex_table(comparison: Comparison) -> str:
-    """The leaderboard as a `table` that needs the package booktabs; what is best in its column is bold."""
+    """Return the leaderboard as a LaTeX `table` with the best of each column in bold, for the package booktabs."""
     board = build_leaderboard(comparison)
-    columns = board.only(BRIEF)
+    columns = board.select(BRIEF)
     rows = [
-        [_begun(_latex(name)), *(_marked(_latex(_brief(c, c.cells[i])), c.cells[i], r"\textbf{{{}}}") for c in columns)]
+        [
+            _guard_row_start(_escape_latex(name)),
+            *(_mark_best(_escape_latex(_format_cell(c, c.cells[i])), c.cells[i], r"\textbf{{{}}}") for c in columns),
+        ]
         for i, name in enumerate(board.names)
     ]
     body = "\n".join(f"    {' & '.join(row)} \\\\" for row in rows)
-    caption = " ".join(_remarks(comparison, board))
+    caption = " ".join(_list_remarks(comparison, board))
     return rf"""% \usepackage{{booktabs}}
 \begin{{table}}
   \centering
-  \caption{{{_latex(caption)}}}
+  \caption{{{_escape_latex(caption)}}}
   \begin{{tabular}}{{l{"r" * len(columns)}}}
     \toprule
-    {" & ".join(["Method", *(_latex(c.title) for c in columns)])} \\
+    {" & ".join(["Method", *(_escape_latex(c.title) for c in columns)])} \\
     \midrule
 {body}
     \bottomrule
@@ -83,26 +100,26 @@ def format_latex_table(comparison: Comparison) -> str:
 
 
 def format_results_csv(comparison: Comparison) -> str:
-    """One line for each trial, those of a search too, in full precision; ROUGE is F1 × 100.
+    """Return a line for each trial, including those of a search, in full precision. ROUGE is F1 × 100.
 
-    A search never sees the test split, so its lines have no test scores and are compared by those on validation. The
-    seconds and epochs of a trial that went on from a lower rung include that rung's, so they are not to be summed.
+    A search never uses the test split, so its lines have validation scores only. The seconds and epochs of a trial
+    that continues from a lower rung include those of that rung, so they must not be summed.
     """
     confidence = comparison.run.recipe.verdict.confidence
-    return format_csv([dict(_result(record, confidence)) for record in comparison.run.records])
+    return format_csv([dict(_list_result(record, confidence)) for record in comparison.run.records])
 
 
 def format_csv(rows: list[dict[str, Any]]) -> str:
-    """Rows with named cells as CSV; a text that a spreadsheet would take for a formula is quoted away."""
+    """Format rows with named cells as CSV. Text that a spreadsheet would run as a formula gets a leading quote."""
     header = list(dict.fromkeys(key for row in rows for key in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, header, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _inert(value) for key, value in row.items()} for row in rows)
-    return out.getvalue()
+    writer.writerows({key: _guard_formula(value) for key, value in row.items()} for row in rows)
+    return text.getvalue()
 
 
-def _result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]:
+def _list_result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]:
     trial, costs, scores = record.trial, record.costs, record.scores
     yield from {"trial": trial.id, "label": trial.label, "method": trial.method, "seed": trial.seed}.items()
     yield from {"stage": trial.stage, "share_of_training": trial.rungs[-1]}.items()
@@ -112,14 +129,14 @@ def _result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]:
         "epochs": max((e.epoch for e in record.curve), default=0),
     }.items()
     yield "hyperparameters", json.dumps(dict(trial.hyperparameters), sort_keys=True)
-    tested = record.status == "done" and trial.stage == "confirm"
+    is_tested = record.status == "done" and trial.stage == "confirm"
     for metric in METRICS.values():
-        alone = estimate_mean(build_score_matrix([record], metric), confidence) if tested else None
-        name = _score_name(metric)
-        yield f"test_{name}", alone and alone.mean
-        yield f"test_{name}_low", alone and alone.low
-        yield f"test_{name}_high", alone and alone.high
-    yield "interval_confidence", confidence if tested else None
+        score = estimate_mean(build_score_matrix([record], metric), confidence) if is_tested else None
+        name = _get_score_name(metric)
+        yield f"test_{name}", score and score.mean
+        yield f"test_{name}_low", score and score.low
+        yield f"test_{name}_high", score and score.high
+    yield "interval_confidence", confidence if is_tested else None
     yield "validation_loss_nats_per_target_token", scores.get("validation/loss")
     yield from ((f"{split}_perplexity", scores.get(f"{split}/perplexity")) for split in ("validation", "test"))
     for cost in COSTS.values():
@@ -128,66 +145,66 @@ def _result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]:
     yield "total_parameters", costs and costs.total_parameters
     yield "evaluation_seconds", costs and costs.evaluation_seconds
     yield "generation_seconds", costs and costs.generation_seconds
-    for metric in METRICS.values():  # only a search by one of the text's metrics predicts validation examples
-        if metric.needs_generation and (score := scores.get(f"validation/{metric.name}")) is not None:
-            yield f"validation_{_score_name(metric)}", metric.scale * score
+    for metric in METRICS.values():  # only a search by such a metric generates validation predictions
+        if metric.needs_generation and (share := scores.get(f"validation/{metric.name}")) is not None:
+            yield f"validation_{_get_score_name(metric)}", metric.scale * share
 
 
-def _score_name(metric: Metric) -> str:
+def _get_score_name(metric: Metric) -> str:
     return f"{metric.name}_{CSV_UNITS.get(metric.unit, metric.unit.replace(' ', '_'))}"
 
 
-def _remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:
+def _list_remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:
     estimates = [e for row in comparison.rows for e in row.scores.values()]
     if estimates:
         examples, seeds = max(e.examples for e in estimates), max(e.seeds for e in estimates)
         yield (
-            f"Scores on {pluralize(examples, 'test example')} with intervals of "
-            f"{format_confidence(comparison.run.recipe.verdict.confidence)} over examples"
+            f"Scores on {pluralize(examples, 'test example')}, with "
+            f"{format_confidence(comparison.run.recipe.verdict.confidence)} confidence intervals over examples"
             f"{' and seeds' if seeds > 1 else ''}; ROUGE is F1 × 100."
         )
     if comparison.partial:
         yield "Partial: not every trial of the recipe has been run."
-    if any(cell.tied for column in board.only(BRIEF) for cell in column.cells):
-        yield f"{TIED} cannot be told apart from the best of its column."
+    if any(cell.tied for column in board.select(BRIEF) for cell in column.cells):
+        yield f"{TIED} is not clearly worse than the best of its column."
 
 
-def _brief(column: Column, cell: Cell) -> str:
+def _format_cell(column: Column, cell: Cell) -> str:
     interval = f" [{cell.interval}]" if cell.interval and column.name in INTERVAL_IN_BRIEF else ""
     return f"{cell.text}{interval}{' ' + TIED if cell.tied else ''}"
 
 
-def _unit(column: Column) -> str:
+def _format_unit(column: Column) -> str:
     return f" ({column.unit})" if column.name == "loss" else ""
 
 
-def _marked(text: str, cell: Cell, mark: str) -> str:
+def _mark_best(text: str, cell: Cell, mark: str) -> str:
     return mark.format(text) if cell.best else text
 
 
-def _pipes(*cells: str) -> str:
+def _join_cells(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _markdown(text: str) -> str:
-    """Text that Markdown takes for nothing else: no cell, tag, link or emphasis begins in it."""
+def _escape_markdown(text: str) -> str:
+    """Escape text so that no table cell, tag, link or emphasis starts in it."""
     escaped = "".join(f"\\{c}" if c in "\\`*_[]<>|#&~" else c for c in text)
-    for start, of_no_link in (("://", "\\://"), ("www.", "www\\."), ("@", "\\@")):  # links need no brackets on GitHub
-        escaped = escaped.replace(start, of_no_link)
+    for start, inactive in (("://", "\\://"), ("www.", "www\\."), ("@", "\\@")):  # GitHub links these without brackets
+        escaped = escaped.replace(start, inactive)
     return " ".join(escaped.split())
 
 
-def _latex(text: str) -> str:
+def _escape_latex(text: str) -> str:
     return "".join(LATEX.get(c, c) for c in " ".join(text.split()))
 
 
-def _begun(row: str) -> str:
-    """A row that the end of the row before does not take for its options, as `\\\\[2cm]` or `\\\\*` would be."""
+def _guard_row_start(row: str) -> str:
+    """Keep the start of a row apart from the end of the row before, which would take `[2cm]` or `*` as its options."""
     return f"{{}}{row}" if row.startswith(("[", "*")) else row
 
 
-def _inert(value: Mapping[str, Any] | str | float | None) -> object:
+def _guard_formula(value: Mapping[str, Any] | str | float | None) -> object:
     if not isinstance(value, str):
         return value
-    shown = escape_control(value)
-    return f"'{shown}" if shown.lstrip(" \u00a0\u3000").startswith(FORMULA_STARTS) else shown
+    text = escape_control(value)
+    return f"'{text}" if text.lstrip(" \u00a0\u3000").startswith(FORMULA_STARTS) else text

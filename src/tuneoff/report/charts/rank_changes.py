@@ -10,7 +10,7 @@ from tuneoff.report.charts.canvas import Canvas, escape_labels, make_tooltip
 from tuneoff.report.charts.colors import assign_colors
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_score
-from tuneoff.report.side_by_side import find_common_places
+from tuneoff.report.side_by_side import find_common_ranks
 
 if TYPE_CHECKING:
     import altair as alt
@@ -25,7 +25,7 @@ def draw_rank_changes(comparison: Comparison, other: Comparison) -> alt.LayerCha
     """
     import altair as alt
 
-    sides = zip(((comparison, 1), (other, 0)), find_common_places(comparison, other), strict=True)
+    sides = zip(((comparison, 1), (other, 0)), find_common_ranks(comparison, other), strict=True)
     rows = [
         {
             "method": escape_control(label),
