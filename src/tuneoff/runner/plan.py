@@ -10,9 +10,10 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.listener import Tally
-from tuneoff.search import halving
-from tuneoff.search.halving import SearchState, count_at_rungs, replay_search
+from tuneoff.search import replay
+from tuneoff.search.halving import count_at_rungs
 from tuneoff.search.history import build_searches
+from tuneoff.search.replay import SearchState, replay_search
 
 RecordsById = Mapping[str, Record]  # by trial id
 
@@ -75,7 +76,7 @@ def find_resumable(recipe: Recipe, setting: Setting, known: RecordsById) -> set[
     if recipe.search is None:
         return set()
     searches = _replay_searches(recipe, setting, known).values()
-    return {id for search in searches for id in halving.find_resumable(search, recipe.search, known)}
+    return {id for search in searches for id in replay.find_resumable(search, recipe.search, known)}
 
 
 def get_chosen_methods(recipe: Recipe, records: Sequence[Record]) -> dict[str, Method]:

@@ -1,4 +1,4 @@
-"""Drawing configurations from a space: by a seeded design, or by a sampler that learns from what came of the others."""
+"""Draw configurations from a search space: from a seeded design, or with a sampler that learns from earlier scores."""
 
 from __future__ import annotations
 
@@ -10,78 +10,79 @@ from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Domain, Range, Space
 from tuneoff.records.metrics import METRICS
 
-Values = Mapping[str, Any]  # Any: what a knob takes
-MAX_POINTS_PER_DRAW = 20  # before a small space of choices is taken for exhausted
+Values = Mapping[str, Any]  # Any: the value of a hyperparameter
+MAX_POINTS_PER_DRAW = 20  # without a new configuration, a small space of choices is taken to be exhausted
 ADAPTIVE = frozenset({"tpe", "gp"})
 
 
 def draw_configurations(space: Space, options: SearchOptions, count: int, seed: int) -> list[Values]:
-    """The first `count` configurations of a design, all different; fewer where the space has fewer.
+    """Return the first `count` configurations of a design, all different; fewer if the space has fewer.
 
-    The learning rate is drawn along the first coordinate, so that methods with the same number of configurations
-    try the same places of their ranges, whatever else they vary.
+    The first coordinate of the design is the learning rate, so that methods with the same number of configurations try
+    the same fractions of their learning-rate ranges, whatever else they search.
     """
     if not space:
         return [{}]
-    knobs = sorted(space, key=lambda name: (name != "learning_rate", list(space).index(name)))
-    found: list[Values] = []
-    for point in itertools.islice(_iterate_points(len(knobs), options.sampler, seed), count * MAX_POINTS_PER_DRAW):
-        values = {name: _get_value_at(space[name], share) for name, share in zip(knobs, point, strict=True)}
-        if values not in found:
-            found.append(values)
-        if len(found) == count:
+    names = sorted(space, key=lambda name: (name != "learning_rate", list(space).index(name)))
+    configurations: list[Values] = []
+    for point in itertools.islice(_iterate_points(len(names), options.sampler, seed), count * MAX_POINTS_PER_DRAW):
+        values = {name: _get_value_at(space[name], fraction) for name, fraction in zip(names, point, strict=True)}
+        if values not in configurations:
+            configurations.append(values)
+        if len(configurations) == count:
             break
-    return found
+    return configurations
 
 
 def suggest_configuration(
-    spaces: Sequence[Space], options: SearchOptions, told: Sequence[tuple[Values, float | None]]
+    spaces: Sequence[Space], options: SearchOptions, history: Sequence[tuple[Values, float | None]]
 ) -> Values:
-    """The next configuration of an adaptive sampler, after all that was told.
+    """Return the next configuration of an adaptive sampler.
 
-    The study is made anew and told everything again, so that the same records always lead to the same suggestion.
-    A sampler made anew would also repeat its first random number, and so has a seed of its own for each draw.
+    The sampler is created anew for every suggestion and given the whole history, so that the same records always lead
+    to the same suggestion. Its seed depends on the length of the history, since a new sampler with the same seed would
+    repeat its first random number.
 
     Args:
-        spaces: the space of each draw, told or to come; the last is the one to draw from.
-        told: the configurations before this one with their validation scores; None for one that diverged.
+        spaces: the space of each draw, past and to come; the one after the history is drawn from.
+        history: the configurations before this one with their validation scores; None for one that diverged.
     """
-    key = repr((spaces, options, told))
+    key = repr((spaces, options, history))
     if key not in _suggestions:
-        _suggestions[key] = _compute_suggestion(spaces, options, told)
+        _suggestions[key] = _compute_suggestion(spaces, options, history)
     return _suggestions[key]
 
 
-_suggestions: dict[str, Values] = {}  # a plan is made anew after every trial, and a Gaussian process takes seconds
+_suggestions: dict[str, Values] = {}  # every plan replays the search, and a Gaussian process takes seconds
 
 
 def _compute_suggestion(
-    spaces: Sequence[Space], options: SearchOptions, told: Sequence[tuple[Values, float | None]]
+    spaces: Sequence[Space], options: SearchOptions, history: Sequence[tuple[Values, float | None]]
 ) -> Values:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    maximize = METRICS[options.metric].higher_is_better
     study = optuna.create_study(
-        direction="maximize" if maximize else "minimize", sampler=_create_sampler(options, len(told))
+        direction="maximize" if METRICS[options.metric].higher_is_better else "minimize",
+        sampler=_create_sampler(options, len(history)),
     )
     states = optuna.trial.TrialState
-    for space, (values, score) in zip(spaces, told, strict=False):
+    for space, (values, score) in zip(spaces, history, strict=False):
         study.add_trial(
             optuna.trial.create_trial(
-                params={name: _encode_value(knob, values[name]) for name, knob in space.items()},
+                params={name: _encode_value(domain, values[name]) for name, domain in space.items()},
                 distributions=_build_distributions(space),
                 state=states.PRUNED if score is None else states.COMPLETE,  # pruned: worse than any score
                 value=score,
             )
         )
-    space = spaces[len(told)]
-    asked = study.ask(_build_distributions(space)).params
-    return {name: _decode_value(knob, asked[name]) for name, knob in space.items()}
+    space = spaces[len(history)]
+    params = study.ask(_build_distributions(space)).params
+    return {name: _decode_value(domain, params[name]) for name, domain in space.items()}
 
 
 def _iterate_points(dimensions: int, sampler: str, seed: int) -> Iterator[Sequence[float]]:
-    """Points of the unit cube, without end, the same for the same seed."""
+    """Yield points of the unit cube without end, the same ones for the same seed."""
     import numpy as np
     from scipy.stats import qmc
 
@@ -89,41 +90,45 @@ def _iterate_points(dimensions: int, sampler: str, seed: int) -> Iterator[Sequen
     if sampler == "random":
         while True:
             yield generator.random(dimensions).tolist()
-    halton = qmc.Halton(dimensions, scramble=True, rng=generator)  # unlike Sobol's, balanced at any number of points
+    halton = qmc.Halton(dimensions, scramble=True, rng=generator)  # balanced at any number of points, unlike Sobol
     while True:
         yield halton.random(1)[0].tolist()
 
 
-def _get_value_at(knob: Domain, share: float) -> Any:
-    return knob.interpolate(share) if isinstance(knob, Range) else knob[min(int(share * len(knob)), len(knob) - 1)]
+def _get_value_at(domain: Domain, fraction: float) -> Any:
+    if isinstance(domain, Range):
+        return domain.interpolate(fraction)
+    return domain[min(int(fraction * len(domain)), len(domain) - 1)]
 
 
-def _create_sampler(options: SearchOptions, told: int) -> Any:  # Any: optuna's samplers, imported when asked for
+def _create_sampler(options: SearchOptions, history_length: int) -> Any:  # Any: optuna is imported when needed
     import optuna
 
-    first = max(2, options.configurations // 2)  # drawn at random, to learn from
+    random_draws = max(2, options.configurations // 2)  # before the sampler starts to learn
+    seed = options.seed + history_length
     if options.sampler == "gp":
-        return optuna.samplers.GPSampler(seed=options.seed + told, n_startup_trials=first)
-    return optuna.samplers.TPESampler(seed=options.seed + told, n_startup_trials=first)
+        return optuna.samplers.GPSampler(seed=seed, n_startup_trials=random_draws)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=random_draws)
 
 
 def _build_distributions(space: Space) -> dict[str, Any]:  # Any: optuna's distributions
+    return {name: _build_distribution(domain) for name, domain in space.items()}
+
+
+def _build_distribution(domain: Domain) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    def of(knob: Domain) -> Any:
-        if not isinstance(knob, Range):
-            return CategoricalDistribution(range(len(knob)))
-        if isinstance(knob.low, int) and isinstance(knob.high, int):
-            return IntDistribution(knob.low, knob.high, log=True)
-        return FloatDistribution(knob.low, knob.high, log=True)
-
-    return {name: of(knob) for name, knob in space.items()}
+    if not isinstance(domain, Range):
+        return CategoricalDistribution(range(len(domain)))
+    if isinstance(domain.low, int) and isinstance(domain.high, int):
+        return IntDistribution(domain.low, domain.high, log=True)
+    return FloatDistribution(domain.low, domain.high, log=True)
 
 
-def _encode_value(knob: Domain, value: Any) -> Any:
-    """A value as optuna knows it: a choice by its place, since choices may be of any type."""
-    return value if isinstance(knob, Range) else knob.index(value)
+def _encode_value(domain: Domain, value: Any) -> Any:
+    """Return a value for optuna. A choice becomes its index, because choices may have any type."""
+    return value if isinstance(domain, Range) else domain.index(value)
 
 
-def _decode_value(knob: Domain, asked: Any) -> Any:
-    return knob.round(asked) if isinstance(knob, Range) else knob[asked]
+def _decode_value(domain: Domain, value: Any) -> Any:
+    return domain.round(value) if isinstance(domain, Range) else domain[value]
