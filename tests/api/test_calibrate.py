@@ -9,7 +9,7 @@ import yaml
 import tuneoff
 from tests.api.stored_runs import write_run
 from tests.report.synthetic import synthetic_recipe
-from tuneoff.api import SWEEP_FILE, VALUES
+from tuneoff.api.sweeps import SWEEP_FILE, VALUES
 from tuneoff.cli.commands import main
 from tuneoff.errors import RunError
 

@@ -10,7 +10,7 @@ import tuneoff
 from tests.api.stored_runs import write_run
 from tests.report.synthetic import synthetic_recipe
 from tests.runner.recorded_runs import RecordingListener
-from tuneoff.api import OLD_SWEEP_FILE, VALUES, is_sweep
+from tuneoff.api.sweeps import OLD_SWEEP_FILE, VALUES, is_sweep
 from tuneoff.cli.commands import main
 from tuneoff.errors import RecipeError
 from tuneoff.recipe.loading import load_recipe

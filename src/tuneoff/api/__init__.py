@@ -1,0 +1,22 @@
+"""The functions behind `import tuneoff`. Each command of the command line calls one of them."""
+
+from tuneoff.api.calibration import calibrate
+from tuneoff.api.comparisons import RUNS, compare, load_comparison, load_model, report_run
+from tuneoff.api.planning import plan
+from tuneoff.api.sweeps import VALUES, expand, is_sweep, load_sweep, report_sweep, sweep
+
+__all__ = [
+    "RUNS",
+    "VALUES",
+    "calibrate",
+    "compare",
+    "expand",
+    "is_sweep",
+    "load_comparison",
+    "load_model",
+    "load_sweep",
+    "plan",
+    "report_run",
+    "report_sweep",
+    "sweep",
+]

@@ -1,0 +1,176 @@
+"""Run, load and report a single comparison."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuneoff.analysis.comparison import Comparison, judge
+from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
+from tuneoff.budget.ledger import Ledger, MeteredListener
+from tuneoff.budget.spending import read_spending
+from tuneoff.errors import BudgetError, RecipeError, RunError
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.report.tables import format_markdown_table
+from tuneoff.runner.listener import Listener
+from tuneoff.runner.plan import select_records
+from tuneoff.runs import RunDirectory
+from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
+
+if TYPE_CHECKING:
+    from tuneoff.budget.limit import AffordablePlan
+    from tuneoff.models.language_model import LanguageModel
+
+RUNS = Path("runs")
+
+
+def compare(
+    recipe: AnyRecipe,
+    *overrides: str,
+    run: str | Path | None = None,
+    listener: Listener | None = None,
+    retry: bool = False,
+) -> Comparison:
+    """Run the missing trials of a comparison, rank the methods, and write the report.
+
+    With a budget, only as many trials are run as it allows. `Comparison.partial` then lists what is missing, and
+    `Comparison.spending` how the recipe was reduced.
+
+    Args:
+        recipe: a recipe, a mapping of its keys, the path of a recipe file, or the name of a shipped recipe.
+        overrides: changes to the recipe, as `key.key=value`.
+        run: the run directory, by default `runs/NAME` of the recipe. Trials that it has a record of are not run again.
+        listener: receives progress events. By default progress is shown in the terminal or notebook. Pass a
+            `tuneoff.runner.listener.SilentListener()` to show none.
+        retry: run failed trials again.
+
+    Returns:
+        The comparison. As the last value of a notebook cell it is shown as its leaderboard.
+
+    Raises:
+        TuneoffError: the recipe, the data, the model or the run directory cannot be used. The message has the cure.
+        KeyboardInterrupt: the run was stopped. Its finished trials are saved, and the same call continues it.
+    """
+    recipe = read_recipe(recipe, overrides)
+    if recipe.sweep:
+        raise RecipeError(
+            f"{recipe.name} is a sweep over {recipe.sweep.parameter} and not a single comparison. Use tuneoff.sweep."
+        )
+    directory = RunDirectory(Path(run) if run else RUNS / recipe.name)
+    with open_listener(listener) as active_listener:
+        return run_comparison(recipe, directory, active_listener, retry=retry)
+
+
+def load_comparison(run: str | Path) -> Comparison:
+    """Rank the methods by the records in a run directory. The run may be unfinished.
+
+    Raises:
+        RunError: this is not a run directory, or a file in it cannot be read.
+    """
+    stored, spending = RunDirectory(Path(run)).read(), read_spending(Path(run))
+    recipe = spending.fit.shrink(stored.recipe) if spending.fit else stored.recipe
+    _show_in_notebooks()
+    return judge(replace(stored, recipe=recipe, records=select_records(recipe, stored.records)), spending)
+
+
+def load_model(run: str | Path, label: str | None = None, seed: int | None = None) -> LanguageModel:
+    """Load a model that a run trained: the base model of its recipe with the adapter of a confirmed trial.
+
+    Args:
+        run: the run directory.
+        label: the method, as the recipe labels it; by default the best one by test ROUGE-L.
+        seed: the seed of the trial; by default the lowest one that finished.
+
+    Returns:
+        The model on the CPU, ready for inference. Move it with `.to(device)`. Its `network` is the model of
+        transformers or peft, and its `tokenizer` the base model's.
+
+    Raises:
+        ModelError: the base model cannot be loaded.
+        RunError: there is no such trial or it did not finish, its adapter is missing or damaged, or the base model has
+            changed since the run.
+    """
+    from tuneoff.runner.trained_model import choose_trial, load_trained_model
+
+    comparison = load_comparison(run)
+    if label is None:
+        if comparison.best is None:
+            raise RunError(f"No method in {run} has a score yet. Finish the run with `tuneoff compare`.")
+        label = comparison.best.label
+    record = choose_trial(comparison.run.records, label, seed)
+    return load_trained_model(RunDirectory(Path(run)), record)
+
+
+def report_run(
+    run: str | Path, against: str | Path | None = None, to: str | Path | None = None, *, with_text: bool = True
+) -> Comparison:
+    """Write the report of a run directory again, from its records alone.
+
+    Args:
+        against: another run directory. The page shows its results next to those of `run`.
+        to: the folder to write to, by default `report` in the run directory.
+        with_text: include test examples and predictions in the page.
+    """
+    from tuneoff.report.page import write_report
+
+    comparison = load_comparison(run)
+    other = load_comparison(against) if against else None
+    write_report(comparison, Path(to) if to else RunDirectory(Path(run)).report, against=other, with_text=with_text)
+    return comparison
+
+
+def run_comparison(recipe: Recipe, directory: RunDirectory, listener: Listener, *, retry: bool) -> Comparison:
+    """Run the missing trials of a comparison in its run directory, as far as the budget allows, and report them."""
+    from tuneoff.budget.limit import fit_to_budget
+    from tuneoff.runner.local_engine import run_missing
+    from tuneoff.runner.prepare import prepare
+    from tuneoff.system.environment import describe_environment
+
+    directory.require_same_recipe(recipe)
+    ledger = Ledger(directory.path)
+    preparation = prepare(recipe)
+    directory.require_same_setting(preparation.setting)
+    with directory.lock():
+        directory.begin(recipe, describe_environment(), preparation.text.summary)
+        with ledger.saving():
+            affordable = fit_to_budget(preparation, ledger, listener)
+            stop = StopRequest(when=affordable.get_stop_reason)
+            with stop_on_signals(stop), _end_with_budget(affordable):
+                run_missing(
+                    affordable.recipe, preparation, directory, MeteredListener(listener, ledger),
+                    retry=retry, fits_budget=affordable.fits_budget, stop=stop,
+                )  # fmt: skip
+            ledger.end_trial()  # a trial may have been stopped
+            ledger.write()  # the report reads it
+            _require_any_record(directory, recipe)
+            return report_run(directory.path)
+
+
+@contextlib.contextmanager
+def _end_with_budget(affordable: AffordablePlan) -> Iterator[None]:
+    """Continue after the block when the budget stopped it, so that the trials so far are reported."""
+    try:
+        yield
+    except Stopped as stopped:
+        if stopped.reason != affordable.get_stop_reason():
+            raise
+
+
+def _require_any_record(directory: RunDirectory, recipe: Recipe) -> None:
+    if recipe.budget and not any(directory.path.glob("trials/*/record.json")):
+        raise BudgetError(
+            f"The budget ended before the first trial did. Unfinished work is saved in {directory.path}. "
+            "Run the same command with a larger budget to continue."
+        )
+
+
+def _show_in_notebooks() -> None:
+    """Have a notebook show a comparison as its leaderboard. Does nothing outside of IPython."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell:
+        shell.display_formatter.formatters["text/markdown"].for_type(Comparison, format_markdown_table)

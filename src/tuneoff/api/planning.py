@@ -1,0 +1,94 @@
+"""Plan a comparison before it runs, and estimate its cost with a probe."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuneoff.api.comparisons import RUNS
+from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
+from tuneoff.budget.estimate import estimate_cost
+from tuneoff.budget.ledger import Ledger
+from tuneoff.budget.plan import Capacity, Plan
+from tuneoff.budget.probe import Probe
+from tuneoff.budget.spending import read_spending
+from tuneoff.runner.listener import Listener
+from tuneoff.runner.stages import plan_stages
+from tuneoff.runs import RunDirectory
+
+if TYPE_CHECKING:
+    from tuneoff.runner.prepare import Preparation
+
+
+def plan(
+    recipe: AnyRecipe,
+    *overrides: str,
+    probe: bool = False,
+    run: str | Path | None = None,
+    listener: Listener | None = None,
+) -> Plan:
+    """List the trials of a comparison by stage. This reads the data, and loads weights only for a probe.
+
+    Args:
+        recipe: as in `compare`.
+        overrides: as in `compare`.
+        probe: measure each method for a moment on this machine, and estimate the cost of the comparison here.
+        run: a run directory to save the measurements in, which is created if necessary. What it already contains is
+            not measured again, and the report compares the estimate with the actual cost.
+        listener: receives the progress events of the probe, as in `compare`.
+
+    Raises:
+        TuneoffError: the recipe, the data, the model or the run directory cannot be used. The message has the cure.
+    """
+    from tuneoff.models.parameters import count_parameters
+    from tuneoff.runner.prepare import fit_methods, prepare
+
+    recipe, start = read_recipe(recipe, overrides), time.perf_counter()
+    preparation = prepare(recipe)
+    preparation_seconds = time.perf_counter() - start
+    shapes = fit_methods(recipe.methods, recipe.model, preparation.source, preparation.tokenizer)
+    counts = {label: count_parameters(model) for label, model in shapes}
+    trained = [label for label, (trainable, _) in counts.items() if trainable]
+    planned = Plan(recipe=recipe, parameters=counts, stages=plan_stages(recipe, preparation.text.summary, trained))
+    if not probe:
+        return planned
+    with contextlib.ExitStack() as stack:
+        active_listener = stack.enter_context(open_listener(listener))
+        folder = Path(run) if run else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        measured = _probe(preparation, RunDirectory(folder), preparation_seconds, active_listener)
+    return replace(
+        planned,
+        cost_estimate=estimate_cost(recipe, preparation.text.summary, measured),
+        capacity=_measure_capacity(preparation, Path(run) if run else RUNS),
+        refused={label: reason for label, reason in measured.refused.items() if label in recipe.methods},
+    )
+
+
+def _probe(preparation: Preparation, directory: RunDirectory, preparation_seconds: float, listener: Listener) -> Probe:
+    from tuneoff.budget.limit import load_or_run_probe
+    from tuneoff.system.environment import describe_environment
+
+    recipe, data = preparation.recipe, preparation.text.summary
+    directory.require_same_recipe(recipe)
+    directory.require_same_setting(preparation.setting)
+    ledger = Ledger(directory.path)
+    with directory.lock():
+        directory.begin(recipe, describe_environment(), data)
+        with ledger.saving():
+            return load_or_run_probe(preparation, directory.path, preparation_seconds, listener)
+
+
+def _measure_capacity(preparation: Preparation, run: Path) -> Capacity:
+    from tuneoff.system.capacity import get_free_disk_bytes, get_memory_bytes
+
+    spent, budget = read_spending(run).spent.seconds, preparation.recipe.budget
+    return Capacity(
+        memory_bytes=get_memory_bytes(preparation.device),
+        disk_bytes=get_free_disk_bytes(run),
+        seconds=budget.compute_total_seconds(spent, datetime.now().astimezone()) if budget else None,
+    )
