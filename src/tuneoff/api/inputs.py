@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tuneoff.recipe.loading import apply_overrides, load_recipe
+from tuneoff.recipe.loading import load_recipe
+from tuneoff.recipe.overrides import apply_overrides
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.runner.listener import Listener
 

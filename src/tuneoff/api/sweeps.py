@@ -14,7 +14,8 @@ from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.sweep import expand_sweep
 from tuneoff.runner.listener import Listener
-from tuneoff.runs import RunDirectory, write_atomically
+from tuneoff.runs import RunDirectory
+from tuneoff.system.atomic_write import write_atomically
 
 SWEEP_FILE, VALUES = "sweep.yaml", "values"
 OLD_SWEEP_FILE = "study.yaml"  # the name of SWEEP_FILE before version 0.2
