@@ -250,7 +250,8 @@ def recipes(
 def schema() -> None:
     """Print the JSON schema of a recipe.
 
-    An editor uses it to complete and check the keys of a recipe file.
+    An editor uses it to complete and check the keys of a recipe file that begins with the line
+    # yaml-language-server: $schema=recipe.schema.json
     """
     from tuneoff.recipe.schema import format_schema
 
