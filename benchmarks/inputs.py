@@ -17,7 +17,7 @@ import yaml
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from tests.report.synthetic import synthetic_run
+from tests.report.synthetic import make_synthetic_run
 from tuneoff.api import load_comparison, load_sweep
 from tuneoff.config.data import DataOptions, TextOptions
 from tuneoff.data.prompt import Encoder
@@ -256,7 +256,7 @@ def _run() -> dict[str, bytes]:
     """The files of a small whole run."""
     import tempfile
 
-    run = synthetic_run(
+    run = make_synthetic_run(
         methods={"base": {}, "lora": {}, "lora-hot": {"method": "lora", "learning_rate": 0.05}}, seeds=[0]
     )
     with tempfile.TemporaryDirectory() as folder:

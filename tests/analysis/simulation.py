@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.report.synthetic import synthetic_run, with_records
+from tests.report.synthetic import judge_records, make_synthetic_run
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.statistics import PairedDifference, ScoreMatrix
 from tuneoff.records.record import Costs, Prediction, Record
@@ -52,8 +52,8 @@ def make_comparison(
         verdict: the recipe's options of that name.
     """
     most = max(len(scores_SE) for scores_SE in rouge_SE.values())
-    run = synthetic_run(methods=list(rouge_SE), seeds=list(range(most)), verdict=verdict)
-    return with_records(
+    run = make_synthetic_run(methods=list(rouge_SE), seeds=list(range(most)), verdict=verdict)
+    return judge_records(
         run, [_scoring(r, rouge_SE[r.trial.label], (costs or {}).get(r.trial.label, {})) for r in run.records]
     )
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.synthetic import synthetic_run
+from tests.report.synthetic import make_synthetic_run
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.runs import Run
@@ -21,7 +21,7 @@ def half(*there: tuple[str, int], seeds: tuple[int, ...] = (1, 2, 3)) -> Compari
 
 def whole(seeds: tuple[int, ...]) -> Run:
     """All of it; the untouched model has the one seed that it always has."""
-    run = synthetic_run(methods=METHODS, seeds=list(seeds))
+    run = make_synthetic_run(methods=METHODS, seeds=list(seeds))
     one = {"base": run.recipe.get_seeds("base")[0]}
     trials = {id(r): r.trial.model_copy(update={"seed": one.get(r.trial.label, r.trial.seed)}) for r in run.records}
     return replace(run, records=tuple(r.model_copy(update={"trial": trials[id(r)]}) for r in run.records))

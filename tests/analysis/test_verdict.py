@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.analysis.simulation import Array, make_comparison, simulate_pair
-from tests.report.synthetic import synthetic_run, with_records
+from tests.report.synthetic import judge_records, make_synthetic_run
 from tuneoff.analysis.calibration import is_different
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.pairs import Decision, decide
@@ -100,8 +100,8 @@ def test_more_pairs_ask_for_more_evidence() -> None:
 
 
 def test_no_method_with_a_score_is_an_error() -> None:
-    run = synthetic_run()
-    failed = with_records(run, [record for record in run.records if record.status == "failed"])
+    run = make_synthetic_run()
+    failed = judge_records(run, [record for record in run.records if record.status == "failed"])
     with pytest.raises(ValueError, match="no method has a score by rougeL"):
         decide_verdict(failed, ROUGE_L)
 
@@ -111,7 +111,7 @@ def test_no_method_with_a_score_is_an_error() -> None:
 
 def tie(**verdict: Any) -> Verdict:
     token_ms = {"soft-prompt": 40.0, "last-layer": 31.0}
-    inference = synthetic_run().records[0].costs.inference  # type: ignore[union-attr]  # the base's, which has costs
+    inference = make_synthetic_run().records[0].costs.inference  # type: ignore[union-attr]  # the base's, which has costs
     assert inference is not None
     comparison = make_comparison(
         {"soft-prompt": scores(20.2), "last-layer": scores(20)},

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from tests.report.synthetic import synthetic_run
+from tests.report.synthetic import make_synthetic_run
 from tuneoff.runner.plan import plan_trials
 from tuneoff.runs import RunDirectory
 
 
 def write_run(path: Path, **recipe: Any) -> Path:
     """Write a run directory with a record for each confirmed trial of the recipe."""
-    run, directory = synthetic_run(**recipe), RunDirectory(path)
+    run, directory = make_synthetic_run(**recipe), RunDirectory(path)
     directory.begin(run.recipe, run.environment, run.data)
     trials = {(t.label, t.seed): t for t in plan_trials(run.recipe, run.records[0].trial.setting, {})}
     for record in run.records:

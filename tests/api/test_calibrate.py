@@ -8,7 +8,7 @@ import yaml
 
 import tuneoff
 from tests.api.stored_runs import write_run
-from tests.report.synthetic import synthetic_recipe
+from tests.report.synthetic import make_synthetic_recipe
 from tuneoff.api.sweeps import SWEEP_FILE, VALUES
 from tuneoff.cli.commands import main
 from tuneoff.errors import RunError
@@ -67,7 +67,7 @@ def test_seeds_are_drawn_from_the_records_if_there_are_enough_for_both_sides(
 def test_every_comparison_of_a_sweep_is_calibrated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tuneoff.recipe.sweep import expand_sweep
 
-    recipe = synthetic_recipe(**TWO_SEEDS, sweep={"parameter": "data.sizes.train", "values": [100, 200]})
+    recipe = make_synthetic_recipe(**TWO_SEEDS, sweep={"parameter": "data.sizes.train", "values": [100, 200]})
     for name, part in expand_sweep(recipe).items():
         write_run(tmp_path / VALUES / name, **part.to_dict())
     (tmp_path / SWEEP_FILE).write_text(yaml.safe_dump(recipe.to_dict()))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import tuneoff
-from tests.report.synthetic import synthetic_comparison
+from tests.report.synthetic import make_synthetic_comparison
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.recipe.schema import build_schema
 from tuneoff.records.metrics import METRICS, Metric
@@ -44,7 +44,7 @@ def _new_metric(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def comparison() -> Comparison:
-    return synthetic_comparison()
+    return make_synthetic_comparison()
 
 
 def compute_means(comparison: Comparison) -> dict[str, float]:
@@ -69,7 +69,7 @@ def test_its_direction_decides_which_method_is_best(comparison: Comparison) -> N
 def test_pairs_are_decided_by_its_own_margin(monkeypatch: pytest.MonkeyPatch, margin: float, decision: str) -> None:
     metric = replace(SURPLUS, margin=lambda _: margin)
     monkeypatch.setitem(METRICS, "surplus", metric)
-    assert synthetic_comparison().get_pairs(metric)[0].decision == decision
+    assert make_synthetic_comparison().get_pairs(metric)[0].decision == decision
 
 
 def test_it_is_in_the_csv_file_with_its_unit_and_interval(comparison: Comparison) -> None:

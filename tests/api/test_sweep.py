@@ -8,7 +8,7 @@ import yaml
 
 import tuneoff
 from tests.api.stored_runs import write_run
-from tests.report.synthetic import synthetic_recipe
+from tests.report.synthetic import make_synthetic_recipe
 from tests.runner.recorded_runs import RecordingListener
 from tuneoff.api.sweeps import OLD_SWEEP_FILE, VALUES, is_sweep
 from tuneoff.cli.commands import main
@@ -66,7 +66,7 @@ def test_a_sweep_runs_only_what_is_missing(recipe: dict[str, Any], tmp_path: Pat
 
 
 def test_a_directory_from_before_version_0_2_can_be_loaded(tmp_path: Path) -> None:
-    old = synthetic_recipe(methods=["base", "lora"]).to_dict() | {
+    old = make_synthetic_recipe(methods=["base", "lora"]).to_dict() | {
         "vary": {"knob": "data.sizes.train", "values": [100, 200]}
     }
     del old["sweep"]

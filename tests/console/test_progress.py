@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from tests.report.synthetic import synthetic_comparison
+from tests.report.synthetic import make_synthetic_comparison
 from tuneoff.console.progress import LogListener, ScreenListener
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
@@ -15,7 +15,7 @@ from tuneoff.runtime.progress import Progress
 
 @pytest.fixture
 def trial() -> Trial:
-    return synthetic_comparison().rows[0].records[0].trial
+    return make_synthetic_comparison().rows[0].records[0].trial
 
 
 def test_a_log_gets_a_line_for_every_tenth_of_a_phase(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.report.synthetic import synthetic_comparison
-from tests.report.synthetic_sweep import model_study, rank_study, size_study
+from tests.report.synthetic import make_synthetic_comparison
+from tests.report.synthetic_sweep import make_model_sweep, make_rank_sweep, make_size_sweep
 from tuneoff.analysis.sweep import Sweep
 from tuneoff.console import results
 from tuneoff.console.results import print_comparison, print_sweep
@@ -19,7 +19,7 @@ def test_a_comparison_fits_eighty_columns_and_names_every_method_and_the_page(
 ) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(results, "Console", lambda: Console(file=screen, width=80))
-    comparison = synthetic_comparison()
+    comparison = make_synthetic_comparison()
     print_comparison(comparison, tmp_path / "report")
     table, _, rest = screen.getvalue().partition("\n\n")
     assert all(len(line) <= 80 for line in screen.getvalue().splitlines()[:10])
@@ -29,7 +29,7 @@ def test_a_comparison_fits_eighty_columns_and_names_every_method_and_the_page(
     assert str(tmp_path / "report" / "index.html") in rest
 
 
-@pytest.mark.parametrize("make_sweep", [rank_study, model_study, size_study])
+@pytest.mark.parametrize("make_sweep", [make_rank_sweep, make_model_sweep, make_size_sweep])
 def test_a_sweep_fits_eighty_columns_and_names_the_parameter_every_point_and_the_page(
     make_sweep: Callable[[], Sweep], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""A run made by code: every status that a trial can have, and text that would do harm if it were not escaped."""
+"""A synthetic run with every status that a trial can have, and with text that would do harm if it were not escaped."""
 
 import math
 import random
@@ -25,7 +25,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "soft-prompt": {},
     "full": {},
 }
-# ROUGE-L, loss, trainable parameters, seconds, bytes of memory, bytes of files
+# ROUGE-L, loss, trainable parameters, train seconds, peak bytes of memory, bytes of files
 OUTCOMES = {
     "base": (0.131, 3.42, 0, 0.0, None, None),
     "last-layer": (0.172, 3.11, 28_311_552, 14.2, 1_320_000_000, 113_246_300),
@@ -39,7 +39,7 @@ WORDS = (
 )
 
 
-def synthetic_recipe(**changes: Any) -> Recipe:
+def make_synthetic_recipe(**changes: Any) -> Recipe:
     return Recipe.read(
         {
             "name": "synthetic",
@@ -53,40 +53,40 @@ def synthetic_recipe(**changes: Any) -> Recipe:
     )
 
 
-def synthetic_run(**changes: Any) -> Run:
-    """One seed of each method; `changes` are the recipe's. One diverged, one failed, the rest is done."""
-    recipe = synthetic_recipe(**changes)
-    records = [_record(recipe, label, seed) for label in recipe.methods for seed in _seeds(recipe, label)]
-    return Run(recipe=recipe, environment=ENVIRONMENT, data=synthetic_data(), records=tuple(records))
+def make_synthetic_run(**changes: Any) -> Run:
+    """A run of the synthetic recipe with `changes`: one method diverged, one failed, the others are done."""
+    recipe = make_synthetic_recipe(**changes)
+    records = [_make_record(recipe, label, seed) for label in recipe.methods for seed in _get_seeds(recipe, label)]
+    return Run(recipe=recipe, environment=ENVIRONMENT, data=make_synthetic_data(), records=tuple(records))
 
 
-def synthetic_comparison(**changes: Any) -> Comparison:
-    return judge(synthetic_run(**changes))
+def make_synthetic_comparison(**changes: Any) -> Comparison:
+    return judge(make_synthetic_run(**changes))
 
 
-def with_records(run: Run, records: Sequence[Record]) -> Comparison:
-    """The comparison of those records, by a recipe that asks for no other methods."""
+def judge_records(run: Run, records: Sequence[Record]) -> Comparison:
+    """Judge records with a recipe that has only their methods."""
     labels = {record.trial.label for record in records}
     methods = {label: method for label, method in run.recipe.methods.items() if label in labels}
     recipe = run.recipe.model_copy(update={"methods": methods})
     return judge(replace(run, recipe=recipe, records=tuple(records)))
 
 
-def altered(run: Run, label: str, **update: Any) -> Comparison:
-    """The run's comparison with something else in the records of one label."""
-    return with_records(run, [r.model_copy(update=update) if r.trial.label == label else r for r in run.records])
+def judge_with_changes(run: Run, label: str, **update: Any) -> Comparison:
+    """Judge the run with some fields of one label's records changed."""
+    return judge_records(run, [r.model_copy(update=update) if r.trial.label == label else r for r in run.records])
 
 
-def synthetic_data(**train: Any) -> DataSummary:
+def make_synthetic_data(**train: Any) -> DataSummary:
     return DataSummary(
         fingerprint="0123456789abcdef",
-        splits={"train": _split(100, **train), "validation": _split(20), "test": _split(EXAMPLES)},
+        splits={"train": _make_split(100, **train), "validation": _make_split(20), "test": _make_split(EXAMPLES)},
         duplicates={},
     )
 
 
-def _split(examples: int, **changes: Any) -> SplitSummary:
-    plain = {
+def _make_split(examples: int, **changes: Any) -> SplitSummary:
+    defaults = {
         "examples": examples,
         "left_out": 0,
         "left_out_examples": [],
@@ -98,7 +98,7 @@ def _split(examples: int, **changes: Any) -> SplitSummary:
         "longest_tokens": 176,
         "median_tokens": 151.5,
     }
-    return SplitSummary.model_validate({**plain, **changes})
+    return SplitSummary.model_validate({**defaults, **changes})
 
 
 ENVIRONMENT = {
@@ -112,11 +112,11 @@ ENVIRONMENT = {
 }
 
 
-def _seeds(recipe: Recipe, label: str) -> tuple[int, ...]:
+def _get_seeds(recipe: Recipe, label: str) -> tuple[int, ...]:
     return recipe.seeds[:1] if label == "base" else recipe.seeds
 
 
-def _record(recipe: Recipe, label: str, seed: int) -> Record:
+def _make_record(recipe: Recipe, label: str, seed: int) -> Record:
     method = recipe.methods[label]
     setting = Setting(
         model=recipe.model,
@@ -133,12 +133,12 @@ def _record(recipe: Recipe, label: str, seed: int) -> Record:
         label=label, method=method.name, hyperparameters=method.model_dump(mode="json"), setting=setting, seed=seed
     )
     if label == "lora-hot":
-        curve = made_up_curve([3.42, 9.1], [3.5, 11.7])
+        curve = make_curve([3.42, 9.1], [3.5, 11.7])
         return Record(
             trial=trial,
             status="diverged",
             reason="the train loss is not finite in step 31",
-            costs=_costs(4_884_480, 60.1, 2_140_000_000, None),
+            costs=_make_costs(4_884_480, 60.1, 2_140_000_000, None),
             curve=curve,
             facts={"split_head": True, "tied": False},
         )
@@ -146,20 +146,20 @@ def _record(recipe: Recipe, label: str, seed: int) -> Record:
         return Record(trial=trial, status="failed", reason="OutOfMemoryError: wanted <2 GiB> more")
     rouge, loss, trainable, seconds, memory, files = OUTCOMES[method.name]
     losses = [3.42, loss + 0.2, loss + 0.05, loss, loss + 0.02] if trainable else [3.42]
-    answers = _predictions(label, seed, rouge, loss)
+    predictions = _make_predictions(label, seed, rouge, loss)
     return Record(
         trial=trial,
         status="done",
         best_epoch=3 if trainable else None,
-        scores=_scores(answers, losses),
-        costs=_costs(trainable, seconds, memory, files),
+        scores=_compute_scores(predictions, losses),
+        costs=_make_costs(trainable, seconds, memory, files),
         facts={"split_head": True, "tied": False},
-        curve=made_up_curve(losses, [value + 0.1 for value in losses]),
-        predictions=answers,
+        curve=make_curve(losses, [value + 0.1 for value in losses]),
+        predictions=predictions,
     )
 
 
-def made_up_curve(validation: Sequence[float], train: Sequence[float]) -> tuple[Epoch, ...]:
+def make_curve(validation: Sequence[float], train: Sequence[float]) -> tuple[Epoch, ...]:
     return tuple(
         Epoch(
             epoch=epoch,
@@ -176,7 +176,7 @@ def made_up_curve(validation: Sequence[float], train: Sequence[float]) -> tuple[
     )
 
 
-def _costs(trainable: int, seconds: float, memory: int | None, files: int | None) -> Costs:
+def _make_costs(trainable: int, seconds: float, memory: int | None, files: int | None) -> Costs:
     return Costs(
         trainable_parameters=trainable,
         total_parameters=TOTAL + (trainable if trainable < TOTAL else 0),
@@ -194,32 +194,34 @@ def _costs(trainable: int, seconds: float, memory: int | None, files: int | None
     )
 
 
-def _predictions(label: str, seed: int, rouge: float, loss: float) -> tuple[Prediction, ...]:
+def _make_predictions(label: str, seed: int, rouge: float, loss: float) -> tuple[Prediction, ...]:
     shared, own = random.Random(7), random.Random(f"{label} {seed}")
-    answers = []
+    predictions = []
     for row in range(EXAMPLES):
         difficulty = shared.gauss(0, 0.06)
         score = min(max(rouge + difficulty + own.gauss(0, 0.03), 0.0), 1.0)
-        reference = _sentence(shared, 16)
-        answers.append(
+        reference = _make_sentence(shared, 16)
+        predictions.append(
             Prediction(
                 row=row,
-                source=" ".join(_sentence(shared, 22) for _ in range(7)),
+                source=" ".join(_make_sentence(shared, 22) for _ in range(7)),
                 reference=reference,
-                prediction=HOSTILE if row == 0 else _sentence(own, own.randint(9, 24)),
+                prediction=HOSTILE if row == 0 else _make_sentence(own, own.randint(9, 24)),
                 loss=24 * (loss - 4 * difficulty + own.gauss(0, 0.05)),
                 target_tokens=24,
                 rouge={"rouge1": 1.25 * score, "rouge2": 0.4 * score, "rougeL": score, "rougeLsum": score},
             )
         )
-    return tuple(answers)
+    return tuple(predictions)
 
 
-def _sentence(words: random.Random, length: int) -> str:
+def _make_sentence(words: random.Random, length: int) -> str:
     return " ".join(words.choice(WORDS) for _ in range(length)).capitalize() + "."
 
 
-def _scores(answers: Sequence[Prediction], losses: Sequence[float]) -> dict[str, float]:
-    loss = sum(a.loss for a in answers) / sum(a.target_tokens for a in answers)
-    rouge = {f"test/{name}": sum(a.rouge[name] for a in answers) / len(answers) for name in answers[0].rouge}
+def _compute_scores(predictions: Sequence[Prediction], losses: Sequence[float]) -> dict[str, float]:
+    loss = sum(p.loss for p in predictions) / sum(p.target_tokens for p in predictions)
+    rouge = {
+        f"test/{name}": sum(p.rouge[name] for p in predictions) / len(predictions) for name in predictions[0].rouge
+    }
     return {**rouge, "test/loss": loss, "test/perplexity": math.exp(loss), "validation/loss": min(losses)}

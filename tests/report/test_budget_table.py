@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.budget.samples import make_costs, make_probe
-from tests.report.synthetic import synthetic_run
+from tests.report.synthetic import make_synthetic_run
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.budget.estimate import estimate_trial_seconds
 from tuneoff.budget.shrink import Fit, get_size
@@ -22,7 +22,7 @@ GB = 10**9
 @pytest.fixture
 def comparison() -> Comparison:
     """A run whose trials took 50 % longer than predicted, and the rest of it 20 s."""
-    run = synthetic_run(methods=["base", "lora"], seeds=[0], budget="1h")
+    run = make_synthetic_run(methods=["base", "lora"], seeds=[0], budget="1h")
     found = make_probe(lora=make_costs(training_bytes=1 * GB))
     took = {
         record.trial.id: {part: 1.5 * s for part, s in estimate_trial_seconds(record.trial, run.recipe, found).items()}
@@ -53,7 +53,7 @@ def test_the_line_without_a_method_is_the_rest_of_the_run_without_its_probe(comp
 
 
 def test_without_a_probe_nothing_was_predicted() -> None:
-    assert compare_with_estimate(judge(synthetic_run(methods=["base", "lora"]))) == ()
+    assert compare_with_estimate(judge(make_synthetic_run(methods=["base", "lora"]))) == ()
 
 
 def test_trials_that_have_not_run_are_neither_in_the_prediction_nor_in_the_actual_cost(comparison: Comparison) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import altair as alt
 import pytest
 
-from tests.report.synthetic import synthetic_comparison, with_records
-from tests.report.synthetic_search import searched_comparison
+from tests.report.synthetic import judge_records, make_synthetic_comparison
+from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.analysis.costs import COSTS
 from tuneoff.records.metrics import ROUGE_L
@@ -88,7 +88,7 @@ def test_the_validation_curve_begins_before_the_first_step(charts: dict[str, alt
 
 
 def test_every_seed_has_its_own_curve() -> None:
-    charts = draw_figures(synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]))
+    charts = draw_figures(make_synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]))
     assert {row["seed"] for row in get_rows(charts["validation-loss"])} == {0, 1}
 
 
@@ -117,19 +117,19 @@ def test_the_pareto_front_is_that_of_the_comparison(comparison: Comparison, char
 
 
 def test_only_confirmed_trials_of_a_search_have_a_curve() -> None:
-    searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
+    searched = make_searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
     assert {row["seed"] for row in get_rows(draw_figures(searched)["validation-loss"])} == set(
         searched.run.recipe.seeds
     )
 
 
 def test_a_run_of_the_base_model_alone_has_scores_and_no_trade_offs(run: Run) -> None:
-    alone = with_records(run, [r for r in run.records if r.trial.label == "base"])
+    alone = judge_records(run, [r for r in run.records if r.trial.label == "base"])
     assert list(draw_figures(alone)) == ["evaluation-loss", "rouge"]
 
 
 def test_a_run_without_a_finished_trial_has_costs_and_curves_only(run: Run) -> None:
-    broken = with_records(run, [r for r in run.records if r.status != "done"])
+    broken = judge_records(run, [r for r in run.records if r.status != "done"])
     names = ["trainable-parameters", "slowest-epoch", "peak-memory", "validation-loss", "train-loss"]
     assert list(draw_figures(broken)) == names
 

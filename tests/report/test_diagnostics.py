@@ -4,8 +4,14 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from tests.report.synthetic import altered, made_up_curve, synthetic_data, synthetic_run, with_records
-from tests.report.synthetic_search import SEARCHED, searched_comparison
+from tests.report.synthetic import (
+    judge_records,
+    judge_with_changes,
+    make_curve,
+    make_synthetic_data,
+    make_synthetic_run,
+)
+from tests.report.synthetic_search import SEARCHED_METHODS, make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.data import DataSummary
 from tuneoff.records.record import Memory
@@ -19,7 +25,7 @@ AT_ONE_RATE = {"base": {}, "lora": {"learning_rate": 5e-3}, "full": {"learning_r
 @pytest.fixture(scope="module")
 def healthy() -> Run:
     """Two seeds of methods that were trained well enough, so there is nothing to report."""
-    return synthetic_run(seeds=[0, 1], methods=list(HEALTHY))
+    return make_synthetic_run(seeds=[0, 1], methods=list(HEALTHY))
 
 
 def find_diagnoses(comparison: Comparison, kind: str) -> list[Diagnosis]:
@@ -31,7 +37,7 @@ def with_data(run: Run, data: DataSummary) -> Comparison:
 
 
 def with_training_memory(run: Run, memory: Memory) -> Comparison:
-    return with_records(
+    return judge_records(
         run,
         [
             r.model_copy(update={"costs": r.costs.model_copy(update={"training_memory": memory})}) if r.costs else r
@@ -43,7 +49,7 @@ def with_training_memory(run: Run, memory: Memory) -> Comparison:
 def with_scores(run: Run, label: str, **scores: float) -> Comparison:
     """The run's comparison with more scores in the records of one label, a double underscore being a slash."""
     named = {name.replace("__", "/"): score for name, score in scores.items()}
-    return with_records(
+    return judge_records(
         run,
         [r.model_copy(update={"scores": {**r.scores, **named}}) if r.trial.label == label else r for r in run.records],
     )
@@ -51,33 +57,35 @@ def with_scores(run: Run, label: str, **scores: float) -> Comparison:
 
 def echoing_the_base(run: Run, label: str) -> Comparison:
     base = next(r for r in run.records if r.trial.label == "base")
-    return altered(run, label, predictions=base.predictions)
+    return judge_with_changes(run, label, predictions=base.predictions)
 
 
 CAUSES: dict[str, Callable[[Run], Comparison]] = {
-    "sources truncated": lambda run: with_data(run, synthetic_data(source_cut_share=0.43)),
-    "targets truncated": lambda run: with_data(run, synthetic_data(target_cut_share=0.031)),
-    "rows excluded": lambda run: with_data(run, synthetic_data(left_out=2, left_out_examples=["row 7: no text"])),
-    "duplicates removed": lambda run: with_data(run, synthetic_data(duplicates_removed=3)),
+    "sources truncated": lambda run: with_data(run, make_synthetic_data(source_cut_share=0.43)),
+    "targets truncated": lambda run: with_data(run, make_synthetic_data(target_cut_share=0.031)),
+    "rows excluded": lambda run: with_data(run, make_synthetic_data(left_out=2, left_out_examples=["row 7: no text"])),
+    "duplicates removed": lambda run: with_data(run, make_synthetic_data(duplicates_removed=3)),
     "duplicates remain": lambda run: with_data(
-        run, synthetic_data().model_copy(update={"duplicates": {"validation-test": 2}})
+        run, make_synthetic_data().model_copy(update={"duplicates": {"validation-test": 2}})
     ),
-    "one seed": lambda run: judge(synthetic_run(methods=list(HEALTHY))),
+    "one seed": lambda run: judge(make_synthetic_run(methods=list(HEALTHY))),
     "not run yet": lambda run: judge(replace(run, records=[r for r in run.records if r.trial.label != "full"])),
-    "shared learning rate": lambda run: judge(synthetic_run(seeds=[0, 1], methods=AT_ONE_RATE)),
-    "head not separated": lambda run: altered(run, "full", facts={"split_head": False}),
+    "shared learning rate": lambda run: judge(make_synthetic_run(seeds=[0, 1], methods=AT_ONE_RATE)),
+    "head not separated": lambda run: judge_with_changes(run, "full", facts={"split_head": False}),
     "memory not reset": lambda run: with_training_memory(run, Memory(resident_bytes=1, reset=False)),
-    "diverged": lambda run: altered(run, "lora", status="diverged", reason="the loss is not finite"),
-    "failed": lambda run: altered(run, "lora", status="failed", reason="OutOfMemoryError: wanted more"),
-    "stopped early": lambda run: altered(run, "lora", stopped_early=True),
-    "still improving": lambda run: altered(run, "lora", best_epoch=4),
-    "never improved": lambda run: altered(run, "lora", curve=made_up_curve([3.0, 3.9, 3.8, 3.1, 3.6], [3.0] * 5)),
+    "diverged": lambda run: judge_with_changes(run, "lora", status="diverged", reason="the loss is not finite"),
+    "failed": lambda run: judge_with_changes(run, "lora", status="failed", reason="OutOfMemoryError: wanted more"),
+    "stopped early": lambda run: judge_with_changes(run, "lora", stopped_early=True),
+    "still improving": lambda run: judge_with_changes(run, "lora", best_epoch=4),
+    "never improved": lambda run: judge_with_changes(
+        run, "lora", curve=make_curve([3.0, 3.9, 3.8, 3.1, 3.6], [3.0] * 5)
+    ),
     "no effect": lambda run: echoing_the_base(run, "lora"),
     "forgetting": lambda run: with_scores(
         with_scores(run, "base", unrelated__loss=3.0).run, "full", unrelated__loss=3.25
     ),
     "overfitting": lambda run: with_scores(run, "full", train__loss=1.9, validation__loss=2.68),
-    "tied embedding": lambda run: altered(run, "last-layer", facts={"tied": True}),
+    "tied embedding": lambda run: judge_with_changes(run, "last-layer", facts={"tied": True}),
 }  # fmt: skip
 
 
@@ -125,24 +133,24 @@ def test_several_seeds_that_were_still_improving_are_one_diagnosis(healthy: Run)
 
 def test_one_rate_for_two_labels_of_one_method_is_not_reported() -> None:
     methods = {"base": {}, "lora": {"rank": 4}, "wide": {"method": "lora", "rank": 64}}
-    assert not find_diagnoses(judge(synthetic_run(methods=methods)), "shared learning rate")
+    assert not find_diagnoses(judge(make_synthetic_run(methods=methods)), "shared learning rate")
 
 
 def test_one_seed_says_which_and_how_to_add_more() -> None:
-    (once,) = find_diagnoses(judge(synthetic_run(methods=["base", "lora"])), "one seed")
+    (once,) = find_diagnoses(judge(make_synthetic_run(methods=["base", "lora"])), "one seed")
     assert "(seed 0)" in once.text
     assert "seeds=[0, 1, 2]" in once.text
 
 
 def test_a_seed_that_is_still_missing_is_run_and_not_added(healthy: Run) -> None:
-    half = with_records(healthy, [r for r in healthy.records if r.trial.seed == 0])
+    half = judge_records(healthy, [r for r in healthy.records if r.trial.seed == 0])
     (once,) = find_diagnoses(half, "one seed")
     assert "finish the other seeds" in once.text
 
 
 def test_without_the_base_model_no_effect_is_not_reported(healthy: Run) -> None:
     comparison = echoing_the_base(healthy, "lora")
-    alone = with_records(comparison.run, [r for r in comparison.run.records if r.trial.label != "base"])
+    alone = judge_records(comparison.run, [r for r in comparison.run.records if r.trial.label != "base"])
     assert not find_diagnoses(alone, "no effect")
 
 
@@ -159,7 +167,7 @@ def test_a_little_forgetting_is_not_reported(healthy: Run) -> None:
 @pytest.fixture(scope="module")
 def searched() -> Comparison:
     """Every kind of search: an ordinary one, two with a diverged configuration, one whose range was widened."""
-    return searched_comparison()
+    return make_searched_comparison()
 
 
 def test_an_ordinary_search_has_no_diagnosis(searched: Comparison) -> None:
@@ -181,7 +189,7 @@ def test_configurations_without_a_score_are_counted_with_their_lowest_rate(searc
 
 def test_a_best_rate_at_the_edge_is_reported_with_the_range_to_search_next() -> None:
     spaces = {"lora": {"learning_rate": {"low": 1e-6, "high": 1e-4}}}
-    comparison = searched_comparison(methods={"base": {}, "lora": {}}, widen=False, spaces=spaces)
+    comparison = make_searched_comparison(methods={"base": {}, "lora": {}}, widen=False, spaces=spaces)
     (edge,) = find_diagnoses(comparison, "best rate at edge of range")
     assert "is the highest that was tried, so a better one may lie outside the range" in edge.text
     assert "search.spaces.lora.learning_rate={low: 1.0e-06, high: 1.0e-03}" in edge.text
@@ -195,7 +203,7 @@ def test_a_suggested_range_is_one_that_yaml_reads_as_numbers(searched: Compariso
 
 def test_a_search_in_which_all_diverged_chose_nothing() -> None:
     spaces = {"lora": {"learning_rate": {"low": 1e-2, "high": 1e-1}}}
-    comparison = searched_comparison(methods={"base": {}, "full": {}, "lora": {}}, spaces=spaces)
+    comparison = make_searched_comparison(methods={"base": {}, "full": {}, "lora": {}}, spaces=spaces)
     (unscored,) = [d for d in find_diagnoses(comparison, "configurations without a score") if d.label == "lora"]
     assert "No configuration was chosen, so the method was not confirmed" in unscored.text
     assert not find_diagnoses(comparison, "not run yet")
@@ -203,13 +211,13 @@ def test_a_search_in_which_all_diverged_chose_nothing() -> None:
 
 def test_a_method_that_was_not_searched_among_others_that_were_is_named() -> None:
     fixed = {"method": "last-layer", "learning_rate": 1e-3}
-    comparison = searched_comparison(methods={**SEARCHED, "fixed": fixed}, configurations=4)
+    comparison = make_searched_comparison(methods={**SEARCHED_METHODS, "fixed": fixed}, configurations=4)
     (left_out,) = find_diagnoses(comparison, "not searched")
     assert left_out.text.startswith("fixed was trained with the hyperparameters of the recipe")
 
 
 def test_an_adaptive_sampler_is_reported_with_one_that_allows_curves_by_budget() -> None:
-    comparison = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4, sampler="tpe")
+    comparison = make_searched_comparison(methods={"base": {}, "lora": {}}, configurations=4, sampler="tpe")
     (adaptive,) = find_diagnoses(comparison, "adaptive sampler")
     assert "search.sampler=quasi-random" in adaptive.text
 

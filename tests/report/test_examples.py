@@ -1,4 +1,4 @@
-from tests.report.synthetic import EXAMPLES, with_records
+from tests.report.synthetic import EXAMPLES, judge_records
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.examples import choose_examples, pick_evenly
 from tuneoff.runs import Run
@@ -31,4 +31,4 @@ def test_a_prediction_is_that_of_the_record(comparison: Comparison) -> None:
 
 
 def test_without_a_finished_trial_there_are_no_examples(run: Run) -> None:
-    assert choose_examples(with_records(run, [r for r in run.records if r.status != "done"])) == ()
+    assert choose_examples(judge_records(run, [r for r in run.records if r.status != "done"])) == ()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.synthetic import synthetic_comparison
+from tests.report.synthetic import make_synthetic_comparison
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.cli.commands import main
 from tuneoff.console.results import print_comparison
@@ -44,7 +44,7 @@ def hostile() -> Comparison:
 
     from tuneoff.analysis.comparison import judge
 
-    run = synthetic_comparison(note=HOSTILE, methods=METHODS).run
+    run = make_synthetic_comparison(note=HOSTILE, methods=METHODS).run
     bad = {"source": HOSTILE, "reference": HOSTILE, "prediction": HOSTILE + FORMULA}
     records = [
         r.model_copy(update={"predictions": tuple(p.model_copy(update=bad) for p in r.predictions)})
@@ -132,7 +132,7 @@ def test_an_error_that_quotes_data_does_not_act_in_the_terminal(
 
 
 def test_rows_of_ten_million_characters_make_a_page_of_ordinary_size_in_ordinary_time() -> None:
-    comparison = synthetic_comparison(methods={"base": {}, "lora": {}})
+    comparison = make_synthetic_comparison(methods={"base": {}, "lora": {}})
     long = "<\x1b" * 5_000_000
     for record in comparison.run.records:
         for answer in record.predictions[:1]:

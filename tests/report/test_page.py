@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.synthetic import HOSTILE, altered, synthetic_comparison, with_records
-from tests.report.synthetic_search import searched_comparison
+from tests.report.synthetic import HOSTILE, judge_records, judge_with_changes, make_synthetic_comparison
+from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.report.diagnostics import diagnose
 from tuneoff.report.html import embed_json
@@ -133,14 +133,14 @@ def test_the_page_says_why_a_method_has_no_score(elements: Elements) -> None:
 def test_a_hostile_label_and_reason_are_escaped(run: Run, tmp_path: Path) -> None:
     trial = next(r.trial for r in run.records if r.trial.label == "lora")
     renamed = trial.model_copy(update={"label": '"><img src=x onerror=alert(1)>'})
-    hostile = altered(run, "lora", trial=renamed)
-    failed = altered(hostile.run, "full", status="failed", reason="<img src=x onerror=alert(2)>")
+    hostile = judge_with_changes(run, "lora", trial=renamed)
+    failed = judge_with_changes(hostile.run, "full", status="failed", reason="<img src=x onerror=alert(2)>")
     images = [attributes for tag, attributes in written(failed, tmp_path).attributes if tag == "img"]
     assert all("onerror" not in attributes for attributes in images)
 
 
 def test_a_page_without_a_finished_trial_is_a_page(run: Run, tmp_path: Path) -> None:
-    broken = with_records(run, [r for r in run.records if r.status != "done"])
+    broken = judge_records(run, [r for r in run.records if r.status != "done"])
     assert "No trial produced a score" in written(broken, tmp_path).text
 
 
@@ -150,12 +150,12 @@ def test_a_page_of_the_untouched_model_alone_is_a_page(run: Run, tmp_path: Path)
 
 
 def test_a_page_of_two_seeds_says_so(tmp_path: Path) -> None:
-    text = written(synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]), tmp_path).text
+    text = written(make_synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]), tmp_path).text
     assert "2 seeds per method" in text
 
 
 def test_a_page_of_a_search_says_what_was_chosen_and_how_to_read_its_pictures(tmp_path: Path) -> None:
-    searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=6)
+    searched = make_searched_comparison(methods={"base": {}, "lora": {}}, configurations=6)
     elements = written(searched, tmp_path)
     chosen = searched.searches["lora"].chosen
     assert chosen is not None
@@ -171,7 +171,7 @@ def test_a_page_without_a_search_has_no_such_section(page: str) -> None:
 def test_a_hostile_knob_is_escaped(tmp_path: Path) -> None:
     spaces = {"lora": {"modules": [["<img src=x onerror=alert(3)>"], ["\u202e"]]}}
     methods = {"base": {}, "lora": {"learning_rate": 5e-4, "rank": 8, "alpha": 16, "dropout": 0}}
-    searched = searched_comparison(methods=methods, configurations=2, spaces=spaces)
+    searched = make_searched_comparison(methods=methods, configurations=2, spaces=spaces)
     elements = written(searched, tmp_path)
     assert "<img src=x onerror=alert(3)>" in elements.text
     assert "\u202e" not in elements.text
@@ -179,7 +179,7 @@ def test_a_hostile_knob_is_escaped(tmp_path: Path) -> None:
 
 
 def test_the_setting_says_the_search_the_seeds_and_what_counts_as_a_difference() -> None:
-    searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=6)
+    searched = make_searched_comparison(methods={"base": {}, "lora": {}}, configurations=6)
     facts = {fact.title: f"{fact.value}; {fact.detail}" for fact in list_setting_facts(searched)}
     assert facts["Search of each method"].startswith(
         "6 configurations, quasi-random; rungs at 25.0 %, 50.0 % and 100 %"

@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from tests.report.synthetic import synthetic_comparison, with_records
+from tests.report.synthetic import judge_records, make_synthetic_comparison
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.pairwise import Matrix, build_matrices, format_pairs_csv
@@ -11,7 +11,7 @@ from tuneoff.runs import Run
 
 @pytest.fixture(scope="module")
 def three_seeds() -> Comparison:
-    return synthetic_comparison(seeds=[0, 1, 2], methods=["base", "last-layer", "lora", "full"])
+    return make_synthetic_comparison(seeds=[0, 1, 2], methods=["base", "last-layer", "lora", "full"])
 
 
 @pytest.fixture(scope="module")
@@ -60,4 +60,4 @@ def test_each_pair_is_a_line_of_csv(three_seeds: Comparison) -> None:
 
 
 def test_a_method_alone_has_no_differences(run: Run) -> None:
-    assert build_matrices(with_records(run, [r for r in run.records if r.trial.label == "base"])) == ()
+    assert build_matrices(judge_records(run, [r for r in run.records if r.trial.label == "base"])) == ()

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from tests.report.synthetic import with_records
-from tests.report.synthetic_search import TOKENS_OF_AN_EPOCH, searched_comparison
+from tests.report.synthetic import judge_records
+from tests.report.synthetic_search import TOKENS_PER_EPOCH, make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.records.record import Record
 from tuneoff.report.charts import draw_figures
@@ -16,7 +16,7 @@ from tuneoff.runs import Run
 
 @pytest.fixture(scope="module")
 def comparison() -> Comparison:
-    return searched_comparison()
+    return make_searched_comparison()
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_curve_of_the_expected_best_ends_at_the_best_of_the_first_rung(compari
 
 def test_a_budget_is_a_number_of_trainings_to_the_first_rung(comparison: Comparison) -> None:
     rows = [row for row in drawn(draw_expected_by_budget(comparison)) if row["method"] == "last-layer"]
-    assert [row["tokens"] for row in rows] == [n * TOKENS_OF_AN_EPOCH for n in range(1, 13)]
+    assert [row["tokens"] for row in rows] == [n * TOKENS_PER_EPOCH for n in range(1, 13)]
 
 
 def test_a_curve_leaves_tries_from_a_widened_range_out(comparison: Comparison) -> None:
@@ -107,7 +107,7 @@ def test_a_curve_begins_where_not_all_that_are_picked_can_have_diverged(comparis
 
 
 def test_rouge_is_drawn_in_its_own_unit_and_the_higher_is_chosen() -> None:
-    comparison = searched_comparison(metric="rougeL", methods={"base": {}, "lora": {}})
+    comparison = make_searched_comparison(metric="rougeL", methods={"base": {}, "lora": {}})
     rows = [row for row in drawn(draw_scores_by_rate(comparison)) if "rate" in row]
     (chosen,) = [row for row in rows if row["chosen"] == "yes"]
     assert chosen["value"] == max(row["value"] for row in rows if row["value"] is not None)
@@ -115,7 +115,7 @@ def test_rouge_is_drawn_in_its_own_unit_and_the_higher_is_chosen() -> None:
 
 
 def test_an_adaptive_sampler_has_no_curve_and_the_page_says_why() -> None:
-    comparison = searched_comparison(sampler="tpe", configurations=4, methods={"base": {}, "lora": {}})
+    comparison = make_searched_comparison(sampler="tpe", configurations=4, methods={"base": {}, "lora": {}})
     assert draw_expected_by_budget(comparison) is None
     assert "tpe learns from earlier configurations" in list_notes(comparison)["search-rates"]
 
@@ -146,7 +146,7 @@ def test_equal_tokens_are_said_to_be_equal_and_others_are_not(comparison: Compar
 
 def test_half_a_search_is_said_to_be_half(comparison: Comparison) -> None:
     begun = [r for r in comparison.run.records if r.trial.stage == "confirm" or len(r.trial.rungs) == 1]
-    half = with_records(comparison.run, begun)
+    half = judge_records(comparison.run, begun)
     assert describe_effort(half).startswith("The search is not finished. So far it used ")
     assert {line.chosen for line in summarize_searches(half)} == {"not finished"}
     assert draw_scores_by_rate(half) is not None
@@ -155,4 +155,4 @@ def test_half_a_search_is_said_to_be_half(comparison: Comparison) -> None:
 def with_record(comparison: Comparison, changed: Record, **update: Any) -> Comparison:
     """The comparison with something else in one record."""
     records = [r.model_copy(update=update) if r is changed else r for r in comparison.run.records]
-    return with_records(comparison.run, records)
+    return judge_records(comparison.run, records)

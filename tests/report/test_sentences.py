@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.synthetic import altered, synthetic_comparison, synthetic_run, with_records
-from tests.report.synthetic_sweep import shifted
+from tests.report.synthetic import judge_records, judge_with_changes, make_synthetic_comparison, make_synthetic_run
+from tests.report.synthetic_sweep import shift_scores
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.verdict import decide_verdict
 from tuneoff.records.metrics import LOSS, METRICS, ROUGE_L, Metric
@@ -91,13 +91,13 @@ WIDE = {"margin_rouge": 5, "margin_loss": 0.5}  # margins within which the synth
 
 
 def only(run: Run, *labels: str) -> Comparison:
-    return with_records(run, [r for r in run.records if r.trial.label in labels])
+    return judge_records(run, [r for r in run.records if r.trial.label in labels])
 
 
 def full_higher(by: float, seeds: list[int]) -> Comparison:
     """LoRA and full tuning, equal up to random variation, with the ROUGE-L of full tuning (in [0, 1]) raised."""
-    run = synthetic_run(seeds=seeds, methods=["base", "lora", "full"])
-    return with_records(run, [shifted(r, by) if r.trial.label == "full" else r for r in run.records])
+    run = make_synthetic_run(seeds=seeds, methods=["base", "lora", "full"])
+    return judge_records(run, [shift_scores(r, by) if r.trial.label == "full" else r for r in run.records])
 
 
 def score_of(metric: Metric, comparison: Comparison, label: str) -> str:
@@ -192,7 +192,7 @@ def test_a_difference_that_no_affordable_number_would_settle_is_marked_as_such(s
 
 
 def test_differences_too_small_to_matter_are_a_tie_and_the_cheaper_one_is_named() -> None:
-    tied = synthetic_comparison(methods=["base", "lora", "full"], verdict=WIDE)
+    tied = make_synthetic_comparison(methods=["base", "lora", "full"], verdict=WIDE)
     assert describe_verdict(tied)[0] == (
         f"lora and full tie by test ROUGE-L: they differ by {difference_of(ROUGE_L, tied, 'lora', 'full')}, less than "
         "the smallest difference that matters, 5.0; lora is the cheaper of the two (training: 3 min 7 s)."
@@ -207,7 +207,7 @@ def test_differences_too_small_to_matter_are_a_tie_and_the_cheaper_one_is_named(
     ],
 )
 def test_the_recipe_says_which_cost_breaks_a_tie(cheaper_by: str, named: str) -> None:
-    tied = synthetic_comparison(verdict={**WIDE, "cheaper_by": cheaper_by})
+    tied = make_synthetic_comparison(verdict={**WIDE, "cheaper_by": cheaper_by})
     farthest = difference_of(LOSS, tied, "full", "last-layer")
     (by_loss,) = [sentence for sentence in describe_verdict(tied) if "tie by evaluation loss" in sentence]
     assert by_loss == (
@@ -223,8 +223,8 @@ def test_the_recipe_says_which_cost_breaks_a_tie(cheaper_by: str, named: str) ->
         lambda: full_higher(0, seeds=[0]),
         lambda: full_higher(-0.008, seeds=[0, 1]),
         lambda: full_higher(0, seeds=[0, 1, 2]),
-        lambda: synthetic_comparison(verdict=WIDE),
-        lambda: synthetic_comparison(methods=["lora"]),
+        lambda: make_synthetic_comparison(verdict=WIDE),
+        lambda: make_synthetic_comparison(methods=["lora"]),
     ],
     ids=["winner", "open by examples", "open by seeds", "open for good", "tie", "alone"],
 )
@@ -247,18 +247,18 @@ def test_a_single_training_of_each_method_is_pointed_out(comparison: Comparison)
 
 
 def test_several_seeds_are_counted() -> None:
-    last = describe_verdict(synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]))[-1]
+    last = describe_verdict(make_synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]))[-1]
     assert last == "Intervals are 95 % confidence intervals over 40 test examples and 2 seeds per method."
 
 
 def test_the_confidence_of_the_recipe_is_given() -> None:
-    last = describe_verdict(synthetic_comparison(methods=["base", "lora"], verdict={"confidence": 0.99}))[-1]
+    last = describe_verdict(make_synthetic_comparison(methods=["base", "lora"], verdict={"confidence": 0.99}))[-1]
     assert last.startswith("Intervals are 99 % confidence intervals over 40 test examples")
 
 
 def test_a_base_model_that_nothing_beats_is_named_best(run: Run) -> None:
     ours = [r for r in run.records if r.trial.label in {"base", "soft-prompt"}]
-    worse = with_records(run, [shifted(r, -0.1) if r.trial.label != "base" else r for r in ours])
+    worse = judge_records(run, [shift_scores(r, -0.1) if r.trial.label != "base" else r for r in ours])
     score = score_of(ROUGE_L, worse, "base")
     assert describe_verdict(worse)[0] == (
         f"No training helped: the base model has the best test ROUGE-L, {score}, "
@@ -267,12 +267,12 @@ def test_a_base_model_that_nothing_beats_is_named_best(run: Run) -> None:
 
 
 def test_the_base_model_alone_is_not_a_comparison_yet(run: Run) -> None:
-    (only,) = describe_verdict(with_records(run, [r for r in run.records if r.trial.label == "base"]))
+    (only,) = describe_verdict(judge_records(run, [r for r in run.records if r.trial.label == "base"]))
     assert only.startswith("The base model is the only method with a score so far")
 
 
 def test_without_a_score_the_verdict_counts_what_went_wrong(run: Run) -> None:
-    broken = with_records(run, [r for r in run.records if r.status != "done"])
+    broken = judge_records(run, [r for r in run.records if r.status != "done"])
     assert describe_verdict(broken) == ("No trial produced a score: 1 failed trial and 1 diverged trial.",)
 
 
@@ -283,7 +283,7 @@ def test_a_label_cannot_reverse_the_text_direction_of_the_verdict(run: Run) -> N
         else r
         for r in run.records
     ]
-    assert "\u202e" not in " ".join(describe_verdict(with_records(run, renamed)))
+    assert "\u202e" not in " ".join(describe_verdict(judge_records(run, renamed)))
 
 
 def test_every_metric_can_be_formatted(comparison: Comparison) -> None:
@@ -292,7 +292,7 @@ def test_every_metric_can_be_formatted(comparison: Comparison) -> None:
 
 
 def test_a_failed_base_leaves_a_verdict(run: Run) -> None:
-    assert describe_verdict(altered(run, "base", status="failed", predictions=(), costs=None))
+    assert describe_verdict(judge_with_changes(run, "base", status="failed", predictions=(), costs=None))
 
 
 def test_an_undecided_pair_whose_interval_excludes_zero_says_why(comparison: Comparison) -> None:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.synthetic import altered, synthetic_comparison, synthetic_run
-from tests.report.synthetic_search import searched_comparison
+from tests.report.synthetic import judge_with_changes, make_synthetic_comparison, make_synthetic_run
+from tests.report.synthetic_search import make_searched_comparison
 from tests.report.test_page import Elements
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.charts import draw_figures
@@ -17,20 +17,20 @@ LABELS = ("base", "last-layer", "lora", "soft-prompt")
 
 @pytest.fixture(scope="module")
 def fair() -> Comparison:
-    return synthetic_comparison(name="fair", methods=[*LABELS, "full"])
+    return make_synthetic_comparison(name="fair", methods=[*LABELS, "full"])
 
 
 @pytest.fixture(scope="module")
 def shared() -> Comparison:
     """All methods at one rate, which suits LoRA badly, and fewer epochs, so that the setting differs."""
     methods = {label: {} if label == "base" else {"learning_rate": 5e-3} for label in LABELS}
-    run = synthetic_run(name="shared-rate", methods=methods, training={"epochs": 3, "patience": 1})
+    run = make_synthetic_run(name="shared-rate", methods=methods, training={"epochs": 3, "patience": 1})
     (lora,) = [record for record in run.records if record.trial.label == "lora"]
     worse = tuple(
         answer.model_copy(update={"rouge": {name: 0.6 * value for name, value in answer.rouge.items()}})
         for answer in lora.predictions
     )
-    return altered(run, "lora", predictions=worse)
+    return judge_with_changes(run, "lora", predictions=worse)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_every_differing_key_of_the_recipes_is_listed_with_both_values(pair: Sid
 
 
 def test_a_searched_hyperparameter_is_marked_as_searched(shared: Comparison) -> None:
-    searched = searched_comparison(methods={"base": {}, "lora": {}, "full": {}}, configurations=4)
+    searched = make_searched_comparison(methods={"base": {}, "lora": {}, "full": {}}, configurations=4)
     differences = {
         difference.key: (difference.other, difference.this) for difference in compare_runs(searched, shared).differences
     }

@@ -5,7 +5,13 @@ from pathlib import Path
 import altair as alt
 import pytest
 
-from tests.report.synthetic_sweep import PARAMETERS, model_study, modules_study, rank_study, size_study
+from tests.report.synthetic_sweep import (
+    PARAMETERS,
+    make_model_sweep,
+    make_modules_sweep,
+    make_rank_sweep,
+    make_size_sweep,
+)
 from tests.report.test_page import Elements
 from tuneoff.analysis.sweep import Sweep, build_sweep
 from tuneoff.config.sweep import SweepOptions
@@ -21,17 +27,17 @@ from tuneoff.report.sweep_page import write_sweep_report
 
 @pytest.fixture(scope="module")
 def ranks() -> Sweep:
-    return rank_study()
+    return make_rank_sweep()
 
 
 @pytest.fixture(scope="module")
 def sizes() -> Sweep:
-    return size_study()
+    return make_size_sweep()
 
 
 @pytest.fixture(scope="module")
 def models() -> Sweep:
-    return model_study()
+    return make_model_sweep()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +83,7 @@ def test_more_than_a_decade_is_drawn_by_powers(ranks: Sweep) -> None:
 
 
 def test_words_stand_side_by_side_in_the_order_of_the_recipe() -> None:
-    place = place_of(draw_sweep(modules_study())["study-rougeL"])
+    place = place_of(draw_sweep(make_modules_sweep())["study-rougeL"])
     assert place["sort"] == ["attention", "all-linear"]
     assert place["type"] == "nominal"
 
@@ -117,7 +123,7 @@ def test_a_logarithmic_axis_has_ticks_between_few_powers_of_ten(ends: tuple[floa
 def test_nothing_is_drawn_between_two_words(ranks: Sweep) -> None:
     drawn = [
         {layer["mark"]["type"] for layer in make_page_specification(draw_sweep(sweep)["study-rougeL"])["layer"]}
-        for sweep in (ranks, modules_study())
+        for sweep in (ranks, make_modules_sweep())
     ]
     assert drawn[0] - drawn[1] == {"line", "area"}
 
@@ -144,7 +150,7 @@ def test_beyond_where_more_helps_there_is_said_to_be_no_difference(ranks: Sweep)
 
 
 def test_values_without_an_order_have_a_best() -> None:
-    assert next(iter(describe_conclusions(modules_study()))).startswith("ROUGE-L of lora is best at all-linear")
+    assert next(iter(describe_conclusions(make_modules_sweep()))).startswith("ROUGE-L of lora is best at all-linear")
 
 
 def test_the_page_says_every_conclusion(sizes: Sweep, elements: Elements) -> None:
@@ -175,7 +181,7 @@ def test_a_study_without_a_score_is_a_page(ranks: Sweep, tmp_path: Path) -> None
 
 
 def test_the_gap_between_methods_is_said_at_both_ends_as_their_paired_difference() -> None:
-    sweep = model_study()
+    sweep = make_model_sweep()
     sentences = [s for s in describe_conclusions(sweep) if s.startswith("ROUGE-L: lora is ahead of soft-prompt by ")]
     first, last = (
         point.comparison.find_pair(ROUGE_L, point.row, soft.row).difference

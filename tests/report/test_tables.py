@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests.report.synthetic import OUTCOMES, altered, synthetic_comparison, with_records
-from tests.report.synthetic_search import searched_comparison
+from tests.report.synthetic import OUTCOMES, judge_records, judge_with_changes, make_synthetic_comparison
+from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.report.format import format_bytes, format_count, format_score, format_seconds
@@ -31,7 +31,7 @@ def cells_of(comparison: Comparison, column: str) -> dict[str, Cell]:
 
 def relabel(run: Run, label: str) -> Comparison:
     trial = next(r.trial for r in run.records if r.trial.label == "lora")
-    return altered(run, "lora", trial=trial.model_copy(update={"label": label}))
+    return judge_with_changes(run, "lora", trial=trial.model_copy(update={"label": label}))
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
@@ -120,7 +120,7 @@ def test_csv_intervals_are_those_of_the_leaderboard(comparison: Comparison) -> N
 
 
 def test_a_trial_of_a_search_is_a_line_with_its_stage_and_validation_and_without_a_test_score() -> None:
-    searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
+    searched = make_searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
     lines = {line["trial"]: line for line in lines_of(format_results_csv(searched))}
     of_search = [record for record in searched.run.records if record.trial.stage == "search"]
     assert len(lines) == len(searched.run.records) > len(of_search) > 0
@@ -132,7 +132,7 @@ def test_a_trial_of_a_search_is_a_line_with_its_stage_and_validation_and_without
 
 
 def test_a_confirmed_trial_of_a_search_has_its_test_score() -> None:
-    searched = searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
+    searched = make_searched_comparison(methods={"base": {}, "lora": {}}, configurations=4)
     confirmed = [line for line in lines_of(format_results_csv(searched)) if line["stage"] == "confirm"]
     assert [line["label"] for line in confirmed] == ["base", "lora", "lora", "lora"]
     assert all(float(line["test_rougeL_x100"]) > 0 for line in confirmed)
@@ -140,7 +140,8 @@ def test_a_confirmed_trial_of_a_search_has_its_test_score() -> None:
 
 def test_intervals_have_the_confidence_of_the_recipe_and_say_so() -> None:
     at_90, at_95 = (
-        synthetic_comparison(methods=["base", "lora"], verdict={"confidence": confidence}) for confidence in (0.9, 0.95)
+        make_synthetic_comparison(methods=["base", "lora"], verdict={"confidence": confidence})
+        for confidence in (0.9, 0.95)
     )
     assert make_terminal_rows(at_90)[0][2] == "90 %"
     assert (
@@ -155,7 +156,7 @@ def test_intervals_have_the_confidence_of_the_recipe_and_say_so() -> None:
 
 def test_a_caption_says_that_intervals_are_over_seeds_too() -> None:
     assert "95 % confidence intervals over examples and seeds;" in format_markdown_table(
-        synthetic_comparison(seeds=[0, 1], methods=["base", "lora"])
+        make_synthetic_comparison(seeds=[0, 1], methods=["base", "lora"])
     )
 
 
@@ -175,7 +176,7 @@ def test_a_negative_number_stays_a_number_in_csv() -> None:
 
 
 def test_tables_can_be_written_without_a_finished_trial(run: Run) -> None:
-    broken = with_records(run, [r for r in run.records if r.status != "done"])
+    broken = judge_records(run, [r for r in run.records if r.status != "done"])
     assert "lora-r256 (failed)" in format_markdown_table(broken)
     assert "lora-r256 (failed)" in format_latex_table(broken)
     assert len(lines_of(format_results_csv(broken))) == 2
