@@ -1,4 +1,4 @@
-"""Probing on a tiny model, and comparisons that keep to a budget."""
+"""Comparisons that keep to a budget."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,7 @@ from tests.runner.recorded_runs import RecordingListener
 from tuneoff.budget import limit
 from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.limit import fit_to_budget
-from tuneoff.budget.profiler import run_probe
-from tuneoff.budget.spending import SPENT_FILE, Spent, read_spending
+from tuneoff.budget.spending import SPENT_FILE, read_spending
 from tuneoff.cli.commands import main
 from tuneoff.errors import BudgetError
 from tuneoff.recipe.recipe import Recipe
@@ -20,249 +19,132 @@ from tuneoff.records.trial import Trial
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.runner.listener import SilentListener
 from tuneoff.runner.prepare import prepare
-from tuneoff.runs import RunDirectory
 from tuneoff.runtime.progress import Progress
 
 pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
-METHODS = ["base", "full", "last-layer", "lora", "soft-prompt"]
-
 
 @pytest.fixture
-def searching(recipe: dict[str, Any]) -> dict[str, Any]:
+def search_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     return recipe | {"methods": ["lora"], "search": {"configurations": 6, "rungs": 1}, "seeds": [1, 2]}
 
 
-def test_every_method_is_probed_for_what_its_trials_will_cost(recipe: dict[str, Any]) -> None:
-    found = run_probe(prepare(Recipe.read(recipe | {"methods": METHODS})), 1.0, SilentListener())
-    assert list(found.costs) == METHODS
-    for label, costs in found.costs.items():
-        assert (costs.step is not None) == (label != "base")
-        assert costs.evaluation.token_seconds > 0
-        assert costs.load_seconds > 0
-        assert (costs.adapter_bytes > 0) == (label != "base")
-        assert costs.evaluation_bytes > 0
-    assert found.costs["last-layer"].trunk is not None
-    assert found.costs["lora"].trunk is None
-    assert found.inference_seconds > 0
-
-
-def test_the_work_is_that_of_the_trials(recipe: dict[str, Any], tmp_path: Path) -> None:
-    whole = Recipe.read(recipe | {"methods": ["lora"]})
-    found = run_probe(prepare(whole), 1.0, SilentListener())
-    tuneoff.compare(whole, run=tmp_path / "run")
-    (record,) = RunDirectory(tmp_path / "run").read_records()
-    assert sum(row.steps for row in record.curve) == found.work.epoch.count * whole.training.epochs
-    assert sum(row.real_tokens for row in record.curve) <= found.work.epoch.tokens * whole.training.epochs
-
-
-def test_a_probe_opens_neither_validation_nor_test(recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = prepare(Recipe.read(recipe | {"methods": ["lora"]}))
-    seen: set[str] = set()
-    collate = "tuneoff.data.batches.collate"
-    original = __import__("tuneoff.data.batches", fromlist=["collate"]).collate
-
-    def watched(split: Any, rows: Any, *more: Any, **named: Any) -> Any:
-        seen.update(map(tuple, split[list(rows)]["tokens"]))
-        return original(split, rows, *more, **named)
-
-    for place in (collate, "tuneoff.training.trainer.collate", "tuneoff.evaluation.loss.collate"):
-        monkeypatch.setattr(place, watched)
-    run_probe(whole, 1.0, SilentListener())
-    assert seen
-    assert seen <= {*map(tuple, whole.text.train["tokens"]), *map(tuple, whole.unrelated["tokens"])}
-
-
-def test_a_method_that_cannot_be_probed_is_named_and_the_others_are_priced(
-    recipe_file: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tuneoff.methods.lora.LoRA.save", lambda *_: 1 / 0)
-    assert main(["plan", recipe_file, "methods=[lora, soft-prompt]", "--probe"]) == 0
-    out = " ".join(capsys.readouterr().out.split())
-    assert "lora could not be probed: ZeroDivisionError: division by zero" in out
-    assert "total" in out
-
-
-def test_a_plan_with_a_probe_says_what_all_will_cost(
-    recipe: dict[str, Any], tmp_path: Path, recipe_file: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["plan", recipe_file, "--probe", "--price", "3600", "--run", str(tmp_path / "run")]) == 0
-    out, err = capsys.readouterr()
-    for word in ("lora", "confirm", "test", "total", "money", "Disk", "fits into this machine"):
-        assert word in out
-    assert "lora: probing" in err
-    assert read_spending(tmp_path / "run").probe is not None
-
-
-def test_what_is_kept_in_a_run_is_not_measured_again(recipe: dict[str, Any], tmp_path: Path) -> None:
-    one = tuneoff.plan(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", listener=RecordingListener())
-    other = tuneoff.plan(recipe, "methods=[base, lora]", probe=True, run=tmp_path / "run", listener=RecordingListener())
-    assert one.cost_estimate == other.cost_estimate
-    more = Probing()
-    tuneoff.plan(recipe, "methods=[base, lora, full]", probe=True, run=tmp_path / "run", listener=more)
-    assert more.probed == ["full"]
-
-
-class Probing(SilentListener):
-    """Remembers what was probed."""
-
-    def __init__(self) -> None:
-        self.probed: list[str] = []
-
-    def on_probe(self, label: str) -> Any:
-        self.probed.append(label)
-        return super().on_probe(label)
-
-
-def test_keeping_what_a_probe_found_needs_a_probe(recipe_file: str, tmp_path: Path) -> None:
-    assert main(["plan", recipe_file, "--run", str(tmp_path / "run")]) == 2
-
-
-def test_seconds_of_trials_add_up_to_no_more_than_those_of_the_run(recipe: dict[str, Any], tmp_path: Path) -> None:
-    tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run")
-    spent = read_spending(tmp_path / "run").spent
-    assert {frozenset(parts) for parts in spent.trials.values()} == {frozenset({"confirm", "test"})}
-    assert 0 < sum(sum(parts.values()) for parts in spent.trials.values()) < spent.seconds
-
-
-def test_seconds_of_an_interrupted_trial_are_counted_with_those_after(
-    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr("tuneoff.runner.scores.generate_predictions", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
-    before = read_spending(tmp_path / "run").spent
-    ((id, parts),) = before.trials.items()
-    tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
-    after = read_spending(tmp_path / "run").spent
-    assert after.seconds > before.seconds > 0
-    assert after.trials[id]["confirm"] > parts["confirm"] > 0
-
-
-def interrupted(*_: Any, **__: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def priced(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """As if the whole cost nothing but so many seconds for each configuration and each seed."""
+def set_estimate(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Estimate this many seconds for each configuration and each seed, and none for anything else."""
     monkeypatch.setattr(limit, "load_or_run_probe", lambda *_: None)
     monkeypatch.setattr(
         limit, "estimate_run_seconds", lambda recipe, *_: seconds * (recipe.search.configurations + len(recipe.seeds))
     )
 
 
-def afforded(recipe: dict[str, Any], budget: str, run: Path) -> Recipe:
-    whole = Recipe.read(recipe | {"budget": budget})
-    return fit_to_budget(prepare(whole), Ledger(run), SilentListener()).recipe
+def fit_and_count(recipe: dict[str, Any], budget: str, run: Path) -> tuple[int, int]:
+    """Return the numbers of configurations and seeds of the recipe reduced to fit a budget."""
+    preparation = prepare(Recipe.read(recipe | {"budget": budget}))
+    reduced = fit_to_budget(preparation, Ledger(run), SilentListener()).recipe
+    return reduced.search.configurations if reduced.search else 0, len(reduced.seeds)
 
 
-def size(recipe: Recipe) -> tuple[int, int]:
-    return recipe.search.configurations if recipe.search else 0, len(recipe.seeds)
-
-
-def test_the_plan_is_cut_to_the_budget_with_something_kept_in_reserve(
-    searching: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_plan_is_reduced_to_fit_the_budget_with_a_reserve(
+    search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    priced(monkeypatch, 400)
-    assert size(afforded(searching, "1h", tmp_path / "hour")) == (6, 2)  # 8 × 400 s, of the nine tenths of 3600 s
-    assert size(afforded(searching, "50m", tmp_path / "less")) == (4, 2)
-    assert size(afforded(searching, "38m", tmp_path / "least")) == (4, 1)
-    assert read_spending(tmp_path / "least").fit.cuts == (  # type: ignore[union-attr]
+    set_estimate(monkeypatch, 400)
+    assert fit_and_count(search_recipe, "1h", tmp_path / "1h") == (6, 2)  # 8 × 400 s are below 9/10 of 3600 s
+    assert fit_and_count(search_recipe, "50m", tmp_path / "50m") == (4, 2)
+    assert fit_and_count(search_recipe, "38m", tmp_path / "38m") == (4, 1)
+    assert read_spending(tmp_path / "38m").fit.cuts == (  # type: ignore[union-attr]
         "4 configurations per search instead of 6", "seed 1 instead of 1, 2",
     )  # fmt: skip
 
 
-def test_what_it_was_cut_to_stays_until_the_budget_changes(
-    searching: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_reduction_is_kept_until_the_budget_changes(
+    search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    priced(monkeypatch, 400)
-    assert size(afforded(searching, "50m", tmp_path)) == (4, 2)
-    priced(monkeypatch, 1)
-    assert size(afforded(searching, "50m", tmp_path)) == (4, 2)
-    assert size(afforded(searching, "51m", tmp_path)) == (6, 2)
+    set_estimate(monkeypatch, 400)
+    assert fit_and_count(search_recipe, "50m", tmp_path) == (4, 2)
+    set_estimate(monkeypatch, 1)
+    assert fit_and_count(search_recipe, "50m", tmp_path) == (4, 2)
+    assert fit_and_count(search_recipe, "51m", tmp_path) == (6, 2)
 
 
-def test_a_budget_too_small_for_anything_is_refused_with_what_would_do(
-    searching: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_budget_too_small_for_any_plan_is_refused_with_one_that_is_sufficient(
+    search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    priced(monkeypatch, 3600)
+    set_estimate(monkeypatch, 3600)
     with pytest.raises(BudgetError, match=r"Nothing was started. Write budget=5h34m"):
-        afforded(searching, "1h", tmp_path)
+        fit_and_count(search_recipe, "1h", tmp_path)
 
 
-def test_whoever_follows_is_told_what_was_cut_before_the_start(
-    searching: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_listener_gets_a_message_about_the_reduction_before_the_start(
+    search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    priced(monkeypatch, 400)
-    told: list[str] = []
-    follower = SilentListener()
-    monkeypatch.setattr(follower, "on_message", told.append)
-    fit_to_budget(prepare(Recipe.read(searching | {"budget": "50m"})), Ledger(tmp_path), follower)
-    assert told == [
+    set_estimate(monkeypatch, 400)
+    messages: list[str] = []
+    listener = SilentListener()
+    monkeypatch.setattr(listener, "on_message", messages.append)
+    fit_to_budget(prepare(Recipe.read(search_recipe | {"budget": "50m"})), Ledger(tmp_path), listener)
+    assert messages == [
         "Budget: 50.0 min, of which 0.0 min are spent. The plan should take 40.0 min in total. It was reduced "
         "by the same amount for every method: 4 configurations per search instead of 6."
     ]
 
 
-def test_a_larger_budget_goes_on_with_a_larger_plan(
-    searching: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_larger_budget_continues_with_a_larger_plan(
+    search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    priced(monkeypatch, 400)
-    diary = RecordingListener()
-    first = tuneoff.compare(searching, "seeds=[1]", "budget=40m", run=tmp_path / "run")
-    second = tuneoff.compare(searching, "seeds=[1]", "budget=3h", run=tmp_path / "run", listener=diary)
+    set_estimate(monkeypatch, 400)
+    listener = RecordingListener()
+    first = tuneoff.compare(search_recipe, "seeds=[1]", "budget=40m", run=tmp_path / "run")
+    second = tuneoff.compare(search_recipe, "seeds=[1]", "budget=3h", run=tmp_path / "run", listener=listener)
     assert (len(first.searches["lora"].tries), len(second.searches["lora"].tries)) == (4, 6)
-    assert 0 < len(diary.ended) < len(second.run.records)
+    assert 0 < len(listener.ended) < len(second.run.records)
     assert second.partial is None
 
 
-def test_at_the_end_of_its_budget_a_run_stops_with_a_partial_verdict_and_goes_on_later(
+def test_a_run_stops_at_the_end_of_its_budget_with_a_partial_verdict_and_continues_with_a_larger_one(
     recipe: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Seconds of processes before count."""
-    run = tmp_path / "run"
+    """The seconds of earlier processes count."""
+    run, listener = tmp_path / "run", RecordingListener()
     tuneoff.compare(recipe, "methods=[base]", run=run)
     (run / SPENT_FILE).write_text(json.dumps(json.loads((run / SPENT_FILE).read_text()) | {"seconds": 3600.0}))
-    diary = RecordingListener()
-    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=1h", run=run, listener=diary)
-    assert diary.ended == []
+    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=1h", run=run, listener=listener)
+    assert listener.ended == []
     assert comparison.partial is not None
     assert comparison.partial.untried == ("lora",)
     assert "lora has no trial yet, so nothing can be said about it." in describe_verdict(comparison)[1]
     assert "more; run the same command with a larger budget" in describe_verdict(comparison)[2]
-    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=2h", run=run, listener=diary)
-    assert [record.trial.label for record in diary.ended] == ["lora"]
+    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=2h", run=run, listener=listener)
+    assert [record.trial.label for record in listener.ended] == ["lora"]
     assert comparison.partial is None
 
 
-def test_a_trial_that_takes_longer_than_predicted_is_stopped_at_the_budgets_end(
-    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By then the untouched model has its record, and lora is in its first steps."""
-    run, slow = tmp_path / "run", Slow("lora")
-    monkeypatch.setattr(Ledger, "seconds", property(lambda _: 7200.0 if slow.late else 10.0))
-    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=1h", run=run, listener=slow)
-    assert [record.trial.label for record in slow.ended] == ["base"]
-    assert comparison.partial is not None
-    assert comparison.partial.untried == ("lora",)
-
-
-class Slow(RecordingListener):
-    """It is late as soon as that method trains."""
+class TrainingListener(RecordingListener):
+    """Notes when a method starts to train."""
 
     def __init__(self, label: str) -> None:
         super().__init__()
-        self.label, self.late = label, False
+        self.label, self.is_training = label, False
 
     def on_trial_start(self, trial: Trial) -> Any:
         def on_progress(progress: Progress) -> None:
-            self.late = self.late or (trial.label == self.label and progress.phase == "training")
+            self.is_training = self.is_training or (trial.label == self.label and progress.phase == "training")
 
         return on_progress
 
 
-def test_a_budget_that_is_over_ends_the_command_with_three(
+def test_a_trial_that_takes_longer_than_estimated_is_stopped_at_the_end_of_the_budget(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The budget ends when the base model has its record and lora is in its first steps."""
+    run, listener = tmp_path / "run", TrainingListener("lora")
+    monkeypatch.setattr(Ledger, "seconds", property(lambda _: 7200.0 if listener.is_training else 10.0))
+    comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=1h", run=run, listener=listener)
+    assert [record.trial.label for record in listener.ended] == ["base"]
+    assert comparison.partial is not None
+    assert comparison.partial.untried == ("lora",)
+
+
+def test_the_command_exits_with_three_if_the_budget_is_used_up(
     recipe_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
@@ -274,9 +156,3 @@ def test_a_budget_that_is_over_ends_the_command_with_three(
     out, err = capsys.readouterr()
     assert "Partial result for" in " ".join(out.split())
     assert "The budget is used up." in err
-
-
-def test_a_ledger_goes_on_from_what_is_written(tmp_path: Path) -> None:
-    (tmp_path / SPENT_FILE).write_text(Spent(seconds=100.0).model_dump_json())
-    ledger = Ledger(tmp_path)
-    assert 100 <= ledger.seconds < 101

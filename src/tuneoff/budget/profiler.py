@@ -214,7 +214,7 @@ class _MethodProfiler:
         tokens = count_evaluation_batches(count_tokens(rows), evaluation.batch_size).tokens
         rate = Rate(token_seconds=self._context.meter.seconds("evaluation") / tokens)
         if evaluation.unrelated_passages:
-            passages = self._preparation.unrelated
+            passages = self._preparation.unrelated_text
             unrelated = repeat_rows(passages, range(len(passages)), len(rows))
             evaluate_losses(self._tuned, unrelated, self._context, batch_size=evaluation.batch_size, phase="evaluation")
         options = evaluation.generation

@@ -19,7 +19,7 @@ def compute_work(preparation: Preparation) -> Work:
     evaluation, generation = recipe.evaluation, recipe.evaluation.generation
     lengths = {name: count_tokens(getattr(text, name)) for name in ("train", "validation", "test")}
     train_part = lengths["train"][: len(lengths["validation"])]
-    unrelated = count_tokens(preparation.unrelated) if evaluation.unrelated_passages else []
+    unrelated = count_tokens(preparation.unrelated_text) if evaluation.unrelated_passages else []
     evaluated = (lengths["test"], train_part, unrelated)
     return Work(
         epoch=_count_epoch_batches(lengths["train"], recipe.training),

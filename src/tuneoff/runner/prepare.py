@@ -40,7 +40,7 @@ class Preparation:
     device: torch.device
 
     @cached_property
-    def unrelated(self) -> Dataset:
+    def unrelated_text(self) -> Dataset:
         """Passages of text that is unrelated to the data."""
         return load_unrelated_text(
             self.tokenizer, self.setting.evaluation.unrelated_passages, self.setting.data.max_tokens

@@ -59,7 +59,7 @@ def compute_train_and_unrelated_scores(
     train_part = text.train.select(range(min(len(text.train), len(text.validation))))
     scores = _build_loss_scores("train", compute_loss(train_part))
     if evaluation.unrelated_passages:
-        scores |= _build_loss_scores("unrelated", compute_loss(preparation.unrelated))
+        scores |= _build_loss_scores("unrelated", compute_loss(preparation.unrelated_text))
     return scores
 
 
