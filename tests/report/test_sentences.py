@@ -153,14 +153,14 @@ def test_without_evidence_there_is_no_winner_and_the_candidates_are_named(compar
 
 def test_a_lead_within_noise_is_marked_as_such(comparison: Comparison) -> None:
     lead = difference_of(ROUGE_L, comparison, "lora", "full")
-    assert describe_verdict(comparison)[2].endswith(f"the next method, full, by {lead}, within noise.")
+    assert describe_verdict(comparison)[1].endswith(f"the next method, full, by {lead}, within noise.")
 
 
 def test_the_number_of_examples_that_would_settle_it_is_given() -> None:
     undecided = full_higher(0, seeds=[0])
     needed = decide_verdict(undecided, ROUGE_L).needed
     assert needed is not None
-    assert describe_verdict(undecided)[1] == (
+    assert describe_verdict(undecided)[2] == (
         f"About {needed.examples} test examples in total would settle the difference to full, "
         f"{difference_of(ROUGE_L, undecided, 'lora', 'full')}, with 80 % power."
     )
@@ -170,7 +170,7 @@ def test_the_number_of_seeds_that_would_settle_it_is_given() -> None:
     undecided = full_higher(-0.008, seeds=[0, 1])
     needed = decide_verdict(undecided, ROUGE_L).needed
     assert needed is not None
-    assert describe_verdict(undecided)[1] == (
+    assert describe_verdict(undecided)[2] == (
         f"About {needed.seeds} seeds per method in total would settle the difference to full, "
         f"{difference_of(ROUGE_L, undecided, 'lora', 'full')}, with 80 % power."
     )
@@ -188,22 +188,22 @@ def test_the_number_of_seeds_that_would_settle_it_is_given() -> None:
 )
 def test_a_difference_that_no_affordable_number_would_settle_is_marked_as_such(seeds: list[int], begins: str) -> None:
     undecided = full_higher(0.004 if seeds == [0] else -0.004, seeds=seeds)
-    assert describe_verdict(undecided)[1].startswith(begins + difference_of(ROUGE_L, undecided, "lora", "full"))
+    assert describe_verdict(undecided)[2].startswith(begins + difference_of(ROUGE_L, undecided, "lora", "full"))
 
 
 def test_differences_too_small_to_matter_are_a_tie_and_the_cheaper_one_is_named() -> None:
     tied = make_synthetic_comparison(methods=["base", "lora", "full"], verdict=WIDE)
     assert describe_verdict(tied)[0] == (
         f"lora and full tie by test ROUGE-L: they differ by {difference_of(ROUGE_L, tied, 'lora', 'full')}, less than "
-        "the smallest difference that matters, 5.0; lora is the cheaper of the two (training: 3 min 7 s)."
+        "the smallest difference that matters, 5.0; lora is the cheaper of the two (training time: 3 min 7 s)."
     )
 
 
 @pytest.mark.parametrize(
     ("cheaper_by", "named"),
     [
-        ("train_seconds", "last-layer is the cheapest of them (training: 14 s)"),
-        ("adapter_bytes", "soft-prompt is the cheapest of them (size of its files: 28 kB)"),
+        ("train_seconds", "last-layer is the cheapest of them (training time: 14 s)"),
+        ("adapter_bytes", "soft-prompt is the cheapest of them (file size: 28 kB)"),
     ],
 )
 def test_the_recipe_says_which_cost_breaks_a_tie(cheaper_by: str, named: str) -> None:
@@ -230,13 +230,15 @@ def test_the_recipe_says_which_cost_breaks_a_tie(cheaper_by: str, named: str) ->
 )
 def test_every_sentence_with_scores_has_their_intervals(outcome: Callable[[], Comparison]) -> None:
     sentences = describe_verdict(outcome())
-    scores = [s for s in sentences if not s.startswith("Intervals are") and " took " not in s]
+    scores = [s for s in sentences if not s.startswith("Intervals are") and " needed " not in s]
     assert [s for s in scores if not re.search(INTERVAL, s)] == []
 
 
 def test_the_verdict_gives_the_cost_of_the_best(run: Run) -> None:
     clear = only(run, "base", "lora")
-    assert "lora took 3 min 7 s of training, 2.14 GB of peak memory and 19.6 MB of files." in describe_verdict(clear)
+    assert "lora needed 3 min 7 s of training, 2.14 GB of peak memory and 19.6 MB of disk space." in describe_verdict(
+        clear
+    )
 
 
 def test_a_single_training_of_each_method_is_pointed_out(comparison: Comparison) -> None:

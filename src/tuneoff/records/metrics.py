@@ -68,12 +68,12 @@ def _rouge(name: str, title: str, meaning: str) -> Metric:
     )
 
 
-ROUGE_L = _rouge("rougeL", "ROUGE-L", "Longest common subsequence of words shared with the reference")
+ROUGE_L = _rouge("rougeL", "ROUGE-L", "Longest common subsequence of words with the reference")
 LOSS = Metric(
     name="loss",
     title="Evaluation loss",
     unit="nats per target token",
-    meaning="Cross-entropy on the test split in nats per target token; lower is better.",
+    meaning="Cross-entropy on the test split in nats per target token. Lower is better.",
     higher_is_better=False,
     needs_generation=False,
     decimals=3,
@@ -86,8 +86,8 @@ METRICS: dict[str, Metric] = {  # in the order of the leaderboard's columns
     metric.name: metric
     for metric in (
         ROUGE_L,
-        _rouge("rouge1", "ROUGE-1", "Single words shared with the reference"),
-        _rouge("rouge2", "ROUGE-2", "Pairs of neighboring words shared with the reference"),
+        _rouge("rouge1", "ROUGE-1", "Overlap of single words with the reference"),
+        _rouge("rouge2", "ROUGE-2", "Overlap of word pairs with the reference"),
         _rouge("rougeLsum", "ROUGE-Lsum", "ROUGE-L computed line by line, for summaries of several lines"),
         LOSS,
     )

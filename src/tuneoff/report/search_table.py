@@ -76,7 +76,8 @@ def describe_effort(comparison: Comparison) -> str:
             f"Every method had the same token budget and used {min(tokens):,} to {max(tokens):,} tokens of it (fewer "
             "where configurations diverged or its space had fewer of them)"
         )
-    return f"{effort}, which took {format_seconds(min(seconds))} to {format_seconds(max(seconds))} of training."
+    shortest, longest = format_seconds(min(seconds)), format_seconds(max(seconds))
+    return f"{effort}, which took {shortest if shortest == longest else f'{shortest} to {longest}'} of training."
 
 
 def is_without_score(search: Search) -> bool:

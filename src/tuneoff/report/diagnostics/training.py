@@ -65,7 +65,7 @@ def diagnose_unfinished_training(_: Comparison, row: Row) -> Iterator[Diagnosis]
         label=row.label,
         kind="still improving",
         text=f"{prefix}The validation loss was still falling when training ended{course}. "
-        f"Train longer, for example training.epochs={2 * epochs}, before concluding that it is worse than another.",
+        f"Train longer, for example training.epochs={2 * epochs}, before concluding that the method is worse.",
     )
 
 

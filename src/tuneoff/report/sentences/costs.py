@@ -10,7 +10,7 @@ from tuneoff.report.format import format_cost, join_list
 PHRASES = {
     "train_seconds": "{} of training",
     "training_memory": "{} of peak memory",
-    "adapter_bytes": "{} of files",
+    "adapter_bytes": "{} of disk space",
 }
 
 
@@ -26,4 +26,4 @@ def describe_costs(comparison: Comparison) -> Iterator[str]:
     ]
     if amounts:
         per_seed = " per seed" if len(best.finished) > 1 else ""
-        yield f"{escape_control(best.label)} took {join_list(amounts)}{per_seed}."
+        yield f"{escape_control(best.label)} needed {join_list(amounts)}{per_seed}."

@@ -12,12 +12,12 @@ from tuneoff.report.sentences.names import capitalize_name, format_difference, f
 
 
 def describe_outcome(comparison: Comparison, verdict: Verdict, metric_name: str) -> Iterator[str]:
-    """Yield the outcome by one metric, what would settle it, and the lead over the base model and the next method."""
+    """Yield the outcome by one metric, the lead over the base model and the next method, and what would settle it."""
     describe = {"winner": _describe_winner, "tie": _describe_tie, "open": _describe_undecided}[verdict.kind]
     yield describe(comparison, verdict, metric_name)
+    yield from _describe_leads(comparison, verdict)
     if verdict.needed:
         yield describe_needed(comparison, verdict.needed)
-    yield from _describe_leads(comparison, verdict)
 
 
 def _describe_winner(comparison: Comparison, verdict: Verdict, metric_name: str) -> str:
