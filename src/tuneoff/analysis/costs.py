@@ -46,7 +46,7 @@ COSTS: dict[str, Cost] = {  # in the order of the leaderboard's columns
             name="train_seconds",
             title="Training time",
             unit="s",
-            meaning="Time of the training steps, including batch preparation. Loading, evaluation and saving are not counted.",
+            meaning="Time of the training steps, including batch preparation, but not loading, evaluation and saving.",
             value=lambda c: c.train_seconds,
             zero_without_training=True,
         ),
@@ -70,8 +70,8 @@ COSTS: dict[str, Cost] = {  # in the order of the leaderboard's columns
             name="training_memory",
             title="Peak memory, training",
             unit="bytes",
-            meaning="Peak memory during training. On a GPU, allocated memory; on a CPU, resident memory of the process, "
-            "including the copy of the best weights.",
+            meaning="Peak memory during training. On a GPU, allocated memory; on a CPU, resident memory of the "
+            "process, including the copy of the best weights.",
             value=lambda c: _peak_bytes(c.training_memory),
             zero_without_training=True,
         ),
