@@ -1,4 +1,4 @@
-"""Scores made from known noise, as arrays and as whole comparisons."""
+"""Simulated scores with known variance components, as arrays and as comparisons."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,59 +21,60 @@ def simulate_pair(
     examples: int = 40,
     seed_effect: float = 0.0,
     interaction: float = 8.0,
-    own: float = 0.0,
+    example_effect: float = 0.0,
     difference: float = 0.0,
 ) -> PairedDifference:
-    """Two methods whose scores differ by `difference`, and by chance.
+    """Simulate two methods whose scores differ by `difference`, and by chance.
 
     Args:
-        seed_effect: standard deviation of a training, on all of its answers alike.
-        interaction: of a training on each single answer.
-        own: of a method on each example, whatever the seed.
+        seed_effect: standard deviation of the effect of a seed, equal for all its examples.
+        interaction: of the effect of a seed on single examples.
+        example_effect: of the effect of an example on one method, equal for all seeds.
     """
-    hardness_E = generator.normal(20, 8, size=examples)
+    difficulty_E = generator.normal(20, 8, size=examples)
 
-    def side(stream: int, mean: float) -> ScoreMatrix:
+    def simulate_side(stream: int, mean: float) -> ScoreMatrix:
         seed_effects_S1 = generator.normal(0, seed_effect, size=(seeds, 1))
-        rest_SE = generator.normal(0, interaction, size=(seeds, examples))
-        numerators_SE = mean + hardness_E + generator.normal(0, own, size=examples) + seed_effects_S1 + rest_SE
+        interaction_SE = generator.normal(0, interaction, size=(seeds, examples))
+        example_effects_E = generator.normal(0, example_effect, size=examples)
+        numerators_SE = mean + difficulty_E + example_effects_E + seed_effects_S1 + interaction_SE
         return ScoreMatrix(numerators_SE, np.ones(examples), stream)
 
-    return PairedDifference(side(0, difference), side(1, 0.0))
+    return PairedDifference(simulate_side(0, difference), simulate_side(1, 0.0))
 
 
 def make_comparison(
     rouge_SE: Mapping[str, Array], /, costs: Mapping[str, Mapping[str, Any]] | None = None, **verdict: Any
 ) -> Comparison:
-    """A comparison in which the methods score so, F1 × 100, by every ROUGE; the loss falls as ROUGE rises.
+    """Make a comparison with these scores of each method, F1 × 100, by every ROUGE; the loss falls as ROUGE rises.
 
     Args:
-        costs: fields of `Costs` that are other than the synthetic run has them, by label.
+        costs: fields of `Costs` that replace the synthetic run's, by label.
         verdict: the recipe's options of that name.
     """
-    most = max(len(scores_SE) for scores_SE in rouge_SE.values())
-    run = make_synthetic_run(methods=list(rouge_SE), seeds=list(range(most)), verdict=verdict)
+    seeds = max(len(scores_SE) for scores_SE in rouge_SE.values())
+    run = make_synthetic_run(methods=list(rouge_SE), seeds=list(range(seeds)), verdict=verdict)
     return judge_records(
-        run, [_scoring(r, rouge_SE[r.trial.label], (costs or {}).get(r.trial.label, {})) for r in run.records]
+        run, [_replace_scores(r, rouge_SE[r.trial.label], (costs or {}).get(r.trial.label, {})) for r in run.records]
     )
 
 
-def _scoring(record: Record, rouge_SE: Array, costs: Mapping[str, Any]) -> Record:
-    """A seed that a method has no scores of failed."""
+def _replace_scores(record: Record, rouge_SE: Array, costs: Mapping[str, Any]) -> Record:
+    """Give a record the scores of its seed, or make it fail if there are none."""
     if record.trial.seed >= len(rouge_SE):
-        return record.model_copy(update={"status": "failed", "reason": "no room", "scores": {}, "predictions": ()})
+        return record.model_copy(update={"status": "failed", "reason": "no memory", "scores": {}, "predictions": ()})
     assert isinstance(record.costs, Costs)
-    answers = _answers(record.predictions[0], rouge_SE[record.trial.seed])
-    return record.model_copy(update={"predictions": answers, "costs": record.costs.model_copy(update=costs)})
+    predictions = _make_predictions(record.predictions[0], rouge_SE[record.trial.seed])
+    return record.model_copy(update={"predictions": predictions, "costs": record.costs.model_copy(update=costs)})
 
 
-def _answers(like: Prediction, rouge_E: Sequence[float] | Array) -> tuple[Prediction, ...]:
+def _make_predictions(template: Prediction, rouge_E: Sequence[float] | Array) -> tuple[Prediction, ...]:
     return tuple(
-        like.model_copy(
+        template.model_copy(
             update={
                 "row": row,
-                "rouge": dict.fromkeys(like.rouge, float(value) / 100),
-                "loss": like.target_tokens * (5 - float(value) / 100),
+                "rouge": dict.fromkeys(template.rouge, float(value) / 100),
+                "loss": template.target_tokens * (5 - float(value) / 100),
             }
         )
         for row, value in enumerate(rouge_E)
