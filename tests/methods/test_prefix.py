@@ -64,5 +64,5 @@ def test_plain_peft_reads_it(architecture: str, load_tiny: Load, tokens_BT: Tens
 def test_an_attention_that_cannot_be_reached_is_refused(load_tiny: Load) -> None:
     base = load_tiny("llama")
     base.network.config._attn_implementation = "flex_attention"
-    with pytest.raises(ValueError, match=r"knows sdpa and eager attention, and this model uses flex_attention"):
+    with pytest.raises(ValueError, match=r"supports sdpa and eager attention; this model uses flex_attention"):
         Prefix().apply(base)

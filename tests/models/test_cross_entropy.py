@@ -14,7 +14,7 @@ ROWS, VOCABULARY = 7, 50
 @pytest.fixture(autouse=True)
 def three_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven rows are three parts, the last of one row."""
-    monkeypatch.setattr(module, "AT_ONCE", 3 * VOCABULARY + 1)
+    monkeypatch.setattr(module, "CPU_LOGITS", 3 * VOCABULARY + 1)
 
 
 @pytest.fixture

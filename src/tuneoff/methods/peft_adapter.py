@@ -63,7 +63,7 @@ def load_adapter(base: LanguageModel, folder: Path) -> LanguageModel:
     """
     from peft import PeftModel
 
-    from tuneoff.models.sources import require_safe_adapter
+    from tuneoff.models.safe_weights import require_safe_adapter
 
     require_safe_adapter(folder)
     with _silence_peft():

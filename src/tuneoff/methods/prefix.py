@@ -59,7 +59,7 @@ class Prefix(Method):
 
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
         from tuneoff.models.prefix_attention import attach_prefix
-        from tuneoff.models.sources import require_safe_adapter
+        from tuneoff.models.safe_weights import require_safe_adapter
 
         require_safe_adapter(folder)
         base.requires_grad_(False)

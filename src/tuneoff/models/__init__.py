@@ -1,1 +1,1 @@
-"""Models: from a name in a recipe to a language model whose head sees only scored positions."""
+"""Models: find and load them, compute logits at the scored positions, and generate text."""

@@ -1,8 +1,10 @@
 """Cross-entropy of large logits, a few rows at a time.
 
-PyTorch's own function converts all logits to float32, keeps all log-probabilities for the backward pass, and makes
-gradients in float32: several times the memory of the logits themselves. Its `linear_cross_entropy` avoids that, but not
-for a head that is followed by something else, and on a CPU it multiplies in float32.
+PyTorch's own function converts all logits to float32, keeps all log-probabilities for the backward pass, and computes
+gradients in float32: several times the memory of the logits. Its `linear_cross_entropy` avoids that, but it does not
+support operations after the head, and on a CPU it multiplies in float32.
+
+Shapes: N positions, V vocabulary, P positions at a time.
 """
 
 from __future__ import annotations
@@ -12,18 +14,18 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-AT_ONCE = 2**20  # logits, on a CPU: 4 MB in float32, which stay in its cache
-AT_ONCE_ON_CARD = 2**26  # logits: 256 MB; fewer would be many small kernels
+CPU_LOGITS = 2**20  # at a time: 4 MB in float32, which fit into the CPU's cache
+GPU_LOGITS = 2**26  # at a time: 256 MB in float32; fewer would mean many small kernels
 
 
 def cross_entropy(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
-    """The nats of each target, (N,), computed and returned in float32, whatever the logits are held in."""
+    """Return the nats of each target, (N,), computed in float32 from logits of any dtype."""
     return cast(Tensor, _CrossEntropy.apply(logits_NV, targets_N))  # type: ignore[no-untyped-call]  # torch's own is not typed
 
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits_NV: Tensor, targets_N: Tensor) -> Tensor:  # Any: as torch has it
+    def forward(ctx: Any, logits_NV: Tensor, targets_N: Tensor) -> Tensor:  # Any: as in torch
         ctx.save_for_backward(logits_NV, targets_N)
         nats_N = torch.empty(len(logits_NV), device=logits_NV.device)
         for rows in _slice_rows(logits_NV):
@@ -43,6 +45,6 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def _slice_rows(logits_NV: Tensor) -> list[slice]:
-    at_once = AT_ONCE if logits_NV.device.type == "cpu" else AT_ONCE_ON_CARD
-    rows = max(1, at_once // logits_NV.shape[1])
-    return [slice(start, start + rows) for start in range(0, len(logits_NV), rows)]
+    limit = CPU_LOGITS if logits_NV.device.type == "cpu" else GPU_LOGITS
+    size = max(1, limit // logits_NV.shape[1])
+    return [slice(start, start + size) for start in range(0, len(logits_NV), size)]

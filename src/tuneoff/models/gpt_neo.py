@@ -1,6 +1,6 @@
-"""GPT-Neo's attention through PyTorch's fused kernels; transformers has it eager only.
+"""GPT-Neo's attention through PyTorch's fused kernels. transformers implements only the eager one.
 
-Importing this module registers it under transformers' name for such kernels, "sdpa", which is then the default.
+Importing this module registers it under "sdpa", transformers' name for fused kernels, which makes it the default.
 """
 
 from __future__ import annotations
@@ -8,41 +8,44 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers.models.gpt_neo import modeling_gpt_neo as theirs
+from transformers.models.gpt_neo import modeling_gpt_neo
 
 
-class GPTNeoSdpaAttention(theirs.GPTNeoSelfAttention):  # type: ignore[misc]  # transformers is not typed for us
-    """The same scores, unscaled and in the layer's window, without writing them out."""
+class GPTNeoSdpaAttention(modeling_gpt_neo.GPTNeoSelfAttention):  # type: ignore[misc]  # transformers is not typed for us
+    """GPT-Neo's attention, without scaling and within the layer's window, that does not store the scores.
+
+    Shapes: Q queries, K keys.
+    """
 
     def _attn(
         self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None = None
     ) -> tuple[Tensor, None]:
-        asked, there = query.shape[-2], key.shape[-2]
-        in_sight = self.attention_type == "global" or there <= self.config.window_size
-        if attention_mask is None and in_sight and asked in (1, there):
-            return self.attended(query, key, value, None, is_causal=asked > 1), None
-        return self.attended(query, key, value, self.mask(asked, there, attention_mask)), None
+        queries, keys = query.shape[-2], key.shape[-2]
+        sees_all_keys = self.attention_type == "global" or keys <= self.config.window_size
+        if attention_mask is None and sees_all_keys and queries in (1, keys):
+            return self.attend(query, key, value, None, is_causal=queries > 1), None
+        return self.attend(query, key, value, self.make_mask(queries, keys, attention_mask)), None
 
-    def mask(self, asked: int, there: int, attention_mask: Tensor | None) -> Tensor:
-        """True where the last `asked` of `there` tokens look: not ahead, not beyond the window, not at padding.
+    def make_mask(self, queries: int, keys: int, attention_mask: Tensor | None) -> Tensor:
+        """Return which keys the last queries see, (B, 1, Q, K): none ahead, outside the window, or at padding.
 
         Args:
-            attention_mask: transformers' own, (B, 1, asked, there), true or zero where a token may look.
+            attention_mask: transformers' own, (B, 1, Q, K), with true or zero where a query sees a key.
         """
-        seen: Tensor = self.bias[:, :, there - asked : there, :there]
+        causal_11QK: Tensor = self.bias[:, :, keys - queries : keys, :keys]
         if attention_mask is None:
-            return seen
-        return seen & (attention_mask if attention_mask.dtype == torch.bool else attention_mask == 0)
+            return causal_11QK
+        return causal_11QK & (attention_mask if attention_mask.dtype == torch.bool else attention_mask == 0)
 
-    def attended(
+    def attend(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, is_causal: bool = False
     ) -> Tensor:
-        """(B, H, T, D), for queries, keys and values of that shape."""
+        """Return the attention's output, (B, H, Q, D), for queries, keys and values of the shape (B, H, ., D)."""
         dropout = self.attn_dropout.p if self.training else 0.0
         return functional.scaled_dot_product_attention(
             query, key.to(query.dtype), value.to(query.dtype), mask, dropout, is_causal, scale=1.0
         ).to(value.dtype)
 
 
-theirs.GPT_NEO_ATTENTION_CLASSES["sdpa"] = GPTNeoSdpaAttention
-theirs.GPTNeoPreTrainedModel._supports_sdpa = True
+modeling_gpt_neo.GPT_NEO_ATTENTION_CLASSES["sdpa"] = GPTNeoSdpaAttention
+modeling_gpt_neo.GPTNeoPreTrainedModel._supports_sdpa = True

@@ -1,8 +1,11 @@
-"""Greedy generation that does no work twice.
+"""Greedy decoding that does no work twice.
 
-transformers' `generate` copies all keys and values for every new token, keeps a row until the last one is done, and
-gives the head a slice that PyTorch multiplies with a copy of the head's weight for each row. Here keys and values
-have room ahead, rows leave when they are done, and the head sees one position. The tokens are the same.
+transformers' `generate` copies all keys and values for every new token, keeps a row until the last one is finished, and
+gives the head a slice that PyTorch multiplies with a copy of the head's weight for each row. Here the buffers of keys
+and values are allocated in advance, finished rows are removed, and the head sees one position. The tokens are the same.
+
+Shapes: B rows, R rows that are not removed yet, T positions, N new tokens, V vocabulary, P soft-prompt positions,
+D width.
 """
 
 from __future__ import annotations
@@ -18,28 +21,29 @@ from torch.nn import functional
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-READ_TOGETHER = 16  # prompts: products of so many run at full rate, while a new token gains from every further row
-LEAVING = 0.25  # share of the rows that must be done before the others are moved together
+READ_TOGETHER = 16  # prompts in one pass: enough for the full rate, while new tokens gain from every further row
+REMOVAL_SHARE = 0.25  # of the rows that must be finished before they are removed, since removing copies the others
 
-Logits = Callable[..., Tensor]  # what a network is called with, to the logits of each row's last position, (B, V)
+ComputeLogits = Callable[..., Tensor]  # from a network's inputs to the logits of each row's last position, (B, V)
 
 
 def can_generate(network: Any) -> bool:
-    """Whether a model of transformers takes positions and keeps nothing but keys and values."""
-    taken = inspect.signature(network.forward).parameters
-    kept = {type(layer) for layer in DynamicCache(config=network.config).layers}
-    return {"position_ids", "past_key_values"} <= taken.keys() and kept <= {DynamicLayer, DynamicSlidingWindowLayer}
+    """Return whether a model of transformers takes positions and stores nothing but keys and values."""
+    arguments = inspect.signature(network.forward).parameters
+    layer_types = {type(layer) for layer in DynamicCache(config=network.config).layers}
+    takes_positions = {"position_ids", "past_key_values"} <= arguments.keys()
+    return takes_positions and layer_types <= {DynamicLayer, DynamicSlidingWindowLayer}
 
 
 def sees_all_positions(network: Any, tokens: int) -> bool:
-    """Whether all of `tokens` positions see each other, so that padding may stand among them."""
+    """Return whether all of `tokens` positions are within the attention window, so that padding may be among them."""
     windows = (getattr(network.config, name, None) for name in ("sliding_window", "window_size"))
     return all(window is None or tokens <= window for window in windows)
 
 
 def generate(
     network: Any,
-    logits_of: Logits,
+    compute_logits: ComputeLogits,
     tokens_BT: Tensor,
     attention_BT: Tensor,
     *,
@@ -49,87 +53,95 @@ def generate(
     max_new_tokens: int,
     min_new_tokens: int = 0,
 ) -> Tensor:
-    """The most likely token after each row, again and again until one of `ends`; (B, new tokens), then padded.
+    """Append the most likely token to each row until it is one of `ends`; return the new tokens, (B, N), then padding.
 
     Args:
-        network: transformers' model, for its shape.
-        logits_of: calls it.
-        tokens_BT: prompts, padded on the left; those of similar length beside each other.
+        network: transformers' model.
+        compute_logits: calls `network`.
+        tokens_BT: prompts, padded on the left; similar lengths should be neighbors.
         attention_BT: one for a token, zero for padding.
-        prompt_PD: vectors before every row's text; their keys and values are computed once.
+        prompt_PD: vectors before every row's text. Their keys and values are computed once.
+        ends: ids of the end tokens.
+        pad: id of the token that fills a finished row.
     """
-    logits_RV, cache, seen_RT = _read_prompts(network, logits_of, tokens_BT, attention_BT, prompt_PD, max_new_tokens)
-    positions_R1 = seen_RT.sum(dim=1, keepdim=True)  # of the token to come
-    written_BN = tokens_BT.new_full((len(tokens_BT), max_new_tokens), pad)
-    rows_R = torch.arange(len(tokens_BT), device=tokens_BT.device)  # those that are still there
-    done_R = torch.zeros_like(rows_R, dtype=torch.bool)
+    logits_RV, cache, attention_RT = _read_prompts(
+        network, compute_logits, tokens_BT, attention_BT, prompt_PD, max_new_tokens
+    )
+    positions_R1 = attention_RT.sum(dim=1, keepdim=True)  # of the next token
+    new_tokens_BN = tokens_BT.new_full((len(tokens_BT), max_new_tokens), pad)
+    rows_R = torch.arange(len(tokens_BT), device=tokens_BT.device)  # that are not removed yet
+    finished_R = torch.zeros_like(rows_R, dtype=torch.bool)
     ends_E = torch.tensor(ends, dtype=torch.long, device=tokens_BT.device)
     for n in range(max_new_tokens):
         if n < min_new_tokens:
             logits_RV[:, ends_E] = -torch.inf
         next_R = logits_RV.argmax(dim=-1)
-        written_BN[rows_R, n] = next_R.where(~done_R, pad)
-        done_R |= torch.isin(next_R, ends_E)
-        if n + 1 == max_new_tokens or bool(done_R.all()):
+        new_tokens_BN[rows_R, n] = next_R.where(~finished_R, pad)
+        finished_R |= torch.isin(next_R, ends_E)
+        if n + 1 == max_new_tokens or bool(finished_R.all()):
             break
-        if done_R.sum() >= LEAVING * len(rows_R):
-            stay = (~done_R).nonzero()[:, 0]
-            cache.batch_select_indices(stay)
-            rows_R, done_R, next_R = rows_R[stay], done_R[stay], next_R[stay]
-            positions_R1, seen_RT = positions_R1[stay], seen_RT[stay]
-        seen_RT = functional.pad(seen_RT, (0, 1), value=1)
-        logits_RV = logits_of(
-            input_ids=next_R[:, None], attention_mask=seen_RT, position_ids=positions_R1,
+        if finished_R.sum() >= REMOVAL_SHARE * len(rows_R):
+            remaining = (~finished_R).nonzero()[:, 0]
+            cache.batch_select_indices(remaining)
+            rows_R, finished_R, next_R = rows_R[remaining], finished_R[remaining], next_R[remaining]
+            positions_R1, attention_RT = positions_R1[remaining], attention_RT[remaining]
+        attention_RT = functional.pad(attention_RT, (0, 1), value=1)
+        logits_RV = compute_logits(
+            input_ids=next_R[:, None], attention_mask=attention_RT, position_ids=positions_R1,
             past_key_values=cache, use_cache=True,
         ).float()  # fmt: skip
         positions_R1 = positions_R1 + 1
-    return written_BN[:, : n + 1]
+    return new_tokens_BN[:, : n + 1]
 
 
 def _read_prompts(
     network: Any,
-    logits_of: Logits,
+    compute_logits: ComputeLogits,
     tokens_BT: Tensor,
     attention_BT: Tensor,
     prompt_PD: Tensor | None,
-    room: int,
+    max_new_tokens: int,
 ) -> tuple[Tensor, DynamicCache, Tensor]:
-    """The logits after each prompt, (B, V), all keys and values with room for more, and where they are no padding.
+    """Return the logits after each prompt, (B, V), the cache of keys and values, and the attention mask over them.
 
-    Prompts are read some at a time, padded to the longest of these alone.
+    The prompts are read in parts, each padded to its own longest prompt.
     """
-    own = DynamicCache(config=network.config)  # the vectors' own keys and values
-    before = 0 if prompt_PD is None else len(prompt_PD)
+    prompt_cache = DynamicCache(config=network.config)
+    prompt_length = 0 if prompt_PD is None else len(prompt_PD)
     if prompt_PD is not None:
-        logits_of(inputs_embeds=prompt_PD[None], past_key_values=own, use_cache=True)
-    keep_all = all(type(layer) is DynamicLayer for layer in own.layers)
-    size = READ_TOGETHER if keep_all else len(tokens_BT)
-    logits, caches, seen = [], [], []
-    for tokens_PT, attention_PT in zip(*(torch.split(of, size) for of in (tokens_BT, attention_BT)), strict=True):
+        compute_logits(inputs_embeds=prompt_PD[None], past_key_values=prompt_cache, use_cache=True)
+    keeps_all_positions = all(type(layer) is DynamicLayer for layer in prompt_cache.layers)
+    size = READ_TOGETHER if keeps_all_positions else len(tokens_BT)
+    logits, caches, masks = [], [], []
+    for tokens_PT, attention_PT in zip(torch.split(tokens_BT, size), torch.split(attention_BT, size), strict=True):
         width = int(attention_PT.sum(dim=1).max())
         tokens_PT, attention_PT = tokens_PT[:, -width:], attention_PT[:, -width:]
-        caches.append(copy.deepcopy(own))
-        caches[-1].batch_repeat_interleave(len(tokens_PT))
-        seen.append(functional.pad(attention_PT, (before, 0), value=1))
-        logits.append(
-            logits_of(
-                input_ids=tokens_PT,
-                attention_mask=seen[-1],
-                position_ids=before + (attention_PT.cumsum(dim=1) - 1).clamp(min=0),
-                past_key_values=caches[-1],
-                use_cache=True,
-            ).float()
+        cache = copy.deepcopy(prompt_cache)
+        cache.batch_repeat_interleave(len(tokens_PT))
+        mask_PT = functional.pad(attention_PT, (prompt_length, 0), value=1)
+        logits_PV = compute_logits(
+            input_ids=tokens_PT,
+            attention_mask=mask_PT,
+            position_ids=prompt_length + (attention_PT.cumsum(dim=1) - 1).clamp(min=0),
+            past_key_values=cache,
+            use_cache=True,
         )
-    width = max(mask.shape[1] for mask in seen)
-    if keep_all and _gains_from_padding(network) and all(bool(mask.all()) for mask in seen):
+        logits.append(logits_PV.float())
+        caches.append(cache)
+        masks.append(mask_PT)
+    width = max(mask.shape[1] for mask in masks)
+    if keeps_all_positions and _is_faster_with_padding(network) and all(bool(mask.all()) for mask in masks):
         width += 1
-    seen_BT = torch.cat([functional.pad(mask, (width - mask.shape[1], 0)) for mask in seen])
-    return torch.cat(logits), _join_caches(caches, width, room), seen_BT
+    mask_BT = torch.cat([functional.pad(mask, (width - mask.shape[1], 0)) for mask in masks])
+    return torch.cat(logits), _join_caches(caches, width, max_new_tokens), mask_BT
 
 
-def _gains_from_padding(network: Any) -> bool:
-    """Whether a new token's attention is faster with padding somewhere: on a CPU only a mask lets transformers give the
-    queries that share a key to the kernel together, and that takes a quarter of the time."""
+def _is_faster_with_padding(network: Any) -> bool:
+    """Return whether the attention of a new token is faster if a position is padding.
+
+    On a CPU, transformers hands the queries that share a key to the kernel together only if there is a mask. That takes
+    a quarter of the time.
+    """
     config = network.config.get_text_config(decoder=True)
     if network.device.type != "cpu" or config._attn_implementation != "sdpa":
         return False
@@ -137,49 +149,52 @@ def _gains_from_padding(network: Any) -> bool:
     return bool((getattr(config, "num_key_value_heads", None) or heads) < heads)
 
 
-class _RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed for us
-    """Keys and values at the begin of a buffer with room for all tokens to come.
+class _BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed for us
+    """Keys and values at the start of a buffer that is large enough for all new tokens.
 
     Args:
-        parts: the layers of some rows each, which are put below each other.
-        width: how many positions they get, padded on the left.
-        room: how many more will come.
+        parts: the layers of some rows each, which are concatenated.
+        width: the number of positions, padded on the left.
+        max_new_tokens: the number of positions to reserve.
     """
 
     keys: Tensor
     values: Tensor
 
-    def __init__(self, parts: Sequence[DynamicLayer], width: int, room: int) -> None:
+    def __init__(self, parts: Sequence[DynamicLayer], width: int, max_new_tokens: int) -> None:
         super().__init__()
         self.lazy_initialization(parts[0].keys, parts[0].values)
         self._buffers = [
-            torch.cat([functional.pad(states, (0, 0, width - states.shape[-2], room)) for states in of_parts])
-            for of_parts in ([part.keys for part in parts], [part.values for part in parts])
+            torch.cat(
+                [functional.pad(states, (0, 0, width - states.shape[-2], max_new_tokens)) for states in part_states]
+            )
+            for part_states in ([part.keys for part in parts], [part.values for part in parts])
         ]
-        self._show(width)
+        self._set_length(width)
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
         for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[..., start:end, :] = states
-        self._show(end)
+        self._set_length(end)
         return self.keys, self.values
 
     def batch_select_indices(self, indices: Tensor) -> None:
         self._buffers = [buffer[indices] for buffer in self._buffers]
-        self._show(self.get_seq_length())
+        self._set_length(self.get_seq_length())
 
-    def _show(self, end: int) -> None:
-        self.keys, self.values = (buffer[..., :end, :] for buffer in self._buffers)
+    def _set_length(self, length: int) -> None:
+        self.keys, self.values = (buffer[..., :length, :] for buffer in self._buffers)
 
 
-def _join_caches(caches: Sequence[DynamicCache], width: int, room: int) -> DynamicCache:
-    """One cache for the rows of all. A layer that keeps only a window of what it saw stays as it is."""
-    whole = caches[0]
-    for number, layer in enumerate(whole.layers):
+def _join_caches(caches: Sequence[DynamicCache], width: int, max_new_tokens: int) -> DynamicCache:
+    """Return one cache for the rows of all caches. A layer that stores only a window of positions stays as it is."""
+    joined = caches[0]
+    for number, layer in enumerate(joined.layers):
         if type(layer) is DynamicLayer and layer.is_initialized:
-            whole.layers[number] = _RoomyLayer([cache.layers[number] for cache in caches], width, room)
+            parts = [cache.layers[number] for cache in caches]
+            joined.layers[number] = _BufferedLayer(parts, width, max_new_tokens)
             for cache in caches[1:]:
                 cache.layers[number].reset()
-    return whole
+    return joined

@@ -1,24 +1,28 @@
-"""Load a causal language model and its tokenizer, as safetensors and without remote code."""
+"""Load a causal language model and its tokenizer, from safetensors and by default without remote code."""
 
 import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers.utils import logging
+
 from tuneoff.config.model import ModelOptions
 from tuneoff.errors import ModelError
+from tuneoff.models import gpt_neo  # noqa: F401  registers GPT-Neo's fused attention
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.probe import can_split_head
 from tuneoff.models.sources import Source
 
 
 def load_tokenizer(source: Source, options: ModelOptions) -> Any:  # Any: transformers' tokenizers share no type
-    """The model's tokenizer; one without a pad token pads with EOS, which the attention mask hides.
+    """Load the model's tokenizer. Without a pad token it pads with EOS, which the attention mask hides.
 
     Raises:
-        ModelError: there is none, or it cannot end a text.
+        ModelError: there is no tokenizer, or it has no EOS token.
     """
-    from transformers import AutoTokenizer
-
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=options.trust_remote_code)
     except (OSError, ValueError, ImportError) as error:
@@ -31,19 +35,14 @@ def load_tokenizer(source: Source, options: ModelOptions) -> Any:  # Any: transf
 
 
 def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> LanguageModel:
-    """The base model in its checkpoint's own precision, on the CPU, with its head probed.
+    """Load the base model on the CPU, in the precision of its checkpoint.
 
     Raises:
-        ModelError: the folder does not hold a causal language model that transformers can build.
+        ModelError: the folder does not contain a causal language model that transformers can build.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM
-
-    from tuneoff.models import gpt_neo  # noqa: F401  gives it its attention
-
     try:
-        with silence_transformers():
-            network, found = AutoModelForCausalLM.from_pretrained(
+        with _silence_transformers():
+            network, loading_info = AutoModelForCausalLM.from_pretrained(
                 source.folder,
                 dtype="auto",
                 use_safetensors=True,
@@ -52,10 +51,10 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
             )
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"{options.name} cannot be loaded as a causal language model: {error}") from error
-    missing = sorted(map(str, [*found["missing_keys"], *found["mismatched_keys"]]))
-    if missing:  # transformers would fill them with random numbers
+    missing = sorted(map(str, [*loading_info["missing_keys"], *loading_info["mismatched_keys"]]))
+    if missing:  # transformers initializes them at random
         raise ModelError(
-            f"{options.name} lacks {len(missing)} of its tensors, such as {missing[0]}. Fetch the whole model again."
+            f"{options.name} lacks {len(missing)} of its tensors, such as {missing[0]}. Download the model again."
         )
     network.eval()
     network.generation_config = _make_generation_config(network.generation_config, tokenizer)
@@ -63,41 +62,36 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
 
 
 def _make_generation_config(shipped: Any, tokenizer: Any) -> Any:  # Any: transformers' own types
-    """Generation that does only what the recipe says: what a model ships (a penalty, sampling) is left aside.
+    """Return generation options that leave out what a model ships with, such as sampling or a penalty.
 
-    Only its end tokens are kept, beside the tokenizer's: a chat model may end its turn with another than its text.
+    Only its end tokens are kept, besides the tokenizer's: a chat model may end its turn with another token.
     """
-    from transformers import GenerationConfig
-
-    ends = shipped.eos_token_id if isinstance(shipped.eos_token_id, list) else [shipped.eos_token_id]
-    own = {tokenizer.eos_token_id, *(end for end in ends if end is not None)}
-    return GenerationConfig(eos_token_id=sorted(own), pad_token_id=tokenizer.pad_token_id)
+    shipped_ends = shipped.eos_token_id if isinstance(shipped.eos_token_id, list) else [shipped.eos_token_id]
+    ends = {tokenizer.eos_token_id, *(end for end in shipped_ends if end is not None)}
+    return GenerationConfig(eos_token_id=sorted(ends), pad_token_id=tokenizer.pad_token_id)
 
 
 def build_empty_model(source: Source, options: ModelOptions, tokenizer: Any) -> LanguageModel:
-    """The model's shape without its weights, to count what a method trains before anything is loaded."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    """Build the model without its weights, to count what a method trains before anything is loaded.
 
-    from tuneoff.models import gpt_neo  # noqa: F401  gives it its attention
-
+    Raises:
+        ModelError: the folder does not describe a causal language model that transformers can build.
+    """
     try:
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=options.trust_remote_code)
         with torch.device("meta"):
             network = AutoModelForCausalLM.from_config(config, trust_remote_code=options.trust_remote_code)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise ModelError(
-            f"{options.name} is no causal language model that can be built here: {error} "
-            "(In a recipe, remote code is allowed by model.trust_remote_code: true.)"
+            f"{options.name} is not a causal language model that can be built here: {error} "
+            "(In a recipe, model.trust_remote_code: true allows remote code.)"
         ) from error
     return LanguageModel(network, tokenizer, source.known_as, split_head=True)
 
 
 @contextlib.contextmanager
-def silence_transformers() -> Iterator[None]:
-    """Keep transformers' progress bars and load reports off the terminal that shows our own."""
-    from transformers.utils import logging
-
+def _silence_transformers() -> Iterator[None]:
+    """Hide transformers' progress bars and loading reports, so that they do not mix with ours."""
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -1,4 +1,4 @@
-"""Which of a model's parameters are trained, and how many; a shared tensor counts once."""
+"""Count a model's parameters. A tensor that is used in two places counts once."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from tuneoff.models.language_model import LanguageModel
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterGroup:
-    """A group of trainable tensors that differ in their layer's number only."""
+    """Trainable tensors whose names differ only in the number of their layer."""
 
     name: str  # with `*` for the number
     tensors: int
@@ -15,20 +15,21 @@ class ParameterGroup:
 
 
 def group_trainable(model: LanguageModel) -> tuple[ParameterGroup, ...]:
-    """What of a model requires a gradient, in the model's order; a shared tensor counts once."""
-    groups: dict[str, list[int]] = {}
+    """Group the tensors that require a gradient, in the model's order."""
+    sizes: dict[str, list[int]] = {}
     for name, parameter in model.network.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault(_mask_numbers(name), []).append(parameter.numel())
-    return tuple(ParameterGroup(name=n, tensors=len(sizes), parameters=sum(sizes)) for n, sizes in groups.items())
+            sizes.setdefault(_mask_numbers(name), []).append(parameter.numel())
+    return tuple(ParameterGroup(name=name, tensors=len(group), parameters=sum(group)) for name, group in sizes.items())
 
 
 def count_parameters(model: LanguageModel) -> tuple[int, int]:
-    """Trainable and all parameters; a shared tensor counts once."""
+    """Return the number of trainable parameters and of all parameters."""
     parameters = list(model.parameters())
     return sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters)
 
 
 def _mask_numbers(name: str) -> str:
-    own = name.removeprefix("base_model.model.").replace(".default", "")  # peft's wrapping says nothing of the module
-    return ".".join("*" if part.isdigit() else part for part in own.split("."))
+    """Return the name with `*` for numbers, and without the parts that a wrapper around the model adds to it."""
+    own_name = name.removeprefix("base_model.model.").replace(".default", "")
+    return ".".join("*" if part.isdigit() else part for part in own_name.split("."))
