@@ -59,7 +59,7 @@ class Side(work.Side):
 
     def get_peak_bytes(self) -> int:
         phases = ("training", "validation", "evaluation", "generation")
-        return max(memory.peak_bytes for phase in phases if (memory := self.context.meter.memory(phase)))
+        return max(memory.peak_bytes for phase in phases if (memory := self.context.meter.get_peak(phase)))
 
     def generate(self, model: LanguageModel, count: int) -> float:
         start = time.perf_counter()

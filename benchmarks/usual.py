@@ -59,7 +59,7 @@ class Side(work.Side):
         return loss
 
     def get_peak_bytes(self) -> int:
-        memory = self.meter.memory("round")
+        memory = self.meter.get_peak("round")
         assert memory is not None, "only after a round"
         return memory.peak_bytes
 

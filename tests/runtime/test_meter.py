@@ -21,7 +21,7 @@ def allocate(mebibytes: int) -> None:
 
 
 def get_peak(meter: Meter, phase: str) -> int:
-    memory = meter.memory(phase)
+    memory = meter.get_peak(phase)
     assert memory is not None
     assert memory.resident_bytes is not None
     return memory.resident_bytes
@@ -31,18 +31,18 @@ def test_the_seconds_of_a_phase_add_up(meter: Meter) -> None:
     for _ in range(2):
         with meter.phase("training"):
             time.sleep(0.02)
-    assert 0.04 <= meter.seconds("training") < 1.0
+    assert 0.04 <= meter.get_seconds("training") < 1.0
 
 
 def test_time_between_phases_is_not_counted(meter: Meter) -> None:
     with meter.phase("training"):
         pass
     time.sleep(0.1)
-    assert meter.seconds("training") < 0.1
+    assert meter.get_seconds("training") < 0.1
 
 
 def test_a_phase_that_was_never_entered_has_no_seconds_and_no_memory(meter: Meter) -> None:
-    assert (meter.seconds("training"), meter.memory("training")) == (0.0, None)
+    assert (meter.get_seconds("training"), meter.get_peak("training")) == (0.0, None)
 
 
 def test_the_peak_of_a_phase_includes_what_it_allocated(meter: Meter) -> None:
@@ -64,7 +64,7 @@ def test_the_peak_of_a_phase_does_not_include_an_earlier_phase(meter: Meter) -> 
 def test_a_phase_that_raises_is_counted(meter: Meter) -> None:
     with pytest.raises(KeyError), meter.phase("training"):
         raise KeyError
-    assert meter.memory("training") is not None
+    assert meter.get_peak("training") is not None
 
 
 def test_max_memory_returns_the_higher_peak() -> None:

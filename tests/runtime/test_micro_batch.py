@@ -67,7 +67,7 @@ def test_when_memory_runs_out_in_a_step_it_is_repeated_with_half_as_many_example
 ) -> None:
     expected = get_losses(run_training(batch_size=8, epochs=3)[1])
     events: list[Progress] = []
-    fit_at_most(4, from_pass=2)  # the first is the dry run
+    fit_at_most(4, from_pass=2)  # pass 0 is the dry run
     _, training = run_training(batch_size=8, epochs=3, on_progress=events.append)
     assert training.micro_batch == 4
     assert [event.epoch for event in events if event.phase == "training"] == [1, 2, 3]

@@ -115,8 +115,8 @@ class _MethodProfiler:
         hold_for_inference(self._tuned, self._dtype)
         evaluation, new_token_seconds = self._measure_test()
         meter = self._context.meter
-        training_memory = meter.memory("training")
-        test_memory = max_memory(meter.memory("evaluation"), meter.memory("generation"))
+        training_memory = meter.get_peak("training")
+        test_memory = max_memory(meter.get_peak("evaluation"), meter.get_peak("generation"))
         assert test_memory is not None, "both phases ran"
         return MethodCosts(
             trainable_parameters=trainable,
@@ -212,7 +212,7 @@ class _MethodProfiler:
         evaluation, rows = self._preparation.recipe.evaluation, self._text.validation
         evaluate_losses(self._tuned, rows, self._context, batch_size=evaluation.batch_size, phase="evaluation")
         tokens = count_evaluation_batches(count_tokens(rows), evaluation.batch_size).tokens
-        rate = Rate(token_seconds=self._context.meter.seconds("evaluation") / tokens)
+        rate = Rate(token_seconds=self._context.meter.get_seconds("evaluation") / tokens)
         if evaluation.unrelated_passages:
             passages = self._preparation.unrelated_text
             unrelated = repeat_rows(passages, range(len(passages)), len(rows))
@@ -222,5 +222,5 @@ class _MethodProfiler:
         options = options.model_copy(update={"max_new_tokens": number, "min_new_tokens": number})
         generate_predictions(self._tuned, self._text.test, options, self._context, max_new_tokens=number)
         prompts = count_prompt_batches(self._text.test["prompt_tokens"], options.batch_size)
-        new_seconds = self._context.meter.seconds("generation") - rate.estimate_seconds(prompts)
+        new_seconds = self._context.meter.get_seconds("generation") - rate.estimate_seconds(prompts)
         return rate, max(0.0, new_seconds) / (number * prompts.count)

@@ -40,23 +40,23 @@ class Meter:
             yield
         finally:
             synchronize(self._device)  # a kernel still in the queue has not been counted yet
-            self._seconds[name] = self.seconds(name) + time.perf_counter() - start
+            self._seconds[name] = self.get_seconds(name) + time.perf_counter() - start
             peak = _read_peak(self._device, was_reset)
-            self._memory[name] = max_memory(self.memory(name), peak) or peak
+            self._memory[name] = max_memory(self.get_peak(name), peak) or peak
 
-    def seconds(self, name: str) -> float:
+    def get_seconds(self, name: str) -> float:
         """Return the phase's total seconds; zero if it was never entered."""
         return self._seconds.get(name, 0.0)
 
-    def peaks(self) -> dict[str, Memory]:
+    def get_peaks(self) -> dict[str, Memory]:
         """Return the peak memory of each phase that was entered."""
         return dict(self._memory)
 
     def include_peaks(self, peaks: Mapping[str, Memory]) -> None:
         """Include the peaks of an earlier process that did part of the same work."""
-        self._memory |= {name: max_memory(self.memory(name), peak) or peak for name, peak in peaks.items()}
+        self._memory |= {name: max_memory(self.get_peak(name), peak) or peak for name, peak in peaks.items()}
 
-    def memory(self, name: str) -> Memory | None:
+    def get_peak(self, name: str) -> Memory | None:
         """Return the phase's peak memory; None if it was never entered."""
         return self._memory.get(name)
 

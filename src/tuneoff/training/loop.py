@@ -147,8 +147,8 @@ def _validate(
     model: LanguageModel, spec: TrainingSpec, context: TrialContext, trunk: TrunkOutputs | None
 ) -> tuple[float, float]:
     """Return the mean loss over the validation split, and the seconds it took."""
-    seconds_before = context.meter.seconds("validation")
+    seconds_before = context.meter.get_seconds("validation")
     loss = evaluate_mean_loss(
         model, spec.text.validation, context, batch_size=spec.evaluation_batch_size, phase="validation", trunk=trunk
     )
-    return loss, context.meter.seconds("validation") - seconds_before
+    return loss, context.meter.get_seconds("validation") - seconds_before

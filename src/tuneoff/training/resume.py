@@ -32,7 +32,7 @@ def build_checkpoint(trainer: Trainer, curve: Sequence[Epoch], best: BestEpoch) 
         gradient_checkpointing=uses_gradient_checkpointing(trainer.language_model.base),
         curve=tuple(curve),
         sums=trainer.sums.to_dict(),
-        memory=trainer.context.meter.peaks(),
+        memory=trainer.context.meter.get_peaks(),
         best_epoch=best.epoch,
         best_loss=best.loss if best.epoch else None,
         schedule={k: v for k, v in trainer.schedule.state_dict().items() if k != "lr_lambdas"},

@@ -80,12 +80,12 @@ class Trainer:
         Returns:
             Why the training diverged, or None.
         """
-        seconds_before = self.context.meter.seconds("training")
+        seconds_before = self.context.meter.get_seconds("training")
         try:
             with self.context.meter.phase("training"), self._keep_memory(), self.compile_blocks():
                 return self._train_until(stop, checkpoint_writer.is_due if checkpoint_writer else lambda: False)
         finally:
-            self.sums.train_seconds += self.context.meter.seconds("training") - seconds_before
+            self.sums.train_seconds += self.context.meter.get_seconds("training") - seconds_before
 
     def _train_until(self, stop: int, is_due: Callable[[], bool]) -> str | None:
         options, sums = self.spec.options, self.sums
