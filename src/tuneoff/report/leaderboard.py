@@ -24,7 +24,7 @@ MEANINGS = {  # of columns that are neither a metric nor a cost
     "become worse at such text.",
     "overfitting": "Loss on training examples minus loss on validation, with the weights that were kept. Far below "
     "zero, the model has memorized examples.",
-    "seeds": "Number of trained seeds that the row is the mean of.",
+    "seeds": "Number of seeds that the row averages over.",
 }
 MEASURED: tuple[tuple[str, str, Callable[[Comparison, Row], float | None]], ...] = (
     ("forgetting", "Forgetting", lambda comparison, row: comparison.compute_forgetting(row)),
