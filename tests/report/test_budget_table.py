@@ -23,13 +23,15 @@ GB = 10**9
 def comparison() -> Comparison:
     """A run whose trials took 50 % longer than predicted, and the rest of it 20 s."""
     run = make_synthetic_run(methods=["base", "lora"], seeds=[0], budget="1h")
-    found = make_probe(lora=make_costs(training_bytes=1 * GB))
+    sample_probe = make_probe(lora=make_costs(training_bytes=1 * GB))
     took = {
-        record.trial.id: {part: 1.5 * s for part, s in estimate_trial_seconds(record.trial, run.recipe, found).items()}
+        record.trial.id: {
+            part: 1.5 * s for part, s in estimate_trial_seconds(record.trial, run.recipe, sample_probe).items()
+        }
         for record in run.records
     }
-    whole = sum(sum(parts.values()) for parts in took.values()) + found.probe_seconds + 20
-    return judge(run, Spending(probe=found, spent=Spent(seconds=whole, trials=took)))
+    seconds = sum(sum(parts.values()) for parts in took.values()) + sample_probe.probe_seconds + 20
+    return judge(run, Spending(probe=sample_probe, spent=Spent(seconds=seconds, trials=took)))
 
 
 def test_each_part_of_a_method_has_its_prediction_and_its_actual_cost(comparison: Comparison) -> None:
@@ -77,8 +79,10 @@ def test_the_verdict_says_how_much_more_time_the_rest_would_take(comparison: Com
     training, test = estimate_trial_seconds(
         comparison.run.records[1].trial, comparison.run.recipe, make_probe()
     ).values()
-    left = training + test + 5 + 6
-    assert f"predicted to take {left // 60:.0f} min {left % 60:.0f} s more" in " ".join(describe_verdict(half))
+    remaining = training + test + 5 + 6
+    assert f"predicted to take {remaining // 60:.0f} min {remaining % 60:.0f} s more" in " ".join(
+        describe_verdict(half)
+    )
 
 
 def test_what_the_budget_cut_is_in_the_verdict_and_in_the_setting(comparison: Comparison) -> None:
@@ -89,11 +93,11 @@ def test_what_the_budget_cut_is_in_the_verdict_and_in_the_setting(comparison: Co
          "predicted_seconds": 3000.0, "asked_seconds": 7200.0, "cuts": cut}
     )  # fmt: skip
     assert comparison.spending is not None
-    found = judge(comparison.run, replace(comparison.spending, fit=fit))
-    assert describe_verdict(found)[-1] == (
+    reduced = judge(comparison.run, replace(comparison.spending, fit=fit))
+    assert describe_verdict(reduced)[-1] == (
         "To fit a budget of 1 h 0 min, the plan was reduced in the same way for every method, to 4 configurations "
         "of each search in place of 8 and seed 1 in place of 1, 2; the full plan was predicted to take 2 h 0 min."
     )
-    (budget,) = [fact for fact in list_setting_facts(found) if fact.title == "Budget"]
+    (budget,) = [fact for fact in list_setting_facts(reduced) if fact.title == "Budget"]
     assert budget.value == "1h"
     assert "4 configurations" in budget.detail

@@ -17,10 +17,10 @@ from tuneoff.report.escape import escape_control
         ("a\u3164b", "a⟨U+3164⟩b"),
     ],
 )
-def test_what_would_act_is_shown(hidden: str, shown: str) -> None:
+def test_control_characters_are_made_visible(hidden: str, shown: str) -> None:
     assert escape_control(hidden) == shown
 
 
 @pytest.mark.parametrize("text", ["Two\nlines\tand a tab", "Größe, 東京, שלום", "👩‍🔬", "می\u200cخواهم"])
-def test_what_is_text_stays(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert escape_control(text) == text

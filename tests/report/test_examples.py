@@ -4,7 +4,7 @@ from tuneoff.report.examples import choose_examples, pick_evenly
 from tuneoff.runs import Run
 
 
-def test_examples_are_evenly_spread_from_first_to_last() -> None:
+def test_examples_are_evenly_spaced_from_first_to_last() -> None:
     assert pick_evenly(list(range(100)), 10) == [0, 11, 22, 33, 44, 55, 66, 77, 88, 99]
 
 

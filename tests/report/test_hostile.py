@@ -1,4 +1,4 @@
-"""Text that others wrote, made to do harm: nothing in it acts, in the page, the tables or the terminal."""
+"""Malicious text in data, labels and predictions has no effect in the page, the tables or the terminal."""
 
 import csv
 import io
@@ -60,19 +60,19 @@ def written(hostile: Comparison) -> str:
     return render_page(hostile, specifications, dict.fromkeys(charts, "<svg xmlns='http://www.w3.org/2000/svg'/>"))
 
 
-def acts(text: str) -> list[str]:
-    """The characters of a text that would act in a terminal or turn its direction."""
+def list_control_characters(text: str) -> list[str]:
+    """Return the characters of a text that would control a terminal or reverse its direction."""
     return [c for c in text if c != "\n" and escape_control(c) != c]
 
 
-def test_no_markup_of_others_is_in_the_page(written: str) -> None:
+def test_the_page_contains_no_injected_markup(written: str) -> None:
     assert "<img src=x" not in written
     assert written.count("<script") == 3
     assert "<!--<meta" not in written
-    assert not set(acts(written)) - {"\u00ad"}
+    assert not set(list_control_characters(written)) - {"\u00ad"}
 
 
-def test_no_script_of_others_runs_in_a_browser(written: str, tmp_path: Path) -> None:
+def test_no_injected_script_runs_in_a_browser(written: str, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("no Chromium is on the PATH")
@@ -95,43 +95,43 @@ def test_no_script_of_others_runs_in_a_browser(written: str, tmp_path: Path) -> 
 
 def test_no_cell_of_the_csv_is_a_formula(hostile: Comparison) -> None:
     text = format_results_csv(hostile)
-    assert not acts(text)
+    assert not list_control_characters(text)
     cells = [cell for row in csv.reader(io.StringIO(text)) for cell in row]
     assert f"'{FORMULA}" in cells
     assert not [c for c in cells if c.startswith(("=", "@", "+", "\t")) or (c.startswith("-") and not c[1:2].isdigit())]
 
 
-def test_no_command_and_no_option_of_others_is_in_the_latex(hostile: Comparison) -> None:
+def test_the_latex_contains_no_injected_command_or_option(hostile: Comparison) -> None:
     text = format_latex_table(hostile)
-    assert not acts(text)
+    assert not list_control_characters(text)
     assert r"\input" not in text
     assert r"{}[2cm]\textbackslash{}input\{/etc/passwd\}\%" in text
 
 
-def test_no_link_no_image_and_no_tag_of_others_is_in_the_markdown(hostile: Comparison) -> None:
+def test_the_markdown_contains_no_injected_link_image_or_tag(hostile: Comparison) -> None:
     text = format_markdown_table(hostile)
-    assert not acts(text)
+    assert not list_control_characters(text)
     assert r"!\[x\](https\://example.org) www\.example.org" in text
     assert not [i for i, c in enumerate(text) if c == "<" and text[i - 1] != "\\"]
     assert len({line.replace(r"\|", "").count("|") for line in text.splitlines() if line.startswith("|")}) == 1
 
 
-def test_nothing_of_others_acts_in_the_terminal(
+def test_no_control_character_reaches_the_terminal(
     hostile: Comparison, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_comparison(hostile, tmp_path)
-    assert not acts(capsys.readouterr().out)
+    assert not list_control_characters(capsys.readouterr().out)
 
 
-def test_an_error_that_quotes_data_does_not_act_in_the_terminal(
+def test_an_error_that_quotes_data_has_no_control_characters(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "\x1b[2Jmine.yaml").write_text("[")
     assert main(["plan", str(tmp_path / "\x1b[2Jmine.yaml")]) == 2
-    assert not acts(capsys.readouterr().err)
+    assert not list_control_characters(capsys.readouterr().err)
 
 
-def test_rows_of_ten_million_characters_make_a_page_of_ordinary_size_in_ordinary_time() -> None:
+def test_texts_of_ten_million_characters_make_a_page_of_normal_size_in_normal_time() -> None:
     comparison = make_synthetic_comparison(methods={"base": {}, "lora": {}})
     long = "<\x1b" * 5_000_000
     for record in comparison.run.records:

@@ -22,7 +22,7 @@ from tuneoff.runs import Run
 
 
 class Elements(HTMLParser):
-    """Every element's attributes, the text outside scripts, and each script's own."""
+    """The attributes of every element, the text outside scripts, and the text of each script."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def elements(page: str) -> Elements:
     return Elements(page)
 
 
-def written(comparison: Comparison, folder: Path) -> Elements:
+def write_page(comparison: Comparison, folder: Path) -> Elements:
     return Elements(write_report(comparison, folder).read_text("utf-8"))
 
 
@@ -78,7 +78,7 @@ def test_hostile_text_is_shown_and_never_markup(page: str, elements: Elements) -
     assert '</script><script>alert("owned")</script><!-- ␛[31m⟨U+202E⟩gnp.exe⟨U+2028⟩' in elements.text
 
 
-def test_no_character_of_the_page_turns_it_round_or_controls_it(page: str) -> None:
+def test_no_character_of_the_page_controls_it_or_reverses_its_direction(page: str) -> None:
     shown = page.partition('<script type="application/json"')[0]
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", shown)
 
@@ -90,7 +90,7 @@ def test_the_page_loads_nothing(elements: Elements) -> None:
     assert all(value.startswith("data:image/svg+xml;base64,") for value in loaded)
 
 
-def test_the_policy_forbids_all_addresses_and_lets_only_the_pages_own_scripts_run(elements: Elements) -> None:
+def test_the_policy_forbids_all_addresses_and_all_scripts_but_the_pages_own(elements: Elements) -> None:
     (policy,) = [a["content"] for tag, a in elements.attributes if a.get("http-equiv") == "Content-Security-Policy"]
     code = [
         script
@@ -104,7 +104,7 @@ def test_the_policy_forbids_all_addresses_and_lets_only_the_pages_own_scripts_ru
     assert policy.startswith("default-src 'none'; script-src " + " ".join(f"'sha256-{digest}'" for digest in digests))
 
 
-def test_the_drawing_library_is_inlined_once(elements: Elements) -> None:
+def test_the_chart_library_is_inlined_once(elements: Elements) -> None:
     assert sum(len(script) > 500_000 for script in elements.scripts) == 1
 
 
@@ -120,7 +120,7 @@ def test_every_chart_of_the_page_has_its_specification(elements: Elements) -> No
     assert places == list(json.loads(elements.scripts[0]))
 
 
-def test_the_page_says_the_verdict_the_note_and_every_diagnosis(comparison: Comparison, elements: Elements) -> None:
+def test_the_page_shows_the_verdict_the_note_and_every_diagnosis(comparison: Comparison, elements: Elements) -> None:
     text = elements.text.replace("\u2011", "-")
     sentences = [*describe_verdict(comparison), comparison.run.recipe.note, *(d.text for d in diagnose(comparison))]
     assert [sentence for sentence in sentences if sentence not in text] == []
@@ -135,28 +135,28 @@ def test_a_hostile_label_and_reason_are_escaped(run: Run, tmp_path: Path) -> Non
     renamed = trial.model_copy(update={"label": '"><img src=x onerror=alert(1)>'})
     hostile = judge_with_changes(run, "lora", trial=renamed)
     failed = judge_with_changes(hostile.run, "full", status="failed", reason="<img src=x onerror=alert(2)>")
-    images = [attributes for tag, attributes in written(failed, tmp_path).attributes if tag == "img"]
+    images = [attributes for tag, attributes in write_page(failed, tmp_path).attributes if tag == "img"]
     assert all("onerror" not in attributes for attributes in images)
 
 
-def test_a_page_without_a_finished_trial_is_a_page(run: Run, tmp_path: Path) -> None:
+def test_a_page_can_be_written_without_a_finished_trial(run: Run, tmp_path: Path) -> None:
     broken = judge_records(run, [r for r in run.records if r.status != "done"])
-    assert "No trial produced a score" in written(broken, tmp_path).text
+    assert "No trial produced a score" in write_page(broken, tmp_path).text
 
 
-def test_a_page_of_the_untouched_model_alone_is_a_page(run: Run, tmp_path: Path) -> None:
+def test_a_page_can_be_written_for_the_base_model_alone(run: Run, tmp_path: Path) -> None:
     alone = judge(replace(run, records=tuple(r for r in run.records if r.trial.label == "base")))
-    assert "not run yet" in written(alone, tmp_path).text
+    assert "not run yet" in write_page(alone, tmp_path).text
 
 
 def test_a_page_of_two_seeds_says_so(tmp_path: Path) -> None:
-    text = written(make_synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]), tmp_path).text
+    text = write_page(make_synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]), tmp_path).text
     assert "2 seeds per method" in text
 
 
-def test_a_page_of_a_search_says_what_was_chosen_and_how_to_read_its_pictures(tmp_path: Path) -> None:
+def test_a_page_of_a_search_shows_the_choice_and_how_to_read_the_figures(tmp_path: Path) -> None:
     searched = make_searched_comparison(methods={"base": {}, "lora": {}}, configurations=6)
-    elements = written(searched, tmp_path)
+    elements = write_page(searched, tmp_path)
     chosen = searched.searches["lora"].chosen
     assert chosen is not None
     assert format_hyperparameters(chosen.values) in elements.text
@@ -168,24 +168,24 @@ def test_a_page_without_a_search_has_no_such_section(page: str) -> None:
     assert "<h2>Search</h2>" not in page
 
 
-def test_a_hostile_knob_is_escaped(tmp_path: Path) -> None:
+def test_a_hostile_hyperparameter_is_escaped(tmp_path: Path) -> None:
     spaces = {"lora": {"modules": [["<img src=x onerror=alert(3)>"], ["\u202e"]]}}
     methods = {"base": {}, "lora": {"learning_rate": 5e-4, "rank": 8, "alpha": 16, "dropout": 0}}
     searched = make_searched_comparison(methods=methods, configurations=2, spaces=spaces)
-    elements = written(searched, tmp_path)
+    elements = write_page(searched, tmp_path)
     assert "<img src=x onerror=alert(3)>" in elements.text
     assert "\u202e" not in elements.text
     assert all("onerror" not in attributes for _, attributes in elements.attributes)
 
 
-def test_the_setting_says_the_search_the_seeds_and_what_counts_as_a_difference() -> None:
+def test_the_setting_shows_the_search_the_seeds_and_what_counts_as_a_difference() -> None:
     searched = make_searched_comparison(methods={"base": {}, "lora": {}}, configurations=6)
     facts = {fact.title: f"{fact.value}; {fact.detail}" for fact in list_setting_facts(searched)}
     assert facts["Search of each method"].startswith(
         "6 configurations, quasi-random; rungs at 25.0 %, 50.0 % and 100 %"
     )
     assert facts["Seeds"].startswith("1, 2 and 3; none of them was used in the search")
-    assert facts["What counts as a difference"].startswith("0.5 of ROUGE-L × 100, 0.01 nats")
+    assert facts["What counts as a difference"].startswith("0.5 in ROUGE-L (F1 × 100), 0.01 nats")
 
 
 def test_the_same_records_give_the_same_page(page: str, comparison: Comparison, tmp_path: Path) -> None:

@@ -23,20 +23,20 @@ def test_there_is_a_matrix_for_rouge_and_one_for_the_loss(three_seeds: Compariso
     assert [matrix.metric.name for matrix in build_matrices(three_seeds)] == ["rougeL", "loss"]
 
 
-def test_methods_stand_best_first_and_against_themselves_nothing(rouge: Matrix, three_seeds: Comparison) -> None:
+def test_methods_are_sorted_best_first_and_the_diagonal_is_empty(rouge: Matrix, three_seeds: Comparison) -> None:
     assert rouge.labels == tuple(row.label for row in three_seeds.rank(ROUGE_L))
-    nothing = [(i, j) for i, row in enumerate(rouge.rows) for j, cell in enumerate(row) if cell is None]
-    assert nothing == [(i, i) for i in range(4)]
+    empty = [(i, j) for i, row in enumerate(rouge.rows) for j, cell in enumerate(row) if cell is None]
+    assert empty == [(i, i) for i in range(4)]
 
 
-def test_a_pair_is_seen_from_both_sides(rouge: Matrix) -> None:
-    there, back = rouge.rows[0][3], rouge.rows[3][0]
-    assert there is not None
-    assert back is not None
-    assert (there.direction, back.direction) == ("better", "worse")
-    assert (there.text[0], back.text[0]) == ("+", "−")
-    assert there.text[1:] == back.text[1:]
-    assert there.decision == back.decision == "different"
+def test_a_pair_has_a_cell_for_each_of_its_methods_with_opposite_signs(rouge: Matrix) -> None:
+    cell, mirrored = rouge.rows[0][3], rouge.rows[3][0]
+    assert cell is not None
+    assert mirrored is not None
+    assert (cell.direction, mirrored.direction) == ("better", "worse")
+    assert (cell.text[0], mirrored.text[0]) == ("+", "−")
+    assert cell.text[1:] == mirrored.text[1:]
+    assert cell.decision == mirrored.decision == "different"
 
 
 def test_a_lower_loss_is_better(three_seeds: Comparison) -> None:
@@ -46,7 +46,7 @@ def test_a_lower_loss_is_better(three_seeds: Comparison) -> None:
     assert best_against_worst.text.startswith("−")
 
 
-def test_a_decision_is_the_comparisons_own(rouge: Matrix, three_seeds: Comparison) -> None:
+def test_a_decision_is_that_of_the_comparison(rouge: Matrix, three_seeds: Comparison) -> None:
     for pair in three_seeds.get_pairs(ROUGE_L):
         cell = rouge.rows[rouge.labels.index(pair.better.label)][rouge.labels.index(pair.other.label)]
         assert cell is not None
@@ -59,5 +59,5 @@ def test_each_pair_is_a_line_of_csv(three_seeds: Comparison) -> None:
     assert {line["decision"] for line in lines} <= {"different", "equal", "open"}
 
 
-def test_a_method_alone_has_no_differences(run: Run) -> None:
+def test_a_single_method_has_no_differences(run: Run) -> None:
     assert build_matrices(judge_records(run, [r for r in run.records if r.trial.label == "base"])) == ()

@@ -34,34 +34,34 @@ def drawn(chart: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def test_every_try_of_every_method_is_a_point(comparison: Comparison, tries: list[dict[str, Any]]) -> None:
+def test_every_configuration_of_every_method_is_a_point(comparison: Comparison, tries: list[dict[str, Any]]) -> None:
     assert len(tries) == sum(len(search.tries) for search in comparison.searches.values()) == 4 * 12
 
 
-def test_a_try_stands_at_its_rate_and_at_the_score_of_its_furthest_rung(
+def test_a_configuration_is_drawn_at_its_rate_and_at_the_score_of_its_last_rung(
     comparison: Comparison, tries: list[dict[str, Any]]
 ) -> None:
-    made = {
+    expected = {
         (s.label, t.hyperparameters["learning_rate"], t.scores[-1])
         for s in comparison.searches.values()
         for t in s.tries
     }
-    assert {(row["method"], row["rate"], row["value"]) for row in tries} == made
+    assert {(row["method"], row["rate"], row["value"]) for row in tries} == expected
 
 
-def test_a_diverged_try_is_at_the_edge_and_no_score_is(tries: list[dict[str, Any]]) -> None:
+def test_only_diverged_configurations_are_at_the_edge(tries: list[dict[str, Any]]) -> None:
     assert {row["drawn"] for row in tries if row["value"] is None} == {"at the edge"}
     assert {row["exact"] for row in tries if row["drawn"] == "at the edge"} == {"diverged"}
 
 
 def test_a_score_far_beyond_the_others_does_not_stretch_the_axis(comparison: Comparison) -> None:
-    worst = max(comparison.searches["full"].tries, key=lambda one: one.scores[0] or 0)
+    worst = max(comparison.searches["full"].tries, key=lambda configuration: configuration.scores[0] or 0)
     stretched = draw_scores_by_rate(with_record(comparison, worst.records[0], scores={"validation/loss": 900.0}))
     assert [row["drawn"] for row in drawn(stretched) if row.get("value") == 900] == ["at the edge"]
     assert "900" not in str([layer["encoding"] for layer in make_page_specification(stretched)["layer"]])
 
 
-def test_one_try_of_each_method_is_marked_as_chosen(tries: list[dict[str, Any]]) -> None:
+def test_one_configuration_of_each_method_is_marked_as_chosen(tries: list[dict[str, Any]]) -> None:
     assert sorted(row["method"] for row in tries if row["chosen"] == "yes") == [
         "full",
         "last-layer",
@@ -80,7 +80,7 @@ def test_each_method_has_a_lane_below_the_scores_with_its_declared_range(
     assert min(row["lane"] for row in ranges) > HEIGHT
 
 
-def test_a_widened_range_goes_on_where_the_declared_one_ended(ranges: list[dict[str, Any]]) -> None:
+def test_a_widened_range_continues_from_the_end_of_the_declared_one(ranges: list[dict[str, Any]]) -> None:
     assert [(r["method"], r["low"], r["high"]) for r in ranges if r["part"] == "widened"] == [("soft-prompt", 0.3, 3.0)]
 
 
@@ -90,20 +90,22 @@ def test_a_curve_of_the_expected_best_ends_at_the_best_of_the_first_rung(compari
     assert last["lora"] == pytest.approx(min(t.scores[0] for t in search.tries if t.scores[0] is not None))
 
 
-def test_a_budget_is_a_number_of_trainings_to_the_first_rung(comparison: Comparison) -> None:
+def test_a_budget_is_a_number_of_configurations_trained_to_the_first_rung(comparison: Comparison) -> None:
     rows = [row for row in drawn(draw_expected_by_budget(comparison)) if row["method"] == "last-layer"]
     assert [row["tokens"] for row in rows] == [n * TOKENS_PER_EPOCH for n in range(1, 13)]
 
 
-def test_a_curve_leaves_tries_from_a_widened_range_out(comparison: Comparison) -> None:
+def test_a_curve_leaves_out_configurations_from_a_widened_range(comparison: Comparison) -> None:
     rows = [row for row in drawn(draw_expected_by_budget(comparison)) if row["method"] == "soft-prompt"]
-    assert len(rows) == sum(not one.widened for one in comparison.searches["soft-prompt"].tries) == 9
+    assert (
+        len(rows) == sum(not configuration.widened for configuration in comparison.searches["soft-prompt"].tries) == 9
+    )
 
 
-def test_a_curve_begins_where_not_all_that_are_picked_can_have_diverged(comparison: Comparison) -> None:
+def test_a_curve_starts_where_every_draw_includes_a_score(comparison: Comparison) -> None:
     rows = [row for row in drawn(draw_expected_by_budget(comparison)) if row["method"] == "full"]
-    lost = sum(one.scores[0] is None for one in comparison.searches["full"].tries)
-    assert rows[0]["tries"] == lost + 1 > 1
+    unscored = sum(configuration.scores[0] is None for configuration in comparison.searches["full"].tries)
+    assert rows[0]["tries"] == unscored + 1 > 1
 
 
 def test_rouge_is_drawn_in_its_own_unit_and_the_higher_is_chosen() -> None:
@@ -120,13 +122,13 @@ def test_an_adaptive_sampler_has_no_curve_and_the_page_says_why() -> None:
     assert "tpe learns from earlier configurations" in list_notes(comparison)["search-rates"]
 
 
-def test_without_a_search_nothing_of_one_is_drawn(run: Run) -> None:
+def test_without_a_search_there_are_no_figures_of_one(run: Run) -> None:
     plain = judge(run)
     assert not {"search-rates", "search-budget"} & draw_figures(plain).keys()
     assert (list(summarize_searches(plain)), describe_effort(plain)) == ([], "")
 
 
-def test_a_line_of_the_table_says_what_was_chosen_and_what_it_took(comparison: Comparison) -> None:
+def test_a_line_of_the_table_shows_the_choice_and_its_cost(comparison: Comparison) -> None:
     lora = next(line for line in summarize_searches(comparison) if line.label == "lora")
     assert lora.chosen == "rate 3.7e-4 · rank 16 · alpha 16 · dropout 0.1 · modules all-linear"
     assert (lora.configurations, lora.without_score, lora.tokens) == ("12", "1 diverged or failed", "360,000")
@@ -138,13 +140,13 @@ def test_a_line_of_the_table_says_that_a_range_was_widened(comparison: Compariso
     assert line.edge == "widened to 1e-3 to 3"
 
 
-def test_equal_tokens_are_said_to_be_equal_and_others_are_not(comparison: Comparison) -> None:
+def test_equal_tokens_are_one_number_and_unequal_ones_a_range(comparison: Comparison) -> None:
     assert describe_effort(comparison).startswith("Every method was searched with 360,000 tokens, ")
     furthest = comparison.searches["full"].tries[0].records[-1]
     assert "used 300,000 to 360,000" in describe_effort(with_record(comparison, furthest, curve=()))
 
 
-def test_half_a_search_is_said_to_be_half(comparison: Comparison) -> None:
+def test_an_unfinished_search_is_marked_as_unfinished(comparison: Comparison) -> None:
     begun = [r for r in comparison.run.records if r.trial.stage == "confirm" or len(r.trial.rungs) == 1]
     half = judge_records(comparison.run, begun)
     assert describe_effort(half).startswith("The search is not finished. So far it used ")
@@ -153,6 +155,6 @@ def test_half_a_search_is_said_to_be_half(comparison: Comparison) -> None:
 
 
 def with_record(comparison: Comparison, changed: Record, **update: Any) -> Comparison:
-    """The comparison with something else in one record."""
+    """Return the comparison with some fields of one record changed."""
     records = [r.model_copy(update=update) if r is changed else r for r in comparison.run.records]
     return judge_records(comparison.run, records)

@@ -114,7 +114,7 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
     margins = run.recipe.verdict
     yield Fact(
         title="What counts as a difference",
-        value=f"{margins.margin_rouge:g} of ROUGE-L × 100, {margins.margin_loss:g} nats",
+        value=f"{margins.margin_rouge:g} in ROUGE-L (F1 × 100), {margins.margin_loss:g} nats",
         detail=f"smaller differences count as equal; confidence {format_confidence(margins.confidence)}; "
         f"a tie goes to the method with the lower cost ({_get_cost_title(margins.cheaper_by)})",
     )

@@ -17,19 +17,7 @@ from tuneoff.report.format import format_confidence, pluralize
 from tuneoff.report.leaderboard import BRIEF, INTERVAL_IN_BRIEF, TIED, Cell, Column, Leaderboard, build_leaderboard
 
 TERMINAL_COLUMNS = ("rougeL", "loss", "trainable", "train_seconds", "training_memory")
-FORMULA_STARTS = (
-    "=",
-    "+",
-    "-",
-    "@",
-    "\t",
-    "\r",
-    "\n",
-    "＝",
-    "＋",
-    "－",
-    "＠",
-)  # a spreadsheet would take these for a formula or drop them
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # a spreadsheet would evaluate them
 CSV_UNITS = {"": "parameters", "%": "percent", "s": "seconds", "1/s": "per_second", "×": "ratio", "F1 × 100": "x100"}
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
