@@ -54,7 +54,7 @@ def compute_means(comparison: Comparison) -> dict[str, float]:
 
 def test_it_has_a_column_on_the_leaderboard_with_its_decimals(comparison: Comparison) -> None:
     board = build_leaderboard(comparison)
-    (column,) = board.only(["surplus"])
+    (column,) = board.select(["surplus"])
     assert (column.title, column.unit, column.meaning) == (SURPLUS.title, SURPLUS.unit, SURPLUS.meaning)
     cells = dict(zip(board.labels, column.cells, strict=True))
     assert all(cells[label].text == f"{mean:.2f}" for label, mean in compute_means(comparison).items())
