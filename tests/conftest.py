@@ -51,8 +51,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def in_this_process() -> None:
-    """A command that a test calls does its work here; `test_worker.py` lets it have a process of its own."""
-    os.environ[supervisor.MARK] = "1"
+    """Run commands in the test process. `test_supervisor.py` starts them in processes of their own."""
+    os.environ[supervisor.WORKER_VARIABLE] = "1"
 
 
 def save_tokenizer(folder: Path) -> None:

@@ -1,17 +1,17 @@
-"""What goes wrong, said so that the reader knows what to do next.
+"""The errors that tuneoff raises. Each message says what is wrong and how to correct it.
 
 TuneoffError
 ├── RecipeError            a recipe, an override or a method that cannot be read
-├── DataError              text that cannot be used
-├── ModelError             weights that cannot be loaded, or not safely
+├── DataError              data that cannot be used
+├── ModelError             a model that cannot be loaded, or not safely
 ├── RunError               a run directory that cannot be used
-├── FullDiskError          a file for which there is no room
-├── BudgetError            a budget that buys not even the smallest comparison
-├── OutOfMemoryError       a training that does not fit, not even one example at a time
+├── FullDiskError          a file that does not fit on the disk
+├── BudgetError            a budget that is too small for any comparison
+├── OutOfMemoryError       training that does not fit in memory, even with one example at a time
 └── UnequalSettingsError   trials that must not be ranked together
 
-Each is also the standard error that a caller would expect. The command line turns all of them into one
-message on standard error and exit code 2.
+Each is also the built-in error that a caller would expect. The command line prints the message to standard error and
+ends with exit code 2.
 """
 
 import difflib
@@ -19,44 +19,44 @@ from collections.abc import Iterable
 
 
 class TuneoffError(Exception):
-    """The base of everything that tuneoff raises by itself."""
+    """The base class of all errors that tuneoff raises itself."""
 
 
 class RecipeError(TuneoffError, ValueError):
-    """A recipe, an override or a method that cannot be read."""
+    """A recipe, an override or a method cannot be read."""
 
 
 class DataError(TuneoffError, ValueError):
-    """Text that cannot be used: a missing column, an empty split, a file that is not UTF-8."""
+    """The data cannot be used: a column is missing, a split is empty, a file is not UTF-8."""
 
 
 class ModelError(TuneoffError, ValueError):
-    """Weights that cannot be loaded, or not safely."""
+    """A model cannot be loaded, or not safely."""
 
 
 class RunError(TuneoffError, RuntimeError):
-    """A run directory that cannot be used: made by another recipe, or in use by another process."""
+    """A run directory cannot be used: it belongs to another recipe, or another process uses it."""
 
 
 class FullDiskError(TuneoffError, OSError):
-    """A file for which there is no room: on its disk, in the user's share of it, or under a limit on length."""
+    """A file does not fit: the disk is full, or a quota or a limit on file size is reached."""
 
 
 class BudgetError(TuneoffError, ValueError):
-    """A budget that buys not even the smallest comparison that a recipe can be cut to."""
+    """A budget is too small even for the smallest comparison to which a recipe can be reduced."""
 
 
 class OutOfMemoryError(TuneoffError, MemoryError):
-    """A training that does not fit into memory, not even one example at a time."""
+    """Training does not fit in memory, even with one example at a time."""
 
 
 class UnequalSettingsError(TuneoffError, ValueError):
-    """Trials that differ in more than their method and seed, and so must not be ranked together."""
+    """Trials differ in more than method and seed, so they must not be ranked together."""
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt word: the nearest known one, then all of them."""
+    """Return a hint for a misspelled word: the most similar known word if there is one, then all known words."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{hint} There are: {', '.join(known)}."
+    similar = difflib.get_close_matches(word, known, n=1)
+    hint = f" Did you mean {similar[0]!r}?" if similar else ""
+    return f"{hint} Available: {', '.join(known)}."

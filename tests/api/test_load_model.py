@@ -119,7 +119,7 @@ def test_the_model_is_ready_for_inference(finished: Path) -> None:
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones(finished: Path) -> None:
-    with pytest.raises(RunError, match=r"method 'lara'\. Did you mean 'lora'\? There are: .*soft-prompt"):
+    with pytest.raises(RunError, match=r"method 'lara'\. Did you mean 'lora'\? Available: .*soft-prompt"):
         tuneoff.load_model(finished, "lara")
 
 

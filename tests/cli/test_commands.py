@@ -173,7 +173,7 @@ def test_each_way_of_stopping_has_its_own_exit_code(
 def test_a_stopped_comparison_prints_the_command_that_continues_it(recipe_file: str, run: Path) -> None:
     command = [sys.executable, "-c", "import sys; from tuneoff.cli import main; sys.exit(main())",
                "compare", recipe_file, "training.epochs=400", "--run", str(run)]  # fmt: skip
-    environment = {name: value for name, value in os.environ.items() if name != supervisor.MARK} | {
+    environment = {name: value for name, value in os.environ.items() if name != supervisor.WORKER_VARIABLE} | {
         "PYTHONUNBUFFERED": "1"
     }
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:

@@ -54,7 +54,7 @@ def test_an_unknown_config_is_refused_with_the_known_ones(hub_folder, options):
 
 
 def test_the_error_for_a_missing_split_says_how_to_take_it_out_of_train(hub_folder, options):
-    with pytest.raises(DataError, match=r"no split 'validation'.* There are: train.* splits: \{validation: null\}"):
+    with pytest.raises(DataError, match=r"no split 'validation'.* Available: train.* splits: \{validation: null\}"):
         read_rows(options(source="hub", path=str(hub_folder)))
 
 
@@ -111,7 +111,7 @@ def test_a_broken_parquet_file_is_named(write, options):
 
 def test_a_missing_column_in_parquet_is_refused_with_the_present_ones(tmp_path, options):
     Dataset.from_dict({"text": ["a"]}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"a\.parquet has no column 'source'.* There are: text"):
+    with pytest.raises(DataError, match=r"a\.parquet has no column 'source'.* Available: text"):
         read_rows(options(source="parquet", files=str(tmp_path / "a.parquet")))
 
 

@@ -51,7 +51,7 @@ class Asking(SilentListener):
             self.steps[trial.id] = self.steps.get(trial.id, 0) + (moment.phase == "training")
             if trial.id not in self.asked and self._at(moment):
                 self.asked.add(trial.id)
-                self._stop.ask("the test")
+                self._stop.request("the test")
 
         return hear
 

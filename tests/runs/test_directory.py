@@ -94,3 +94,15 @@ def test_no_secret_of_the_environment_is_in_the_environments_record(monkeypatch:
 
     monkeypatch.setenv("HF_TOKEN", "hf_secret_secret")
     assert "hf_secret_secret" not in json.dumps(describe_environment())
+
+
+def test_a_system_without_file_locks_is_refused_with_a_message() -> None:
+    """Windows has no `fcntl`."""
+    script = (
+        "import sys; sys.modules['fcntl'] = None; from tuneoff.cli import main\n"
+        "sys.exit(main(['compare', 'demo', '--run', sys.argv[1]]))"
+    )
+    result = subprocess.run([sys.executable, "-c", script, "run"], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("tuneoff: tuneoff runs on Linux and macOS")
+    assert "Traceback" not in result.stderr

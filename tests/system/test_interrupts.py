@@ -1,4 +1,4 @@
-"""A run ends where nothing is lost: at once only when it is told a second time."""
+"""A run stops where no work is lost, and at once only on a second signal."""
 
 import os
 import signal
@@ -10,53 +10,53 @@ from tuneoff.system import interrupts
 from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
 
 
-def test_nothing_happens_until_it_is_asked_for() -> None:
+def test_without_a_request_the_work_continues() -> None:
     StopRequest().raise_if_requested()
-    assert StopRequest().asked() is None
+    assert StopRequest().get_reason() is None
 
 
-def test_the_first_reason_stands() -> None:
+def test_the_first_reason_is_kept() -> None:
     stop = StopRequest()
-    stop.ask("one")
-    stop.ask("two")
+    stop.request("one")
+    stop.request("two")
     with pytest.raises(Stopped, match="one"):
         stop.raise_if_requested()
 
 
-def test_a_reason_from_elsewhere_is_asked_for_each_time() -> None:
-    spent: list[str] = []
-    stop = StopRequest(when=lambda: spent[-1] if spent else None)
+def test_another_reason_is_looked_for_at_every_check() -> None:
+    reasons: list[str] = []
+    stop = StopRequest(find_reason=lambda: reasons[-1] if reasons else None)
     stop.raise_if_requested()
-    spent.append("the budget is spent")
-    assert stop.asked() == "the budget is spent"
+    reasons.append("the budget is spent")
+    assert stop.get_reason() == "the budget is spent"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_asks_and_a_second_one_stops_at_once(
+def test_a_signal_requests_a_stop_and_a_second_one_stops_at_once(
     number: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop, before, now = StopRequest(), signal.getsignal(number), [100.0]
     monkeypatch.setattr(interrupts.time, "monotonic", lambda: now[0])
     with stop_on_signals(stop):
         os.kill(os.getpid(), number)
-        assert stop.asked() == signal.Signals(number).name
-        assert "Once more stops at once" in capfd.readouterr().err
-        os.kill(os.getpid(), number)  # the same one, handed on by another process as well
-        now[0] += 1.1 * interrupts.TOGETHER
+        assert stop.get_reason() == signal.Signals(number).name
+        assert "A second signal stops at once" in capfd.readouterr().err
+        os.kill(os.getpid(), number)  # the same signal, passed on by the supervisor
+        now[0] += 1.1 * interrupts.REPEAT_SECONDS
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
-        os.kill(os.getpid(), number)  # likewise
+        os.kill(os.getpid(), number)  # again passed on
     assert signal.getsignal(number) is before
 
 
-def test_outside_the_main_thread_signals_stay_as_they_are() -> None:
-    before, seen = signal.getsignal(signal.SIGTERM), []
+def test_signal_handlers_are_not_changed_outside_the_main_thread() -> None:
+    before, handlers = signal.getsignal(signal.SIGTERM), []
 
-    def look() -> None:
+    def record_handler() -> None:
         with stop_on_signals(StopRequest()):
-            seen.append(signal.getsignal(signal.SIGTERM))
+            handlers.append(signal.getsignal(signal.SIGTERM))
 
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(target=record_handler)
     thread.start()
     thread.join()
-    assert seen == [before]
+    assert handlers == [before]

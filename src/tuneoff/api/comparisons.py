@@ -138,7 +138,7 @@ def run_comparison(recipe: Recipe, directory: RunDirectory, listener: Listener, 
         directory.begin(recipe, describe_environment(), preparation.text.summary)
         with ledger.saving():
             affordable = fit_to_budget(preparation, ledger, listener)
-            stop = StopRequest(when=affordable.get_stop_reason)
+            stop = StopRequest(find_reason=affordable.get_stop_reason)
             with stop_on_signals(stop), _end_with_budget(affordable):
                 run_missing(
                     affordable.recipe, preparation, directory, MeteredListener(listener, ledger),

@@ -3,8 +3,8 @@
 import sys
 
 from tuneoff.cli import main
-from tuneoff.system.supervisor import end_with_parent, is_worker
+from tuneoff.system.supervisor import is_worker, stop_with_supervisor
 
 if is_worker():
-    end_with_parent()
+    stop_with_supervisor()
 sys.exit(main(sys.argv[1:]))

@@ -1,5 +1,6 @@
 """The commands. Each parses its arguments, calls one function of the library, and prints the result."""
 
+import json
 import shlex
 import signal
 import sys
@@ -65,7 +66,7 @@ def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption 
     directory = run or api.RUNS / loaded.name
     arguments = ["compare", recipe, *(overrides or ()), *(["--run", str(run)] if run else [])]
     if not supervisor.is_worker():
-        raise typer.Exit(supervisor.supervise(arguments, directory, once=["--retry"] if retry else []))
+        raise typer.Exit(supervisor.supervise(arguments, directory, first_only=["--retry"] if retry else []))
     from tuneoff.console.results import print_comparison, print_sweep
 
     try:
@@ -256,6 +257,19 @@ def schema() -> None:
     from tuneoff.recipe.schema import format_schema
 
     print(format_schema())
+
+
+@app.command(epilog=_format_examples("env", "env --json"))
+def env(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Print the versions, the machine and the cache, for an issue report.
+
+    The output holds no secret and no user name.
+    """
+    from tuneoff.console.installation import format_installation
+    from tuneoff.system.environment import describe_installation
+
+    description = describe_installation()
+    print(json.dumps(description, indent=2) if as_json else format_installation(description))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from tuneoff.config.data import CHAT, TextOptions
 from tuneoff.data.cleaning import TextPair
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import hide_progress_bars
-from tuneoff.system.cache import get_cache_folder, is_intact, write_cache_checksums
+from tuneoff.system.cache import get_cache_folder, check_cache_folder, write_cache_checksums
 from tuneoff.system.full_disk import explain_full_disk
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def tokenize(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Data
     }
     with hide_progress_bars(), explain_full_disk(file):
         folder.mkdir(parents=True, exist_ok=True)
-        is_cached = is_intact(folder)
+        is_cached = check_cache_folder(folder)
         dataset = Dataset.from_dict(text).map(
             encoder.encode,
             input_columns=["source", "target"],

@@ -10,7 +10,7 @@ from tuneoff.config.model import ModelOptions
 from tuneoff.errors import ModelError
 from tuneoff.models.safe_weights import require_safe_model
 from tuneoff.system.atomic_write import replace_folder_atomically
-from tuneoff.system.cache import get_cache_folder, is_intact, write_cache_checksums
+from tuneoff.system.cache import check_cache_folder, get_cache_folder, write_cache_checksums
 from tuneoff.system.full_disk import is_disk_full
 
 # Name -> the package that contains it, the file in that package, and how to install it.
@@ -75,7 +75,7 @@ def _convert_once(gguf: Path, known_as: str) -> Source:
             raise ModelError(f"{gguf} is named .gguf but is not a GGUF file. Download it again.")
     fingerprint = _hash_files([gguf])
     folder = get_cache_folder() / "models" / f"{gguf.stem}-{fingerprint}"
-    if not is_intact(folder):
+    if not check_cache_folder(folder):
         with replace_folder_atomically(folder) as temporary:
             _convert_into(temporary, gguf)
     return Source(folder=folder, known_as=known_as, fingerprint=fingerprint)

@@ -1,4 +1,4 @@
-"""Where converted weights and tokens are kept between runs, each in a folder with checksums."""
+"""The cache of converted models, tokens and hidden states. Checksums protect what is in it."""
 
 import logging
 import os
@@ -13,26 +13,26 @@ _LOG = logging.getLogger(__name__)
 
 
 def get_cache_folder() -> Path:
-    """`TUNEOFF_CACHE`, or `tuneoff` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("TUNEOFF_CACHE") or Path(base) / "tuneoff").expanduser()
+    """Return `TUNEOFF_CACHE`, or the folder `tuneoff` in the user's cache folder."""
+    user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("TUNEOFF_CACHE") or Path(user_cache) / "tuneoff").expanduser()
 
 
 def write_cache_checksums(folder: Path, files: Iterable[Path]) -> None:
-    """Say that these files are all of the folder, and what they hold."""
+    """Write the checksums of these files, which marks a cache folder as complete."""
     write_atomically(folder / CHECKSUMS, format_checksums(hash_files(files, folder)))
 
 
-def is_intact(folder: Path) -> bool:
-    """Whether all of a folder is there as it was written; what is damaged is removed, with a message.
+def check_cache_folder(folder: Path) -> bool:
+    """Return whether a cache folder is complete and undamaged. A damaged folder is emptied, with a warning.
 
-    A folder without sums is not complete, or of a time before there were any: it counts as not there.
+    A folder without checksums is incomplete, or was written by a version that had none.
     """
     if not (folder / CHECKSUMS).is_file():
         return False
-    wrong = find_damaged_files(folder)
-    if wrong:
-        _LOG.warning("%s is damaged: it is removed, and made again.", folder / wrong[0])
+    damaged = find_damaged_files(folder)
+    if damaged:
+        _LOG.warning("%s is damaged. It is removed and made again.", folder / damaged[0])
         for entry in folder.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
-    return not wrong
+    return not damaged

@@ -1,4 +1,9 @@
-"""The machine and the versions that a run was made with. No user name, path or environment variable is in it."""
+"""The machine and the library versions of a run, and of an installation for an issue report.
+
+None of it holds a secret or a user name.
+"""
+
+from __future__ import annotations
 
 import os
 import platform
@@ -6,11 +11,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tuneoff.system.cache import get_cache_folder
+
 PACKAGES = ("tuneoff", "torch", "transformers", "peft", "accelerate", "datasets", "numpy", "scipy", "rouge-score-rs")
+PACKAGES_THAT_DECIDE_NUMBERS = ("tuneoff", "torch", "transformers", "peft", "accelerate")
 
 
 def describe_environment() -> dict[str, Any]:
-    """Plain values, for `environment.json`."""
+    """Return the content of a run's `environment.json`."""
     import psutil
     import torch
 
@@ -22,17 +30,46 @@ def describe_environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "memory_bytes": psutil.virtual_memory().total,
         "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: _get_version(name) for name in PACKAGES},
     }
 
 
+def describe_installation() -> dict[str, Any]:
+    """Return what an issue report needs: the environment, the platform, and how the cache and the hub are set up."""
+    import torch
+
+    environment = describe_environment()
+    versions = environment.pop("versions")
+    cache = get_cache_folder()
+    return {
+        "tuneoff": versions.pop("tuneoff"),
+        **environment,
+        "platform": platform.platform(),
+        "cuda": torch.version.cuda,
+        **versions,
+        "cache": hide_user(cache),
+        "cache_size_bytes": _measure_bytes(cache),
+        "TUNEOFF_CACHE": "set" if os.environ.get("TUNEOFF_CACHE") else "not set",
+        "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "not set"),
+    }
+
+
+def hide_user(path: Path) -> str:
+    """Return a path with `~` for the home folder and `USER` for every folder that is named like the user."""
+    home = Path.home()
+    names = {home.name, os.environ.get("USER"), os.environ.get("LOGNAME")}
+    if path.is_relative_to(home):
+        path = Path("~") / path.relative_to(home)
+    return str(Path(*("USER" if part in names else part for part in path.parts)))
+
+
 def get_numeric_versions() -> dict[str, str | None]:
-    """The versions of the libraries that decide a trial's numbers."""
-    return {name: _version(name) for name in ("tuneoff", "torch", "transformers", "peft", "accelerate")}
+    """Return the versions of the libraries that decide the numbers of a trial."""
+    return {name: _get_version(name) for name in PACKAGES_THAT_DECIDE_NUMBERS}
 
 
 def get_processor_name() -> str:
-    """The processor's own name, as the kernel gives it."""
+    """Return the name of the processor as the kernel reports it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -42,8 +79,12 @@ def get_processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def _version(package: str) -> str | None:
+def _get_version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _measure_bytes(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())

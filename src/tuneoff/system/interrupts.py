@@ -1,4 +1,4 @@
-"""How a run is asked to end: at the next point from which it can go on without loss."""
+"""Stop a run where no work is lost: after the current training step or batch, from which it can resume."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import final
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-TOGETHER = 0.3  # seconds: one signal that came by two ways, to this process and to the one that hands it on
-SAID = b"\nStopping after this step. Once more stops at once, and goes back to the last checkpoint.\n"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+REPEAT_SECONDS = 0.3  # two signals within this time are one, sent to this process and also passed on by its supervisor
+STOPPING = b"\nStopping after this step. A second signal stops at once and loses the work since the last checkpoint.\n"
 
 
 class Stopped(KeyboardInterrupt):
-    """Work that ended early because it was asked to. What is kept is whole, and the same call goes on from there."""
+    """The work was stopped early. What it has written is complete, and the same call resumes it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -26,77 +26,85 @@ class Stopped(KeyboardInterrupt):
 
 @final
 class StopRequest:
-    """Whether to end, and why; asked for from outside, and looked at where nothing is lost by ending.
+    """A request to stop, set from outside and checked wherever stopping loses no work.
 
     Args:
-        when: another reason to end, or none, asked anew each time: a budget that is spent.
+        find_reason: returns another reason to stop, such as a spent budget, or None. It is called at every check.
     """
 
-    def __init__(self, when: Callable[[], str | None] = lambda: None) -> None:
+    def __init__(self, find_reason: Callable[[], str | None] = lambda: None) -> None:
         self._reason: str | None = None
-        self._when = when
+        self._find_reason = find_reason
 
-    def ask(self, reason: str) -> None:
-        """End at the next point from which to go on. The first reason stands."""
+    def request(self, reason: str) -> None:
+        """Ask the work to stop at its next check. The first reason is kept."""
         self._reason = self._reason or reason
 
-    def asked(self) -> str | None:
-        """Why to end; None to go on."""
-        return self._reason or self._when()
+    def get_reason(self) -> str | None:
+        """Return why to stop, or None to continue."""
+        return self._reason or self._find_reason()
 
     def raise_if_requested(self) -> None:
-        """End here, if it was asked for.
+        """Stop here if a stop was requested.
 
         Raises:
-            Stopped: it was.
+            Stopped: a stop was requested.
         """
-        if reason := self.asked():
+        if reason := self.get_reason():
             raise Stopped(reason)
-
-
-def get_handled_signals() -> list[signal.Signals]:
-    """The signals that ask for an end, but for those that this process was started to ignore."""
-    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextlib.contextmanager
 def stop_on_signals(stop: StopRequest) -> Iterator[None]:
-    """Take Ctrl-C, SIGTERM and a terminal that is closed as asking for `stop`, by the signals' names; a second one
-    raises KeyboardInterrupt at once. Two within `TOGETHER` seconds are one.
+    """Turn Ctrl-C, SIGTERM and a closed terminal into a request to stop, with the signal's name as its reason.
 
-    Python takes signals in its main thread alone; elsewhere this does nothing. Those that the process was started to
-    ignore, as by nohup, it goes on ignoring.
+    A second signal raises KeyboardInterrupt at once. Python handles signals only in its main thread; in other threads
+    this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    seen: list[float] = []
+    times: list[float] = []
 
-    def ask(number: int, _: object) -> None:
-        earlier, now = seen[-1] if seen else -math.inf, time.monotonic()
-        if now - earlier < TOGETHER:
+    def handle(number: int, _: object) -> None:
+        previous, now = times[-1] if times else -math.inf, time.monotonic()
+        if now - previous < REPEAT_SECONDS:
             return
-        seen.append(now)
-        if len(seen) > 1:
+        times.append(now)
+        if len(times) > 1:
             raise KeyboardInterrupt
-        stop.ask(signal.Signals(number).name)
-        _say(SAID)
+        stop.request(signal.Signals(number).name)
+        _print_to_terminal(STOPPING)
 
-    before = {number: signal.signal(number, ask) for number in get_handled_signals()}
+    with handle_stop_signals(handle):
+        yield
+
+
+@contextlib.contextmanager
+def handle_stop_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """Call `handler` for the signals that stop a run while the block runs.
+
+    Signals that this process was started to ignore, for example by nohup, stay ignored.
+    """
+    handled = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, handler) for number in handled}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for number, previous_handler in previous.items():  # None: it was not set from Python
+            signal.signal(number, signal.SIG_DFL if previous_handler is None else previous_handler)
 
 
-def _say(text: bytes) -> None:
-    """On the terminal, by no print: a handler may come in the middle of one. What is written to one that is closed goes
-    nowhere from now on, so that nobody fails in trying."""
-    for output, said in ((1, b""), (2, text)):
+def _print_to_terminal(text: bytes) -> None:
+    """Write to standard error without `print`, which a signal can interrupt halfway.
+
+    If standard output or standard error belong to a terminal that was closed, redirect them to the null device, so
+    that later writes do not fail.
+    """
+    for output, content in ((1, b""), (2, text)):
         try:
-            os.write(output, said)
+            os.write(output, content)
         except OSError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, output)
-            os.close(nowhere)
+            null_device = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null_device, output)
+            os.close(null_device)
