@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.api.stored_runs import write_run
-from tests.report.synthetic import synthetic_recipe
+from tests.report.synthetic import make_synthetic_recipe
 from tuneoff.api.comparisons import load_comparison
 from tuneoff.api.sweeps import OLD_SWEEP_FILE, VALUES, load_sweep
 from tuneoff.cli.commands import main
@@ -35,7 +35,7 @@ def old_run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def old_sweep(tmp_path: Path) -> Path:
-    recipe = synthetic_recipe(methods=["base", "lora"]).to_dict()
+    recipe = make_synthetic_recipe(methods=["base", "lora"]).to_dict()
     del recipe["sweep"]
     recipe["vary"] = {"knob": "data.sizes.train", "values": [100, 200]}
     for name, comparison in expand_sweep(Recipe.read(recipe)).items():

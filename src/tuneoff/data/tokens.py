@@ -15,7 +15,7 @@ from tuneoff.config.data import CHAT, TextOptions
 from tuneoff.data.cleaning import TextPair
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import hide_progress_bars
-from tuneoff.system.cache import get_cache_folder, check_cache_folder, write_cache_checksums
+from tuneoff.system.cache import check_cache_folder, get_cache_folder, write_cache_checksums
 from tuneoff.system.full_disk import explain_full_disk
 
 if TYPE_CHECKING:
