@@ -61,7 +61,9 @@ def test_the_notebook_shows_the_leaderboard(
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     notebook = nbformat.read(EXAMPLES / "comparison.ipynb", as_version=4)
     kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
-    NotebookClient(notebook, km=kernel, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        notebook, km=kernel, timeout=200, startup_timeout=200, resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     shown = [output["data"] for cell in notebook.cells for output in cell.get("outputs", ()) if "data" in output]
     leaderboards = [data["text/markdown"] for data in shown if "text/markdown" in data]
     assert leaderboards == [tuneoff.format_markdown_table(tuneoff.load_comparison(tmp_path / "run"))]
