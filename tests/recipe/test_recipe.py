@@ -60,7 +60,7 @@ def test_methods_can_be_a_list_of_names(values: dict[str, Any]) -> None:
         ("seeds=[1,1]", "same seed twice"),
         ("seeds=[-1]", "greater than or equal to 0"),
         ("methods=[{lora: {rank: 8}}]", "write the methods to compare"),
-        ("methods={lora: 5}", "methods.lora is 5. Write its hyper-parameters"),
+        ("methods={lora: 5}", "methods.lora is 5. Write its hyperparameters"),
         ("methods={my: lora}", "methods.my is 'lora'"),
         ("methods={1: null}", "write the methods to compare"),
         ("methods.lora.learning_rate=-1", "methods.lora.learning_rate: .*greater than 0"),

@@ -1,4 +1,4 @@
-"""The table of methods. A new method is one file and one entry here."""
+"""The table of methods. To add a method, write its file in this package and add its class to `METHODS`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -48,17 +48,25 @@ METHODS: dict[str, type[Method]] = {
 
 
 def get_method(name: str) -> type[Method]:
-    """The method called `name`, as the tables of a report call it."""
+    """Return the class of the method with this name.
+
+    Raises:
+        RecipeError: there is no such method.
+    """
     if name in METHODS:
         return METHODS[name]
     raise RecipeError(f"No method {name!r}.{suggest(name, METHODS)}")
 
 
-def read_method(label: str, written: Any) -> Method:  # Any: what a user wrote, before it is checked
-    """The method that a recipe writes under `label`: named by its `method` key, or by the label itself."""
-    if not isinstance(written, Mapping | None):
-        raise RecipeError(f"methods.{label} is {written!r}. Write its hyper-parameters, as {{rank: 8}}, or nothing.")
-    hyperparameters = dict(written or {})
+def read_method(label: str, value: Any) -> Method:  # Any: what a user wrote, before it is checked
+    """Read the method that a recipe has under `label`. The key `method`, or else the label itself, is its name.
+
+    Raises:
+        RecipeError: there is no such method, or a hyperparameter does not fit.
+    """
+    if not isinstance(value, Mapping | None):
+        raise RecipeError(f"methods.{label} is {value!r}. Write its hyperparameters, such as {{rank: 8}}, or nothing.")
+    hyperparameters = dict(value or {})
     name = str(hyperparameters.pop("method", label))
     return get_method(name).read(hyperparameters, where=f"methods.{label}")
 

@@ -1,5 +1,6 @@
-"""Bottleneck adapters. Source: Houlsby et al. 2019, arXiv:1902.00751, placed as in Pfeiffer et al. 2021,
-arXiv:2005.00247."""
+"""Bottleneck adapters. Source: Houlsby et al. 2019, arXiv:1902.00751; their position in a block is that of Pfeiffer
+et al. 2021, arXiv:2005.00247.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 @final
 class Adapter(Subset):
-    """A narrow network behind each block's MLP: down to `width`, GELU, and up again, added to what came in.
+    """Add a bottleneck after each block's MLP: a projection down to `width`, GELU, a projection up, and a residual.
 
-    The way up starts at zero, so that training starts at the base model. It is in the way of every token when served:
-    it cannot be merged. AdapterHub trains at 1e-4, r-three/t-few at 3e-3 with Adafactor.
+    The up-projection starts at zero, so training starts at the base model. The bottleneck cannot be merged, so it adds
+    latency to every token. AdapterHub trains at a learning rate of 1e-4, r-three/t-few at 3e-3 with Adafactor.
     """
 
     name: ClassVar[str] = "adapter"
@@ -39,22 +40,22 @@ class Adapter(Subset):
         added: list[nn.Parameter] = []
         for block in base.blocks:
             mlp = _find_mlp(block)
-            narrow, up = nn.Linear(base.width, self.width), nn.Linear(self.width, base.width)
-            for start in (up.weight, up.bias):
-                nn.init.zeros_(start)
-            mlp.bottleneck = nn.Sequential(narrow, nn.GELU(), up).to(next(mlp.parameters()))
-            mlp.register_forward_hook(_insert_after)
+            down, up = nn.Linear(base.width, self.width), nn.Linear(self.width, base.width)
+            for parameter in (up.weight, up.bias):
+                nn.init.zeros_(parameter)
+            mlp.bottleneck = nn.Sequential(down, nn.GELU(), up).to(next(mlp.parameters()))
+            mlp.register_forward_hook(_apply_bottleneck)
             added += mlp.bottleneck.parameters()
         return added
 
 
-def _insert_after(mlp: Any, _: object, output_BTD: Tensor) -> Tensor:
-    added_BTD: Tensor = mlp.bottleneck(output_BTD)
-    return output_BTD + added_BTD
+def _apply_bottleneck(mlp: Any, _: object, output_BTD: Tensor) -> Tensor:
+    update_BTD: Tensor = mlp.bottleneck(output_BTD)
+    return output_BTD + update_BTD
 
 
-def _find_mlp(block: Any) -> Any:  # Any: torch types what a module holds as a tensor or a module
+def _find_mlp(block: Any) -> Any:  # Any: torch types a module's attributes as a tensor or a module
     for name, module in block.named_children():
         if name in {"mlp", "feed_forward", "ffn"}:
             return module
-    raise ValueError(f"a {type(block).__name__} has no MLP that a bottleneck could stand behind")
+    raise ValueError(f"a {type(block).__name__} has no MLP to put a bottleneck after")

@@ -1,4 +1,4 @@
-"""The base model as it came: the first row of every report."""
+"""The base model without any tuning: the reference row of every report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @final
 class Base(Method):
-    """Trains nothing, and so costs nothing but its evaluation."""
+    """Train nothing. The only cost is the evaluation."""
 
     name: ClassVar[str] = "base"
     starts_as_base: ClassVar[bool] = True
@@ -30,7 +30,7 @@ class Base(Method):
         return base
 
     def save(self, tuned: LanguageModel, folder: Path) -> None:
-        """Nothing was trained, so nothing is written."""
+        """Write nothing, since nothing was trained."""
 
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
         return base

@@ -1,4 +1,4 @@
-"""BitFit: only the biases are trained. Source: Ben Zaken et al. 2022, arXiv:2106.10199."""
+"""BitFit trains only the biases. Source: Ben Zaken et al. 2022, arXiv:2106.10199."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @final
 class BitFit(Subset):
-    """Train every bias that the model has. Llama and its kin have none, and are refused.
+    """Train every bias of the model. Models without biases, such as Llama, are refused.
 
-    The rate is an order of magnitude above full tuning's (r-three/t-few: 3e-4 with Adafactor; PEFT's benchmark
-    found nothing at 1e-4).
+    The learning rate is ten times that of full tuning (r-three/t-few: 3e-4 with Adafactor; PEFT's benchmark: no gain at
+    1e-4).
     """
 
     name: ClassVar[str] = "bitfit"
@@ -31,7 +31,5 @@ class BitFit(Subset):
     def select_parameters(self, base: LanguageModel) -> Iterable[nn.Parameter]:
         biases = [parameter for name, parameter in base.named_parameters() if name.endswith("bias")]
         if not biases:
-            raise ValueError(
-                "BitFit trains biases, and this model has none. Take layer-norm or ia3, which are as small."
-            )
+            raise ValueError("BitFit trains biases, and this model has none. layer-norm and ia3 are as small.")
         return biases

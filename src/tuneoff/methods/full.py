@@ -1,4 +1,4 @@
-"""Full fine-tuning: every weight of the model is trained."""
+"""Full fine-tuning trains every weight of the model."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @final
 class Full(Method):
-    """Train the whole model, in float32 whatever the products are computed in.
+    """Train all weights. They are float32 also when the matrix products are computed in bf16.
 
-    Masters in bf16 would lose updates below their resolution (meta-pytorch/torchtune#2254).
-    The rate is the upper end of what tinker-cookbook's formula gives for models of 125 to 400 M parameters;
-    a model of a billion or more wants about 2e-5 (huggingface/trl).
+    Weights in bf16 would lose updates below their resolution (meta-pytorch/torchtune#2254). The learning rate is the
+    upper end of tinker-cookbook's formula for models of 125 to 400 M parameters. A model of a billion parameters or
+    more needs about 2e-5 (huggingface/trl).
     """
 
     name: ClassVar[str] = "full"

@@ -1,4 +1,4 @@
-"""IA3: keys, values and hidden units rescaled. Source: Liu et al. 2022, arXiv:2205.05638, through peft."""
+"""IA3 rescales keys, values and hidden units. Source: Liu et al. 2022, arXiv:2205.05638, through peft."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @final
 class IA3(PeftAdapter):
-    """One factor for each output of a few projections, all one at first; merges into them.
+    """Train one factor for each output of a few projections. The factors start at one and merge into the weights.
 
-    In PEFT's benchmark flat between 2e-3 and 5e-3, and far worse at 1e-4. Which projections is peft's choice for
-    the architecture.
+    In PEFT's benchmark, learning rates from 2e-3 to 5e-3 are equally good and 1e-4 is far worse. peft chooses the
+    projections by architecture.
     """
 
     name: ClassVar[str] = "ia3"

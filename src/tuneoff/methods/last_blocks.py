@@ -1,4 +1,4 @@
-"""Last-blocks tuning: the uppermost transformer blocks are trained, what is below and the head stay frozen."""
+"""Last-blocks tuning trains the last transformer blocks. The lower blocks and the head stay frozen."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @final
 class LastBlocks(Subset):
-    """Train the last `blocks` blocks whole: attention, MLP and norms.
+    """Train all weights of the last `blocks` blocks: attention, MLP and norms.
 
-    The backward pass stops below them. The rates are the last layer's; no published source is solid.
+    The backward pass stops below them. The learning rates are the last layer's, without a solid published source.
     """
 
     name: ClassVar[str] = "last-blocks"
@@ -35,5 +35,5 @@ class LastBlocks(Subset):
     def select_parameters(self, base: LanguageModel) -> Iterable[nn.Parameter]:
         blocks = base.blocks
         if self.blocks > len(blocks):
-            raise ValueError(f"blocks is {self.blocks}, and the model has {len(blocks)}")
+            raise ValueError(f"blocks is {self.blocks}, and the model has only {len(blocks)}")
         return blocks[-self.blocks :].parameters()

@@ -1,4 +1,4 @@
-"""Last-layer tuning: only the output head is trained, the body stays frozen."""
+"""Last-layer tuning trains only the output head. The rest of the model stays frozen."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @final
 class LastLayer(Subset):
-    """Train the output head alone.
+    """Train only the output head.
 
-    In most small models the head *is* the input table. Unless `tied` asks for it, the head first gets a copy of
-    its own: otherwise the method would quietly train both ends of the model.
-    The rate lies between full tuning's and BitFit's; no published source is solid.
+    In most small models the head and the input embedding share one weight. Unless `tied` is set, the head first gets
+    its own copy: otherwise the method would silently train both ends of the model. The learning rate is between those
+    of full tuning and BitFit, without a solid published source.
     """
 
     name: ClassVar[str] = "last-layer"

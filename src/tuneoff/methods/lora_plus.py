@@ -1,4 +1,4 @@
-"""LoRA+: LoRA whose second matrix learns faster. Source: Hayou et al. 2024, arXiv:2402.12354, on peft's LoRA."""
+"""LoRA+: LoRA with a higher learning rate for matrix B. Source: Hayou et al. 2024, arXiv:2402.12354, through peft."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from pydantic import Field
 
 from tuneoff.config.search_space import Range, Space
-from tuneoff.methods.low_rank import SHAPES, LowRank
+from tuneoff.methods.low_rank import SHARED_SPACE, LowRank
 from tuneoff.methods.method import Rate
 
 if TYPE_CHECKING:
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @final
 class LoRAPlus(LowRank):
-    """LoRA with two learning rates: B, which starts at zero, is trained with `ratio` times that of A.
+    """LoRA with two learning rates: that of matrix B, which starts at zero, is `ratio` times that of matrix A.
 
-    The paper finds a ratio of 16, and a rate for A of about half of LoRA's.
+    The paper recommends a ratio of 16, and for A about half of LoRA's learning rate.
     """
 
     name: ClassVar[str] = "lora-plus"
     space: ClassVar[Space] = {
         "learning_rate": Range(low=1e-5, high=1.5e-3),
         "ratio": (4.0, 8.0, 16.0, 32.0),
-        **SHAPES,
+        **SHARED_SPACE,
     }
     learning_rate: Rate = 2.5e-4
     ratio: float = Field(16.0, ge=1)

@@ -1,4 +1,4 @@
-"""What LoRA and its variants share: low-rank updates beside frozen weights, through peft."""
+"""What LoRA and its variants share: low-rank updates of frozen weights, through peft."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tuneoff.models.language_model import LanguageModel
 
-SHAPES: Mapping[str, Domain] = {
+SHARED_SPACE: Mapping[str, Domain] = {
     "rank": (4, 8, 16, 32),
     "alpha": (16.0, 32.0, 64.0),
     "dropout": (0.0, 0.05, 0.1),
@@ -25,7 +25,7 @@ SHAPES: Mapping[str, Domain] = {
 
 
 class LowRank(PeftAdapter, ABC):
-    """Two thin matrices beside each adapted weight; `variant` says what peft is told besides their shape."""
+    """Two thin matrices for each adapted weight. A variant sets further arguments of peft's config."""
 
     starts_as_base: ClassVar[bool] = True
     variant: ClassVar[Mapping[str, Any]] = {}  # Any: arguments of different types
@@ -51,7 +51,7 @@ class LowRank(PeftAdapter, ABC):
             **self.variant,
         )
 
-    def _choose_target_modules(self, base: LanguageModel) -> Any:  # Any: peft takes None, a word or a list
+    def _choose_target_modules(self, base: LanguageModel) -> Any:  # Any: peft takes None, a string or a list
         from tuneoff.models.structure import find_attention_linears
 
         match self.modules:

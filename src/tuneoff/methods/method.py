@@ -1,7 +1,7 @@
-"""The contract of a method: from a base model to one whose trainable parameters are exactly what it tunes.
+"""The contract of a method: it turns a base model into one whose trainable parameters are exactly those it tunes.
 
-The loop, the meter and the report know a method by these verbs alone. A new one is a file beside this one and
-an entry in the table of `tuneoff.methods`.
+Training, measurement and the report use a method only through this interface. To add a method, write its file in this
+package and add its class to the table in `tuneoff.methods`.
 """
 
 from __future__ import annotations
@@ -28,41 +28,44 @@ Decay = Annotated[float, Field(ge=0, allow_inf_nan=False, description="AdamW's d
 
 
 class Method(Options, ABC):
-    """One way to tune, with its hyper-parameters as fields; their defaults and sources stand in each method."""
+    """A way to tune a model. Its fields are its hyperparameters; each method documents where its defaults come from."""
 
     name: ClassVar[str]
-    starts_as_base: ClassVar[bool]  # promises the base model's logits before its first step
+    starts_as_base: ClassVar[bool]  # whether the logits before the first step are those of the base model
     depends_on_seed: ClassVar[bool] = True
-    space: ClassVar[Space]  # what a search varies unless the recipe says otherwise; empty: nothing
+    space: ClassVar[Space]  # the default search space; empty if there is nothing to search
 
     learning_rate: Rate
     weight_decay: Decay = 0.0
 
     @abstractmethod
     def apply(self, base: LanguageModel) -> LanguageModel:
-        """The base model made ready to train: what requires a gradient is exactly what this method tunes.
+        """Return a model in which exactly the parameters that this method tunes require a gradient.
 
-        The base model is used up. Random initialisation draws from torch's default generator, which the
-        caller has seeded.
+        The base model is modified and must not be used again. Random initialization draws from torch's default
+        generator, which the caller seeds.
+
+        Raises:
+            ValueError: the method does not fit the model.
         """
 
     @abstractmethod
     def save(self, tuned: LanguageModel, folder: Path) -> None:
-        """Write what this method trained into `folder`: PEFT's format for adapters, else transformers'."""
+        """Write what was trained to `folder`, as far as possible in the format of peft or transformers."""
 
     @abstractmethod
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
-        """What `save` wrote, on a fresh base model, ready for inference."""
+        """Return a new base model with what `save` wrote. It is used for inference, not for further training."""
 
     def parameter_groups(self, tuned: LanguageModel) -> list[tuple[float, list[nn.Parameter]]]:
-        """The trained parameters in groups, each with the multiple of the learning rate that it is trained with."""
+        """Return the trainable parameters in groups, each with its multiple of the learning rate."""
         return [(1.0, [p for p in tuned.parameters() if p.requires_grad])]
 
     @property
     def context_tokens(self) -> int:
-        """How many positions of the model's context the method takes away from the text."""
+        """The number of positions in the model's context that the method uses and the text cannot."""
         return 0
 
     def merge(self, tuned: LanguageModel) -> LanguageModel:
-        """The model as it would be served; with nothing to merge, as it is."""
+        """Return the model as it would be served, with the adapter merged into the weights if possible."""
         return tuned

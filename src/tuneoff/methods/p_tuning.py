@@ -1,4 +1,4 @@
-"""P-tuning: a soft prompt made by a small network. Source: Liu et al. 2021, arXiv:2103.10385, through peft."""
+"""P-tuning: a soft prompt computed by a small network. Source: Liu et al. 2021, arXiv:2103.10385, through peft."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @final
 class PTuning(PeftAdapter):
-    """Train `tokens` vectors and an MLP that they go through; only what comes out of it is kept.
+    """Train `tokens` vectors and an MLP that maps them to the soft prompt. Only the MLP's output is stored.
 
-    So far more is trained than stored: see both numbers in the report.
+    Far more parameters are trained than stored; the report shows both numbers.
     """
 
     name: ClassVar[str] = "p-tuning"

@@ -59,7 +59,7 @@ def load_adapter(base: LanguageModel, folder: Path) -> LanguageModel:
     """Return the base model with the adapter in `folder`.
 
     Raises:
-        ModelError: the weights are no safetensors file.
+        ModelError: the weights are not safetensors.
     """
     from peft import PeftModel
 

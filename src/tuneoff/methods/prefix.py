@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @final
 class Prefix(Method):
-    """Train what the attention of each layer sees of `tokens` tokens that stand before the text.
+    """Train the keys and values of `tokens` positions before the text, in the attention of every layer.
 
-    By default they start as the keys and values of a real text: the paper and PEFT's benchmark train worse and less
-    stably from random ones. The attention path is our own (`models.prefix_attention`), so that it works with gradient
-    checkpointing, which peft refuses; the file is peft's.
+    By default they start as the keys and values of a real text: in the paper and in PEFT's benchmark, training from
+    random ones is worse and less stable. The attention is our own (`models.prefix_attention`) and works with gradient
+    checkpointing, which peft's does not support. The file format is peft's.
     """
 
     name: ClassVar[str] = "prefix"
@@ -47,8 +47,8 @@ class Prefix(Method):
         from tuneoff.models.prefix_attention import attach_prefix, compute_keys_and_values, draw_random_like
 
         base.requires_grad_(False)
-        written = base.tokenizer(self.init_text, add_special_tokens=False)["input_ids"]
-        layers = compute_keys_and_values(base.base, (written * self.tokens)[: self.tokens])
+        text_tokens = base.tokenizer(self.init_text, add_special_tokens=False)["input_ids"]
+        layers = compute_keys_and_values(base.base, (text_tokens * self.tokens)[: self.tokens])
         attach_prefix(base.base, layers if self.init == "text" else draw_random_like(layers))
         return base
 

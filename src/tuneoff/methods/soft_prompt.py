@@ -20,10 +20,11 @@ INIT_TEXT = "Summarize the following text in one short and clear sentence:"
 
 @final
 class SoftPrompt(PeftAdapter):
-    """Train the embeddings of `tokens` tokens that nobody typed; the model stays as it is.
+    """Train the embeddings of `tokens` virtual tokens before the text. The model itself stays frozen.
 
-    Starting from text or vocabulary beats starting at random, and the rate is the highest of all methods: trl
-    documents 1e-2 to 3e-2, the paper used 0.3 with Adafactor. Below a billion parameters expect a gap to full tuning.
+    Starting from text or from the vocabulary is better than starting at random. The learning rate is the highest of all
+    methods: trl documents 1e-2 to 3e-2, the paper used 0.3 with Adafactor. Below a billion parameters, expect worse
+    results than with full tuning.
     """
 
     name: ClassVar[str] = "soft-prompt"
@@ -48,7 +49,7 @@ class SoftPrompt(PeftAdapter):
     def make_config(self, base: LanguageModel) -> PeftConfig:
         from peft import PromptTuningConfig
 
-        start: dict[str, Any] = {  # Any: arguments of different types
+        initialization: dict[str, Any] = {  # Any: arguments of different types
             "text": {
                 "prompt_tuning_init": "TEXT",
                 "prompt_tuning_init_text": self.init_text,
@@ -57,4 +58,4 @@ class SoftPrompt(PeftAdapter):
             "vocabulary": {"prompt_tuning_init": "SAMPLE_VOCAB"},
             "random": {"prompt_tuning_init": "RANDOM"},
         }[self.init]
-        return PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=self.tokens, **start)
+        return PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=self.tokens, **initialization)
