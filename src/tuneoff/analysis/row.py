@@ -54,12 +54,12 @@ def build_row(records: Sequence[Record], confidence: float) -> Row:
     finished = [r for r in records if r.status == "done"]
     costs = [r.costs for r in finished or records if r.costs]  # one that diverged early would look cheap
     costs_by_name = {cost.name: [v for c in costs if (v := cost.value(c)) is not None] for cost in COSTS.values()}
-    scores = {m.name: estimate_mean(build_score_matrix(finished, m), confidence) for m in METRICS.values() if finished}
+    metrics = METRICS.values() if finished else ()
     return Row(
         label=records[0].trial.label,
         method=records[0].trial.method,
         records=tuple(records),
-        scores=scores,
+        scores={m.name: estimate_mean(build_score_matrix(finished, m), confidence) for m in metrics},
         costs={name: fmean(of_seeds) for name, of_seeds in costs_by_name.items() if of_seeds},
     )
 
