@@ -72,7 +72,7 @@ def test_a_damaged_cache_file_is_made_again_with_a_message(tokenizer, caplog, na
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     assert tokenize(PAIRS, OPTIONS, tokenizer).to_list() == before
-    assert f"{name} is damaged: it is removed, and made again" in caplog.text or name == "SHA256SUMS"
+    assert f"{name} is damaged. It was removed and is made again" in caplog.text or name == "SHA256SUMS"
     caplog.clear()
     assert tokenize(PAIRS, OPTIONS, tokenizer).to_list() == before
     assert not caplog.records

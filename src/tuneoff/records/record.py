@@ -1,4 +1,4 @@
-"""What became of a trial: its curve, scores, costs and answers."""
+"""The result of a trial: its training curve, scores, costs and predictions."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -12,38 +12,39 @@ Status = Literal["done", "diverged", "failed"]
 
 
 class Epoch(Options):
-    """One row of a trial's curve, a validation and the steps since the one before; row 0 has none yet."""
+    """One row of the training curve: the steps since the previous validation, and a validation. Row 0 has no steps."""
 
-    epoch: float  # whole, but where a rung ends within one
+    epoch: float  # a fraction if a rung of a search ends within an epoch
     steps: int
-    train_loss: float | None  # nats per scored token, as it was while training; None in row 0
-    validation_loss: float | None  # None where the epoch broke off
+    train_loss: float | None  # nats per scored token, measured while training; None in row 0
+    validation_loss: float | None  # None if training diverged in this epoch
     learning_rate: float  # of the last step
-    train_seconds: float  # training steps alone
+    train_seconds: float  # training steps only
     evaluation_seconds: float
-    real_tokens: int  # no padding
+    real_tokens: int  # without padding
     target_tokens: int
 
 
 class Memory(Options):
-    """The most bytes held in one phase; which columns are filled says what was measured.
+    """The peak memory of one phase in bytes.
 
-    Resident is the process's own peak on a CPU, libraries included; allocated and reserved are a card's.
+    On a CPU this is the resident memory of the process, libraries included. On a GPU it is the memory that PyTorch
+    allocated and reserved.
     """
 
     resident_bytes: int | None = None
     allocated_bytes: int | None = None
     reserved_bytes: int | None = None
-    reset: bool = True  # False: the system cannot restart its high-water mark, so an earlier phase may show
+    reset: bool = True  # False if the system cannot reset its peak, which may then be that of an earlier phase
 
     @property
     def peak_bytes(self) -> int | None:
-        """The one to compare by: allocated on a card, resident on a CPU."""
+        """The peak to compare by: allocated memory on a GPU, resident memory on a CPU."""
         return self.resident_bytes if self.allocated_bytes is None else self.allocated_bytes
 
 
 class Inference(Options):
-    """Milliseconds of one prompt as served, and of the untouched model in the same process, alternating."""
+    """The latency of one prompt in milliseconds, and that of the base model, measured in turns in the same process."""
 
     prompt_tokens: int
     prefill_ms: float
@@ -53,47 +54,47 @@ class Inference(Options):
 
 
 class Costs(Options):
-    """What a trial cost; `None` where it does not apply or was not reached."""
+    """What a trial cost. A value is `None` if it does not apply or was not measured."""
 
     trainable_parameters: int  # a shared tensor counts once
     total_parameters: int
-    train_seconds: float  # the sum over epochs of training steps alone
+    train_seconds: float  # training steps only, over all epochs
     mean_epoch_seconds: float | None
     slowest_epoch_seconds: float | None
-    evaluation_seconds: float  # validation in training, then loss over validation and test
+    evaluation_seconds: float  # validation during training, then the loss on validation and test
     generation_seconds: float
     real_tokens_per_second: float | None
     target_tokens_per_second: float | None
     training_memory: Memory | None
     evaluation_memory: Memory | None
-    context_tokens: int = 0  # positions that the method takes away from the text
+    context_tokens: int = 0  # positions that the method takes from the context window
     adapter_bytes: int | None
     inference: Inference | None
 
 
 class Prediction(Options):
-    """One test example as one trial answered it."""
+    """The prediction for one test example, and its scores."""
 
     row: int
     source: str
     reference: str
     prediction: str
-    loss: float  # nats, summed over the example's scored tokens
+    loss: float  # nats, summed over the target tokens of the example
     target_tokens: int
     rouge: Mapping[str, float]  # F1 in [0, 1], by "rouge1", "rouge2", "rougeL", "rougeLsum"
 
 
 class Record(Options):
-    """What became of a trial. The curve and the predictions stand in files of their own beside it."""
+    """The result of a trial. The curve and the predictions are stored in files of their own."""
 
     trial: Trial
     status: Status
-    reason: str | None = None  # of a failure or a divergence, in words
-    best_epoch: float | None = None  # whose weights were kept: the lowest validation loss
+    reason: str | None = None  # why the trial failed or diverged
+    best_epoch: float | None = None  # the epoch with the lowest validation loss, whose weights were kept
     stopped_early: bool = False
-    # by "split/metric", as "test/loss"; the splits are train (a part of it), validation, test, and unrelated text
+    # by "split/metric", such as "test/loss"; the splits are train (a part of it), validation, test and unrelated text
     scores: Mapping[str, float] = Field(default_factory=dict)
     costs: Costs | None = None
-    facts: Mapping[str, Any] = Field(default_factory=dict)  # what diagnoses read: "tied", "split_head", ...
+    facts: Mapping[str, Any] = Field(default_factory=dict)  # for the diagnoses of a report: "tied", "split_head", ...
     curve: tuple[Epoch, ...] = Field(default=(), exclude=True)
     predictions: tuple[Prediction, ...] = Field(default=(), exclude=True)

@@ -1,6 +1,7 @@
-"""A trial is a value, and its record is what became of it.
+"""A trial is a value: one method with its hyperparameters, one setting and one seed.
 
-A trial's id is a hash of the value, so that running a comparison means making the records that are missing.
+Its id is a hash of that value. So a record can be found for a trial of any plan, and running a comparison means making
+the records that are missing.
 """
 
 import hashlib
@@ -14,11 +15,11 @@ from tuneoff.config.evaluation import EvaluationOptions
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.training import TrainingOptions
 
-Stage = Literal["search", "confirm"]  # a search sees the validation split alone; confirming opens the test split
+Stage = Literal["search", "confirm"]  # a search uses the validation split; only confirming uses the test split
 
 
 class Setting(Options):
-    """What is equal within a comparison; records of unequal settings are never ranked together."""
+    """Everything that is equal within a comparison. Records of different settings are never ranked together."""
 
     model: ModelOptions
     model_fingerprint: str
@@ -27,34 +28,34 @@ class Setting(Options):
     training: TrainingOptions
     evaluation: EvaluationOptions
     precision: Literal["bf16", "float32"]  # of the matrix products
-    device: str  # the processor's or card's own name: times of two kinds are not comparable
-    versions: Mapping[str, str | None]  # of the libraries that decide numbers
+    device: str  # the name of the CPU or GPU: times on different ones are not comparable
+    versions: Mapping[str, str | None]  # of the libraries that decide the numbers
 
 
 class Trial(Options):
-    """One method with its hyper-parameters, one setting, one seed, and how far it goes."""
+    """One method with its hyperparameters, one setting, one seed, and how much of the training it runs."""
 
-    label: str  # what the recipe calls it: the method's name, unless one method is tried in several ways
+    label: str  # its name in the recipe: the method's name, unless the recipe has several variants of a method
     method: str
     hyperparameters: Mapping[str, Any]
     setting: Setting
     seed: int
     stage: Stage = "confirm"
-    rungs: tuple[float, ...] = (1.0,)  # shares of the full training to stop at for a validation; it ends at the last
-    choose_by: str = "loss"  # the metric that a search compares on validation
+    rungs: tuple[float, ...] = (1.0,)  # shares of the full training at which to validate; training ends at the last
+    choose_by: str = "loss"  # the metric on validation by which a search compares
 
     @property
     def before(self) -> Self | None:
-        """The same trial one rung lower, whose checkpoint this one goes on from; None on the first rung."""
+        """The same trial one rung lower, from whose checkpoint this one resumes. None on the first rung."""
         return self.model_copy(update={"rungs": self.rungs[:-1]}) if len(self.rungs) > 1 else None
 
     @property
     def id(self) -> str:
-        """Twelve hexadecimal digits that only this value has."""
+        """Twelve hexadecimal digits that identify the value."""
         return compute_id(self.model_dump(mode="json"))
 
 
-def compute_id(written: Mapping[str, Any]) -> str:
-    """The id of the trial that is written so, also where another version of ours wrote it."""
-    canonical = json.dumps(written, sort_keys=True, separators=(",", ":"))
+def compute_id(trial: Mapping[str, Any]) -> str:
+    """Return the id of a trial from its JSON value, which another version of tuneoff may have written."""
+    canonical = json.dumps(trial, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -32,7 +32,7 @@ def check_cache_folder(folder: Path) -> bool:
         return False
     damaged = find_damaged_files(folder)
     if damaged:
-        _LOG.warning("%s is damaged. It is removed and made again.", folder / damaged[0])
+        _LOG.warning("%s is damaged. It was removed and is made again.", folder / damaged[0])
         for entry in folder.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
     return not damaged
