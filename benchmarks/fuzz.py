@@ -1,7 +1,8 @@
-"""Feeds what no one would write to everything that reads a file, and counts what comes of it.
+"""Feed invalid input to everything that reads a file, and count the outcomes.
 
-Each case ends in success or in one of our errors with a message; never in another exception or a hang, and no file is
-lost, changed or left over. What fails is printed once for each place in the code, with an input that does it.
+Every case must end in success or in one of our errors with a message. Another exception, a hang, or a file that is
+lost, changed or left over is a failure. Each failure is printed once per place in the code, with an input that causes
+it.
 """
 
 from __future__ import annotations
@@ -27,18 +28,19 @@ from benchmarks.inputs import INPUTS, Case
 from tuneoff.errors import TuneoffError
 
 SECONDS_PER_CASE = 20
+SHORTEST_MESSAGE = 16  # characters; a shorter error message cannot explain anything
 
 
 class HangError(BaseException):
-    """A case took longer than it may; no `except Exception` may catch it."""
+    """A case took too long. This is no Exception, so that no `except Exception` catches it."""
 
 
 @dataclass
 class Tally:
-    """What came of the cases of one kind of input."""
+    """The outcomes of the cases of one kind of input."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    failures: dict[str, Case] = field(default_factory=dict)  # by what and where, the first that did it
+    failures: dict[str, Case] = field(default_factory=dict)  # the first case that causes it, by error and place
 
     @property
     def cases(self) -> int:
@@ -46,8 +48,8 @@ class Tally:
 
 
 def fuzz(kind: str, cases: int, seed: int) -> Tally:
-    """Try `cases` inputs of a kind of `INPUTS`; the same seed tries the same ones."""
-    read, tally = INPUTS[kind], Tally()
+    """Try `cases` inputs of one kind in `INPUTS`. The same seed tries the same inputs."""
+    source, tally = INPUTS[kind], Tally()
 
     @hypothesis.seed(seed)
     @settings(
@@ -57,37 +59,38 @@ def fuzz(kind: str, cases: int, seed: int) -> Tally:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @hypothesis.given(read.cases)
-    def each(case: Case) -> None:
+    @hypothesis.given(source.cases)
+    def try_case(case: Case) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            outcome = _outcome(lambda: read.attempt(case, Path(folder)))
+            outcome = _find_outcome(lambda: source.read(case, Path(folder)))
         tally.outcomes[outcome.split(":")[0]] += 1
         if outcome.startswith("failed"):
             tally.failures.setdefault(outcome, case)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        each()
+        try_case()
     return tally
 
 
-def _outcome(attempt: Callable[[], None]) -> str:
+def _find_outcome(read: Callable[[], None]) -> str:
     try:
-        with _limited(SECONDS_PER_CASE):
-            attempt()
+        with _limit_seconds(SECONDS_PER_CASE):
+            read()
     except TuneoffError as error:
-        return type(error).__name__ if len(str(error)) > 15 else f"failed: says only {error!s}"
+        has_message = len(str(error)) >= SHORTEST_MESSAGE
+        return type(error).__name__ if has_message else f"failed: the message is only {error!s}"
     except HangError:
-        return f"failed: hangs, {_where()}"
+        return f"failed: hangs, {_find_place()}"
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        return f"failed: {type(error).__name__}: {str(error)[:200]}, {_where()}"
+        return f"failed: {type(error).__name__}: {str(error)[:200]}, {_find_place()}"
     return "success"
 
 
-def _where() -> str:
-    """The innermost line of ours in the exception at hand."""
+def _find_place() -> str:
+    """Return the innermost line of ours in the traceback of the current exception."""
     frames = traceback.extract_tb(sys.exc_info()[2])
     ours = [frame for frame in frames if "tuneoff" in frame.filename or "benchmarks" in frame.filename]
     last = ours[-1] if ours else frames[-1]
@@ -95,11 +98,11 @@ def _where() -> str:
 
 
 @contextmanager
-def _limited(seconds: int) -> Iterator[None]:
-    def over(*_: Any) -> None:
+def _limit_seconds(seconds: int) -> Iterator[None]:
+    def raise_hang(*_: Any) -> None:
         raise HangError
 
-    before = signal.signal(signal.SIGALRM, over)
+    before = signal.signal(signal.SIGALRM, raise_hang)
     signal.alarm(seconds)
     try:
         yield
@@ -109,21 +112,21 @@ def _limited(seconds: int) -> Iterator[None]:
 
 
 def main() -> int:
-    """Fuzz what the command line asks for; 1 if anything failed."""
+    """Fuzz as the command line says. Return 1 if anything failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description=__doc__)
-    parser.add_argument("--cases", type=int, default=1000, help="of each kind of input")
+    parser.add_argument("--cases", type=int, default=1000, help="for each kind of input")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help=f"one of {', '.join(INPUTS)}")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     failures = 0
-    for kind, read in INPUTS.items():
+    for kind, source in INPUTS.items():
         if options.only in kind:
-            tally = fuzz(kind, max(1, options.cases // read.dear), options.seed)
+            tally = fuzz(kind, max(1, options.cases // source.cost), options.seed)
             counts = ", ".join(f"{outcome} {count}" for outcome, count in sorted(tally.outcomes.items()))
             print(f"{kind:10} {tally.cases:6} cases: {counts}", flush=True)
-            for what, case in tally.failures.items():
-                print(f"  {what}\n    {str(case)[:500]}", flush=True)
+            for failure, case in tally.failures.items():
+                print(f"  {failure}\n    {str(case)[:500]}", flush=True)
             failures += len(tally.failures)
     return 1 if failures else 0
 

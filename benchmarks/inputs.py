@@ -1,4 +1,4 @@
-"""Inputs for `benchmarks.fuzz`: valid ones bent at random, and the public entrance that reads each kind."""
+"""Inputs for `benchmarks.fuzz`: valid ones, mutated at random, and the public function that reads each kind."""
 
 from __future__ import annotations
 
@@ -55,30 +55,30 @@ hostile = st.one_of(
 
 @dataclass(frozen=True)
 class Input:
-    """One kind of input: its cases, and what is done with one in an empty folder."""
+    """One kind of input: how its cases are drawn, and how one is read in an empty folder."""
 
     cases: st.SearchStrategy[Case]
-    attempt: Callable[[Case, Path], None]
-    dear: int = 1  # a case costs so many times a recipe's
+    read: Callable[[Case, Path], None]
+    cost: int = 1  # of a case, in multiples of a recipe
 
 
 @st.composite
-def bent(draw: st.DrawFn, valid: tuple[bytes, ...]) -> bytes:
-    """A valid file with some bytes changed, cut, doubled or put in."""
+def mutate_bytes(draw: st.DrawFn, valid: tuple[bytes, ...]) -> bytes:
+    """Draw a valid file with some bytes changed, removed, doubled or inserted."""
     content = draw(st.sampled_from(valid))
     for _ in range(draw(st.integers(0, 4))):
         start = draw(st.integers(0, len(content)))
         end = min(len(content), start + draw(st.sampled_from((0, 1, 1, 4, 30, 10_000))))
-        put = draw(
+        inserted = draw(
             st.one_of(st.just(b""), st.sampled_from(TOKENS), st.binary(max_size=4), st.just(content[start:end] * 2))
         )
-        content = content[:start] + put + content[end:]
+        content = content[:start] + inserted + content[end:]
     return content
 
 
 @st.composite
-def bent_tree(draw: st.DrawFn, valid: tuple[Any, ...]) -> Any:
-    """A valid tree of mappings and lists with some values or keys put in another's place."""
+def mutate_tree(draw: st.DrawFn, valid: tuple[Any, ...]) -> Any:
+    """Draw a valid tree of mappings and lists with some values or keys replaced, moved or removed."""
     tree = json.loads(json.dumps(draw(st.sampled_from(valid))))
     for _ in range(draw(st.integers(1, 3))):
         branch = tree
@@ -110,20 +110,20 @@ RECIPE: dict[str, Any] = {
     "search": {"spaces": {"lora": {"rank": [2, 4], "learning_rate": {"low": 1e-5, "high": 1e-3}}}},
     "seeds": [1, 2], "verdict": {"confidence": 0.9}, "budget": {"time": "2h"},
 }  # fmt: skip
-STUDY: dict[str, Any] = {
+SWEEP: dict[str, Any] = {
     **{k: v for k, v in RECIPE.items() if k not in {"search", "budget"}},
     "sweep": {"parameter": "methods.lora.rank", "values": [2, 4]},
 }
-TREES = (RECIPE, STUDY, *(yaml.safe_load(text) for text in read_shipped_recipes().values()))
+TREES = (RECIPE, SWEEP, *(yaml.safe_load(text) for text in read_shipped_recipes().values()))
 TEXTS = tuple(text.encode() for text in read_shipped_recipes().values())
 
 
-def _yaml(tree: Any) -> bytes:
+def _format_yaml(tree: Any) -> bytes:
     return yaml.safe_dump(tree, allow_unicode=False).encode()
 
 
 def read_recipe(content: bytes, folder: Path) -> None:
-    """What a recipe says is what is stored of it, and its comparisons are recipes too."""
+    """Load a recipe and check that its stored form is equal, and that its names stay within the folder."""
     file = folder / "mine.yaml"
     file.write_bytes(content)
     recipe = load_recipe(file)
@@ -133,7 +133,7 @@ def read_recipe(content: bytes, folder: Path) -> None:
         for name in expand_sweep(recipe):
             assert (folder / name).resolve().parent == folder.resolve(), name
     assert (folder / recipe.name).resolve().parent == folder.resolve(), recipe.name
-    assert _contents(folder) == {"mine.yaml": content}
+    assert _read_files(folder) == {"mine.yaml": content}
 
 
 def read_override(override: str, folder: Path) -> None:
@@ -173,7 +173,7 @@ FILES = {
 
 
 def read_text(case: tuple[str, bytes], folder: Path) -> None:
-    """The rows and their splits, without a tokenizer."""
+    """Read rows and split them, without a tokenizer."""
     kind, content = case
     name = f"text.{kind}{'.gz' if content[:2] == bytes([0x1F, 0x8B]) else ''}"
     (folder / name).write_bytes(content)
@@ -182,7 +182,7 @@ def read_text(case: tuple[str, bytes], folder: Path) -> None:
     try:
         splits = draw_splits(read_rows(options), options)
     finally:
-        assert _contents(folder) == {name: content}
+        assert _read_files(folder) == {name: content}
     for split in splits.by_name.values():
         for source, target in split.pairs:
             (source + target).encode()
@@ -190,15 +190,17 @@ def read_text(case: tuple[str, bytes], folder: Path) -> None:
             assert target.strip()
 
 
-def _text_cases(kind: str) -> st.SearchStrategy[tuple[str, bytes]]:
+def _draw_text_cases(kind: str) -> st.SearchStrategy[tuple[str, bytes]]:
     valid = FILES[kind]
-    packed = bent((gzip.compress(valid, mtime=0),))
-    trees = bent_tree((ROWS,)).map(lambda tree: json.dumps(tree, default=str).encode())
-    return st.tuples(st.just(kind), st.one_of(bent((valid,)), bent((valid,)), packed, st.binary(max_size=60), trees))
+    packed = mutate_bytes((gzip.compress(valid, mtime=0),))
+    trees = mutate_tree((ROWS,)).map(lambda tree: json.dumps(tree, default=str).encode())
+    return st.tuples(
+        st.just(kind), st.one_of(mutate_bytes((valid,)), mutate_bytes((valid,)), packed, st.binary(max_size=60), trees)
+    )
 
 
 @functools.cache
-def _parquet() -> bytes:
+def _make_parquet() -> bytes:
     import pyarrow
     import pyarrow.parquet
 
@@ -222,17 +224,17 @@ def read_parquet(content: bytes, folder: Path) -> None:
 
 
 @functools.cache
-def _tokenizer() -> Any:  # Any: transformers' tokenizers share no type
+def _make_tokenizer() -> Any:  # Any: transformers' tokenizers share no type
     from tests.data.conftest import CHAT_TEMPLATE, train_tokenizer
 
     return train_tokenizer(chat_template=CHAT_TEMPLATE)
 
 
 def read_template(case: tuple[dict[str, Any], str, str], folder: Path) -> None:
-    """A template and limits take any text, and no example is longer than they say."""
+    """Apply a template to any text and check that no example is longer than the limit."""
     written, source, target = case
     options = TextOptions.read(written)
-    columns = Encoder(options, _tokenizer()).encode([source], [target])
+    columns = Encoder(options, _make_tokenizer()).encode([source], [target])
     (tokens,) = columns["tokens"]
     assert len(tokens) <= options.max_tokens  # type: ignore[arg-type]  # a list
 
@@ -248,12 +250,12 @@ templates = st.tuples(
 )  # fmt: skip
 
 
-# Run directories, records and studies.
+# Run directories, records and sweeps.
 
 
 @functools.cache
-def _run() -> dict[str, bytes]:
-    """The files of a small whole run."""
+def _make_run() -> dict[str, bytes]:
+    """Return the files of a small complete run."""
     import tempfile
 
     run = make_synthetic_run(
@@ -264,73 +266,75 @@ def _run() -> dict[str, bytes]:
         directory.begin(run.recipe, run.environment, run.data)
         for record in run.records:
             directory.write_record(record.model_copy(update={"predictions": record.predictions[:6]}))
-        return _contents(directory.path)
+        return _read_files(directory.path)
 
 
 @st.composite
-def bent_runs(draw: st.DrawFn, only: str = "") -> dict[str, bytes]:
-    """A run with some files bent; half of the time without its sums, so that what is bent is read."""
-    files = dict(_run())
+def mutate_run(draw: st.DrawFn, only: str = "") -> dict[str, bytes]:
+    """Draw a run with some mutated files, most often without checksums, so that the mutated files are read."""
+    files = dict(_make_run())
     if draw(st.integers(0, 3)):
         files = {name: content for name, content in files.items() if not name.endswith(CHECKSUMS)}
     for name in draw(st.lists(st.sampled_from([n for n in files if only in n]), min_size=1, max_size=2, unique=True)):
         content = files[name]
         if name.endswith(".json") and draw(st.booleans()):
-            files[name] = json.dumps(draw(bent_tree((json.loads(content),)))).encode()
+            files[name] = json.dumps(draw(mutate_tree((json.loads(content),)))).encode()
         elif name.endswith("l") and content.startswith(b"{") and draw(st.booleans()):
             lines = [json.loads(line) for line in content.splitlines()]
-            files[name] = "".join(json.dumps(line) + "\n" for line in draw(bent_tree((lines,)))).encode()
+            files[name] = "".join(json.dumps(line) + "\n" for line in draw(mutate_tree((lines,)))).encode()
         elif draw(st.integers(0, 9)):
-            files[name] = draw(bent((content,)))
+            files[name] = draw(mutate_bytes((content,)))
         else:
             del files[name]
     return files
 
 
 def read_run(files: dict[str, bytes], folder: Path) -> None:
-    """What can be read is judged and set in tables; reading changes nothing, and going on loses nothing."""
-    _lay(files, folder)
+    """Judge a run and format its tables. Check that reading changes no file and that continuing loses no trial."""
+    _write_files(files, folder)
     try:
         comparison = load_comparison(folder)
     finally:
-        assert _contents(folder) == files
+        assert _read_files(folder) == files
     for table in (format_markdown_table, format_latex_table, format_results_csv):
         table(comparison).encode()
     directory = RunDirectory(folder)
     trials = {name.split("/")[1] for name in files if name.endswith("record.json")}
     directory.begin(comparison.run.recipe, comparison.run.environment, comparison.run.data)
-    there = {f.name.split("-")[0] for f in (*folder.glob("trials/*"), *folder.glob("set-aside/*"))}
-    assert trials <= there
+    remaining = {f.name.split("-")[0] for f in (*folder.glob("trials/*"), *folder.glob("set-aside/*"))}
+    assert trials <= remaining
 
 
-def read_study(content: bytes, folder: Path) -> None:
-    """A study's recipe with no comparison yet."""
-    (folder / "study.yaml").write_bytes(content)
+def read_sweep(content: bytes, folder: Path) -> None:
+    """Load a sweep that has a recipe and no comparison yet."""
+    (folder / "sweep.yaml").write_bytes(content)
     try:
         load_sweep(folder)
     finally:
-        assert _contents(folder) == {"study.yaml": content}
+        assert _read_files(folder) == {"sweep.yaml": content}
 
 
-def _lay(files: dict[str, bytes], folder: Path) -> None:
+def _write_files(files: dict[str, bytes], folder: Path) -> None:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
+def _read_files(folder: Path) -> dict[str, bytes]:
     return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
 
-trees = bent_tree(TREES).map(_yaml)
+trees = mutate_tree(TREES).map(_format_yaml)
 INPUTS = {
-    "recipes": Input(st.one_of(trees, trees, bent(TEXTS), st.binary(max_size=60)), read_recipe),
-    "overrides": Input(overrides, read_override, dear=2),
-    **{kind: Input(_text_cases(kind), read_text) for kind in FILES},
-    "parquet": Input(st.deferred(lambda: bent((_parquet(),))), read_parquet, dear=10),
+    "recipes": Input(st.one_of(trees, trees, mutate_bytes(TEXTS), st.binary(max_size=60)), read_recipe),
+    "overrides": Input(overrides, read_override, cost=2),
+    **{kind: Input(_draw_text_cases(kind), read_text) for kind in FILES},
+    "parquet": Input(st.deferred(lambda: mutate_bytes((_make_parquet(),))), read_parquet, cost=10),
     "templates": Input(templates, read_template),
-    "runs": Input(st.deferred(bent_runs), read_run, dear=5),
-    "records": Input(st.deferred(lambda: bent_runs("trials/")), read_run, dear=5),
-    "studies": Input(st.one_of(bent_tree((STUDY,)).map(_yaml), bent((_yaml(STUDY),))), read_study),
+    "runs": Input(st.deferred(mutate_run), read_run, cost=5),
+    "records": Input(st.deferred(lambda: mutate_run("trials/")), read_run, cost=5),
+    "sweeps": Input(
+        st.one_of(mutate_tree((SWEEP,)).map(_format_yaml), mutate_bytes((_format_yaml(SWEEP),))), read_sweep
+    ),
 }
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -1,9 +1,9 @@
-"""Kill comparisons with SIGKILL at many moments, let them go on until they are done, and hold the records against those
-of undisturbed ones: `python -m benchmarks.kills --kills 100`.
+"""Kill comparisons with SIGKILL at many moments, continue them until they are finished, and compare their records with
+those of undisturbed comparisons: `python -m benchmarks.kills --kills 100`.
 
-A fork server has imported everything once, so that a process costs no start. Checkpoints are written as often as can
-be. Some kills strike at a random moment, the others when a file appears that tells where the work is; what lies there
-after a kill tells where it struck.
+A fork server imports everything once, so that processes start fast. Checkpoints are written very often. Some kills come
+at a random moment, the others when a file appears that shows what the process is doing. The files that a kill leaves
+show where it struck.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import altair  # noqa: F401, what a comparison imports when it needs it, the fork server has already
+import altair  # noqa: F401, the fork server imports what a comparison would import later
 import datasets  # noqa: F401
 import optuna  # noqa: F401
 import peft  # noqa: F401
@@ -49,11 +49,11 @@ from tuneoff.runs import RunDirectory
 from tuneoff.training import checkpoint
 from tuneoff.training.checkpoint import read_steps
 
-STEPS_OF_EPOCH = 4  # of `tiny`: seven rows for training, two at a time
-MIDWAY = {"training", "checkpoint writing"}
-CLOCKED = {"train_seconds", "evaluation_seconds"}  # of a curve's row
-COUNTED = {"trainable_parameters", "total_parameters", "context_tokens", "adapter_bytes"}  # the costs without a clock
-AIMS = {  # what appears where the work is, as a pattern in the run directory
+STEPS_PER_EPOCH = 4  # in `make_tiny_recipe`: seven training rows in batches of two
+IN_TRAINING = {"training", "checkpoint writing"}
+TIMES = {"train_seconds", "evaluation_seconds"}  # of a row of the curve
+COUNTS = {"trainable_parameters", "total_parameters", "context_tokens", "adapter_bytes"}  # costs without times
+TARGETS = {  # the file that appears in a phase, as a pattern in the run directory
     "training": "trials/*/checkpoint.safetensors",
     "checkpoint writing": "trials/*/.checkpoint.*",
     "evaluation": "trials/*/adapter",
@@ -64,86 +64,89 @@ AIMS = {  # what appears where the work is, as a pattern in the run directory
 
 @dataclass
 class Outcome:
-    """What became of one comparison that was killed again and again, in one run directory or in several."""
+    """The result of killing one comparison again and again, in one run directory or in several."""
 
-    struck: Counter[str] = field(default_factory=Counter)
-    midway: int = 0  # kills in a training that left some of its steps done, and some not
+    kills: Counter[str] = field(default_factory=Counter)  # by phase
+    resumable: int = 0  # kills after which training resumes from a checkpoint between its first and last step
     finished: int = 0
     differing: list[str] = field(default_factory=list)
 
 
-def killed(recipe: Mapping[str, Any], folder: Path, kills: int, draw: random.Random, *, report: bool) -> Outcome:
-    """Kill as often as asked, beginning a new run directory whenever one came to its end."""
+def kill_repeatedly(
+    recipe: Mapping[str, Any], folder: Path, kills: int, draw: random.Random, *, report: bool
+) -> Outcome:
+    """Kill a comparison `kills` times. When a run finishes, the next start uses a new run directory."""
     undisturbed, seconds = folder / "undisturbed", time.monotonic()
-    _to_the_end(recipe, undisturbed, report)
+    _finish(recipe, undisturbed, report)
     seconds = time.monotonic() - seconds
-    expected, outcome = results(undisturbed), Outcome()
-    whole = STEPS_OF_EPOCH * recipe["training"]["epochs"]
-    aims = itertools.cycle([None, *(aim for aim in AIMS.values() if report or aim != AIMS["report writing"])])
+    expected, outcome = read_results(undisturbed), Outcome()
+    total_steps = STEPS_PER_EPOCH * recipe["training"]["epochs"]
+    targets = itertools.cycle([None, *(t for t in TARGETS.values() if report or t != TARGETS["report writing"])])
     for number in itertools.count():
         run = folder / f"killed-{number}"
-        while sum(outcome.struck.values()) < kills:
-            ended = _strike(recipe, run, report, _moment(next(aims), run, draw.uniform(0, seconds)))
-            if ended is None:
-                place = _place(run)
-                outcome.struck[place] += 1
-                outcome.midway += place in MIDWAY and any(0 < steps < whole for steps in _steps(run))
-            elif ended != 0:
-                raise RuntimeError(f"the comparison in {run} ended with {ended}")
+        while sum(outcome.kills.values()) < kills:
+            code = _run_and_kill(recipe, run, report, _plan_moment(next(targets), run, draw.uniform(0, seconds)))
+            if code is None:
+                phase = _find_phase(run)
+                outcome.kills[phase] += 1
+                outcome.resumable += phase in IN_TRAINING and any(0 < s < total_steps for s in _read_steps(run))
+            elif code != 0:
+                raise RuntimeError(f"the comparison in {run} ended with {code}")
             else:
                 break
-        _to_the_end(recipe, run, report)
-        found = results(run)
+        _finish(recipe, run, report)
+        results = read_results(run)
         outcome.finished += 1
-        outcome.differing += [name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
-        if sum(outcome.struck.values()) >= kills:
+        names = expected.keys() | results.keys()
+        outcome.differing += [name for name in names if expected.get(name) != results.get(name)]
+        if sum(outcome.kills.values()) >= kills:
             return outcome
     raise AssertionError("counting never ends")
 
 
-def results(run: Path) -> dict[str, str]:
-    """All that must be equal, by trial: record, curve and predictions without clocks and memory, and the weights."""
-    found = {}
+def read_results(run: Path) -> dict[str, str]:
+    """Return what must be equal, by trial: record, curve and predictions without times and memory, and the weights."""
+    results = {}
     for record in RunDirectory(run).read_records():
         weights = sorted((run / "trials" / record.trial.id).glob("adapter/*.safetensors"))
-        sums = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in weights]
+        checksums = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in weights]
         name = f"{record.trial.label} {record.trial.stage} {record.trial.rungs} {record.trial.id}"
-        found[name] = json.dumps([_without_clocks(record), sums])
-    return found
+        results[name] = json.dumps([_remove_times(record), checksums])
+    return results
 
 
-def _without_clocks(record: Record) -> dict[str, Any]:
+def _remove_times(record: Record) -> dict[str, Any]:
     return {
         **record.model_dump(mode="json", exclude={"costs"}),
-        "costs": record.costs and record.costs.model_dump(include=COUNTED),
-        "curve": [row.model_dump(exclude=CLOCKED) for row in record.curve],
+        "costs": record.costs and record.costs.model_dump(include=COUNTS),
+        "curve": [row.model_dump(exclude=TIMES) for row in record.curve],
         "predictions": [answer.model_dump() for answer in record.predictions],
     }
 
 
-def _moment(aim: str | None, run: Path, seconds: float) -> Callable[[], bool]:
-    """Whether the moment to kill has come: a random one, or that at which something new appears."""
-    if aim is None:
+def _plan_moment(target: str | None, run: Path, seconds: float) -> Callable[[], bool]:
+    """Return a function that says whether to kill now: after some seconds, or when something new appears."""
+    if target is None:
         end = time.monotonic() + seconds
         return lambda: time.monotonic() >= end
-    before = _seen(aim, run)
-    return lambda: _seen(aim, run) != before
+    before = _read_write_times(target, run)
+    return lambda: _read_write_times(target, run) != before
 
 
-def _seen(aim: str, run: Path) -> dict[str, int]:
-    found = {}
-    for path in run.glob(aim):
+def _read_write_times(pattern: str, run: Path) -> dict[str, int]:
+    times = {}
+    for path in run.glob(pattern):
         try:
-            found[str(path)] = path.stat().st_mtime_ns
-        except OSError:  # gone in between
+            times[str(path)] = path.stat().st_mtime_ns
+        except OSError:  # removed in the meantime
             continue
-    return found
+    return times
 
 
-def _strike(recipe: Mapping[str, Any], run: Path, report: bool, has_come: Callable[[], bool]) -> int | None:
-    """Begin or go on, and kill when the moment has come; the exit code if it came to its end before."""
-    process = _started(recipe, run, report)
-    while not has_come() and process.is_alive():
+def _run_and_kill(recipe: Mapping[str, Any], run: Path, report: bool, is_moment: Callable[[], bool]) -> int | None:
+    """Start or continue a run and kill it at the moment. Return None, or the exit code if it ended before."""
+    process = _start(recipe, run, report)
+    while not is_moment() and process.is_alive():
         time.sleep(0.0005)
     if process.is_alive() and process.pid is not None:
         os.kill(process.pid, signal.SIGKILL)
@@ -151,9 +154,9 @@ def _strike(recipe: Mapping[str, Any], run: Path, report: bool, has_come: Callab
     return None if process.exitcode == -signal.SIGKILL else process.exitcode
 
 
-def _to_the_end(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
-    for _ in range(2):  # a trial that two kills struck at one place is passed over, and made the next time
-        process = _started(recipe, run, report)
+def _finish(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
+    for _ in range(2):  # a trial that was killed twice at one step is skipped, and run at the next start
+        process = _start(recipe, run, report)
         process.join()
         if process.exitcode:
             raise RuntimeError(f"the comparison in {run} ended with {process.exitcode}")
@@ -161,7 +164,7 @@ def _to_the_end(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
             break
 
 
-def _started(recipe: Mapping[str, Any], run: Path, report: bool) -> BaseProcess:
+def _start(recipe: Mapping[str, Any], run: Path, report: bool) -> BaseProcess:
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["benchmarks.kills"])
     process = server.Process(target=_compare, args=(recipe, run, report))
@@ -170,41 +173,41 @@ def _started(recipe: Mapping[str, Any], run: Path, report: bool) -> BaseProcess:
 
 
 def _compare(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
-    """What the killed process does."""
+    """Run a comparison. This is the process that is killed."""
     torch.set_num_threads(1)
     checkpoint.MIN_INTERVAL_SECONDS, checkpoint.MIN_INTERVAL_WRITES = 0.0, 3
     latency.REPEATS, latency.NEW_TOKENS = 1, 2
     if not report:
-        page.write_report = lambda *_, **__: None  # type: ignore[assignment]  # it takes longer than all the rest
+        page.write_report = lambda *_, **__: None  # type: ignore[assignment]  # it takes longer than everything else
     tuneoff.compare(recipe, run=run, listener=SilentListener(), retry=True)
 
 
-def _place(run: Path) -> str:
-    """Where a kill struck, by what lies there."""
-    left = {file.name for folder in _unfinished(run) for file in folder.iterdir()}
-    if any(name.startswith(".checkpoint") for name in left):
+def _find_phase(run: Path) -> str:
+    """Return the phase in which a run was killed, from the files that it left."""
+    names = {file.name for folder in _list_unfinished(run) for file in folder.iterdir()}
+    if any(name.startswith(".checkpoint") for name in names):
         return "checkpoint writing"
-    if "curve.jsonl" in left or any(name.startswith(".curve") for name in left):
+    if "curve.jsonl" in names or any(name.startswith(".curve") for name in names):
         return "record writing"
-    if "adapter" in left:
+    if "adapter" in names:
         return "evaluation"
-    if "checkpoint.safetensors" in left:
+    if "checkpoint.safetensors" in names:
         return "training"
-    return "report writing" if (run / "report").exists() else "beginning"
+    return "report writing" if (run / "report").exists() else "start"
 
 
-def _steps(run: Path) -> list[int]:
-    """How many each unfinished trial's checkpoint has."""
-    return [read_steps(folder / "checkpoint.safetensors") for folder in _unfinished(run)]
+def _read_steps(run: Path) -> list[int]:
+    """Return the steps in the checkpoint of each unfinished trial."""
+    return [read_steps(folder / "checkpoint.safetensors") for folder in _list_unfinished(run)]
 
 
-def _unfinished(run: Path) -> list[Path]:
-    """The folders of trials without a record."""
+def _list_unfinished(run: Path) -> list[Path]:
+    """Return the folders of the trials without a record."""
     return [folder for folder in run.glob("trials/*") if not (folder / "record.json").exists()]
 
 
-def tiny(folder: Path) -> dict[str, Any]:
-    """A comparison of seconds: a tiny GPT-Neo on seven rows, 120 steps, long enough to be struck in the middle."""
+def make_tiny_recipe(folder: Path) -> dict[str, Any]:
+    """Return a recipe that takes seconds: a tiny GPT-Neo, seven rows, and 120 steps to be killed between."""
     save_tokenizer(folder / "model")
     save_model("gpt_neo", folder / "model")
     save_rows(folder / "text.jsonl")
@@ -218,39 +221,43 @@ def tiny(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-SETTINGS = {"lora": {"dropout": 0.3}, "peft": {"peft_type": "VERA"}}  # what draws random numbers at every step
+OPTIONS = {"lora": {"dropout": 0.3}, "peft": {"peft_type": "VERA"}}  # dropout draws random numbers at every step
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-    draw = random.Random(asked.seed)
-    with tempfile.TemporaryDirectory() as place:
-        root = Path(place)
+    draw = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
         os.environ["TUNEOFF_CACHE"] = str(root / "cache")
-        base = tiny(root)
-        cases: dict[str, dict[str, Any]] = {name: {"methods": {name: SETTINGS.get(name)}} for name in METHODS}
+        base = make_tiny_recipe(root)
+        cases: dict[str, dict[str, Any]] = {name: {"methods": {name: OPTIONS.get(name)}} for name in METHODS}
         cases["a search"] = {
             "methods": ["base", "lora"],
             "search": {"configurations": 4},
             "seeds": [1],
             "training": {"epochs": 12, "batch_size": 2},
         }
-        print("| what was killed | kills | where they struck | left steps | runs finished | records equal |")
+        print("| comparison | kills | killed during | resumed from a checkpoint | runs finished | records equal |")
         print("| --- | ---: | --- | ---: | ---: | --- |")
-        total, midway, struck = 0, 0, Counter[str]()
+        total, resumable, by_phase = 0, 0, Counter[str]()
         for number, (name, case) in enumerate(cases.items()):
-            kills = round((number + 1) * asked.kills / len(cases)) - total
-            found = killed(base | case, root / name, kills, draw, report=name == "a search")
-            where = ", ".join(f"{place} {count}" for place, count in found.struck.most_common())
-            equal = "all, to the last bit" if not found.differing else f"NOT {', '.join(found.differing)}"
-            print(f"| {name} | {kills} | {where} | {found.midway} | {found.finished} | {equal} |", flush=True)
-            total, midway, struck = total + kills, midway + found.midway, struck + found.struck
-        places = ", ".join(f"{place} {count}" for place, count in struck.most_common())
-        print(f"\n{total} kills: {places}; {midway} left steps to go on from.")
+            kills = round((number + 1) * options.kills / len(cases)) - total
+            outcome = kill_repeatedly(base | case, root / name, kills, draw, report=name == "a search")
+            equal = "all, to the last bit" if not outcome.differing else f"NOT {', '.join(outcome.differing)}"
+            phases, finished = _format_phases(outcome.kills), outcome.finished
+            print(f"| {name} | {kills} | {phases} | {outcome.resumable} | {finished} | {equal} |", flush=True)
+            total, resumable = total + kills, resumable + outcome.resumable
+            by_phase += outcome.kills
+        print(f"\n{total} kills: {_format_phases(by_phase)}; {resumable} runs resumed from a checkpoint.")
+
+
+def _format_phases(kills: Counter[str]) -> str:
+    return ", ".join(f"{phase} {count}" for phase, count in kills.most_common())
 
 
 if __name__ == "__main__":
