@@ -1,6 +1,5 @@
 """What tests read of a comparison: the events that its listener got, and the records that it wrote."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,11 @@ from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.runner.listener import SilentListener, Tallies
 from tuneoff.runs import RunDirectory
+
+MEASURED_COSTS = {
+    "train_seconds", "mean_epoch_seconds", "slowest_epoch_seconds", "evaluation_seconds", "generation_seconds",
+    "real_tokens_per_second", "target_tokens_per_second", "training_memory", "evaluation_memory", "inference",
+}  # fmt: skip
 
 
 class RecordingListener(SilentListener):
@@ -33,9 +37,9 @@ def read_records_by_id(run: Path) -> dict[str, Record]:
     return {record.trial.id: record for record in RunDirectory(run).read_records()}
 
 
-def dump_reproducible(record: Record) -> str:
-    """Return everything of a record as text, except costs and other measurements of time and memory."""
-    values = record.model_dump(mode="json", exclude={"costs"})
+def dump_reproducible(record: Record) -> dict[str, Any]:
+    """Return everything of a record except measurements of time and memory."""
+    values = record.model_dump(mode="json", exclude={"costs": MEASURED_COSTS})
     values["curve"] = [row.model_dump(exclude={"train_seconds", "evaluation_seconds"}) for row in record.curve]
     values["predictions"] = [prediction.model_dump() for prediction in record.predictions]
-    return json.dumps(values)
+    return values

@@ -1,6 +1,6 @@
-"""The founding report's recipe runs as it stands where its model and its data set can be had.
+"""The recipe of the original report runs unchanged if its model and dataset are available.
 
-Both stand here as small repositories in the hub's own layout, under the names that the recipe gives.
+Here both are small repositories in the layout of the hub, under the names in the recipe.
 """
 
 import json
@@ -47,7 +47,7 @@ def hub(tmp_path: Path, model_folder: Callable[[str], Path], monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("hub")
-def test_the_reports_recipe_runs_from_the_hub(tmp_path: Path) -> None:
+def test_the_recipe_of_the_report_runs_from_the_hub(tmp_path: Path) -> None:
     tuneoff.compare(
         "gpt-neo-cnn-dailymail-shared-rate",
         "data.sizes={train: 20, validation: 4, test: 3}",

@@ -1,4 +1,4 @@
-"""Running a comparison is making the records that are missing."""
+"""Running a comparison writes the records that are missing."""
 
 import shutil
 from collections.abc import Callable
@@ -28,14 +28,14 @@ def test_every_method_gets_a_record_with_scores_costs_and_predictions(recipe: di
         assert (record.costs.adapter_bytes or 0) > 0 or label == "base"
 
 
-def test_the_test_loss_of_a_record_is_that_of_its_predictions(recipe: dict[str, Any], tmp_path: Path) -> None:
+def test_the_test_loss_of_a_record_is_the_mean_over_its_predictions(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
     record = read_records_by_label(tmp_path / "run")["base"]
-    whole = sum(p.loss for p in record.predictions) / sum(p.target_tokens for p in record.predictions)
-    assert record.scores["test/loss"] == pytest.approx(whole)
+    mean_loss = sum(p.loss for p in record.predictions) / sum(p.target_tokens for p in record.predictions)
+    assert record.scores["test/loss"] == pytest.approx(mean_loss)
 
 
-def test_the_base_trains_nothing_and_has_the_loss_of_the_others_before_their_first_step(
+def test_the_base_model_trains_nothing_and_has_the_loss_of_the_others_before_their_first_step(
     recipe: dict[str, Any], tmp_path: Path
 ) -> None:
     tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run")
@@ -45,43 +45,43 @@ def test_the_base_trains_nothing_and_has_the_loss_of_the_others_before_their_fir
     assert (base.costs.trainable_parameters, base.costs.train_seconds) == (0, 0.0)
 
 
-def test_running_again_runs_nothing(recipe: dict[str, Any], tmp_path: Path) -> None:
+def test_running_a_finished_comparison_again_runs_no_trial(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, run=tmp_path / "run")
-    again = RecordingListener()
-    tuneoff.compare(recipe, run=tmp_path / "run", listener=again)
-    assert again.started == []
+    listener = RecordingListener()
+    tuneoff.compare(recipe, run=tmp_path / "run", listener=listener)
+    assert listener.started == []
 
 
-def test_a_missing_record_is_made_and_nothing_else(recipe: dict[str, Any], tmp_path: Path) -> None:
+def test_only_the_trial_whose_record_is_missing_runs(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, run=tmp_path / "run")
     directory = RunDirectory(tmp_path / "run")
     shutil.rmtree(directory.get_trial_folder(read_records_by_label(tmp_path / "run")["lora"].trial))
-    again = RecordingListener()
-    tuneoff.compare(recipe, run=tmp_path / "run", listener=again)
-    assert again.started == ["lora"]
+    listener = RecordingListener()
+    tuneoff.compare(recipe, run=tmp_path / "run", listener=listener)
+    assert listener.started == ["lora"]
 
 
 def test_the_same_trial_gives_the_same_record_to_the_last_bit(recipe: dict[str, Any], tmp_path: Path) -> None:
-    for name in ("one", "two"):
+    for name in ("first", "second"):
         tuneoff.compare(recipe, run=tmp_path / name)
-    one, two = read_records_by_label(tmp_path / "one"), read_records_by_label(tmp_path / "two")
-    assert {label: dump_reproducible(r) for label, r in one.items()} == {
-        label: dump_reproducible(r) for label, r in two.items()
+    first, second = read_records_by_label(tmp_path / "first"), read_records_by_label(tmp_path / "second")
+    assert {label: dump_reproducible(r) for label, r in first.items()} == {
+        label: dump_reproducible(r) for label, r in second.items()
     }
 
 
-def test_an_interrupted_comparison_goes_on_to_the_records_of_an_undisturbed_one(
+def test_an_interrupted_comparison_resumes_to_the_records_of_an_undisturbed_one(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuneoff.compare(recipe, run=tmp_path / "undisturbed")
     original = scores.generate_predictions
 
-    def interrupt(model: Any, *rest: Any, **how: Any) -> list[str]:
+    def interrupt_lora(model: Any, *arguments: Any, **options: Any) -> list[str]:
         if hasattr(model.network, "peft_config"):
             raise KeyboardInterrupt
-        return original(model, *rest, **how)
+        return original(model, *arguments, **options)
 
-    monkeypatch.setattr(scores, "generate_predictions", interrupt)
+    monkeypatch.setattr(scores, "generate_predictions", interrupt_lora)
     with pytest.raises(KeyboardInterrupt):
         tuneoff.compare(recipe, run=tmp_path / "interrupted")
     assert list(read_records_by_label(tmp_path / "interrupted")) == ["base"]
@@ -94,7 +94,7 @@ def test_an_interrupted_comparison_goes_on_to_the_records_of_an_undisturbed_one(
     assert list(map(dump_reproducible, resumed.values())) == list(map(dump_reproducible, undisturbed.values()))
 
 
-def test_a_trial_that_fails_is_recorded_with_its_reason_and_the_others_go_on(
+def test_a_trial_that_fails_is_recorded_with_its_reason_and_the_others_run(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
@@ -102,26 +102,26 @@ def test_a_trial_that_fails_is_recorded_with_its_reason_and_the_others_go_on(
 
     monkeypatch.setattr("tuneoff.methods.lora.LoRA.save", fail)
     tuneoff.compare(recipe, run=tmp_path / "run")
-    found = read_records_by_label(tmp_path / "run")
-    assert {label: record.status for label, record in found.items()} == {
+    records = read_records_by_label(tmp_path / "run")
+    assert {label: record.status for label, record in records.items()} == {
         "base": "done", "lora": "failed", "soft-prompt": "done"
     }  # fmt: skip
-    assert found["lora"].reason == "OSError: no space left"
+    assert records["lora"].reason == "OSError: no space left"
 
 
-def test_failed_trials_are_tried_again_only_when_asked(
+def test_failed_trials_run_again_only_with_retry(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
         broken.setattr("tuneoff.methods.lora.LoRA.save", lambda *_: 1 / 0)
         tuneoff.compare(recipe, run=tmp_path / "run")
-    unasked, asked = RecordingListener(), RecordingListener()
-    tuneoff.compare(recipe, run=tmp_path / "run", listener=unasked)
-    tuneoff.compare(recipe, run=tmp_path / "run", listener=asked, retry=True)
-    assert (unasked.started, asked.started, asked.ended[0].status) == ([], ["lora"], "done")
+    without_retry, with_retry = RecordingListener(), RecordingListener()
+    tuneoff.compare(recipe, run=tmp_path / "run", listener=without_retry)
+    tuneoff.compare(recipe, run=tmp_path / "run", listener=with_retry, retry=True)
+    assert (without_retry.started, with_retry.started, with_retry.ended[0].status) == ([], ["lora"], "done")
 
 
-def test_a_diverged_trial_is_a_record_with_its_curve(recipe: dict[str, Any], tmp_path: Path) -> None:
+def test_a_diverged_trial_has_a_record_with_its_curve(recipe: dict[str, Any], tmp_path: Path) -> None:
     recipe["methods"] = {"base": None, "full": {"learning_rate": 1e30}}
     recipe["training"]["clip_norm"] = None
     tuneoff.compare(recipe, run=tmp_path / "run")
@@ -130,20 +130,20 @@ def test_a_diverged_trial_is_a_record_with_its_curve(recipe: dict[str, Any], tmp
     assert record.curve[-1].steps > 0
 
 
-def test_methods_may_be_added_to_a_run(recipe: dict[str, Any], tmp_path: Path) -> None:
+def test_methods_can_be_added_to_a_run(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
-    more = RecordingListener()
-    tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run", listener=more)
-    assert more.started == ["lora"]
+    listener = RecordingListener()
+    tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run", listener=listener)
+    assert listener.started == ["lora"]
 
 
-def test_the_base_is_evaluated_once_for_all_seeds(recipe: dict[str, Any], tmp_path: Path) -> None:
-    diary = RecordingListener()
-    tuneoff.compare(recipe, "methods=[base, lora]", "seeds=[0, 1]", run=tmp_path / "run", listener=diary)
-    assert diary.started == ["base", "lora", "lora"]
+def test_the_base_model_is_evaluated_once_for_all_seeds(recipe: dict[str, Any], tmp_path: Path) -> None:
+    listener = RecordingListener()
+    tuneoff.compare(recipe, "methods=[base, lora]", "seeds=[0, 1]", run=tmp_path / "run", listener=listener)
+    assert listener.started == ["base", "lora", "lora"]
 
 
-def test_a_run_made_by_another_recipe_is_refused_and_left_as_it_was(recipe: dict[str, Any], tmp_path: Path) -> None:
+def test_a_run_of_another_recipe_is_refused_and_not_changed(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
     before = {f: f.read_bytes() for f in (tmp_path / "run").rglob("*") if f.is_file()}
     with pytest.raises(RunError, match=r"made by another recipe: training differ.*--run"):
@@ -158,26 +158,26 @@ def test_a_second_process_on_the_same_run_is_refused(recipe: dict[str, Any], tmp
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
 @pytest.mark.parametrize("label", ["lora", "soft-prompt"])
-def test_a_saved_adapter_loads_in_plain_peft_with_the_logits_of_the_trial(
+def test_a_saved_adapter_loads_in_peft_with_the_loss_of_the_trial(
     label: str, recipe: dict[str, Any], tmp_path: Path, model_folder: Callable[[str], Path]
 ) -> None:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    recipe["data"] |= {"max_tokens": 200, "max_target_tokens": 90}  # nothing is cut
+    recipe["data"] |= {"max_tokens": 200, "max_target_tokens": 90}  # nothing is truncated
     tuneoff.compare(recipe, f"methods=[{label}]", run=tmp_path / "run")
     directory = RunDirectory(tmp_path / "run")
     record = read_records_by_label(tmp_path / "run")[label]
     base = AutoModelForCausalLM.from_pretrained(model_folder("llama"))
     model = PeftModel.from_pretrained(base, directory.get_adapter_folder(record.trial)).eval()
     tokenizer = AutoTokenizer.from_pretrained(model_folder("llama"))
-    answer = record.predictions[0]
-    prompt = tokenizer(f"{answer.source}\n\nTL;DR: ")["input_ids"]
-    target = [*tokenizer(answer.reference)["input_ids"], tokenizer.eos_token_id]
+    prediction = record.predictions[0]
+    prompt = tokenizer(f"{prediction.source}\n\nTL;DR: ")["input_ids"]
+    target = [*tokenizer(prediction.reference)["input_ids"], tokenizer.eos_token_id]
     tokens_BT = torch.tensor([prompt + target])
     with torch.no_grad():
         logits_TV = model(input_ids=tokens_BT, attention_mask=torch.ones_like(tokens_BT)).logits[0]
     nats = torch.nn.functional.cross_entropy(
         logits_TV[-len(target) - 1 : -1], tokens_BT[0, -len(target) :], reduction="sum"
     )
-    assert nats.item() == pytest.approx(answer.loss, rel=1e-5)
+    assert nats.item() == pytest.approx(prediction.loss, rel=1e-5)

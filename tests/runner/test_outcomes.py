@@ -1,4 +1,4 @@
-"""Data and models at the edge of what can be trained on: each has a defined outcome, and none ends a comparison."""
+"""Unusual data and predictions: each has a defined outcome, and none of them ends a comparison."""
 
 import json
 from pathlib import Path
@@ -13,14 +13,10 @@ from tuneoff.data.batches import Batch
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.training import trainer
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tuneoff.evaluation.latency.REPEATS", 1)
-    monkeypatch.setattr("tuneoff.evaluation.latency.NEW_TOKENS", 1)
+pytestmark = pytest.mark.usefixtures("quick_inference")
 
 
-def test_one_example_in_each_split_comes_to_a_page(recipe: dict[str, Any], tmp_path: Path) -> None:
+def test_one_example_in_each_split_gives_a_report(recipe: dict[str, Any], tmp_path: Path) -> None:
     recipe["data"]["sizes"] = {"train": 1, "validation": 1, "test": 1}
     comparison = tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run")
     assert [record.status for record in read_records_by_label(tmp_path / "run").values()] == ["done", "done"]
@@ -28,13 +24,13 @@ def test_one_example_in_each_split_comes_to_a_page(recipe: dict[str, Any], tmp_p
     assert (tmp_path / "run" / "report" / "index.html").is_file()
 
 
-def test_predictions_without_a_word_score_zero_and_are_on_the_page(
+def test_empty_predictions_score_zero_and_are_in_the_report(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def end_at_once(model: LanguageModel, tokens_BT: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    def generate_nothing(model: LanguageModel, tokens_BT: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         return torch.full((len(tokens_BT), 1), model.tokenizer.eos_token_id)
 
-    monkeypatch.setattr("tuneoff.evaluation.generation.generate", end_at_once)
+    monkeypatch.setattr("tuneoff.evaluation.generation.generate", generate_nothing)
     comparison = tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run")
     for record in read_records_by_label(tmp_path / "run").values():
         assert {(p.prediction, p.rouge["rougeL"]) for p in record.predictions} == {("", 0.0)}
@@ -42,7 +38,7 @@ def test_predictions_without_a_word_score_zero_and_are_on_the_page(
     assert (tmp_path / "run" / "report" / "index.html").is_file()
 
 
-def test_a_target_longer_than_the_limit_is_cut_with_its_end_and_counted(
+def test_a_target_longer_than_the_limit_is_truncated_and_counted(
     recipe: dict[str, Any], tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
@@ -55,18 +51,18 @@ def test_a_target_longer_than_the_limit_is_cut_with_its_end_and_counted(
     assert comparison.run.data.splits["test"].target_cut_share == 1.0
 
 
-def test_a_record_tells_that_memory_ran_out_with_as_many_examples_at_once_as_were_asked_for(
+def test_a_record_has_the_micro_batch_that_was_used_after_memory_ran_out(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
     original = trainer.compute_token_losses
 
-    def two_at_most(model: LanguageModel, batch: Batch) -> torch.Tensor:
+    def compute_at_most_two(model: LanguageModel, batch: Batch) -> torch.Tensor:
         if len(batch.rows) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return original(model, batch)
 
-    monkeypatch.setattr(trainer, "compute_token_losses", two_at_most)
+    monkeypatch.setattr(trainer, "compute_token_losses", compute_at_most_two)
     tuneoff.compare(recipe, "methods=[lora]", run=tmp_path / "run")
     (record,) = read_records_by_label(tmp_path / "run").values()
     assert (record.status, record.facts["micro_batch"]) == ("done", 2)

@@ -1,4 +1,4 @@
-"""A whole fair comparison on a tiny model: search, confirm, test."""
+"""Comparisons with a search on a tiny model: search, confirm, test."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
 
 @pytest.fixture
-def searching(recipe: dict[str, Any]) -> dict[str, Any]:
+def search_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     return recipe | {"methods": ["base", "lora", "last-layer"], "search": {"configurations": 4}, "seeds": [1, 2]}
 
 
-def test_the_best_of_the_search_is_trained_again_on_fresh_seeds(searching: dict[str, Any], tmp_path: Path) -> None:
-    comparison = tuneoff.compare(searching, run=tmp_path / "run")
+def test_the_chosen_configuration_is_trained_again_on_fresh_seeds(
+    search_recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    comparison = tuneoff.compare(search_recipe, run=tmp_path / "run")
     assert {(row.label, len(row.finished)) for row in comparison.rows} == {("base", 1), ("lora", 2), ("last-layer", 2)}
     for row in comparison.rows:
         assert {r.trial.stage for r in row.records} == {"confirm"}
@@ -30,8 +32,8 @@ def test_the_best_of_the_search_is_trained_again_on_fresh_seeds(searching: dict[
     }
 
 
-def test_a_search_never_opens_the_test_split(searching: dict[str, Any], tmp_path: Path) -> None:
-    tuneoff.compare(searching, run=tmp_path / "run")
+def test_a_search_never_reads_the_test_split(search_recipe: dict[str, Any], tmp_path: Path) -> None:
+    tuneoff.compare(search_recipe, run=tmp_path / "run")
     searched = [r for r in read_records_by_id(tmp_path / "run").values() if r.trial.stage == "search"]
     assert len(searched) == 2 * (4 + 2 + 1)
     for record in searched:
@@ -39,10 +41,8 @@ def test_a_search_never_opens_the_test_split(searching: dict[str, Any], tmp_path
         assert not [name for name in record.scores if name.startswith("test/")]
 
 
-def test_a_search_leaves_neither_checkpoints_nor_adapters_of_the_tries(
-    searching: dict[str, Any], tmp_path: Path
-) -> None:
-    tuneoff.compare(searching, run=tmp_path / "run")
+def test_a_search_leaves_neither_checkpoints_nor_adapters(search_recipe: dict[str, Any], tmp_path: Path) -> None:
+    tuneoff.compare(search_recipe, run=tmp_path / "run")
     folders = {f.parent.name for f in (tmp_path / "run").glob("trials/*/adapter")}
     assert folders == {
         id for id, r in read_records_by_id(tmp_path / "run").items() if r.costs and r.costs.adapter_bytes
@@ -50,23 +50,23 @@ def test_a_search_leaves_neither_checkpoints_nor_adapters_of_the_tries(
     assert not list((tmp_path / "run").glob("trials/*/checkpoint*"))
 
 
-def test_an_interrupted_search_goes_on_to_the_same_records(
-    searching: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_interrupted_search_resumes_to_the_same_records(
+    search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tuneoff.compare(searching, run=tmp_path / "undisturbed")
-    original, began = local_engine.run_trial, 0
+    tuneoff.compare(search_recipe, run=tmp_path / "undisturbed")
+    original, started = local_engine.run_trial, 0
 
-    def interrupt(*arguments: Any) -> Record:
-        nonlocal began
-        began += 1
-        if began % 5 == 0:
+    def interrupt_every_fifth(*arguments: Any) -> Record:
+        nonlocal started
+        started += 1
+        if started % 5 == 0:
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(local_engine, "run_trial", interrupt)
+    monkeypatch.setattr(local_engine, "run_trial", interrupt_every_fifth)
     for _ in range(20):
         try:
-            tuneoff.compare(searching, run=tmp_path / "interrupted")
+            tuneoff.compare(search_recipe, run=tmp_path / "interrupted")
             break
         except KeyboardInterrupt:
             continue
@@ -75,41 +75,46 @@ def test_an_interrupted_search_goes_on_to_the_same_records(
     assert all(dump_reproducible(undisturbed[id]) == dump_reproducible(resumed[id]) for id in undisturbed)
 
 
-def test_a_rung_whose_checkpoint_is_lost_is_trained_from_the_start_to_the_same_record(
-    searching: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_rung_without_its_checkpoint_is_trained_from_the_start_to_the_same_record(
+    search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tuneoff.compare(searching, run=tmp_path / "undisturbed")
+    tuneoff.compare(search_recipe, run=tmp_path / "undisturbed")
     monkeypatch.setattr(local_engine, "find_resumable", lambda *_: set())
-    tuneoff.compare(searching, run=tmp_path / "lost")
-    undisturbed, again = read_records_by_id(tmp_path / "undisturbed"), read_records_by_id(tmp_path / "lost")
-    assert undisturbed.keys() == again.keys()
-    assert all(dump_reproducible(undisturbed[id]) == dump_reproducible(again[id]) for id in undisturbed)
+    tuneoff.compare(search_recipe, run=tmp_path / "lost")
+    undisturbed, retrained = read_records_by_id(tmp_path / "undisturbed"), read_records_by_id(tmp_path / "lost")
+    assert undisturbed.keys() == retrained.keys()
+    assert all(dump_reproducible(undisturbed[id]) == dump_reproducible(retrained[id]) for id in undisturbed)
 
 
-def test_a_search_by_rouge_generates_on_validation(searching: dict[str, Any], tmp_path: Path) -> None:
+def test_a_search_by_rouge_compares_predictions_on_validation(search_recipe: dict[str, Any], tmp_path: Path) -> None:
     comparison = tuneoff.compare(
-        searching, "search.metric=rougeL", "search.configurations=2", "methods=[lora]", "seeds=[1]", run=tmp_path / "r"
+        search_recipe,
+        "search.metric=rougeL",
+        "search.configurations=2",
+        "methods=[lora]",
+        "seeds=[1]",
+        run=tmp_path / "r",
     )
-    for one in comparison.searches["lora"].tries:
-        assert one.scores[-1] == one.records[-1].scores["validation/rougeL"]
+    for t in comparison.searches["lora"].tries:
+        assert t.scores[-1] == t.records[-1].scores["validation/rougeL"]
 
 
-def test_seen_and_unrelated_text_are_scored_with_the_weights_that_were_kept(
-    searching: dict[str, Any], tmp_path: Path
+def test_train_and_unrelated_text_are_scored_with_the_trained_weights(
+    search_recipe: dict[str, Any], tmp_path: Path
 ) -> None:
-    tuneoff.compare(searching, run=tmp_path / "run")
+    tuneoff.compare(search_recipe, run=tmp_path / "run")
     confirmed = [r for r in read_records_by_id(tmp_path / "run").values() if r.trial.stage == "confirm"]
     assert all({"train/loss", "validation/loss", "unrelated/loss"} <= r.scores.keys() for r in confirmed)
     base, *tuned = sorted(confirmed, key=lambda r: r.trial.label != "base")
     assert all(r.scores["unrelated/loss"] != base.scores["unrelated/loss"] for r in tuned)
 
 
-def test_every_stage_counts_up_to_its_end(searching: dict[str, Any], tmp_path: Path) -> None:
-    class Counting(RecordingListener):
+def test_the_tallies_of_every_stage_reach_their_end(search_recipe: dict[str, Any], tmp_path: Path) -> None:
+    class TallyListener(RecordingListener):
         def on_trial_end(self, record: Record, tallies: Any) -> None:
             super().on_trial_end(record, tallies)
             self.last = {name: (tally.done, tally.of) for name, tally in tallies.items()}
 
-    listener = Counting()
-    tuneoff.compare(searching, run=tmp_path / "run", listener=listener)
+    listener = TallyListener()
+    tuneoff.compare(search_recipe, run=tmp_path / "run", listener=listener)
     assert listener.last == {"search": (14, 14), "confirm": (4, 4), "test": (5, 5)}
