@@ -1,4 +1,4 @@
-"""How a budget is written, and how a recipe is reduced to fit it."""
+"""How a recipe is reduced to fit its budget."""
 
 import functools
 from datetime import UTC, datetime, timedelta
@@ -22,72 +22,10 @@ from tuneoff.budget.shrink import (
     iterate_smaller_recipes,
     shrink_to_fit,
 )
-from tuneoff.config.budget import BudgetOptions, parse_duration
-from tuneoff.errors import RecipeError
-from tuneoff.recipe.overrides import apply_overrides
+from tuneoff.config.budget import parse_duration
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.trial import Setting
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
-
-
-def read_budget(written: Any) -> BudgetOptions:
-    budget = make_recipe(budget=written).budget
-    assert budget is not None
-    return budget
-
-
-@pytest.mark.parametrize(
-    ("written", "seconds"),
-    [("2h30m", 9000), ("90m", 5400), ("1d", 86_400), ("1.5h", 5400), ("1h 5s", 3605), ("45s", 45)],
-)
-def test_a_time_budget_is_written_in_days_hours_minutes_and_seconds(written: str, seconds: float) -> None:
-    assert parse_duration(written) == seconds
-    assert read_budget(written).compute_total_seconds(0, NOON) == seconds
-
-
-def test_a_money_budget_is_the_time_it_buys() -> None:
-    assert read_budget({"money": 12.6, "price_per_hour": 2.1}).compute_total_seconds(0, NOON) == pytest.approx(6 * 3600)
-
-
-@pytest.mark.parametrize(("until", "seconds"), [("18:30", 6.5 * 3600), ("06:00", 18 * 3600), (1110, 6.5 * 3600)])
-def test_a_time_of_day_is_the_next_one_and_earlier_processes_do_not_count_against_it(
-    until: str | int, seconds: float
-) -> None:
-    """YAML reads an unquoted 18:30 as the number 1110."""
-    assert read_budget({"until": until}).compute_total_seconds(100, NOON) == seconds + 100
-
-
-@pytest.mark.parametrize(
-    "written",
-    ["soon", "", "0m", "9" * 400 + "d", {"money": float("inf"), "price_per_hour": 1},
-     "2h30", "-1h", 90, {}, {"money": 5}, {"money": -5, "price_per_hour": 1}, {"until": "25:00"},
-     {"time": "1h", "until": "18:30"}, {"tme": "1h"}],
-)  # fmt: skip
-def test_an_invalid_budget_is_refused(written: Any) -> None:
-    with pytest.raises(RecipeError, match="budget"):
-        read_budget(written)
-
-
-def test_an_override_sets_the_budget() -> None:
-    written = apply_overrides(make_recipe().to_dict(), ["budget=2h30m"])
-    assert Recipe.read(written).budget == BudgetOptions(time="2h30m")
-    written = apply_overrides(make_recipe().to_dict(), ["budget.until=18:30"])
-    assert Recipe.read(written).budget == BudgetOptions(until="18:30")
-
-
-def test_a_recipe_keeps_its_budget_when_it_is_written_and_read() -> None:
-    recipe = make_recipe(budget={"money": 5, "price_per_hour": 2})
-    assert Recipe.read(recipe.to_dict()).budget == recipe.budget
-
-
-def test_a_budget_is_not_part_of_a_setting() -> None:
-    assert "budget" not in Setting.model_fields
-
-
-def test_a_sweep_has_no_budget() -> None:
-    with pytest.raises(RecipeError, match="sweep"):
-        make_recipe(budget="1h", sweep={"parameter": "methods.lora.rank", "values": [1, 2]})
 
 
 def make_full_recipe(**changes: Any) -> Recipe:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneoff.budget.probe import Part
-from tuneoff.budget.spending import SPENT_FILE, Spent, read_spent, save_options
+from tuneoff.budget.spending import SPENT_FILE, Spent, read_spent, save_json
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.runner.listener import Listener, Tallies
@@ -49,7 +49,7 @@ class Ledger:
 
     def write(self) -> None:
         """Write the seconds spent so far."""
-        save_options(Spent(seconds=self.seconds, trials=self._trials), self._file)
+        save_json(Spent(seconds=self.seconds, trials=self._trials), self._file)
         self._last_write = time.perf_counter()
 
     def begin_trial(self, trial: Trial) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuneoff.budget.estimate import estimate_cost, estimate_trial_seconds
 from tuneoff.budget.ledger import Ledger
-from tuneoff.budget.probe import PAGE_SECONDS, Probe
+from tuneoff.budget.probe import REPORT_SECONDS, Probe
 from tuneoff.budget.shrink import (
     Fit,
     describe_cuts,
@@ -17,7 +17,7 @@ from tuneoff.budget.shrink import (
     get_smallest_recipe,
     shrink_to_fit,
 )
-from tuneoff.budget.spending import FIT_FILE, PROBE_FILE, read_spending, save_options
+from tuneoff.budget.spending import FIT_FILE, PROBE_FILE, read_spending, save_json
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.errors import BudgetError
 from tuneoff.recipe.recipe import Recipe
@@ -34,7 +34,7 @@ def load_or_run_probe(preparation: Preparation, run: Path, preparation_seconds: 
     if known and preparation.recipe.methods.keys() <= known.costs.keys() | known.refused.keys():
         return known
     probe = run_probe(preparation, preparation_seconds, listener, known)
-    save_options(probe, run / PROBE_FILE)
+    save_json(probe, run / PROBE_FILE)
     return probe
 
 
@@ -82,10 +82,10 @@ def fit_to_budget(preparation: Preparation, ledger: Ledger, listener: Listener) 
         probe = load_or_run_probe(preparation, run, ledger.seconds, listener)
         has_trials = bool(spending.spent.trials)
         fit = _compute_fit(preparation, probe, recipe.budget, ledger.seconds, now, has_trials=has_trials)
-        save_options(fit, run / FIT_FILE)
+        save_json(fit, run / FIT_FILE)
     listener.on_message(describe_fit(fit, ledger.seconds))
     end = fit.whole_seconds if fit.ends is None else ledger.seconds + (fit.ends - now).total_seconds()
-    return AffordablePlan(recipe=fit.shrink(recipe), ledger=ledger, end_seconds=end - PAGE_SECONDS)
+    return AffordablePlan(recipe=fit.shrink(recipe), ledger=ledger, end_seconds=end - REPORT_SECONDS)
 
 
 def _compute_fit(

@@ -14,7 +14,7 @@ from tuneoff.config.base import Options
 
 Part = Literal["search", "confirm", "test"]  # a confirmed trial trains in one part and is tested in the other
 
-PAGE_SECONDS = 6.0  # judging a comparison and writing its report: 4 to 7 s on one core, whatever was compared
+REPORT_SECONDS = 6.0  # judging a comparison and writing its report: 4 to 7 s on one core, whatever was compared
 
 
 class Batches(Options):
@@ -83,4 +83,4 @@ class Probe(Options):
     @property
     def shared_seconds(self) -> float:
         """The seconds that belong to no method: reading text and model, and writing the report."""
-        return self.preparation_seconds + PAGE_SECONDS
+        return self.preparation_seconds + REPORT_SECONDS

@@ -48,8 +48,8 @@ def read_spending(run: Path) -> Spending:
         RunError: a file exists but cannot be read.
     """
     return Spending(
-        probe=_read_options(Probe, run / PROBE_FILE),
-        fit=_read_options(Fit, run / FIT_FILE),
+        probe=_read_json(Probe, run / PROBE_FILE),
+        fit=_read_json(Fit, run / FIT_FILE),
         spent=read_spent(run),
     )
 
@@ -60,15 +60,15 @@ def read_spent(run: Path) -> Spent:
     Raises:
         RunError: the file exists but cannot be read.
     """
-    return _read_options(Spent, run / SPENT_FILE) or Spent()
+    return _read_json(Spent, run / SPENT_FILE) or Spent()
 
 
-def save_options(value: Options, file: Path) -> None:
+def save_json(value: Options, file: Path) -> None:
     """Write a probe, a fit or the seconds spent to its file."""
     write_atomically(file, value.model_dump_json(indent=2) + "\n")
 
 
-def _read_options(kind: type[Stored], file: Path) -> Stored | None:
+def _read_json(kind: type[Stored], file: Path) -> Stored | None:
     try:
         return kind.model_validate_json(file.read_text("utf-8"))
     except FileNotFoundError:
