@@ -1,4 +1,4 @@
-"""A run directory can be shared: no secret of whoever made it is in it."""
+"""A run directory can be shared: error messages in it hold no secret of the user who made it."""
 
 from pathlib import Path
 from typing import Any
@@ -14,29 +14,29 @@ TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWx"
 
 
 @pytest.mark.parametrize(
-    ("told", "kept"),
+    ("message", "redacted"),
     [
         (f"401 for token {TOKEN}.", "401 for token •••."),
         ("GET https://me:secret@host/x?a=1", "GET https://•••@host/x?a=1"),
         ("GET https://host/x?token=abc&a=1", "GET https://host/x?token=•••&a=1"),
         ("Authorization: Bearer abc.def", "Authorization: Bearer •••"),
-        ("no file /home/somebody/.cache/x", "no file ~/.cache/x"),
-        ("no file /home/somebody-else/x", "no file /home/somebody-else/x"),
+        ("no file /home/alice/.cache/x", "no file ~/.cache/x"),
+        ("no file /home/alice-else/x", "no file /home/alice-else/x"),
         ("the key is s3cr3t-s3cr3t", "the key is •••"),
         ("out of memory at step 31: true", "out of memory at step 31: true"),
     ],
 )
-def test_a_reason_is_kept_without_its_secrets(told: str, kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/somebody")
+def test_secrets_are_removed_from_a_message(message: str, redacted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
     monkeypatch.setenv("WANDB_API_KEY", "s3cr3t-s3cr3t")
     monkeypatch.setenv("SOME_TOKEN", "true")
-    assert redact(told) == kept
+    assert redact(message) == redacted
 
 
 def test_no_secret_is_in_any_file_of_a_run(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = tmp_path / "home-of-somebody"
+    home = tmp_path / "home-of-alice"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("HF_TOKEN", TOKEN)

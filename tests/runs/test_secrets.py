@@ -1,4 +1,4 @@
-"""Nothing of the environment, and no place of this machine that the recipe does not name, is in a run directory."""
+"""A run directory holds no secret from the environment and no path of the home folder."""
 
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,18 @@ SECRETS = {
 }  # fmt: skip
 
 
-def test_no_secret_and_no_home_is_written_into_a_run(
+def test_no_secret_and_no_home_folder_is_written_into_a_run(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("HOME", "/home/someone-private")
-    monkeypatch.setattr("tuneoff.report.page.draw_figures", lambda *_: {})  # figures hold what the page holds
-    monkeypatch.setattr("tuneoff.methods.soft_prompt.SoftPrompt.save", lambda *_: 1 / 0)  # a reason is written too
+    monkeypatch.setattr(
+        "tuneoff.report.page.draw_figures", lambda *_: {}
+    )  # figures show nothing that the page does not
+    monkeypatch.setattr(
+        "tuneoff.methods.soft_prompt.SoftPrompt.save", lambda *_: 1 / 0
+    )  # so that the reason of a failure is written
     run = tmp_path / "run"
     tuneoff.compare({**recipe, "training": {"epochs": 1}}, run=run, listener=SilentListener())
     files = [file for file in run.rglob("*") if file.is_file()]
