@@ -301,7 +301,7 @@ def test_an_undecided_pair_whose_interval_excludes_zero_says_why(comparison: Com
     pair = comparison.get_pairs(ROUGE_L)[0]
     beyond = replace(pair, difference=replace(pair.difference, mean=3.0, low=1.0, high=5.0), decision="open")
     pairs = len(comparison.get_pairs(ROUGE_L))
-    among = f"not significant among {pairs} pairs (p = 0.07 with Holm's correction)"
+    among = f"not significant (p = 0.07 with Holm's correction for {pairs} pairs)"
     assert describe_open(comparison, replace(beyond, p=0.07)) == among
     small = replace(beyond, difference=replace(beyond.difference, mean=0.3, low=0.1, high=0.6), p=0.001)
     assert describe_open(comparison, small) == "less than the smallest difference that matters, 0.5"

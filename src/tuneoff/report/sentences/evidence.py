@@ -18,8 +18,9 @@ def describe_open(comparison: Comparison, pair: Pair) -> str:
     if not has_known_seed_variance(pair.better, pair.other):
         return "undecided because one of the two has a single run, so its variation between runs is unknown"
     if pair.p >= 1 - options.confidence:
-        pairs = pluralize(len(comparison.get_pairs(pair.metric)), "pair")
-        return f"not significant among {pairs} (p = {pair.p:.2f} with Holm's correction)"
+        pairs = len(comparison.get_pairs(pair.metric))
+        correction = f" with Holm's correction for {pairs} pairs" if pairs > 1 else ""
+        return f"not significant (p = {pair.p:.2f}{correction})"
     margin = format_score(pair.metric, pair.metric.margin(options))
     return f"less than the smallest difference that matters, {margin}"
 
