@@ -1,4 +1,4 @@
-"""The contract that every method keeps, on every architecture."""
+"""The contract of a method, tested for every method on every architecture."""
 
 import copy
 from collections.abc import Callable
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.conftest import ARCHITECTURES
+from tests.methods.training import compute_logits, take_steps
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.generation import generate
 from tuneoff.models.language_model import LanguageModel
@@ -30,7 +31,7 @@ VARIANTS = {
     "soft-prompt-vocabulary": METHODS["soft-prompt"].read({"init": "vocabulary", "tokens": 5}),
     "soft-prompt-random": METHODS["soft-prompt"].read({"init": "random", "tokens": 1}),
 }
-ROUNDED = {"pissa"}  # takes weights apart and adds them together again, and so equals nothing bit by bit
+ROUNDED = {"pissa"}  # subtracts from the weights and adds to them again, so results differ by rounding
 REFUSED = {
     ("llama", "bitfit"): "this model has none",
     ("gemma2", "bitfit"): "this model has none",
@@ -42,45 +43,17 @@ PAIRS = [
     for variant, method in VARIANTS.items()
     if (architecture, variant) not in REFUSED
 ]
-over_all = pytest.mark.parametrize(("architecture", "method"), PAIRS)
+for_all_pairs = pytest.mark.parametrize(("architecture", "method"), PAIRS)
 
 
-@pytest.fixture
-def tokens_BT() -> Tensor:
-    return torch.randint(2, 320, (3, 11), generator=torch.Generator().manual_seed(1))
-
-
-def logits(model: LanguageModel, tokens_BT: Tensor, attention_BT: Tensor | None = None) -> Tensor:
-    """The logits that predict the last five tokens of each row, (B * 5, V)."""
-    scored_BT = torch.zeros_like(tokens_BT, dtype=torch.bool)
-    scored_BT[:, -5:] = True
-    attention_BT = torch.ones_like(tokens_BT) if attention_BT is None else attention_BT
-    with torch.no_grad():
-        return model.eval().logits(tokens_BT, attention_BT, scored_BT)
-
-
-def alike(one_NV: Tensor, other_NV: Tensor, method: Method) -> bool:
-    """Whether logits are equal: bit by bit where that can be asked of the method."""
+def are_equal(logits_NV: Tensor, other_NV: Tensor, method: Method) -> bool:
+    """Return whether logits are equal: to the last bit unless the method rounds."""
     if method.name in ROUNDED:
-        return torch.allclose(one_NV, other_NV, rtol=1e-5, atol=1e-5)
-    return torch.equal(one_NV, other_NV)
+        return torch.allclose(logits_NV, other_NV, rtol=1e-5, atol=1e-5)
+    return torch.equal(logits_NV, other_NV)
 
 
-def take_steps(model: LanguageModel, tokens_BT: Tensor, steps: int = 3) -> None:
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if not trained:
-        return
-    optimizer = torch.optim.AdamW(trained, lr=1e-2)
-    scored_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
-    scored_BT[:, 0] = False
-    for _ in range(steps):
-        logits_NV = model.train().logits(tokens_BT, torch.ones_like(tokens_BT), scored_BT)
-        torch.nn.functional.cross_entropy(logits_NV, tokens_BT[scored_BT]).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-
-def tuned(load_tiny: Load, architecture: str, method: Method, tokens_BT: Tensor) -> LanguageModel:
+def apply_and_train(load_tiny: Load, architecture: str, method: Method, tokens_BT: Tensor) -> LanguageModel:
     torch.manual_seed(2)
     model = method.apply(load_tiny(architecture))
     take_steps(model, tokens_BT)
@@ -88,12 +61,12 @@ def tuned(load_tiny: Load, architecture: str, method: Method, tokens_BT: Tensor)
 
 
 @pytest.mark.parametrize(("architecture", "name"), REFUSED)
-def test_a_method_that_does_not_fit_says_why(architecture: str, name: str, load_tiny: Load) -> None:
+def test_a_method_that_does_not_fit_the_model_says_why(architecture: str, name: str, load_tiny: Load) -> None:
     with pytest.raises((ValueError, TypeError), match=REFUSED[architecture, name]):
         VARIANTS[name].apply(load_tiny(architecture))
 
 
-@over_all
+@for_all_pairs
 def test_steps_move_exactly_what_requires_a_gradient(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
@@ -104,21 +77,21 @@ def test_steps_move_exactly_what_requires_a_gradient(
     assert moved == {name for name, p in model.named_parameters() if p.requires_grad}
 
 
-@over_all
-def test_a_method_that_promises_it_starts_as_the_base_model(
+@for_all_pairs
+def test_a_method_starts_as_the_base_model_if_it_says_so(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
     torch.manual_seed(2)
-    started = logits(method.apply(load_tiny(architecture)), tokens_BT)
-    assert alike(started, logits(load_tiny(architecture), tokens_BT), method) is method.starts_as_base
+    started = compute_logits(method.apply(load_tiny(architecture)), tokens_BT)
+    assert are_equal(started, compute_logits(load_tiny(architecture), tokens_BT), method) is method.starts_as_base
 
 
-@over_all
+@for_all_pairs
 def test_a_padded_row_has_the_logits_of_the_row_alone(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
-    model = tuned(load_tiny, architecture, method, tokens_BT)
-    alone = logits(model, tokens_BT[:1, :8])
+    model = apply_and_train(load_tiny, architecture, method, tokens_BT)
+    alone = compute_logits(model, tokens_BT[:1, :8])
     padded_BT = torch.cat([tokens_BT[:1, :8], torch.ones(1, 6, dtype=torch.long)], dim=1)
     attention_BT = (torch.arange(14) < 8).long()[None]
     scored_BT = torch.zeros_like(padded_BT, dtype=torch.bool)
@@ -127,11 +100,11 @@ def test_a_padded_row_has_the_logits_of_the_row_alone(
         torch.testing.assert_close(model.logits(padded_BT, attention_BT, scored_BT), alone, rtol=1e-4, atol=1e-5)
 
 
-@over_all
-def test_a_prompt_padded_on_the_left_is_answered_as_it_is_alone(
+@for_all_pairs
+def test_a_prompt_with_left_padding_gets_the_answer_that_it_gets_alone(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
-    model = tuned(load_tiny, architecture, method, tokens_BT).eval()
+    model = apply_and_train(load_tiny, architecture, method, tokens_BT).eval()
     options = {"max_new_tokens": 6, "min_new_tokens": 6}
     padded_BT = tokens_BT.clone()
     padded_BT[0, :5] = 1
@@ -143,47 +116,48 @@ def test_a_prompt_padded_on_the_left_is_answered_as_it_is_alone(
     assert torch.equal(together, torch.stack(alone))
 
 
-@over_all
+@for_all_pairs
 def test_generation_follows_the_logits(architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor) -> None:
-    model = tuned(load_tiny, architecture, method, tokens_BT).eval()
+    model = apply_and_train(load_tiny, architecture, method, tokens_BT).eval()
     model.base.generation_config.eos_token_id = None
-    written = generate(model, tokens_BT, torch.ones_like(tokens_BT), max_new_tokens=4)
-    whole = torch.cat([tokens_BT, written], dim=1)
-    scored_BT = torch.zeros_like(whole, dtype=torch.bool)
+    generated_BN = generate(model, tokens_BT, torch.ones_like(tokens_BT), max_new_tokens=4)
+    text_BT = torch.cat([tokens_BT, generated_BN], dim=1)
+    scored_BT = torch.zeros_like(text_BT, dtype=torch.bool)
     scored_BT[:, -4:] = True
     with torch.no_grad():
-        assert torch.equal(model.logits(whole, torch.ones_like(whole), scored_BT).argmax(-1), written.flatten())
+        likeliest_N = model.logits(text_BT, torch.ones_like(text_BT), scored_BT).argmax(-1)
+    assert torch.equal(likeliest_N, generated_BN.flatten())
 
 
-@over_all
+@for_all_pairs
 def test_what_is_saved_and_loaded_has_the_same_logits(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor, tmp_path: Path
 ) -> None:
-    model = tuned(load_tiny, architecture, method, tokens_BT)
+    model = apply_and_train(load_tiny, architecture, method, tokens_BT)
     method.save(model, tmp_path)
     loaded = method.load(load_tiny(architecture), tmp_path)
-    assert alike(logits(loaded, tokens_BT), logits(model, tokens_BT), method)
+    assert are_equal(compute_logits(loaded, tokens_BT), compute_logits(model, tokens_BT), method)
 
 
-@over_all
+@for_all_pairs
 def test_the_merged_model_has_the_logits_of_the_unmerged(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
-    model = tuned(load_tiny, architecture, method, tokens_BT)
-    unmerged = logits(copy.deepcopy(model), tokens_BT)
-    torch.testing.assert_close(logits(method.merge(model), tokens_BT), unmerged, rtol=1e-4, atol=1e-5)
+    model = apply_and_train(load_tiny, architecture, method, tokens_BT)
+    unmerged = compute_logits(copy.deepcopy(model), tokens_BT)
+    torch.testing.assert_close(compute_logits(method.merge(model), tokens_BT), unmerged, rtol=1e-4, atol=1e-5)
 
 
-@over_all
+@for_all_pairs
 def test_frozen_matrices_are_held_in_bf16_and_trained_weights_in_float32(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
     model = hold_for_training(method.apply(load_tiny(architecture)), torch.bfloat16)
-    held = {(p.requires_grad, p.dtype) for p in model.parameters() if p.ndim > 1}
-    assert held <= {(True, torch.float32), (False, torch.bfloat16)}
+    dtypes = {(p.requires_grad, p.dtype) for p in model.parameters() if p.ndim > 1}
+    assert dtypes <= {(True, torch.float32), (False, torch.bfloat16)}
 
 
-@over_all
+@for_all_pairs
 def test_a_step_with_bf16_products_runs_and_gives_finite_gradients(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
@@ -193,9 +167,9 @@ def test_a_step_with_bf16_products_runs_and_gives_finite_gradients(
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
-@over_all
-def test_the_outline_of_a_model_tells_what_is_trained(
+@for_all_pairs
+def test_a_model_without_weights_shows_what_is_trained(
     architecture: str, method: Method, load_tiny: Load, outline_tiny: Load
 ) -> None:
-    counted = count_parameters(method.apply(outline_tiny(architecture)))
-    assert counted == count_parameters(method.apply(load_tiny(architecture)))
+    counts = count_parameters(method.apply(outline_tiny(architecture)))
+    assert counts == count_parameters(method.apply(load_tiny(architecture)))

@@ -1,4 +1,4 @@
-"""What is peculiar to LoRA's variants."""
+"""What is special about the variants of LoRA."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.methods.test_contract import logits, take_steps
+from tests.methods.training import compute_logits, take_steps
 from tuneoff.methods import METHODS
 from tuneoff.methods.lora_plus import LoRAPlus
 from tuneoff.models.language_model import LanguageModel
@@ -15,14 +15,9 @@ from tuneoff.models.language_model import LanguageModel
 Load = Callable[[str], LanguageModel]
 
 
-@pytest.fixture
-def tokens_BT() -> Tensor:
-    return torch.randint(2, 320, (3, 11), generator=torch.Generator().manual_seed(1))
-
-
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks for it
 @pytest.mark.parametrize("name", ["lora", "lora-plus", "rslora", "dora", "pissa"])
-def test_plain_peft_reads_what_is_saved_on_the_model_as_it_came(
+def test_plain_peft_loads_what_is_saved_on_the_original_base_model(
     name: str, load_tiny: Load, tokens_BT: Tensor, tmp_path: Path
 ) -> None:
     from peft import PeftModel
@@ -33,10 +28,11 @@ def test_plain_peft_reads_what_is_saved_on_the_model_as_it_came(
     method.save(model, tmp_path)
     base = load_tiny("llama")
     loaded = LanguageModel(PeftModel.from_pretrained(base.network, tmp_path), base.tokenizer, "", split_head=False)
-    torch.testing.assert_close(logits(loaded, tokens_BT), logits(model, tokens_BT), rtol=1e-4, atol=1e-5)
+    expected = compute_logits(model, tokens_BT)
+    torch.testing.assert_close(compute_logits(loaded, tokens_BT), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_lora_plus_trains_b_faster_than_a_and_everything_once(load_tiny: Load) -> None:
+def test_lora_plus_trains_b_faster_than_a_and_each_parameter_once(load_tiny: Load) -> None:
     model = LoRAPlus(ratio=8).apply(load_tiny("llama"))
     slow, fast = LoRAPlus(ratio=8).parameter_groups(model)
     names = {id(p): name for name, p in model.named_parameters()}
@@ -46,12 +42,12 @@ def test_lora_plus_trains_b_faster_than_a_and_everything_once(load_tiny: Load) -
     assert len(slow[1]) + len(fast[1]) == sum(p.requires_grad for p in model.parameters())
 
 
-def test_pissa_leaves_the_weight_without_its_largest_part(load_tiny: Load) -> None:
-    whole = load_tiny("llama").base.model.layers[0].self_attn.q_proj.weight.detach()
+def test_pissa_subtracts_the_largest_singular_values_from_the_weight(load_tiny: Load) -> None:
+    weight_DD = load_tiny("llama").base.model.layers[0].self_attn.q_proj.weight.detach()
     torch.manual_seed(0)  # the decomposition is randomized
-    rest = METHODS["pissa"].read({"rank": 4}).apply(load_tiny("llama"))
-    rest_DD = rest.base.model.layers[0].self_attn.q_proj.base_layer.weight.detach()
-    largest = torch.linalg.svdvals(whole)
+    model = METHODS["pissa"].read({"rank": 4}).apply(load_tiny("llama"))
+    rest_DD = model.base.model.layers[0].self_attn.q_proj.base_layer.weight.detach()
+    largest = torch.linalg.svdvals(weight_DD)
     assert float(torch.linalg.matrix_norm(rest_DD, 2)) == pytest.approx(float(largest[4]), rel=1e-3)
 
 

@@ -26,12 +26,12 @@ needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="PyTorch com
 
 @pytest.fixture
 def only_traced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks become programs but no machine code: that takes half a minute for each."""
+    """Blocks are traced but not compiled to machine code, which takes half a minute each."""
     torch.compiler.reset()
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
 
 
-def gradients(model: LanguageModel, rows: int, length: int, padding: int) -> list[torch.Tensor]:
+def compute_gradients(model: LanguageModel, rows: int, length: int, padding: int) -> list[torch.Tensor]:
     tokens_BT = 2 + torch.arange(rows * length).reshape(rows, length)
     attention_BT = torch.ones_like(tokens_BT).bool()
     attention_BT[0, length - padding :] = False
@@ -42,65 +42,65 @@ def gradients(model: LanguageModel, rows: int, length: int, padding: int) -> lis
     return [p.grad.clone() for p in model.parameters() if p.requires_grad and p.grad is not None]
 
 
-def programs() -> int:
-    """How many were made."""
+def count_programs() -> int:
+    """Return how many programs were compiled so far."""
     return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
-def compare(model: LanguageModel, *shapes: tuple[int, int, int]) -> None:
-    traced = programs()
+def require_equal_gradients(model: LanguageModel, *shapes: tuple[int, int, int]) -> None:
+    before = count_programs()
     for shape in shapes:
-        own = gradients(model, *shape)
+        own = compute_gradients(model, *shape)
         with compile_blocks(model):
-            made = gradients(model, *shape)
-        assert len(own) == len(made) > 0
-        for a, b in zip(own, made, strict=True):
+            compiled = compute_gradients(model, *shape)
+        assert len(own) == len(compiled) > 0
+        for a, b in zip(own, compiled, strict=True):
             torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5)
-    assert programs() > traced
+    assert count_programs() > before
 
 
 @pytest.mark.usefixtures("only_traced")
 @pytest.mark.parametrize("method", TRAINING_BLOCKS, ids=lambda method: method.name)
-def test_a_program_gives_the_gradients_of_the_models_own_code(method: type[Method], load_tiny: Load) -> None:
+def test_a_compiled_block_gives_the_gradients_of_the_models_own_code(method: type[Method], load_tiny: Load) -> None:
     architecture = "gpt_neo" if method.name == "bitfit" else "llama"
     read = method.read(NEEDED.get(method.name, {}))
     torch.manual_seed(0)
-    compare(read.apply(load_tiny(architecture)).train(), WITH_PADDING)
+    require_equal_gradients(read.apply(load_tiny(architecture)).train(), WITH_PADDING)
 
 
 @pytest.mark.usefixtures("only_traced")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_program_fits_every_architecture(architecture: str, load_tiny: Load) -> None:
-    compare(METHODS["lora"].read({}).apply(load_tiny(architecture)).train(), WITHOUT, WITH_PADDING)
+def test_every_architecture_can_be_compiled(architecture: str, load_tiny: Load) -> None:
+    require_equal_gradients(METHODS["lora"].read({}).apply(load_tiny(architecture)).train(), WITHOUT, WITH_PADDING)
 
 
 @needs_compiler
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch, in its compiler
 def test_machine_code_gives_the_gradients_of_the_models_own_code(load_tiny: Load) -> None:
     torch.compiler.reset()
-    compare(METHODS["lora"].read({"dropout": 0.3}).apply(load_tiny("gpt_neo")).train(), WITH_PADDING)
+    require_equal_gradients(METHODS["lora"].read({"dropout": 0.3}).apply(load_tiny("gpt_neo")).train(), WITH_PADDING)
 
 
 @pytest.mark.usefixtures("only_traced")
 def test_a_training_runs_compiled_and_leaves_the_model_as_it_was(
     run_training: RunTraining, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    traced, after_dry_run, dry_run = programs(), [], loop.dry_run
+    before, after_dry_run, dry_run = count_programs(), [], loop.dry_run
 
     def counted(trainer: Trainer) -> None:
         dry_run(trainer)
-        after_dry_run.append(programs())
+        after_dry_run.append(count_programs())
 
     monkeypatch.setattr(loop, "dry_run", counted)
     model, training = run_training(compile=True)
-    assert [programs()] == after_dry_run, "some were made in the middle of the training"
-    assert programs() > traced
-    for made, own in zip(get_losses(training)[1:], get_losses(run_training()[1])[1:], strict=True):
-        assert made == pytest.approx(own, rel=1e-5)
+    assert [count_programs()] == after_dry_run, "some programs were compiled during the training"
+    assert count_programs() > before
+    for compiled, own in zip(get_losses(training)[1:], get_losses(run_training()[1])[1:], strict=True):
+        assert compiled == pytest.approx(own, rel=1e-5)
     assert not any("forward" in vars(block) for block in model.blocks)
 
 
-def test_where_nothing_can_be_compiled_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.compiler.reset()
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
     monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)

@@ -1,4 +1,4 @@
-"""GPT-Neo through fused attention is GPT-Neo."""
+"""GPT-Neo with fused attention computes the same as with eager attention."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,14 +19,14 @@ def tokens_BT() -> Tensor:
     return torch.randint(2, 320, (3, 21), generator=torch.Generator().manual_seed(1))
 
 
-def both(network_folder: Path) -> tuple[torch.nn.Module, torch.nn.Module]:
+def load_both(network_folder: Path) -> tuple[torch.nn.Module, torch.nn.Module]:
     ours, eager = (
         AutoModelForCausalLM.from_pretrained(network_folder, attn_implementation=name) for name in ("sdpa", "eager")
     )
     return ours, eager
 
 
-def test_a_loaded_model_has_it_and_keeps_its_weights(load_tiny: Callable[[str], LanguageModel]) -> None:
+def test_a_loaded_model_uses_fused_attention(load_tiny: Callable[[str], LanguageModel]) -> None:
     kinds = {type(block.attn.attention) for block in load_tiny("gpt_neo").blocks}
     assert kinds == {GPTNeoSdpaAttention}
 
@@ -38,25 +38,26 @@ def test_logits_and_gradients_are_those_of_eager_attention_to_rounding(
     attention_BT = torch.ones_like(tokens_BT)
     if padding != "none":
         attention_BT[0, slice(0, 9) if padding == "left" else slice(12, None)] = 0
-    found = []
-    for network in both(model_folder("gpt_neo")):
+    results = []
+    for network in load_both(model_folder("gpt_neo")):
         logits_BTV = network(input_ids=tokens_BT, attention_mask=attention_BT, use_cache=False).logits
         logits_BTV[attention_BT.bool()].square().sum().backward()
-        found.append((logits_BTV[attention_BT.bool()], [p.grad for p in network.parameters()]))
-    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-4)
+        results.append((logits_BTV[attention_BT.bool()], [p.grad for p in network.parameters()]))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-4)
 
 
-def test_it_writes_what_eager_attention_writes(model_folder: Callable[[str], Path], tokens_BT: Tensor) -> None:
+def test_it_generates_what_eager_attention_generates(model_folder: Callable[[str], Path], tokens_BT: Tensor) -> None:
     options = {"max_new_tokens": 12, "min_new_tokens": 12, "do_sample": False, "pad_token_id": 1}
     attention_BT = torch.ones_like(tokens_BT)
     attention_BT[0, :9] = 0
     ours, eager = (
-        network.generate(tokens_BT, attention_mask=attention_BT, **options) for network in both(model_folder("gpt_neo"))
+        network.generate(tokens_BT, attention_mask=attention_BT, **options)
+        for network in load_both(model_folder("gpt_neo"))
     )
     assert torch.equal(ours, eager)
 
 
-def test_dropout_drops_in_training_alone() -> None:
+def test_dropout_is_active_in_training_only() -> None:
     config = tiny_config("gpt_neo")
     config.attention_dropout, config._attn_implementation = 0.5, "sdpa"
     attention = GPTNeoSdpaAttention(config, "global", 0)

@@ -1,4 +1,4 @@
-"""What our generation writes, against transformers' own, token for token in float32."""
+"""Our greedy decoding generates the tokens that transformers' `generate` does, in float32."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,14 +18,14 @@ Load = Callable[[str], LanguageModel]
 
 
 @pytest.fixture(autouse=True)
-def read_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four prompts are read at once, so that six are read in two parts."""
+def four_prompts_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four prompts are read in one pass, so six are read in two passes."""
     monkeypatch.setattr(greedy_decoding, "READ_TOGETHER", 4)
 
 
 @pytest.fixture
 def prompts() -> tuple[Tensor, Tensor]:
-    """Six prompts of 4 to 14 tokens, the last two at most 7, padded on the left, and what is no padding."""
+    """Six prompts of 4 to 14 tokens, the last two at most 7, padded on the left, and their attention mask."""
     tokens_BT = torch.randint(2, 320, (6, 14), generator=torch.Generator().manual_seed(5))
     attention_BT = (torch.arange(14)[None] >= torch.tensor([0, 4, 2, 0, 10, 7])[:, None]).long()
     return tokens_BT.where(attention_BT.bool(), 1), attention_BT
@@ -38,17 +38,17 @@ def unpadded() -> tuple[Tensor, Tensor]:
     return tokens_BT, torch.ones_like(tokens_BT)
 
 
-def by_transformers(model: LanguageModel, prompts: tuple[Tensor, Tensor], least: int = 0) -> Tensor:
-    options = {"max_new_tokens": NEW, "min_new_tokens": least, "num_beams": 1}
+def generate_by_transformers(model: LanguageModel, prompts: tuple[Tensor, Tensor], minimum: int = 0) -> Tensor:
+    options = {"max_new_tokens": NEW, "min_new_tokens": minimum, "num_beams": 1}
     prompt_PD = model.compute_prompt()
     return generate_with_transformers(model, *prompts, prompt_PD, options)
 
 
-def with_ends_after_some_tokens(model: LanguageModel, prompts: tuple[Tensor, Tensor]) -> LanguageModel:
-    """The model with end tokens that its rows come upon at different times: of each row but one, one that it writes."""
+def set_end_tokens(model: LanguageModel, prompts: tuple[Tensor, Tensor]) -> LanguageModel:
+    """Make a token of each row but the last an end token, so that the rows end at different times."""
     model.base.generation_config.eos_token_id = None
-    written = by_transformers(model, prompts)
-    ends = {int(row[n]) for row, n in zip(written[:-1], (1, 3, 6, 9, 14), strict=True)}
+    generated_BN = generate_by_transformers(model, prompts)
+    ends = {int(row[n]) for row, n in zip(generated_BN[:-1], (1, 3, 6, 9, 14), strict=True)}
     model.base.generation_config.eos_token_id = sorted(ends)
     return model
 
@@ -57,40 +57,40 @@ def with_ends_after_some_tokens(model: LanguageModel, prompts: tuple[Tensor, Ten
 def test_the_tokens_are_those_of_transformers(
     architecture: str, load_tiny: Load, prompts: tuple[Tensor, Tensor]
 ) -> None:
-    model = with_ends_after_some_tokens(load_tiny(architecture), prompts)
+    model = set_end_tokens(load_tiny(architecture), prompts)
     assert greedy_decoding.can_generate(model.base)
-    assert torch.equal(generate(model, *prompts, max_new_tokens=NEW), by_transformers(model, prompts))
+    assert torch.equal(generate(model, *prompts, max_new_tokens=NEW), generate_by_transformers(model, prompts))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_no_end_is_written_before_the_least_number_of_tokens(
+def test_no_end_token_is_generated_before_the_minimum_length(
     architecture: str, load_tiny: Load, prompts: tuple[Tensor, Tensor]
 ) -> None:
-    model = with_ends_after_some_tokens(load_tiny(architecture), prompts)
-    written = generate(model, *prompts, max_new_tokens=NEW, min_new_tokens=8)
-    assert not torch.isin(written[:, :8], torch.tensor(model.base.generation_config.eos_token_id)).any()
-    assert torch.equal(written, by_transformers(model, prompts, least=8))
+    model = set_end_tokens(load_tiny(architecture), prompts)
+    generated_BN = generate(model, *prompts, max_new_tokens=NEW, min_new_tokens=8)
+    assert not torch.isin(generated_BN[:, :8], torch.tensor(model.base.generation_config.eos_token_id)).any()
+    assert torch.equal(generated_BN, generate_by_transformers(model, prompts, minimum=8))
 
 
 @pytest.mark.parametrize("method", ["soft-prompt", "p-tuning", "prefix", "lora", "adapter"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_a_tuned_model_writes_the_same_too(
+def test_the_tokens_of_a_tuned_model_are_those_of_transformers(
     architecture: str, method: str, load_tiny: Load, prompts: tuple[Tensor, Tensor]
 ) -> None:
     torch.manual_seed(0)
     model = read_method(method, {}).apply(load_tiny(architecture)).eval()
-    model = with_ends_after_some_tokens(model, prompts)
-    assert torch.equal(generate(model, *prompts, max_new_tokens=NEW), by_transformers(model, prompts))
+    model = set_end_tokens(model, prompts)
+    assert torch.equal(generate(model, *prompts, max_new_tokens=NEW), generate_by_transformers(model, prompts))
 
 
 @pytest.mark.parametrize("method", ["base", "soft-prompt", "prefix"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_so_it_does_after_prompts_without_padding(
+def test_the_tokens_after_prompts_without_padding_are_those_of_transformers(
     architecture: str, method: str, load_tiny: Load, unpadded: tuple[Tensor, Tensor]
 ) -> None:
     torch.manual_seed(0)
     model = read_method(method, {}).apply(load_tiny(architecture)).eval()
-    assert torch.equal(generate(model, *unpadded, max_new_tokens=NEW), by_transformers(model, unpadded))
+    assert torch.equal(generate(model, *unpadded, max_new_tokens=NEW), generate_by_transformers(model, unpadded))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_padding_is_added_where_it_makes_new_tokens_faster(
     assert cache.get_seq_length() == seen_BT.shape[1] == width
 
 
-def test_prompts_are_read_some_at_a_time_and_answered_together(load_tiny: Load, prompts: tuple[Tensor, Tensor]) -> None:
+def test_prompts_are_read_in_parts_and_continued_together(load_tiny: Load, prompts: tuple[Tensor, Tensor]) -> None:
     model = load_tiny("llama")
     seen: list[tuple[int, ...]] = []
     model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[:2])))
@@ -125,28 +125,28 @@ def test_a_soft_prompt_goes_through_the_model_once_for_all_rows(
     assert seen == [(1, 7), (4, 14), (2, 7), (6, 1)]
 
 
-def test_rows_leave_when_a_quarter_is_done(load_tiny: Load, prompts: tuple[Tensor, Tensor]) -> None:
-    model = with_ends_after_some_tokens(load_tiny("llama"), prompts)
+def test_finished_rows_are_removed_once_they_are_a_quarter(load_tiny: Load, prompts: tuple[Tensor, Tensor]) -> None:
+    model = set_end_tokens(load_tiny("llama"), prompts)
     rows: list[int] = []
     model.blocks[0].register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
     generate(model, *prompts, max_new_tokens=NEW)
     assert rows[:3] == [4, 2, 6]
-    assert rows[2:] == sorted(rows[2:], reverse=True), "the rows grow fewer and never more"
+    assert rows[2:] == sorted(rows[2:], reverse=True), "the number of rows never grows"
     assert rows[-1] <= 3
 
 
-def test_a_token_is_written_without_copying_those_before(load_tiny: Load, prompts: tuple[Tensor, Tensor]) -> None:
+def test_a_new_token_does_not_copy_the_keys_of_those_before(load_tiny: Load, prompts: tuple[Tensor, Tensor]) -> None:
     model = load_tiny("llama")
     caches: list[greedy_decoding.DynamicCache] = []
     addresses: list[int] = []
 
-    def listener(inputs: dict[str, object]) -> None:
+    def note_address(inputs: dict[str, object]) -> None:
         caches.append(inputs["past_key_values"])
         if caches[-1].layers[0].keys is not None:
             addresses.append(caches[-1].layers[0].keys.data_ptr())
 
     model.base.generation_config.eos_token_id = None
-    model.base.model.register_forward_pre_hook(lambda _, __, inputs: listener(inputs), with_kwargs=True)
+    model.base.model.register_forward_pre_hook(lambda _, __, inputs: note_address(inputs), with_kwargs=True)
     generate(model, *prompts, max_new_tokens=9)
     assert len(addresses) == 8
     assert len(set(addresses)) == 1
@@ -160,8 +160,8 @@ def test_the_head_sees_one_position_of_each_row(load_tiny: Load, prompts: tuple[
     assert shapes == {(4, 32), (2, 32), (6, 32)}
 
 
-def test_several_beams_are_left_to_transformers(load_tiny: Load, prompts: tuple[Tensor, Tensor]) -> None:
+def test_transformers_does_the_beam_search(load_tiny: Load, prompts: tuple[Tensor, Tensor]) -> None:
     model = load_tiny("llama")
     options = {"max_new_tokens": NEW, "num_beams": 3, "min_new_tokens": 0}
-    theirs = generate_with_transformers(model, *prompts, None, options)
-    assert torch.equal(generate(model, *prompts, max_new_tokens=NEW, beams=3), theirs)
+    expected = generate_with_transformers(model, *prompts, None, options)
+    assert torch.equal(generate(model, *prompts, max_new_tokens=NEW, beams=3), expected)

@@ -1,4 +1,4 @@
-"""What is counted as trained: each tensor once, against counts worked by hand."""
+"""Parameters are counted once per tensor, as a count by hand gives."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ def test_a_shared_tensor_counts_once(load_tiny: Load) -> None:
     ],
     ids=["base", "last-layer", "last-layer-tied", "lora", "soft-prompt"],
 )
-def test_each_method_trains_what_can_be_worked_out_by_hand(method: object, trained: int, load_tiny: Load) -> None:
+def test_a_methods_count_equals_a_count_by_hand(method: object, trained: int, load_tiny: Load) -> None:
     assert count_parameters(method.apply(load_tiny("qwen2")))[0] == trained  # type: ignore[attr-defined]
 
 

@@ -92,12 +92,12 @@ def test_the_built_in_model_is_converted_once_and_speaks_english(
     monkeypatch.setenv("TUNEOFF_CACHE", str(tmp_path))
     options = ModelOptions(name="smollm2-135m-instruct")
     source = find_source(options)
-    made = (source.folder / "model.safetensors").stat().st_mtime_ns
+    modified = (source.folder / "model.safetensors").stat().st_mtime_ns
     tokenizer = load_tokenizer(source, options)
     model = load_model(source, options, tokenizer)
     prompt = tokenizer("The capital of France is", return_tensors="pt")
-    written = generate(model, prompt["input_ids"], prompt["attention_mask"], max_new_tokens=3)
-    assert "Paris" in tokenizer.decode(written[0])
+    generated_BN = generate(model, prompt["input_ids"], prompt["attention_mask"], max_new_tokens=3)
+    assert "Paris" in tokenizer.decode(generated_BN[0])
     assert model.split_head
     assert torch.float32 == model.head.weight.dtype
-    assert (find_source(options).folder / "model.safetensors").stat().st_mtime_ns == made
+    assert (find_source(options).folder / "model.safetensors").stat().st_mtime_ns == modified

@@ -1,0 +1,29 @@
+"""Train a model for some steps, and compute its logits."""
+
+import torch
+from torch import Tensor
+
+from tuneoff.models.language_model import LanguageModel
+
+
+def compute_logits(model: LanguageModel, tokens_BT: Tensor, attention_BT: Tensor | None = None) -> Tensor:
+    """The logits that predict the last five tokens of each row, (B * 5, V)."""
+    scored_BT = torch.zeros_like(tokens_BT, dtype=torch.bool)
+    scored_BT[:, -5:] = True
+    attention_BT = torch.ones_like(tokens_BT) if attention_BT is None else attention_BT
+    with torch.no_grad():
+        return model.eval().logits(tokens_BT, attention_BT, scored_BT)
+
+
+def take_steps(model: LanguageModel, tokens_BT: Tensor, steps: int = 3) -> None:
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if not trained:
+        return
+    optimizer = torch.optim.AdamW(trained, lr=1e-2)
+    scored_BT = torch.ones_like(tokens_BT, dtype=torch.bool)
+    scored_BT[:, 0] = False
+    for _ in range(steps):
+        logits_NV = model.train().logits(tokens_BT, torch.ones_like(tokens_BT), scored_BT)
+        torch.nn.functional.cross_entropy(logits_NV, tokens_BT[scored_BT]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
