@@ -65,6 +65,7 @@ def test_the_notebook_shows_the_leaderboard(
         notebook, km=kernel, timeout=200, startup_timeout=200, resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
     shown = [output["data"] for cell in notebook.cells for output in cell.get("outputs", ()) if "data" in output]
+    assert max(len(data["text/plain"]) for data in shown) < 200, "records would fill the notebook"
     leaderboards = [data["text/markdown"] for data in shown if "text/markdown" in data]
     assert leaderboards == [tuneoff.format_markdown_table(tuneoff.load_comparison(tmp_path / "run"))]
 

@@ -24,7 +24,7 @@ from tuneoff.runs import Run
 from tuneoff.search.history import Search, build_searches
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Comparison:
     """The trials of one run, ranked by test ROUGE-L, best first; rows without a score come last."""
 
@@ -33,6 +33,10 @@ class Comparison:
     rows: tuple[Row, ...]
     spending: Spending | None = None  # None: made from records alone
     partial: Partial | None = None  # None: every trial of the recipe has a record
+
+    def __repr__(self) -> str:
+        """The name and the labels only: a notebook stores this next to the leaderboard, and records are long."""
+        return f"<Comparison {self.run.recipe.name}: {', '.join(row.label for row in self.rows)}>"
 
     def rank(self, metric: Metric) -> tuple[Row, ...]:
         """The rows with a score, best by `metric` first."""
