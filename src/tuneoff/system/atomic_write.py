@@ -1,8 +1,9 @@
-"""Replace a file or a folder in one step, so that no reader and no crash ever sees half of it.
+"""Replace a file or a folder so that no reader and no crash ever sees half of it.
 
-The new content is written under a temporary name beside the old one, flushed to the disk and renamed. POSIX renames in
-one step. Every file of ours is written this way. The one exception is the token cache: `datasets` writes it, also under
-a temporary name, and must read it where it was written.
+The new content is written under a temporary name beside the old one, flushed to the disk and renamed, which POSIX does
+in one step. Two things are written in place instead, and a file that is written last marks them as complete: a trial's
+adapter, marked by its record, and the token cache, which `datasets` must read where it wrote it, marked by its
+checksums.
 """
 
 import os
@@ -49,7 +50,8 @@ def replace_atomically(path: Path) -> Iterator[Path]:
 def replace_folder_atomically(folder: Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside `folder` to fill. When the block ends, it replaces `folder`.
 
-    If another process creates `folder` in the meantime, its version stays. Use this for caches, where both are equal.
+    For a moment between two renames there is no folder. If another process creates `folder` in the meantime, its
+    version stays. Both suit a cache, whose content can be made again and is always the same.
 
     Raises:
         FullDiskError: the disk is full.
