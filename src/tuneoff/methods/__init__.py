@@ -1,4 +1,7 @@
-"""The table of methods. To add a method, write its file in this package and add its class to `METHODS`."""
+"""The table of methods. To add a method, write its file in this package and add its class to `METHODS`.
+
+Nothing else names the methods. CONTRIBUTING.md says which generated files to update then.
+"""
 
 from collections.abc import Mapping
 from typing import Any
