@@ -1,6 +1,7 @@
 # Two commands are enough: `make demo` and `make test`. Both install what they need into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4
 
 .PHONY: demo test quick exhaustive coverage lint bench reference docs clean
 
@@ -8,18 +9,18 @@ demo: .venv/installed
 	$(BIN)/tuneoff demo
 
 test: .venv/installed
-	$(BIN)/pytest
+	$(PYTEST)
 
 quick: .venv/installed # tests that need no model
-	$(BIN)/pytest -m "not model"
+	$(PYTEST) -m "not model"
 
 exhaustive: .venv/installed # slow sweeps, before a release
-	$(BIN)/pytest
+	$(PYTEST)
 	$(BIN)/python -m benchmarks.fuzz --cases 2000
 	$(BIN)/python -m benchmarks.kills --kills 100
 
 coverage: .venv/installed
-	$(BIN)/pytest --cov=tuneoff --cov-report=term --cov-report=html
+	$(PYTEST) --cov=tuneoff --cov-report=term --cov-report=html
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
