@@ -8,7 +8,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 
 import tuneoff
@@ -60,9 +59,8 @@ def test_the_notebook_shows_the_leaderboard(
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
     notebook = nbformat.read(EXAMPLES / "comparison.ipynb", as_version=4)
-    kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
     NotebookClient(
-        notebook, km=kernel, timeout=200, startup_timeout=200, resources={"metadata": {"path": str(tmp_path)}}
+        notebook, kernel_name="python3", timeout=200, resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
     shown = [output["data"] for cell in notebook.cells for output in cell.get("outputs", ()) if "data" in output]
     assert max(len(data["text/plain"]) for data in shown) < 200, "records would fill the notebook"
