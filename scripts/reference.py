@@ -55,7 +55,7 @@ def write_methods() -> str:
 def _describe_method(method: type[Method]) -> str:
     source = inspect.getdoc(sys.modules[method.__module__]) or ""
     rows = [
-        f"| `{name}` | {_format_default(field)} | {field.description or ''} |"
+        f"| `{name}` | {_format_default(field)} | {_escape(field.description or '')} |"
         for name, field in method.model_fields.items()
     ]
     space = [f"- `{name}`: {_format_domain(values)}" for name, values in method.space.items()]

@@ -89,7 +89,7 @@ def test_a_run_with_one_seed_is_an_error_that_says_how_to_add_seeds(
 
 def test_a_folder_that_is_not_a_run_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calibrate", str(tmp_path)]) == 2
-    assert "is no run directory" in capsys.readouterr().err
+    assert "is not a run directory" in capsys.readouterr().err
 
 
 def test_the_python_function_returns_the_same_figures(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

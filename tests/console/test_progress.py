@@ -43,7 +43,7 @@ def test_the_screen_shows_the_stages_the_running_trial_and_the_time_left(trial: 
         "epoch 2 of 2, 9 of 10",
         "loss 1.250",
         "1,234 tokens/s",
-        "resident",
+        "of memory",
         "left",
     ):
         assert part in shown

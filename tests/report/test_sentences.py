@@ -24,6 +24,7 @@ from tuneoff.report.format import (
 )
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.sentences.evidence import describe_open
+from tuneoff.report.sentences.names import capitalize_name
 from tuneoff.runs import Run
 
 
@@ -161,7 +162,7 @@ def test_the_number_of_examples_that_would_settle_it_is_given() -> None:
     needed = decide_verdict(undecided, ROUGE_L).needed
     assert needed is not None
     assert describe_verdict(undecided)[2] == (
-        f"About {needed.examples} test examples in total would settle the difference to full, "
+        f"About {needed.examples} test examples in total would settle the difference between lora and full, "
         f"{difference_of(ROUGE_L, undecided, 'lora', 'full')}, with 80 % power."
     )
 
@@ -171,7 +172,7 @@ def test_the_number_of_seeds_that_would_settle_it_is_given() -> None:
     needed = decide_verdict(undecided, ROUGE_L).needed
     assert needed is not None
     assert describe_verdict(undecided)[2] == (
-        f"About {needed.seeds} seeds per method in total would settle the difference to full, "
+        f"About {needed.seeds} seeds per method in total would settle the difference between lora and full, "
         f"{difference_of(ROUGE_L, undecided, 'lora', 'full')}, with 80 % power."
     )
 
@@ -179,10 +180,11 @@ def test_the_number_of_seeds_that_would_settle_it_is_given() -> None:
 @pytest.mark.parametrize(
     ("seeds", "begins"),
     [
-        ([0], "Even 100,000 test examples would not settle the difference to full, "),
+        ([0], "Even 100,000 test examples would not settle the difference between lora and full, "),
         (
             [0, 1, 2],
-            "Neither 50 seeds per method nor 100,000 test examples alone would settle the difference to full, ",
+            "Neither 50 seeds per method nor 100,000 test examples alone would settle the difference between lora and "
+            "full, ",
         ),
     ],
 )
@@ -197,6 +199,18 @@ def test_differences_too_small_to_matter_are_a_tie_and_the_cheaper_one_is_named(
         f"lora and full tie by test ROUGE-L: they differ by {difference_of(ROUGE_L, tied, 'lora', 'full')}, less than "
         "the smallest difference that matters, 5.0; lora is the cheaper of the two (training time: 3 min 7 s)."
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["the base model"], "The base model"),
+        (["the base model", "lora"], "The base model and lora"),
+        (["lora", "the base model"], "lora and the base model"),
+    ],
+)
+def test_only_the_base_model_gets_a_capital_at_the_start_of_a_sentence(names: list[str], text: str) -> None:
+    assert capitalize_name(join_list(names)) == text
 
 
 @pytest.mark.parametrize(

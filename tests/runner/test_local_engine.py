@@ -146,7 +146,7 @@ def test_the_base_model_is_evaluated_once_for_all_seeds(recipe: dict[str, Any], 
 def test_a_run_of_another_recipe_is_refused_and_not_changed(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
     before = {f: f.read_bytes() for f in (tmp_path / "run").rglob("*") if f.is_file()}
-    with pytest.raises(RunError, match=r"made by another recipe: training differ.*--run"):
+    with pytest.raises(RunError, match=r"made by another recipe, which differs in training\..*--run"):
         tuneoff.compare(recipe, "methods=[base]", "training.epochs=9", run=tmp_path / "run")
     assert {f: f.read_bytes() for f in (tmp_path / "run").rglob("*") if f.is_file()} == before
 

@@ -61,7 +61,7 @@ def test_changes_that_keep_every_record_valid_are_accepted(
 def test_other_changes_are_refused_by_name(
     changes: dict[str, Any], differing: str, require: Callable[..., None]
 ) -> None:
-    with pytest.raises(RunError, match=f"made by another recipe: {differing} differ"):
+    with pytest.raises(RunError, match=f"made by another recipe, which differs in {differing}"):
         require(**changes)
 
 

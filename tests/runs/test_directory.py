@@ -21,7 +21,7 @@ MakeTrial = Callable[..., Trial]
 def test_records_of_another_setting_are_refused(directory: RunDirectory, setting: Setting, trial: MakeTrial) -> None:
     directory.write_record(Record(trial=trial(), status="failed", reason="x"))
     newer = setting.model_copy(update={"versions": {"torch": "9"}, "data_fingerprint": "c"})
-    with pytest.raises(RunError, match=r"another setting \(data_fingerprint, versions differ\)"):
+    with pytest.raises(RunError, match=r"another setting, which differs in data_fingerprint, versions"):
         directory.require_same_setting(newer)
 
 
@@ -61,13 +61,13 @@ def test_a_record_is_read_as_it_was_written(directory: RunDirectory, trial: Make
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"no run directory: it has no recipe\.yaml"):
+    with pytest.raises(RunError, match=r"not a run directory: it has no recipe\.yaml"):
         RunDirectory(tmp_path).read()
 
 
 def test_a_folder_with_other_files_does_not_become_a_run_directory(tmp_path: Path, lora_recipe: Recipe) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(RunError, match="holds other files"):
+    with pytest.raises(RunError, match="contains other files"):
         RunDirectory(tmp_path).require_same_recipe(lora_recipe)
 
 

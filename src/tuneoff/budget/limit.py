@@ -122,7 +122,7 @@ def describe_fit(fit: Fit, spent_seconds: float) -> str:
     """Return the message about a budget: what it allows, and how the plan was reduced to fit it."""
     cuts = f" It was reduced by the same amount for every method: {' and '.join(fit.cuts)}." if fit.cuts else ""
     return (
-        f"Budget: {_format_minutes(fit.whole_seconds)}, of which {_format_minutes(spent_seconds)} are spent. "
+        f"Budget: {_format_minutes(fit.whole_seconds)}. Used so far: {_format_minutes(spent_seconds)}. "
         f"The plan should take {_format_minutes(fit.predicted_seconds)} in total.{cuts}"
     )
 

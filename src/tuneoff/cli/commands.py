@@ -134,7 +134,7 @@ def plan(
         )
     for name, single in recipes.items():
         planned = api.plan(single, probe=probe, run=run)
-        print_plan(planned, name)
+        print_plan(planned, single.name if len(recipes) == 1 else f"{single.name}: {name}")
         if planned.cost_estimate:
             print_cost_estimate(planned, price)
 
@@ -261,7 +261,7 @@ def schema() -> None:
 
 @app.command(epilog=_format_examples("env", "env --json"))
 def env(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Print the versions, the machine and the cache, for an issue report.
+    """Print the versions, machine and cache for an issue report.
 
     The output holds no secret and no user name.
     """

@@ -70,7 +70,7 @@ class LogListener:
 
 
 class ScreenListener:
-    """Renders the stages, the running trial with its loss, speed and memory, and the time left."""
+    """Renders the stages, the running trial with its loss and speed, the time left, and the memory in use."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -117,10 +117,11 @@ class ScreenListener:
         grid.add_row(
             Text(_format_trial(self._running), style="bold"),
             ProgressBar(total=max(self._progress.of, 1), completed=self._progress.done, width=30),
-            Text(f"{_format_progress(self._progress)} · {format_bytes(_get_resident_bytes())} resident"),
+            Text(_format_progress(self._progress)),
         )
         elapsed = format_seconds(time.monotonic() - self._start)
-        return Group(grid, Text(f"{elapsed}{self._format_time_left()}", style="dim"))
+        memory = f"{format_bytes(_get_resident_bytes())} of memory"
+        return Group(grid, Text(f"{elapsed}{self._format_time_left()} · {memory}", style="dim"))
 
     def _estimate_trial_share(self) -> float:
         """Estimate the share of the running trial that is done."""

@@ -35,13 +35,15 @@ def require_same_recipe(path: Path, recipe: Recipe) -> None:
         stored = _read_stored_recipe(path)
         if stored and (differing := _list_differences(stored, recipe)):
             raise RunError(
-                f"{path} was made by another recipe: {', '.join(differing)} differ. Name another run directory with "
-                "--run, or remove this one."
+                f"{path} was made by another recipe, which differs in {', '.join(differing)}. Name another run "
+                "directory with --run, or remove this one."
             )
     elif path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file. Name a new or empty directory with --run.")
     elif path.exists() and any(not entry.name.startswith(WRITTEN_BEFORE_RECIPE) for entry in path.iterdir()):
-        raise RunError(f"{path} holds other files and is no run directory. Name a new or empty directory with --run.")
+        raise RunError(
+            f"{path} contains other files and is not a run directory. Name a new or empty directory with --run."
+        )
 
 
 def _read_stored_recipe(path: Path) -> Recipe | None:
@@ -88,6 +90,6 @@ def require_same_setting(path: Path, records: Iterable[Record], setting: Setting
         differing = [name for name in Setting.model_fields if getattr(stored, name) != getattr(setting, name)]
         if differing:
             raise RunError(
-                f"{path} has records of another setting ({', '.join(differing)} differ), which cannot be ranked with "
-                "new ones. Name another run directory with --run, or remove this one."
+                f"The records in {path} have another setting, which differs in {', '.join(differing)}, so they "
+                "cannot be ranked with new ones. Name another run directory with --run, or remove this one."
             )

@@ -98,10 +98,10 @@ class RunDirectory:
         """Read the whole run. Its recipe may want only some of the records.
 
         Raises:
-            RunError: this is no run directory, or a file in it cannot be read.
+            RunError: this is not a run directory, or a file in it cannot be read.
         """
         if not has_recipe(self.path):
-            raise RunError(f"{self.path} is no run directory: it has no recipe.yaml. `tuneoff compare` creates one.")
+            raise RunError(f"{self.path} is not a run directory: it has no recipe.yaml. `tuneoff compare` creates one.")
         integrity.require_self_contained(self.path)
         integrity.require_undamaged(self.path)
         records, left_out = integrity.read_usable_records(self.path)

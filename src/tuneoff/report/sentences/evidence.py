@@ -27,7 +27,8 @@ def describe_open(comparison: Comparison, pair: Pair) -> str:
 
 def describe_needed(comparison: Comparison, needed: Needed) -> str:
     """Return how many seeds or test examples would settle the pair that is hardest to decide."""
-    pair = f"the difference to {name_row(comparison, needed.pair.other)}, {format_difference(needed.pair)}"
+    better, other = name_row(comparison, needed.pair.better), name_row(comparison, needed.pair.other)
+    pair = f"the difference between {better} and {other}, {format_difference(needed.pair)}"
     counts = []
     if needed.seeds:
         counts.append(f"{needed.seeds} seeds per method")

@@ -16,8 +16,8 @@ def name_row(comparison: Comparison, row: Row) -> str:
 
 
 def capitalize_name(name: str) -> str:
-    """Return the name as the first word of a sentence. A label keeps its case."""
-    return "The base model" if name == BASE_MODEL else name
+    """Return a name, or a list of names, as the first words of a sentence. A label keeps its case."""
+    return f"The {name[4:]}" if name.startswith(BASE_MODEL) else name
 
 
 def format_with_interval(metric: Metric, row: Row) -> str:
