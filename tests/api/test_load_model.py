@@ -94,9 +94,20 @@ def answer_test_split(model: LanguageModel, run: Path) -> list[tuple[str, float]
 def test_a_loaded_model_answers_as_its_trial_did(label: str, finished: Path) -> None:
     records = [record for record in RunDirectory(finished).read_records() if record.trial.label == label]
     recorded = [(p.prediction, p.loss) for p in min(records, key=lambda record: record.trial.seed).predictions]
-    answers = answer_test_split(tuneoff.load_model(finished, label), finished)
+    answers = answer_test_split(tuneoff.load_model(finished, label).language_model, finished)
     assert [text for text, _ in answers] == [text for text, _ in recorded]
     assert [nats for _, nats in answers] == pytest.approx([nats for _, nats in recorded], rel=1e-5)
+
+
+@pytest.mark.parametrize("label", ["lora", "soft-prompt", "full"])
+def test_a_source_is_answered_with_the_prompt_and_the_limits_of_the_run(label: str, finished: Path) -> None:
+    predictions = read_record(finished, label, 0).predictions
+    answers = tuneoff.load_model(finished, label).generate([p.source for p in predictions])
+    assert answers == [p.prediction for p in predictions]
+
+
+def test_no_source_has_no_answer(finished: Path) -> None:
+    assert tuneoff.load_model(finished, "lora").generate([]) == []
 
 
 def test_the_best_method_and_its_lowest_seed_are_loaded_unless_others_are_named(
@@ -113,7 +124,7 @@ def test_the_best_method_and_its_lowest_seed_are_loaded_unless_others_are_named(
 
 
 def test_the_model_is_ready_for_inference(finished: Path) -> None:
-    model = tuneoff.load_model(finished, "lora")
+    model = tuneoff.load_model(finished, "lora").language_model
     assert not model.training
     assert not any(parameter.requires_grad for parameter in model.parameters())
 

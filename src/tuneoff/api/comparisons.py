@@ -23,7 +23,7 @@ from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
     from tuneoff.budget.limit import AffordablePlan
-    from tuneoff.models.language_model import LanguageModel
+    from tuneoff.runner.trained_model import TrainedModel
 
 RUNS = Path("runs")
 
@@ -77,7 +77,7 @@ def load_comparison(run: str | Path) -> Comparison:
     return judge(replace(stored, recipe=recipe, records=select_records(recipe, stored.records)), spending)
 
 
-def load_model(run: str | Path, label: str | None = None, seed: int | None = None) -> LanguageModel:
+def load_model(run: str | Path, label: str | None = None, seed: int | None = None) -> TrainedModel:
     """Load a model that a run trained: the base model of its recipe with the adapter of a confirmed trial.
 
     Args:
@@ -86,8 +86,8 @@ def load_model(run: str | Path, label: str | None = None, seed: int | None = Non
         seed: the seed of the trial; by default the lowest one that finished.
 
     Returns:
-        The model on the CPU, ready for inference. Move it with `.to(device)`. Its `network` is the model of
-        transformers or peft, and its `tokenizer` the base model's.
+        The model, ready for inference on the CPU. Its `generate` takes sources and returns texts. For the model of
+        transformers or peft, take `.language_model.network`; for its tokenizer, `.language_model.tokenizer`.
 
     Raises:
         ModelError: the base model cannot be loaded.

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tuneoff.data.batches import chunk, collate_prompts
+from tuneoff.data.cleaning import clean_text
+from tuneoff.data.prompt import Encoder
 from tuneoff.errors import ModelError, RunError, suggest
 from tuneoff.methods import get_method
+from tuneoff.models.generation import generate
 from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import get_dtype, hold_for_inference
 from tuneoff.models.sources import Source, find_source
@@ -17,6 +22,45 @@ from tuneoff.system.checksums import find_damaged_files
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A model that a trial trained, with the prompt and the limits of its run."""
+
+    language_model: LanguageModel  # ready for inference, on the CPU
+    setting: Setting
+
+    def generate(self, sources: Sequence[str], *, max_new_tokens: int | None = None) -> list[str]:
+        """Return the text that the model writes for each source, as for the predictions of its run.
+
+        Each source is cleaned, put into the run's prompt template and cut to its limit, since the model was trained on
+        such prompts.
+
+        Args:
+            max_new_tokens: the run's own limit unless given.
+        """
+        from datasets import Dataset
+
+        if not sources:
+            return []
+        model, data, options = self.language_model, self.setting.data, self.setting.evaluation.generation
+        texts = [clean_text(source, data.clean) for source in sources]
+        prompts, _ = Encoder(data, model.tokenizer).encode_prompts(texts)
+        split = Dataset.from_dict({"tokens": prompts, "prompt_tokens": [len(prompt) for prompt in prompts]})
+        answers: list[str] = []
+        for rows in chunk(range(len(prompts)), options.batch_size):
+            tokens_BT, attention_BT = collate_prompts(split, rows, model.tokenizer.pad_token_id)
+            generated_BT = generate(
+                model,
+                tokens_BT.to(model.network.device),
+                attention_BT.to(model.network.device),
+                max_new_tokens=max_new_tokens or options.max_new_tokens or data.max_target_tokens,
+                min_new_tokens=options.min_new_tokens,
+                beams=options.beams,
+            )
+            answers += model.tokenizer.batch_decode(generated_BT, skip_special_tokens=True)
+        return [answer.strip() for answer in answers]
 
 
 def choose_trial(records: Sequence[Record], label: str, seed: int | None) -> Record:
@@ -54,7 +98,7 @@ def _join(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, seeds))
 
 
-def load_trained_model(directory: RunDirectory, record: Record) -> LanguageModel:
+def load_trained_model(directory: RunDirectory, record: Record) -> TrainedModel:
     """Return the base model with what a finished trial trained, on the CPU, held as the trial was evaluated.
 
     Raises:
@@ -71,7 +115,7 @@ def load_trained_model(directory: RunDirectory, record: Record) -> LanguageModel
         tuned = get_method(trial.method).read(trial.hyperparameters).load(base, folder)
     except (OSError, ModelError) as error:
         raise RunError(f"The adapter in {folder} cannot be loaded: {error}") from error
-    return hold_for_inference(tuned, get_dtype(setting.precision))
+    return TrainedModel(language_model=hold_for_inference(tuned, get_dtype(setting.precision)), setting=setting)
 
 
 def _require_same_model(source: Source, setting: Setting) -> None:
