@@ -19,8 +19,9 @@ exhaustive: .venv/installed # slow sweeps, before a release
 	$(BIN)/python -m benchmarks.fuzz --cases 2000
 	$(BIN)/python -m benchmarks.kills --kills 100
 
-coverage: .venv/installed
-	$(PYTEST) --cov=tuneoff --cov-report=term --cov-report=html
+coverage: .venv/installed # measures, and writes the figure into CONTRIBUTING.md
+	$(PYTEST) --cov=tuneoff --cov-report=term --cov-report=html --cov-report=json
+	$(BIN)/python -m scripts.coverage coverage.json
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
