@@ -19,8 +19,8 @@ def write_coverage(measured: Path) -> str:
     machine = ", ".join([environment["processor"], *(environment["accelerators"] or ["no GPU"])])
     return (
         f"The tests run {totals['percent_covered']:.1f} % of the {totals['num_statements']:,} statements of "
-        f"`src/tuneoff` (`make coverage`, tuneoff {environment['versions']['tuneoff']}, Python {environment['python']}, "
-        f"{machine}; worker processes are not traced).\n"
+        f"`src/tuneoff` (`make coverage`, tuneoff {environment['versions']['tuneoff']}, "
+        f"Python {environment['python']}, {machine}; worker processes are not traced).\n"
     )
 
 

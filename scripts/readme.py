@@ -36,7 +36,7 @@ def write_leaderboard(comparison: Comparison, seconds: float) -> str:
     return (
         f"{table}\n\n"
         f"`tuneoff {comparison.run.recipe.name}`; {seeds_text}; {pluralize(examples, 'test example')}, 95 % intervals; "
-        f"≈ cannot be told apart from the best of its column. {versions}; {environment['processor']}, "
+        f"≈ is not clearly worse than the best of its column. {versions}; {environment['processor']}, "
         f"{environment['cores']} cores, {environment['threads']} threads, {comparison.setting.precision} products, "
         f"{format_seconds(seconds)} in all.\n"
     )
