@@ -27,9 +27,7 @@ def write_leaderboard(comparison: Comparison, seconds: float) -> str:
     """The leaderboard, with the command, seeds, versions and machine that made it."""
     table = tuneoff.format_markdown_table(comparison).split("\n\n")[0]
     environment = comparison.run.environment
-    versions = ", ".join(
-        f"{name} {environment['versions'][name]}" for name in ("tuneoff", "torch", "transformers", "peft")
-    )
+    versions = ", ".join(f"{name} {environment['versions'][name]}" for name in PACKAGES)
     examples = comparison.run.data.splits["test"].examples
     seeds = comparison.run.recipe.seeds
     seeds_text = f"{'seed' if len(seeds) == 1 else 'seeds'} {join_list([str(seed) for seed in seeds])}"
@@ -38,7 +36,7 @@ def write_leaderboard(comparison: Comparison, seconds: float) -> str:
         f"`tuneoff {comparison.run.recipe.name}`; {seeds_text}; {pluralize(examples, 'test example')}, 95 % intervals; "
         f"≈ is not clearly worse than the best of its column. {versions}; {environment['processor']}, "
         f"{environment['cores']} cores, {environment['threads']} threads, {comparison.setting.precision} products, "
-        f"{format_seconds(seconds)} in all.\n"
+        f"{format_seconds(seconds)} in total.\n"
     )
 
 

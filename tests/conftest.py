@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Nothing that a test converts or tokenises lands in the user's cache."""
+    """Nothing that a test converts or tokenizes lands in the user's cache."""
     os.environ["TUNEOFF_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 

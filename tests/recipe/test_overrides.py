@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+
+from tuneoff.errors import RecipeError
 from tuneoff.recipe.overrides import apply_overrides
 from tuneoff.recipe.recipe import Recipe
 
@@ -29,3 +32,26 @@ def test_an_override_of_a_hyperparameter_removes_it_from_the_search(values: dict
     again = Recipe.read(apply_overrides(Recipe.read(searched).to_dict(), ["methods.lora.learning_rate=0.001"]))
     assert "learning_rate" not in again.get_space("lora")
     assert again.methods["lora"].learning_rate == 0.001
+
+
+OLD_SWEEP = {"vary": {"knob": "data.sizes.train", "values": [10, 20]}}
+NEW_SWEEP = {"sweep": {"parameter": "data.sizes.train", "values": [10, 20]}}
+
+
+@pytest.mark.parametrize("written", [OLD_SWEEP, NEW_SWEEP], ids=["old names", "new names"])
+@pytest.mark.parametrize("names", [("vary", "knob"), ("sweep", "parameter")], ids=["by old names", "by new names"])
+def test_an_override_of_a_sweep_may_use_its_names_of_before_0_2(
+    values: dict[str, Any], written: dict[str, Any], names: tuple[str, str]
+) -> None:
+    sweep, parameter = names
+    overrides = [f"{sweep}.{parameter}=data.sizes.test", f"{sweep}.values=[4, 5]"]
+    recipe = Recipe.read(apply_overrides(values | written, overrides))
+    assert recipe.sweep
+    assert (recipe.sweep.parameter, recipe.sweep.values) == ("data.sizes.test", (4, 5))
+    assert Recipe.read(apply_overrides(values | written, [f"{sweep}=null"])).sweep is None
+    assert Recipe.read(apply_overrides(values, overrides)).sweep == recipe.sweep
+
+
+def test_a_misspelled_key_of_a_sweep_by_its_old_name_names_the_keys_of_a_sweep(values: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=r"Unknown key 'vary\.valuse'\. Did you mean 'values'\?"):
+        Recipe.read(apply_overrides(values | OLD_SWEEP, ["sweep.valuse=[1]"]))

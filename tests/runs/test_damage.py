@@ -100,6 +100,17 @@ def test_a_damaged_file_of_the_run_is_refused_with_a_cure_that_writes_it_again(
     assert len(directory.read().records) == 2
 
 
+@pytest.mark.usefixtures("two_records")
+def test_damaged_checksums_of_the_run_are_named_and_written_again(
+    directory: RunDirectory, lora_recipe: Recipe, summary: DataSummary, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = (directory.path / "SHA256SUMS").read_text()
+    (directory.path / "SHA256SUMS").write_text("nonsense\n")
+    directory.begin(lora_recipe, {"python": "3.11"}, summary)
+    assert "SHA256SUMS is damaged. It is written again." in caplog.text
+    assert (directory.path / "SHA256SUMS").read_text() == before
+
+
 def test_a_recipe_that_cannot_be_read_belongs_to_another_program(tmp_path: Path, lora_recipe: Recipe) -> None:
     (tmp_path / "recipe.yaml").write_text("package: {name: another program's}")
     with pytest.raises(RunError, match="cannot be read"):

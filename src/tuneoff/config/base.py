@@ -5,7 +5,8 @@ import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from tuneoff.errors import RecipeError, suggest
@@ -99,12 +100,19 @@ def _list_candidates_at(options: type[BaseModel], path: tuple[int | str, ...]) -
         inner = [
             model
             for candidate in candidates
-            if step in candidate.model_fields
-            for model in _list_models_in(candidate.model_fields[str(step)].annotation)
+            for name, field in candidate.model_fields.items()
+            if step in _list_names(name, field)
+            for model in _list_models_in(field.annotation)
         ]
         tagged = [candidate for candidate in candidates if step in _list_tags(candidate)]
         candidates = inner or tagged or candidates
     return candidates
+
+
+def _list_names(name: str, field: FieldInfo) -> list[object]:
+    """List the keys that a user may write for a field: its name, and its names in earlier versions."""
+    alias = field.validation_alias
+    return [name, *(alias.choices if isinstance(alias, AliasChoices) else [])]
 
 
 def _list_models_in(annotation: Any) -> list[type[BaseModel]]:  # Any: annotations have no common type

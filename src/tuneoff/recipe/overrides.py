@@ -22,12 +22,23 @@ def apply_overrides(recipe: Mapping[str, Any], overrides: Iterable[str]) -> Tree
         path, equals, value = override.partition("=")
         if not equals or not path:
             raise RecipeError(f"{override!r} is not an override. Write it as key.key=value: training.epochs=3.")
-        keys = path.split(".")
+        keys = _use_names_in(tree, path.split("."))
         tree = _set(tree, keys, parse_yaml(value, override), override)
         match keys:
             case ["methods", label, hyperparameter]:
                 tree = _remove_from_space(tree, label, hyperparameter)
     return tree
+
+
+def _use_names_in(tree: Mapping[str, Any], keys: list[str]) -> list[str]:
+    """Return the keys with the names that the recipe uses for a sweep: those of today, or those before 0.2."""
+    first, *rest = keys
+    if first not in {"sweep", "vary"}:
+        return keys
+    first = "vary" if "vary" in tree else "sweep"
+    if rest and rest[0] in {"parameter", "knob"}:
+        rest[0] = "knob" if "knob" in (tree.get(first) or ()) else "parameter"
+    return [first, *rest]
 
 
 def _set(tree: Mapping[str, Any], keys: list[str], value: Any, override: str) -> Tree:

@@ -133,12 +133,12 @@ def _build_difference_column(
 
 
 def _build_cost_column(comparison: Comparison, cost: Cost) -> Column:
-    competing = [row for row in comparison.rows if _competes(comparison, row) and cost.name in row.costs]
+    competing = [row for row in comparison.rows if _competes(row) and cost.name in row.costs]
     choose: Callable[..., float] = max if cost.higher_is_better else min
     best = choose(row.costs[cost.name] for row in competing) if len(competing) > 1 else None
 
     def build_cell(row: Row) -> Cell:
-        if not _has_cost(comparison, row, cost):
+        if not _has_cost(row, cost):
             return Cell(text=NOTHING)
         value = row.costs[cost.name]
         return Cell(text=format_cost(cost, value), best=row in competing and value == best)
@@ -155,13 +155,13 @@ def _build_column(name: str, title: str, unit: str, meaning: str, cells: Iterabl
     return Column(name=name, title=title, unit=unit, meaning=meaning, cells=tuple(cells))
 
 
-def _competes(comparison: Comparison, row: Row) -> bool:
+def _competes(row: Row) -> bool:
     """Return whether a low cost of the row is an advantage. The base model trains nothing, and a diverged training
     has no result."""
     return bool(row.finished) and not row.is_base
 
 
-def _has_cost(comparison: Comparison, row: Row, cost: Cost) -> bool:
+def _has_cost(row: Row, cost: Cost) -> bool:
     """Return whether the row has the cost. The base model has no training, not one of zero seconds and bytes."""
     if cost.name not in row.costs:
         return False

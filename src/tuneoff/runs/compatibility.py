@@ -53,8 +53,8 @@ def _read_stored_recipe(path: Path) -> Recipe | None:
         RunError: it cannot be read, and no trial shows that the directory is ours.
     """
     try:
-        if find_damaged_files(path, {RECIPE}):
-            raise RunError(f"{path / RECIPE} does not match its checksum.")
+        if damaged := find_damaged_files(path, {RECIPE}):
+            raise RunError(f"{path / damaged[0]} is damaged.")
         return read_recipe(path)
     except RunError as error:
         if not (path / TRIALS).is_dir():

@@ -57,7 +57,7 @@ def supervise(arguments: Sequence[str], root: Path, first_only: Sequence[str] = 
 
 
 def _run_worker(arguments: Sequence[str]) -> tuple[int, bool]:
-    """Run one worker. Return its exit code, negative if a signal ended it, and whether this process was told to stop.
+    """Run one worker. Return its exit code, negative if a signal ended it, and whether this process received one.
 
     Signals are passed on to the worker.
     """

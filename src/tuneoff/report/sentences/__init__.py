@@ -29,7 +29,7 @@ def _describe_results(comparison: Comparison) -> tuple[str, ...]:
     if not ranked:
         return (_describe_no_score(comparison),)
     if len(ranked) == 1:
-        name, score = capitalize_name(name_row(comparison, ranked[0])), format_with_interval(ROUGE_L, ranked[0])
+        name, score = capitalize_name(name_row(ranked[0])), format_with_interval(ROUGE_L, ranked[0])
         return (f"{name} is the only method with a score so far: test ROUGE-L {score}.",)
     return (
         *describe_outcome(comparison, decide_verdict(comparison, ROUGE_L), "test ROUGE-L"),

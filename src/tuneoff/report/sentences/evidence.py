@@ -25,9 +25,9 @@ def describe_open(comparison: Comparison, pair: Pair) -> str:
     return f"less than the smallest difference that matters, {margin}"
 
 
-def describe_needed(comparison: Comparison, needed: Needed) -> str:
+def describe_needed(needed: Needed) -> str:
     """Return how many seeds or test examples would settle the pair that is hardest to decide."""
-    better, other = name_row(comparison, needed.pair.better), name_row(comparison, needed.pair.other)
+    better, other = name_row(needed.pair.better), name_row(needed.pair.other)
     pair = f"the difference between {better} and {other}, {format_difference(needed.pair)}"
     counts = []
     if needed.seeds:

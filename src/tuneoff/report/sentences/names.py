@@ -1,6 +1,5 @@
 """What the sentences call a row, and how they write a score or a difference with its interval."""
 
-from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.pairs import Pair
 from tuneoff.analysis.row import Row
 from tuneoff.records.metrics import Metric
@@ -10,7 +9,7 @@ from tuneoff.report.format import format_interval, format_score
 BASE_MODEL = "the base model"
 
 
-def name_row(comparison: Comparison, row: Row) -> str:
+def name_row(row: Row) -> str:
     """Return what a sentence calls a row: its label, or `the base model`."""
     return BASE_MODEL if row.is_base else escape_control(row.label)
 

@@ -17,7 +17,7 @@ def describe_outcome(comparison: Comparison, verdict: Verdict, metric_name: str)
     yield describe(comparison, verdict, metric_name)
     yield from _describe_leads(comparison, verdict)
     if verdict.needed:
-        yield describe_needed(comparison, verdict.needed)
+        yield describe_needed(verdict.needed)
 
 
 def _describe_winner(comparison: Comparison, verdict: Verdict, metric_name: str) -> str:
@@ -27,12 +27,12 @@ def _describe_winner(comparison: Comparison, verdict: Verdict, metric_name: str)
             f"No training helped: the base model has the best {metric_name}, {score}, "
             "significantly better than every trained model."
         )
-    winner = name_row(comparison, verdict.best)
+    winner = name_row(verdict.best)
     return f"{winner} wins by {metric_name}: {score}, significantly better than every other method."
 
 
 def _describe_tie(comparison: Comparison, verdict: Verdict, metric_name: str) -> str:
-    names = [name_row(comparison, row) for row in verdict.leaders]
+    names = [name_row(row) for row in verdict.leaders]
     margin = format_score(verdict.metric, verdict.metric.margin(comparison.run.recipe.verdict))
     pairs = [comparison.find_pair(verdict.metric, verdict.best, row) for row in verdict.leaders[1:]]
     widest = max(pairs, key=lambda pair: max(-pair.difference.low, pair.difference.high))
@@ -49,13 +49,13 @@ def _describe_cheapest(comparison: Comparison, verdict: Verdict) -> str:
         return ""
     amount = format_cost(cost, verdict.cheapest.costs[cost.name])
     cheapest = "cheaper of the two" if len(verdict.leaders) == 2 else "cheapest of them"
-    return f"; {name_row(comparison, verdict.cheapest)} is the {cheapest} ({cost.title.lower()}: {amount})"
+    return f"; {name_row(verdict.cheapest)} is the {cheapest} ({cost.title.lower()}: {amount})"
 
 
 def _describe_undecided(comparison: Comparison, verdict: Verdict, metric_name: str) -> str:
-    others = [name_row(comparison, row) for row in verdict.leaders[1:]]
+    others = [name_row(row) for row in verdict.leaders[1:]]
     return (
-        f"No clear winner by {metric_name}: {name_row(comparison, verdict.best)} is ahead with "
+        f"No clear winner by {metric_name}: {name_row(verdict.best)} is ahead with "
         f"{format_with_interval(verdict.metric, verdict.best)}, but {join_list(others)} "
         f"{'is' if len(others) == 1 else 'are'} not clearly worse."
     )
@@ -73,12 +73,12 @@ def _describe_leads(comparison: Comparison, verdict: Verdict) -> Iterator[str]:
     if leads:
         # "It" only where this sentence follows that of the winner directly
         follows_winner = verdict.kind == "winner" and comparison.partial is None
-        subject = "It" if follows_winner else capitalize_name(name_row(comparison, best))
+        subject = "It" if follows_winner else capitalize_name(name_row(best))
         yield f"{subject} leads {', and '.join(leads)}."
 
 
 def _describe_lead(comparison: Comparison, pair: Pair) -> str:
-    other = name_row(comparison, pair.other)
+    other = name_row(pair.other)
     follower = other if pair.other.is_base else f"the next method, {other},"
     remarks = {"different": "", "equal": ", too little to matter", "open": f", {describe_open(comparison, pair)}"}
     return f"{follower} by {format_difference(pair)}{remarks[pair.decision]}"
