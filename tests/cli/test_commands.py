@@ -117,6 +117,23 @@ def test_the_plan_shows_what_each_method_trains(recipe_file: str, capsys: pytest
     assert " soft-prompt  384 trained (1.1 %)" in out  # 12 tokens as wide as the model, 32
 
 
+def test_the_plan_shows_the_size_of_each_split_and_what_is_truncated(
+    recipe_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", recipe_file, "data.max_tokens=24", "data.max_target_tokens=4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Examples: 7 train, 2 validation, 3 test" in lines
+    assert "  train: 100 % of sources truncated, 100 % of targets truncated" in lines
+
+
+def test_the_plan_of_a_sweep_names_the_sweep_and_the_value(
+    recipe_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", recipe_file, "sweep={parameter: data.sizes.train, values: [4, 6]}"]) == 0
+    out = capsys.readouterr().out
+    assert [line.partition(": ")[2] for line in out.splitlines() if line.startswith("tiny: ")] == ["4", "6"]
+
+
 def test_the_plan_counts_the_steps_of_every_seed(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", recipe_file, "seeds=[0, 1]"]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines() if "seeds 0, 1" in line]

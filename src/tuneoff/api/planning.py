@@ -54,7 +54,8 @@ def plan(
     shapes = fit_methods(recipe.methods, recipe.model, preparation.source, preparation.tokenizer)
     counts = {label: count_parameters(model) for label, model in shapes}
     trained = [label for label, (trainable, _) in counts.items() if trainable]
-    planned = Plan(recipe=recipe, parameters=counts, stages=plan_stages(recipe, preparation.text.summary, trained))
+    data = preparation.text.summary
+    planned = Plan(recipe=recipe, data=data, parameters=counts, stages=plan_stages(recipe, data, trained))
     if not probe:
         return planned
     with contextlib.ExitStack() as stack:
@@ -63,7 +64,7 @@ def plan(
         measured = _probe(preparation, RunDirectory(folder), preparation_seconds, active_listener)
     return replace(
         planned,
-        cost_estimate=estimate_cost(recipe, preparation.text.summary, measured),
+        cost_estimate=estimate_cost(recipe, data, measured),
         capacity=_measure_capacity(preparation, Path(run) if run else RUNS),
         refused={label: reason for label, reason in measured.refused.items() if label in recipe.methods},
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tuneoff.budget.estimate import CostEstimate
+from tuneoff.data.statistics import DataSummary
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.runner.stages import Stage
 
@@ -21,9 +22,10 @@ class Capacity:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What each method of a comparison trains, and the stages that it goes through."""
+    """The data of a comparison, what each method trains, and the stages that it goes through."""
 
     recipe: Recipe
+    data: DataSummary
     parameters: Mapping[str, tuple[int, int]]  # trainable and total, by label
     stages: tuple[Stage, ...]
     cost_estimate: CostEstimate | None = None  # None without a probe

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -10,17 +11,20 @@ from rich.text import Text
 from tuneoff.console.progress import replace_unprintable
 from tuneoff.console.tables import make_table
 from tuneoff.report.escape import escape_control
-from tuneoff.report.format import format_bytes, format_count, format_money, format_seconds, format_share
+from tuneoff.report.format import format_bytes, format_count, format_money, format_seconds, format_share, pluralize
 
 if TYPE_CHECKING:
     from tuneoff.budget.plan import Plan
+    from tuneoff.data.statistics import DataSummary
     from tuneoff.runner.stages import Stage
 
 
 def print_plan(plan: Plan, title: str) -> None:
-    """Print what each method trains, and the work of each of its stages."""
+    """Print the sizes of the splits, what each method trains, and the work of each of its stages."""
     console = Console(highlight=False)
     console.print(title, style="bold", markup=False)
+    for line in _describe_data(plan.data):
+        console.print(line, markup=False)
     table = make_table("", "trials", "steps", "tokens", "scored")
     for label, (trainable, total) in plan.parameters.items():
         share = f"{format_count(trainable)} trained ({format_share(trainable / total)})" if trainable else "not trained"
@@ -72,6 +76,20 @@ def print_cost_estimate(plan: Plan, price_per_hour: float | None = None) -> None
     for line in problems or ("The comparison fits into this machine's memory and disk.",):
         console.print(replace_unprintable(line), markup=False)
     console.print("Estimated by a probe on this machine. No trial is assumed to diverge or stop early.", style="dim")
+
+
+def _describe_data(data: DataSummary) -> Iterator[str]:
+    """Yield the number of examples, and for each split what was truncated, excluded or removed."""
+    yield f"Examples: {', '.join(f'{split.examples:,} {name}' for name, split in data.splits.items())}"
+    for name, split in data.splits.items():
+        remarks = {
+            f"{format_share(split.source_cut_share)} of sources truncated": split.source_cut_share,
+            f"{format_share(split.target_cut_share)} of targets truncated": split.target_cut_share,
+            f"{pluralize(split.left_out, 'row')} excluded ({'; '.join(split.left_out_examples)})": split.left_out,
+            f"{pluralize(split.duplicates_removed, 'duplicate')} removed": split.duplicates_removed,
+        }
+        if shown := [text for text, amount in remarks.items() if amount]:
+            yield replace_unprintable(f"  {name}: {', '.join(shown)}")
 
 
 def _format_stage(plan: Plan, stage: Stage) -> str:
