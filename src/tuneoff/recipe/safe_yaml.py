@@ -1,4 +1,4 @@
-"""YAML from an untrusted source: no objects are built, and neither deep nesting nor aliases can use up time or memory."""
+"""YAML from an untrusted source: no objects are built, and nesting or aliases cannot use up time or memory."""
 
 import json
 import re
