@@ -28,7 +28,7 @@ class BudgetOptions(Options):
     until: str | None = None
     """The next occurrence of a time of day on this machine's clock, such as `'18:30'`."""
     price_per_hour: float | None = Field(None, gt=0, allow_inf_nan=False)
-    """What an hour of this machine costs. `money` needs it."""
+    """The price of an hour of this machine. Required with `money`."""
 
     @field_validator("time")
     @classmethod

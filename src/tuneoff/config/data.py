@@ -59,7 +59,7 @@ class SplitSizes(Options):
 
 
 class SplitFractions(Options):
-    """The share of the rows of train for each split that is taken out of train and has no size."""
+    """The share of the rows of train that becomes a split, if the data does not have it and `sizes` does not set it."""
 
     validation: Fraction = 0.1
     """Share of train that becomes the validation split."""
@@ -73,7 +73,7 @@ class CleaningOptions(Options):
     lower: bool = False
     """Convert to lower case."""
     punctuation: bool = False
-    """True removes every character that Unicode classifies as punctuation."""
+    """Remove every character that Unicode classifies as punctuation."""
     whitespace: bool = True
     """Collapse runs of white space to one space, and remove empty lines and white space at both ends."""
 
@@ -84,9 +84,9 @@ class TextOptions(Options):
     sizes: SplitSizes = SplitSizes()
     """The largest number of examples in each split."""
     fractions: SplitFractions = SplitFractions()
-    """The share of train for each split that is taken out of train."""
+    """The share of train for each split that the data does not have."""
     seed: NonNegativeInt = 0
-    """Seed of the sample: which rows are drawn, not their order."""
+    """The seed that decides which rows are drawn. They keep the order of the data."""
     clean: CleaningOptions = CleaningOptions()
     """How source and target are cleaned."""
     prompt: str = "{source}\n\nTL;DR: "
@@ -94,7 +94,7 @@ class TextOptions(Options):
     chat_instruction: str = "Summarize the following text in one sentence.\n\n{source}"
     """The user's message in the chat template, with `{source}` exactly once. Used with `prompt: chat` only."""
     max_tokens: Annotated[int, Field(ge=2)] = 256
-    """Limit for prompt and target together, including EOS. A longer source is cut at its end."""
+    """Limit for prompt and target together, including EOS. A longer source is truncated at its end."""
     max_target_tokens: PositiveInt = 64
     """Limit for the target, including EOS."""
     loss_on: Literal["target", "all"] = "target"
@@ -158,12 +158,12 @@ class FileText(TextOptions):
 
 
 class SavedText(TextOptions):
-    """A folder written by `save_to_disk` of `datasets`. From a single Dataset, validation and test are taken out."""
+    """A folder written by `save_to_disk` of `datasets`. Validation and test are taken out of a single Dataset."""
 
     source: Literal["saved"]
     """Read with `datasets.load_from_disk`."""
     path: str
-    """The folder."""
+    """The path of the folder."""
     splits: SplitNames = SplitNames()
     """Which split of the data set to use for which purpose."""
     fields: ColumnNames = ColumnNames()

@@ -9,13 +9,13 @@ class GenerationOptions(Options):
     """Greedy decoding, or beam search with more than one beam. A prediction ends at EOS or after `max_new_tokens`."""
 
     beams: int = Field(1, ge=1)
-    """Beams of the beam search; 1 is greedy decoding."""
+    """The number of beams; 1 is greedy decoding."""
     max_new_tokens: int | None = Field(None, ge=1)
-    """The longest prediction; null uses `data.max_target_tokens`."""
+    """The maximum length of a prediction; null uses `data.max_target_tokens`."""
     min_new_tokens: int = Field(0, ge=0)
-    """The shortest prediction: EOS is not allowed before it."""
+    """The minimum length of a prediction: EOS is not allowed before it."""
     batch_size: int = Field(64, ge=1)
-    """Prompts that are answered together."""
+    """Prompts in one batch of generation."""
 
 
 class EvaluationOptions(Options):

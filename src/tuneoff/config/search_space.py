@@ -14,7 +14,7 @@ DIGITS = 3  # significant digits of a drawn number; more would suggest a precisi
 
 
 class Range(Options):
-    """All numbers from `low` to `high`, drawn evenly on a logarithmic scale; whole numbers if both ends are."""
+    """All numbers from `low` to `high`, sampled uniformly on a log scale; integers if both ends are integers."""
 
     low: int | float = Field(gt=0, allow_inf_nan=False)
     """The smallest value."""

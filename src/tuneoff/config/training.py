@@ -13,7 +13,7 @@ class TrainingOptions(Options):
     epochs: int = Field(3, ge=1)
     """Passes over the train split."""
     batch_size: int = Field(4, ge=1)
-    """Examples in one forward pass; fewer where memory does not allow them, with the same effective batch size."""
+    """Examples in one forward pass. If they do not fit into memory, fewer, with the same effective batch size."""
     accumulation: int = Field(1, ge=1)
     """Forward passes per step: the effective batch size is `batch_size` times this."""
     schedule: Literal["constant", "linear", "cosine"] = "linear"
@@ -23,7 +23,7 @@ class TrainingOptions(Options):
     clip_norm: float | None = Field(1.0, gt=0)
     """Largest norm of the gradient; null does not clip."""
     gradient_checkpointing: Literal["auto", "never", "always"] = "auto"
-    """Recompute activations to save memory; auto does so where one example does not fit into memory otherwise."""
+    """Recompute activations to save memory; auto does so only if one example does not fit into memory otherwise."""
     memory_limit: ByteSize | None = None
     """Memory for training on a CPU, such as 8GiB; null uses the limit of the container or the machine."""
     compile: bool = False

@@ -8,7 +8,7 @@ from tuneoff.config.base import Options
 
 
 class VerdictOptions(Options):
-    """These change no record: a report can be made again with other values."""
+    """How differences are judged. These options change no record: a report can be written again with other values."""
 
     cheaper_by: Literal["token_ms", "training_memory", "train_seconds", "adapter_bytes"] = "train_seconds"
     """The cost that decides between methods that tie."""
