@@ -19,7 +19,7 @@ from tuneoff.report.format import format_seconds, join_list, pluralize
 
 ROOT = Path(__file__).parent.parent
 README, PICTURE = ROOT / "README.md", ROOT / "docs" / "images" / "page.png"
-PICTURE_SIZE = "1280,1100"
+PICTURE_SIZE = "1280,1700"
 PACKAGES = ("tuneoff", "torch", "transformers", "peft")
 
 
