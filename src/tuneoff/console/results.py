@@ -26,6 +26,7 @@ SWEEP_COSTS = {"trainable": "Trainable", "train_seconds": "Training", "training_
 
 def print_comparison(comparison: Comparison, report: Path) -> None:
     """Print the leaderboard, the verdict and the path of the page."""
+    from tuneoff.report.leaderboard import TIED
     from tuneoff.report.tables import make_terminal_rows
 
     console = Console()
@@ -34,6 +35,8 @@ def print_comparison(comparison: Comparison, report: Path) -> None:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
+    if any(TIED in cell for row in rows for cell in row):
+        console.print(f"{TIED}: not clearly worse than the best", style="dim")
     for sentence in describe_verdict(comparison):
         console.print(sentence, markup=False, highlight=False)
     _print_page_path(console, report)
@@ -101,4 +104,7 @@ def _format_cells(row: Row) -> Iterator[str]:
 
 
 def _print_page_path(console: Console, report: Path) -> None:
-    console.print(f"\nPage: {(report / 'index.html').resolve()}", markup=False, soft_wrap=True)
+    """Print where the page is, or how to write it where an interrupted run has none yet."""
+    page = report / "index.html"
+    text = f"Page: {page.resolve()}" if page.is_file() else f"No page yet. To write it: tuneoff report {report.parent}"
+    console.print(f"\n{text}", markup=False, highlight=False, soft_wrap=True)
