@@ -64,9 +64,9 @@ def test_no_result_is_lost_if_the_worker_is_killed(recipe_file: str, run: Path) 
 
 
 def test_a_worker_imports_no_module_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "datasets.py").write_text("raise SystemExit(7)")
+    (tmp_path / "typer.py").write_text("raise SystemExit(7)")
     monkeypatch.chdir(tmp_path)
-    assert supervisor.supervise(["methods"], tmp_path) == 0
+    assert supervisor.supervise(["recipes"], tmp_path) == 0
 
 
 def test_a_worker_stops_if_its_supervisor_is_killed(recipe_file: str, run: Path) -> None:
