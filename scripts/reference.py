@@ -46,7 +46,7 @@ def _print_help(*command: str) -> str:
 def write_methods() -> str:
     """Every method of the table: what it does, its hyperparameters with their defaults, and what a search varies."""
     intro = (
-        "# Methods\n\nMade from the table in `src/tuneoff/methods/`. `tuneoff methods --model NAME` shows what each "
+        "# Methods\n\nGenerated from the table in `src/tuneoff/methods/`. `tuneoff methods --model NAME` shows what each "
         "of them trains on a model.\n"
     )
     return "\n".join([intro, *(_describe_method(method) for method in METHODS.values())])
@@ -86,8 +86,8 @@ def write_recipe() -> str:
     definitions = schema["$defs"]
     add_metric_names(definitions)
     intro = (
-        "# Recipe\n\nEvery key of a recipe, made from its types. Editors complete and check recipes with the JSON "
-        "schema that `tuneoff schema` prints; it is shipped as `tuneoff/recipe/recipe.schema.json`.\n"
+        "# Recipe\n\nEvery key of a recipe, generated from its types. Editors complete and check recipes with the JSON "
+        "schema that `tuneoff schema` prints. It is also in the package, as `tuneoff/recipe/recipe.schema.json`.\n"
     )
     sections = [_describe_keys("Recipe", schema), *(_describe_keys(name, part) for name, part in definitions.items())]
     return "\n".join([intro, *(section for section in sections if section)])

@@ -75,7 +75,7 @@ def print_cost_estimate(plan: Plan, price_per_hour: float | None = None) -> None
     problems = (*refused, *list_misfits(cost_estimate, capacity))
     for line in problems or ("The comparison fits into this machine's memory and disk.",):
         console.print(replace_unprintable(line), markup=False)
-    console.print("Estimated by a probe on this machine. No trial is assumed to diverge or stop early.", style="dim")
+    console.print("Estimated by a probe on this machine, assuming that no trial diverges or stops early.", style="dim")
 
 
 def _describe_data(data: DataSummary) -> Iterator[str]:
