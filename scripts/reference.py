@@ -87,7 +87,7 @@ def write_recipe() -> str:
     add_metric_names(definitions)
     intro = (
         "# Recipe\n\nEvery key of a recipe, generated from its types. Editors complete and check recipes with the JSON "
-        "schema that `tuneoff schema` prints. It is also in the package, as `tuneoff/recipe/recipe.schema.json`.\n"
+        "schema that `tuneoff schema` prints. The package has it as `tuneoff/recipe/recipe.schema.json`.\n"
     )
     sections = [_describe_keys("Recipe", schema), *(_describe_keys(name, part) for name, part in definitions.items())]
     return "\n".join([intro, *(section for section in sections if section)])
