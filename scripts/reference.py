@@ -46,8 +46,8 @@ def _print_help(*command: str) -> str:
 def write_methods() -> str:
     """Every method of the table: what it does, its hyperparameters with their defaults, and what a search varies."""
     intro = (
-        "# Methods\n\nGenerated from the table in `src/tuneoff/methods/`. `tuneoff methods --model NAME` shows what each "
-        "of them trains on a model.\n"
+        "# Methods\n\nGenerated from the table in `src/tuneoff/methods/`. `tuneoff methods --model NAME` shows what "
+        "each of them trains on a model.\n"
     )
     return "\n".join([intro, *(_describe_method(method) for method in METHODS.values())])
 
