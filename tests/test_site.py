@@ -29,7 +29,7 @@ def build(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_site_is_whole_and_loads_nothing_from_outside(folder: Path) -> None:
     done = build(folder)
     assert done.returncode == 0, done.stdout + done.stderr
-    pages = [page for page in (folder / "site").rglob("*.html") if page.parent.name != "fair"]
+    pages = [page for page in (folder / "site").rglob("*.html") if page.parent.name != "demo"]
     api = (folder / "site" / "reference" / "api.html").read_text("utf-8")
     assert [name for name in tuneoff.__all__ if f'id="tuneoff.{name}"' not in api] == ["TuneoffError"]  # tuneoff.errors
     outside = re.compile(r"""(?:\bsrc|<link[^>]*\bhref)\s*=\s*["'](?:https?:)?//[^"']+""")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuneoff.analysis.calibration import calibrate_comparisons, list_repeated_rows
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.api.comparisons import load_comparison
 from tuneoff.api.sweeps import is_sweep, load_sweep
@@ -28,7 +29,6 @@ def calibrate(*runs: str | Path, seeds: int = 3, comparisons: int = 1000) -> Ite
     Raises:
         RunError: no method has two finished seeds, so the variation between its runs is unknown.
     """
-    from tuneoff.analysis.calibration import calibrate_comparisons, list_repeated_rows
 
     by_name = {name: comparison for run in runs for name, comparison in _iterate_comparisons(Path(run))}
     if not any(list_repeated_rows(comparison) for comparison in by_name.values()):

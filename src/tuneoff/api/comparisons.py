@@ -19,6 +19,7 @@ from tuneoff.report.tables import format_markdown_table
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.plan import select_records
 from tuneoff.runs import RunDirectory
+from tuneoff.system.environment import describe_environment
 from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
 
 if TYPE_CHECKING:
@@ -128,7 +129,6 @@ def run_comparison(recipe: Recipe, directory: RunDirectory, listener: Listener, 
     from tuneoff.budget.limit import fit_to_budget
     from tuneoff.runner.local_engine import run_missing
     from tuneoff.runner.prepare import prepare
-    from tuneoff.system.environment import describe_environment
 
     directory.require_same_recipe(recipe)
     ledger = Ledger(directory.path)

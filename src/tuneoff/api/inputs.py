@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tuneoff.console.progress import show_progress
 from tuneoff.recipe.loading import load_recipe
 from tuneoff.recipe.overrides import apply_overrides
 from tuneoff.recipe.recipe import Recipe
@@ -29,7 +30,6 @@ def read_recipe(recipe: AnyRecipe, overrides: Iterable[str]) -> Recipe:
 @contextlib.contextmanager
 def open_listener(listener: Listener | None) -> Iterator[Listener]:
     """Yield the listener, or without one show progress for the time of the block."""
-    from tuneoff.console.progress import show_progress
 
     with contextlib.nullcontext(listener) if listener else show_progress() as active_listener:
         yield active_listener

@@ -20,6 +20,8 @@ from tuneoff.budget.spending import read_spending
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.stages import plan_stages
 from tuneoff.runs import RunDirectory
+from tuneoff.system.capacity import get_free_disk_bytes, get_memory_bytes
+from tuneoff.system.environment import describe_environment
 
 if TYPE_CHECKING:
     from tuneoff.runner.prepare import Preparation
@@ -72,7 +74,6 @@ def plan(
 
 def _probe(preparation: Preparation, directory: RunDirectory, preparation_seconds: float, listener: Listener) -> Probe:
     from tuneoff.budget.limit import load_or_run_probe
-    from tuneoff.system.environment import describe_environment
 
     recipe, data = preparation.recipe, preparation.text.summary
     directory.require_same_recipe(recipe)
@@ -85,7 +86,6 @@ def _probe(preparation: Preparation, directory: RunDirectory, preparation_second
 
 
 def _measure_capacity(preparation: Preparation, run: Path) -> Capacity:
-    from tuneoff.system.capacity import get_free_disk_bytes, get_memory_bytes
 
     spent, budget = read_spending(run).spent.seconds, preparation.recipe.budget
     return Capacity(

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tuneoff.console.progress import replace_unprintable
 from tuneoff.console.tables import make_table
+from tuneoff.report.budget_table import list_misfits
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_bytes, format_count, format_money, format_seconds, format_share, pluralize
 
@@ -45,7 +46,6 @@ def print_cost_estimate(plan: Plan, price_per_hour: float | None = None) -> None
     Args:
         price_per_hour: price of an hour of this machine, by default that of the recipe's budget.
     """
-    from tuneoff.report.budget_table import list_misfits
 
     cost_estimate, capacity = plan.cost_estimate, plan.capacity
     assert cost_estimate is not None, "only called after a probe"

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from tuneoff.analysis import calibration
+from tuneoff.analysis.costs import COSTS
 from tuneoff.console.progress import print_line
 from tuneoff.console.tables import make_table
+from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.escape import escape_control
-from tuneoff.report.format import format_confidence
+from tuneoff.report.format import format_confidence, format_cost, format_interval, format_score
+from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
+from tuneoff.report.leaderboard import TIED
 from tuneoff.report.sentences import describe_verdict
+from tuneoff.report.sentences.sweep import describe_conclusions
+from tuneoff.report.tables import make_terminal_rows
 
 if TYPE_CHECKING:
     from tuneoff.analysis.calibration import Calibration
@@ -26,8 +33,6 @@ SWEEP_COSTS = {"trainable": "Trainable", "train_seconds": "Training", "training_
 
 def print_comparison(comparison: Comparison, report: Path) -> None:
     """Print the leaderboard, the verdict and the path of the page."""
-    from tuneoff.report.leaderboard import TIED
-    from tuneoff.report.tables import make_terminal_rows
 
     console = Console()
     header, *rows = make_terminal_rows(comparison)
@@ -44,8 +49,6 @@ def print_comparison(comparison: Comparison, report: Path) -> None:
 
 def print_sweep(sweep: Sweep, directory: Path) -> None:
     """Print the score and costs of each method at each value, the conclusions, and the path of the page."""
-    from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
-    from tuneoff.report.sentences.sweep import describe_conclusions
 
     assert sweep.recipe.sweep is not None, "every sweep has a parameter"
     console = Console(highlight=False)
@@ -66,7 +69,6 @@ def print_sweep(sweep: Sweep, directory: Path) -> None:
 
 def print_calibrations(calibrations: Iterable[Calibration], *, markdown: bool = False) -> None:
     """Print a table of calibrations, and a line on standard error as each of them is finished."""
-    from tuneoff.analysis import calibration
 
     finished = []
     for result in calibrations:
@@ -91,9 +93,6 @@ def print_calibrations(calibrations: Iterable[Calibration], *, markdown: bool = 
 
 def _format_cells(row: Row) -> Iterator[str]:
     """Yield ROUGE-L with its interval, then the costs. A cost that is missing or zero is a dash."""
-    from tuneoff.analysis.costs import COSTS
-    from tuneoff.records.metrics import ROUGE_L
-    from tuneoff.report.format import format_cost, format_interval, format_score
 
     score = row.scores[ROUGE_L.name]
     yield format_score(ROUGE_L, score.mean)
