@@ -71,6 +71,7 @@ def take_picture(page: Path, picture: Path) -> None:
 
 
 def main(run: str) -> None:
+    """Replace the README's leaderboard and picture by those of a run."""
     comparison = tuneoff.load_comparison(run)
     seconds = read_spending(Path(run)).spent.seconds
     README.write_text(replace_block(README.read_text("utf-8"), "demo", write_leaderboard(comparison, seconds)), "utf-8")

@@ -12,7 +12,7 @@ import torch
 import tuneoff
 from tests.conftest import save_rows
 from tuneoff.data import load_text
-from tuneoff.errors import RunError
+from tuneoff.errors import RecipeError, RunError
 from tuneoff.evaluation.generation import generate_predictions
 from tuneoff.evaluation.loss import evaluate_losses
 from tuneoff.models.language_model import LanguageModel
@@ -104,6 +104,15 @@ def test_a_source_is_answered_with_the_prompt_and_the_limits_of_the_run(label: s
     predictions = read_record(finished, label, 0).predictions
     answers = tuneoff.load_model(finished, label).generate([p.source for p in predictions])
     assert answers == [p.prediction for p in predictions]
+
+
+def test_an_answer_is_as_long_as_asked_for_and_at_least_one_token(finished: Path) -> None:
+    model = tuneoff.load_model(finished, "lora")
+    (longer,), (shorter,) = (model.generate(["A storm closed"], max_new_tokens=count) for count in (8, 2))
+    assert longer.startswith(shorter)
+    assert len(longer) > len(shorter)
+    with pytest.raises(RecipeError, match="max_new_tokens"):
+        model.generate(["A storm closed"], max_new_tokens=0)
 
 
 def test_no_source_has_no_answer(finished: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tuneoff.analysis.costs import COSTS
 from tuneoff.analysis.statistics import Estimate, ScoreMatrix, estimate_mean
-from tuneoff.methods.base import Base
+from tuneoff.methods import METHODS
 from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.records.record import Record
 
@@ -34,7 +34,7 @@ class Row:
     @property
     def is_base(self) -> bool:
         """Whether the row is the base model's, the only method that trains nothing."""
-        return self.method == Base.name
+        return not METHODS[self.method].trains
 
     def compute_mean_score(self, name: str) -> float | None:
         """The mean over seeds of a score in the records, such as "train/loss"; None if any of them lacks it."""

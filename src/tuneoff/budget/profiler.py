@@ -25,6 +25,7 @@ from tuneoff.evaluation.loss import compute_token_losses, evaluate_losses
 from tuneoff.methods import Method
 from tuneoff.models.parameters import count_parameters
 from tuneoff.models.precision import get_dtype, hold_for_inference, hold_for_training
+from tuneoff.runner.costs import sum_weight_bytes
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import create_context
@@ -130,7 +131,7 @@ class _MethodProfiler:
             trunk=trunk_rate,
             training_bytes=training_memory.peak_bytes if training_memory and step else None,
             evaluation_bytes=test_memory.peak_bytes or 0,
-            adapter_bytes=sum(f.stat().st_size for f in (self._folder / "adapter").rglob("*.safetensors")),
+            adapter_bytes=sum_weight_bytes(self._folder / "adapter"),
             checkpoint_bytes=TENSORS_PER_PARAMETER * FLOAT_BYTES * trainable,
             trunk_bytes=trunk_bytes,
         )

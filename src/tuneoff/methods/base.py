@@ -19,6 +19,7 @@ class Base(Method):
     name: ClassVar[str] = "base"
     starts_as_base: ClassVar[bool] = True
     depends_on_seed: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
     space: ClassVar[Space] = {}
     learning_rate: Literal[0] = 0
     """Always 0: the base model is not trained."""

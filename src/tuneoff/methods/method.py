@@ -33,6 +33,7 @@ class Method(Options, ABC):
     name: ClassVar[str]
     starts_as_base: ClassVar[bool]  # whether the logits before the first step are those of the base model
     depends_on_seed: ClassVar[bool] = True
+    trains: ClassVar[bool] = True  # False for the base model alone, the reference of a comparison
     space: ClassVar[Space]  # the default search space; empty if there is nothing to search
 
     learning_rate: Rate

@@ -52,6 +52,11 @@ class Metric:
         return math.isfinite(value) and low <= value <= high and self.weight(prediction) > 0
 
 
+def compute_perplexity(nats_per_token: float) -> float:
+    """Return e to the power of the loss, or infinity where a float would overflow (above 709)."""
+    return math.exp(nats_per_token) if nats_per_token < 700 else math.inf
+
+
 def _rouge(name: str, title: str, meaning: str) -> Metric:
     return Metric(
         name=name,

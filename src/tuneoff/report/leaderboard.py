@@ -3,14 +3,13 @@
 The page, Markdown, LaTeX and the terminal show these same cells, so a number has the same digits everywhere.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS, Cost
 from tuneoff.analysis.row import Row
-from tuneoff.records.metrics import LOSS, METRICS, Metric
+from tuneoff.records.metrics import LOSS, METRICS, Metric, compute_perplexity
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import NOTHING, format_cost, format_interval, format_score, format_signed
 
@@ -113,14 +112,10 @@ def _build_perplexity_column(comparison: Comparison) -> Column:
         loss = row.scores.get(LOSS.name)
         if loss is None:
             return Cell(text=NOTHING)
-        low, mean, high = (f"{_compute_perplexity(nats):,.1f}" for nats in (loss.low, loss.mean, loss.high))
+        low, mean, high = (f"{compute_perplexity(nats):,.1f}" for nats in (loss.low, loss.mean, loss.high))
         return Cell(text=mean, interval=f"{low} to {high}")
 
     return _build_column("perplexity", "Perplexity", "", MEANINGS["perplexity"], map(build_cell, comparison.rows))
-
-
-def _compute_perplexity(nats: float) -> float:
-    return math.exp(nats) if nats < 700 else math.inf
 
 
 def _build_difference_column(

@@ -50,7 +50,7 @@ def build_costs(
         training_memory=meter.get_peak("training"),
         evaluation_memory=max_memory(meter.get_peak("evaluation"), meter.get_peak("generation")),
         context_tokens=context_tokens,
-        adapter_bytes=_sum_weight_bytes(adapter) if adapter.exists() else None,
+        adapter_bytes=sum_weight_bytes(adapter) if adapter.exists() else None,
         inference=inference,
     )
 
@@ -77,5 +77,6 @@ def _sum_epoch_seconds(rows: Sequence[Epoch]) -> list[float]:
     return list(seconds.values())
 
 
-def _sum_weight_bytes(folder: Path) -> int:
+def sum_weight_bytes(folder: Path) -> int:
+    """Return the size of the safetensors files in a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*.safetensors"))

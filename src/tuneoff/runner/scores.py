@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from tuneoff.evaluation.loss import evaluate_losses, evaluate_mean_loss
 from tuneoff.evaluation.rouge import compute_rouge
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.precision import get_dtype, hold_for_inference
-from tuneoff.records.metrics import METRICS
+from tuneoff.records.metrics import METRICS, compute_perplexity
 from tuneoff.records.record import Prediction
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import TrialContext
@@ -87,8 +86,7 @@ def predict_split(
 
 
 def _build_loss_scores(split: str, nats_per_token: float) -> dict[str, float]:
-    perplexity = math.exp(nats_per_token) if nats_per_token < 700 else math.inf  # exp overflows above 709
-    return {f"{split}/loss": nats_per_token, f"{split}/perplexity": perplexity}
+    return {f"{split}/loss": nats_per_token, f"{split}/perplexity": compute_perplexity(nats_per_token)}
 
 
 def _compute_text_scores(split: str, predictions: Sequence[Prediction]) -> dict[str, float]:

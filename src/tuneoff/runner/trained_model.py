@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tuneoff.data.batches import chunk, collate_prompts
+from tuneoff.data.batches import chunk
 from tuneoff.data.cleaning import clean_text
 from tuneoff.data.prompt import Encoder
 from tuneoff.errors import ModelError, RunError, suggest
+from tuneoff.evaluation.generation import generate_batch
 from tuneoff.methods import get_method
-from tuneoff.models.generation import generate
 from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import get_dtype, hold_for_inference
 from tuneoff.models.sources import Source, find_source
@@ -39,6 +39,9 @@ class TrainedModel:
 
         Args:
             max_new_tokens: the run's own limit unless given.
+
+        Raises:
+            RecipeError: `max_new_tokens` is not a positive number.
         """
         from datasets import Dataset
 
@@ -48,19 +51,13 @@ class TrainedModel:
         texts = [clean_text(source, data.clean) for source in sources]
         prompts, _ = Encoder(data, model.tokenizer).encode_prompts(texts)
         split = Dataset.from_dict({"tokens": prompts, "prompt_tokens": [len(prompt) for prompt in prompts]})
-        answers: list[str] = []
-        for rows in chunk(range(len(prompts)), options.batch_size):
-            tokens_BT, attention_BT = collate_prompts(split, rows, model.tokenizer.pad_token_id)
-            generated_BT = generate(
-                model,
-                tokens_BT.to(model.network.device),
-                attention_BT.to(model.network.device),
-                max_new_tokens=max_new_tokens or options.max_new_tokens or data.max_target_tokens,
-                min_new_tokens=options.min_new_tokens,
-                beams=options.beams,
-            )
-            answers += model.tokenizer.batch_decode(generated_BT, skip_special_tokens=True)
-        return [answer.strip() for answer in answers]
+        if max_new_tokens is not None:
+            options = type(options).read({**options.model_dump(), "max_new_tokens": max_new_tokens})
+        return [
+            answer
+            for rows in chunk(range(len(prompts)), options.batch_size)
+            for answer in generate_batch(model, split, rows, options, max_new_tokens=data.max_target_tokens)
+        ]
 
 
 def choose_trial(records: Sequence[Record], label: str, seed: int | None) -> Record:
