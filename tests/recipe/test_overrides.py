@@ -55,3 +55,8 @@ def test_an_override_of_a_sweep_may_use_its_names_of_before_0_2(
 def test_a_misspelled_key_of_a_sweep_by_its_old_name_names_the_keys_of_a_sweep(values: dict[str, Any]) -> None:
     with pytest.raises(RecipeError, match=r"Unknown key 'vary\.valuse'\. Did you mean 'values'\?"):
         Recipe.read(apply_overrides(values | OLD_SWEEP, ["sweep.valuse=[1]"]))
+
+
+def test_an_override_without_a_decimal_point_is_a_number() -> None:
+    overrides = ["a.b=1e-5", "a.c=[1e-4, 2E+3]", "a.d=1e-5x"]
+    assert apply_overrides({}, overrides) == {"a": {"b": 1e-5, "c": [1e-4, 2000.0], "d": "1e-5x"}}

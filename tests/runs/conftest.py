@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tuneoff.config.evaluation import EvaluationOptions
-from tuneoff.config.model import ModelOptions
-from tuneoff.config.training import TrainingOptions
+from tests.samples import make_setting
 from tuneoff.data import DataSummary
 from tuneoff.methods import METHODS
 from tuneoff.recipe.recipe import Recipe
@@ -32,17 +30,7 @@ def lora_recipe() -> Recipe:
 
 @pytest.fixture
 def setting(lora_recipe: Recipe) -> Setting:
-    return Setting(
-        model=ModelOptions(name="m"),
-        model_fingerprint="a",
-        data=lora_recipe.data,
-        data_fingerprint="b",
-        training=TrainingOptions(),
-        evaluation=EvaluationOptions(),
-        precision="float32",
-        device="a processor",
-        versions={"torch": "2.13.0"},
-    )
+    return make_setting().model_copy(update={"data": lora_recipe.data})
 
 
 @pytest.fixture
