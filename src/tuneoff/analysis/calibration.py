@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.pairs import decide
+from tuneoff.analysis.family import PairedDifference
+from tuneoff.analysis.needed import compute_power
 from tuneoff.analysis.row import Row, build_score_matrix
-from tuneoff.analysis.statistics import PairedDifference, ScoreMatrix, compute_adjusted_p_values
-from tuneoff.analysis.verdict import compute_power
+from tuneoff.analysis.statistics import ScoreMatrix
 from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
 
 TITLES = {ROUGE_L.name: "ROUGE-L", LOSS.name: "Loss"}  # of the calibrated metrics, in the table

@@ -14,6 +14,7 @@ from tuneoff.analysis.costs import Cost
 from tuneoff.analysis.pairs import Pair, compare_pairs
 from tuneoff.analysis.pareto import find_front
 from tuneoff.analysis.partial import Partial, find_missing, is_counted
+from tuneoff.analysis.reliability import Reliability, assess_reliability
 from tuneoff.analysis.row import Row, build_row
 from tuneoff.budget.spending import Spending
 from tuneoff.errors import UnequalSettingsError
@@ -55,7 +56,21 @@ class Comparison:
     @cached_property
     def _pairs(self) -> dict[str, tuple[Pair, ...]]:
         options = self.run.recipe.verdict
-        return {metric.name: compare_pairs(metric, self.rank(metric), options) for metric in METRICS.values()}
+        return {
+            metric.name: compare_pairs(metric, self.rank(metric), options, self._get_regrets(metric))
+            for metric in METRICS.values()
+        }
+
+    def _get_regrets(self, metric: Metric) -> dict[str, float]:
+        """How much each searched method might still gain, by label, if the search went by this metric."""
+        search = self.run.recipe.search
+        if search is None or search.metric != metric.name:
+            return {}
+        return {label: found.regret for label, found in self.searches.items() if found.regret is not None}
+
+    def assess(self, row: Row) -> Reliability:
+        """How reliably a row's method trained."""
+        return assess_reliability(row, self.base, self.run.recipe.verdict.confidence)
 
     def find_front(self, metric: Metric, cost: Cost) -> frozenset[str]:
         """The labels on the Pareto front of quality and cost, without the base model, which costs no training."""

@@ -1,88 +1,87 @@
-"""Pairwise comparison of methods by one metric: paired differences, Holm's correction, and a decision for each pair."""
+"""Pairwise comparison of methods by one metric: differences with simultaneous intervals, and a decision for each."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from tuneoff.analysis.family import PairedDifference, compare_all
 from tuneoff.analysis.row import Row, build_score_matrix
-from tuneoff.analysis.statistics import Estimate, PairedDifference, compute_adjusted_p_values
+from tuneoff.analysis.statistics import Estimate
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.records.metrics import Metric
 
-Decision = Literal["different", "equal", "open"]
+# "matters": better by more than the margin. "better": better beyond noise, and perhaps by more than the margin.
+# "equal": any difference is within the margin. "open": none of these is shown.
+Decision = Literal["matters", "better", "equal", "open"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two methods compared by one metric, paired over test examples; seeds are a second source of variance."""
+    """Two methods compared by one metric, paired over test examples and seeds."""
 
     metric: Metric
     better: Row
     other: Row
-    difference: Estimate  # positive if `better` is better, whatever the metric's direction
-    p: float  # of no difference, after Holm's correction over all pairs by the metric
+    difference: Estimate  # positive if `better` is better, whatever the metric's direction; simultaneous for all pairs
+    p: float  # of no difference, adjusted for all pairs by the metric
     decision: Decision
-    paired: PairedDifference = field(repr=False)  # `better` minus `other`, to project to more seeds or examples
+    paired: PairedDifference = field(repr=False)  # `better` minus `other`, in the direction of the metric
+
+    @property
+    def is_beyond_noise(self) -> bool:
+        """Whether `better` is shown to be better."""
+        return self.decision in {"matters", "better"}
 
 
-def compare_pairs(metric: Metric, rows: Sequence[Row], options: VerdictOptions) -> tuple[Pair, ...]:
+def compare_pairs(
+    metric: Metric, rows: Sequence[Row], options: VerdictOptions, regrets: Mapping[str, float] | None = None
+) -> tuple[Pair, ...]:
     """Compare every two of the rows, which are ranked by the metric, best first.
 
-    All pairs are compared at once because they share Holm's correction and the random sign flips.
+    Args:
+        regrets: by label, how much a method might still gain by a better learning rate, in the metric's unit. An
+            interval is extended by what either side might gain.
     """
-    row_pairs = list(itertools.combinations(rows, 2))
-    if not row_pairs:
+    if len(rows) < 2:
         return ()
-    matrices = {row.label: build_score_matrix(row.finished, metric) for row in rows}
-    differences = [PairedDifference(matrices[better.label], matrices[other.label]) for better, other in row_pairs]
-    p_values = compute_adjusted_p_values(differences)
+    differences = compare_all([build_score_matrix(row.finished, metric) for row in rows])
     return tuple(
-        _build_pair(metric, better, other, paired, p, options)
-        for (better, other), paired, p in zip(row_pairs, differences, p_values, strict=True)
+        _build_pair(metric, rows[i], rows[j], differences[i, j], options, regrets or {})
+        for i, j in itertools.combinations(range(len(rows)), 2)
     )
 
 
 def _build_pair(
-    metric: Metric, better: Row, other: Row, paired: PairedDifference, p: float, options: VerdictOptions
+    metric: Metric,
+    better: Row,
+    other: Row,
+    paired: PairedDifference,
+    options: VerdictOptions,
+    regrets: Mapping[str, float],
 ) -> Pair:
     difference = paired.estimate(options.confidence)
     if not metric.higher_is_better:
         difference = replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
+    gain_of_better, gain_of_other = regrets.get(better.label, 0.0), regrets.get(other.label, 0.0)
+    difference = replace(difference, low=difference.low - gain_of_other, high=difference.high + gain_of_better)
     return Pair(
         metric=metric,
         better=better,
         other=other,
         difference=difference,
-        p=p,
-        decision=decide(difference, p, metric.margin(options), options.confidence)
-        if has_known_seed_variance(better, other)
-        else "open",
+        p=paired.compute_p(options.confidence, shift=gain_of_other),
+        decision=decide(difference, metric.margin(options)) if paired.knows_seed_variance else "open",
         paired=paired,
     )
 
 
-def has_known_seed_variance(better: Row, other: Row) -> bool:
-    """Return whether the interval of the difference covers the seed variance of both methods.
-
-    It does not if one method was trained once and the other several times: the single run's seed variance is unknown,
-    although the interval looks complete. If both were trained once, the comparison is of those two runs only, which the
-    report says. The base model has no seed variance.
-    """
-    seed_counts = {len(row.finished) for row in (better, other) if not row.is_base}
-    return 1 not in seed_counts or len(seed_counts) == 1
-
-
-def decide(difference: Estimate, p: float, margin: float, confidence: float) -> Decision:
-    """Decide a pair whose difference is positive.
-
-    Returns:
-        "different" if the interval and the p-value both exclude zero and the difference is at least the margin; "equal"
-        if the interval lies within the margin on both sides, so that any remaining difference is too small to matter;
-        "open" otherwise.
-    """
-    if difference.low > 0 and p < 1 - confidence and difference.mean >= margin:
-        return "different"
-    return "equal" if -margin <= difference.low and difference.high <= margin else "open"
+def decide(difference: Estimate, margin: float) -> Decision:
+    """Decide a pair from the interval of its difference alone, so that the two never disagree."""
+    if difference.low > margin:
+        return "matters"
+    if -margin <= difference.low and difference.high <= margin:
+        return "equal"
+    return "better" if difference.low > 0 else "open"

@@ -26,7 +26,7 @@ def find_front(rows: Sequence[Row], cost: Cost, find_pair: Callable[[Row, Row], 
 def _dominates(row: Row, other: Row, cost: Cost, find_pair: Callable[[Row, Row], Pair]) -> bool:
     """Return whether a row is better beyond noise and not more expensive, or shown to be equal and cheaper."""
     pair, extra_cost = find_pair(row, other), _get_price(row, cost) - _get_price(other, cost)
-    if pair.decision == "different":
+    if pair.is_beyond_noise:
         return pair.better is row and extra_cost <= 0
     return pair.decision == "equal" and extra_cost < 0
 

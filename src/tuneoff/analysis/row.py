@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -70,5 +69,6 @@ def build_score_matrix(records: Sequence[Record], metric: Metric) -> ScoreMatrix
     return ScoreMatrix(
         np.array([[metric.get_numerator(p) for p in of_seed] for of_seed in predictions]),
         np.array([metric.weight(p) for p in predictions[0]], dtype=float),
-        stream=zlib.crc32(records[0].trial.label.encode()),
+        seed_ids=tuple(record.trial.seed for record in records),
+        trained=METHODS[records[0].trial.method].trains,
     )

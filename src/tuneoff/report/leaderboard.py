@@ -99,7 +99,7 @@ def _build_score_column(comparison: Comparison, metric: Metric) -> Column:
             text=format_score(metric, estimate.mean),
             interval=format_interval(metric, estimate),
             best=row is best,
-            tied=pair is not None and pair.decision != "different",
+            tied=pair is not None and not pair.is_beyond_noise,
         )
 
     return _build_column(metric.name, metric.title, metric.unit, metric.meaning, map(build_cell, comparison.rows))

@@ -35,6 +35,7 @@ class Search:
     on_edge: str | None  # "low" or "high": no learning rate beyond the chosen one was tried
     tokens: int  # real tokens trained, over all tries
     train_seconds: float
+    regret: float | None = None  # how much a better learning rate might still gain, by the metric; None: unknown
 
 
 def build_searches(recipe: Recipe, records: Sequence[Record]) -> dict[str, Search]:

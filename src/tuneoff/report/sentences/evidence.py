@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.pairs import Pair, has_known_seed_variance
-from tuneoff.analysis.verdict import MOST_EXAMPLES, MOST_SEEDS, POWER, Needed
+from tuneoff.analysis.needed import MOST_EXAMPLES, MOST_SEEDS, POWER, Needed
+from tuneoff.analysis.pairs import Pair
 from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.format import format_confidence, format_score, pluralize
 from tuneoff.report.sentences.names import format_difference, name_row
@@ -15,7 +15,7 @@ def describe_open(comparison: Comparison, pair: Pair) -> str:
     if pair.difference.low <= 0:
         return "within noise"
     options = comparison.run.recipe.verdict
-    if not has_known_seed_variance(pair.better, pair.other):
+    if not pair.paired.knows_seed_variance:
         return "undecided because one of the two has a single run, so its variation between runs is unknown"
     if pair.p >= 1 - options.confidence:
         pairs = len(comparison.get_pairs(pair.metric))

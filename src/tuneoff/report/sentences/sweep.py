@@ -104,7 +104,7 @@ def _is_significant(point: Point, other: Point, metric: Metric) -> bool:
     """Return whether two points differ: by the paired test within one comparison, and where their intervals do not
     overlap between settings, in which nothing is paired."""
     if point.comparison is other.comparison:
-        return point is not other and point.comparison.find_pair(metric, point.row, other.row).decision == "different"
+        return point is not other and point.comparison.find_pair(metric, point.row, other.row).is_beyond_noise
     score, other_score = point.row.scores[metric.name], other.row.scores[metric.name]
     return score.low > other_score.high or other_score.low > score.high
 

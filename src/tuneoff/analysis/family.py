@@ -1,0 +1,240 @@
+"""Differences between all methods of a comparison, judged together.
+
+The intervals are simultaneous: with the stated confidence, all of them contain their true difference. So whichever
+methods a reader compares, the best two included, an interval that excludes zero is a difference beyond noise, and no
+further correction is needed. The critical values are those of the studentized range, with each pair's own variance
+and degrees of freedom.
+
+Source: Games and Howell 1976, "Pairwise multiple comparison procedures with unequal n's and/or variances". Tukey's
+procedure is the same with one variance for all pairs.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tuneoff.analysis.seed_noise import estimate_seed_noise
+from tuneoff.analysis.statistics import (
+    Estimate,
+    Part,
+    ScoreMatrix,
+    combine_parts,
+    compute_variance_of_mean,
+)
+
+if TYPE_CHECKING:
+    from tuneoff.analysis.statistics import Array
+
+FEW_EXAMPLES = 50  # up to so many examples that differ, the t distribution is checked by a randomization test
+SIGN_FLIPS = 10_000  # of the randomization test
+FREEDOMS = (1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8, 12, 20, 40, 120, math.inf)  # at which quantiles are computed
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """The difference `first.mean - second.mean` of two methods that answered the same examples.
+
+    Args:
+        run_parts: the parts of the variance of one run's mean, for each of the two; empty for the base model, and for a
+            method with one run, whose variation between runs is unknown.
+        methods: how many methods are compared at once.
+    """
+
+    first: ScoreMatrix
+    second: ScoreMatrix
+    run_parts: tuple[tuple[Part, ...], tuple[Part, ...]]
+    methods: int = 2
+
+    @property
+    def mean(self) -> float:
+        return self.first.mean - self.second.mean
+
+    @property
+    def knows_seed_variance(self) -> bool:
+        """Whether the interval covers the variation between runs of both methods, and neither was trained only once."""
+        return all(side.seeds > 1 or not side.trained for side in (self.first, self.second))
+
+    @cached_property
+    def differences_E(self) -> Array:
+        """Each example's part of the difference, averaged over seeds."""
+        first_E, second_E = self.first.numerators_SE.mean(axis=0), self.second.numerators_SE.mean(axis=0)
+        return np.asarray((first_E - second_E) / self.first.denominators_E.mean())
+
+    @cached_property
+    def between_examples_variance(self) -> float:
+        """The variance of the difference as observed between examples; it contains the interaction."""
+        differences_E = self.first.influence_SE.mean(axis=0) - self.second.influence_SE.mean(axis=0)
+        return compute_variance_of_mean(differences_E, self.first.leverage_E)
+
+    def compute_parts(self, seeds: int | None = None, examples: int | None = None) -> list[Part]:
+        """The parts of the variance of the difference, or those expected with other numbers of seeds and examples.
+
+        Args:
+            seeds: of each method that was trained; it changes nothing for a method with one run.
+            examples: of the test split.
+        """
+        more_examples = (examples or self.first.examples) / self.first.examples
+        interaction = self.compute_interaction(seeds, examples)
+        examples_alone = max(0.0, self.between_examples_variance - self.compute_interaction()) / more_examples
+        between_seeds = [
+            Part(part.variance * _scale(matrix, parts, more_examples) / count, _scale_freedom(part, matrix, count))
+            for matrix, parts, count in self._list_sides(seeds)
+            for part in parts
+        ]
+        example_freedom = self.first.effective_examples * more_examples - 1
+        return combine_parts(examples_alone + interaction, interaction, between_seeds, example_freedom)
+
+    def compute_interaction(self, seeds: int | None = None, examples: int | None = None) -> float:
+        """The part of the variance of the difference from both methods' seed-example interaction."""
+        more_examples = (examples or self.first.examples) / self.first.examples
+        return sum(m.interaction_variance / count / more_examples for m, _, count in self._list_sides(seeds))
+
+    def _list_sides(self, seeds: int | None) -> list[tuple[ScoreMatrix, tuple[Part, ...], int]]:
+        """Each method with the parts of its variance between runs and its number of seeds."""
+        sides = zip((self.first, self.second), self.run_parts, strict=True)
+        return [(matrix, parts, seeds if seeds and parts else matrix.seeds) for matrix, parts in sides]
+
+    def compute_half_width(self, confidence: float, seeds: int | None = None, examples: int | None = None) -> float:
+        """Half the width of the simultaneous interval, as observed or as expected with other numbers.
+
+        The half-widths from each part of the variance are added in quadrature; see `statistics.compute_half_width`.
+        """
+        parts = [part for part in self.compute_parts(seeds, examples) if part.variance > 0]
+        return math.sqrt(
+            sum(get_critical_value(self.methods, part.freedom, confidence) ** 2 * part.variance for part in parts)
+        )
+
+    def estimate(self, confidence: float) -> Estimate:
+        """The difference with its simultaneous interval.
+
+        With few examples that differ, an interval whose randomization test is not significant is extended to zero.
+        """
+        half_width = self.compute_half_width(confidence)
+        low, high = self.mean - half_width, self.mean + half_width
+        if not low <= 0 <= high and self.randomization_p > 1 - confidence:
+            low, high = min(low, 0.0), max(high, 0.0)
+        return Estimate(
+            mean=self.mean,
+            low=low,
+            high=high,
+            examples=self.first.examples,
+            seeds=min(self.first.seeds, self.second.seeds),
+        )
+
+    def compute_p(self, confidence: float, shift: float = 0.0) -> float:
+        """The p-value of no difference, adjusted for all differences between the methods.
+
+        It is below `1 - confidence` where the interval at that confidence excludes zero.
+
+        Args:
+            shift: how much of the difference is not believed, in its unit.
+        """
+        from scipy.stats import studentized_range
+
+        deviation = math.sqrt(sum(part.variance for part in self.compute_parts()))
+        distance = max(0.0, abs(self.mean) - shift)
+        if deviation == 0:
+            return 1.0 if distance == 0 else 0.0
+        freedom = _find_freedom(self.methods, self.compute_half_width(confidence) / deviation, confidence)
+        p = float(studentized_range.sf(math.sqrt(2) * distance / deviation, self.methods, freedom))
+        return max(min(1.0, p), self.randomization_p if distance > 0 else 1.0)
+
+    @cached_property
+    def randomization_p(self) -> float:
+        """The p-value of a randomization test over examples, adjusted for all differences; 0 with many examples.
+
+        With few examples the t distribution may be far from theirs: five examples that all get better are no proof,
+        however equal their gains.
+        """
+        from scipy.stats import norm, studentized_range
+
+        differing_E = self.differences_E[self.differences_E != 0]
+        if not 0 < len(differing_E) <= FEW_EXAMPLES:
+            return 0.0
+        p = compute_randomization_p(differing_E)
+        return float(studentized_range.sf(math.sqrt(2) * norm.isf(p / 2), self.methods, np.inf)) if p < 1 else 1.0
+
+
+def compare_all(matrices: Sequence[ScoreMatrix]) -> dict[tuple[int, int], PairedDifference]:
+    """Return the difference of every two methods by their indices, the smaller one first."""
+    noise = estimate_seed_noise(matrices)
+
+    def build_difference(i: int, j: int) -> PairedDifference:
+        parts = noise.paired if matrices[i].trained and matrices[j].trained else noise.alone
+        return PairedDifference(matrices[i], matrices[j], (parts[i], parts[j]), len(matrices))
+
+    return {(i, j): build_difference(i, j) for i, j in itertools.combinations(range(len(matrices)), 2)}
+
+
+def compute_randomization_p(differences_E: Array) -> float:
+    """The two-sided p-value of a paired randomization test.
+
+    If two methods were equal, the sign of each example's difference would be arbitrary. The p-value is the share of
+    random sign flips whose sum is at least as far from zero as the observed one, which counts as one of them.
+
+    Source: Riezler and Maxwell 2005, W05-0908.
+    """
+    signs_RE = _draw_signs(len(differences_E))
+    observed = abs(differences_E.sum()) * (1 - 1e-12)
+    return float((1 + (np.abs(signs_RE @ differences_E) >= observed).sum()) / (1 + SIGN_FLIPS))
+
+
+@functools.lru_cache(maxsize=8)
+def _draw_signs(examples: int) -> Array:
+    return np.random.default_rng(2).choice(np.array([-1.0, 1.0]), size=(SIGN_FLIPS, examples))
+
+
+def get_critical_value(methods: int, freedom: float, confidence: float) -> float:
+    """How many standard errors the simultaneous interval of a difference extends to each side.
+
+    For two methods it is the quantile of Student's t. For more it is that of the studentized range, divided by the
+    square root of two, interpolated between degrees of freedom because it is slow to compute.
+    """
+    from scipy.stats import t
+
+    if methods <= 2:
+        return float(t.isf((1 - confidence) / 2, freedom))
+    inverse, logs = _tabulate(methods, confidence)
+    return float(np.exp(np.interp(1 / max(freedom, FREEDOMS[0]), inverse, logs)))
+
+
+@functools.cache
+def _tabulate(methods: int, confidence: float) -> tuple[Array, Array]:
+    """Return 1 / degrees of freedom, rising, and the logarithm of the critical value for each."""
+    from scipy.stats import studentized_range
+
+    freedoms = np.array(FREEDOMS[::-1])
+    quantiles = np.array([studentized_range.ppf(confidence, methods, freedom) for freedom in freedoms])
+    return 1 / freedoms, np.log(quantiles / math.sqrt(2))
+
+
+def _find_freedom(methods: int, critical: float, confidence: float) -> float:
+    """The degrees of freedom with a critical value, the inverse of `get_critical_value`."""
+    from scipy.optimize import brentq
+
+    def excess(inverse: float) -> float:
+        return get_critical_value(methods, 1 / inverse, confidence) - critical
+
+    fewest, most = 1 / FREEDOMS[0], 1e-6
+    if excess(fewest) <= 0:
+        return FREEDOMS[0]
+    return math.inf if excess(most) >= 0 else 1 / float(brentq(excess, most, fewest))
+
+
+def _scale(matrix: ScoreMatrix, parts: Sequence[Part], more_examples: float) -> float:
+    """The factor by which more examples reduce the variance of one run's mean: only its interaction shrinks."""
+    total = sum(part.variance for part in parts)
+    interaction = min(matrix.interaction_variance, total)
+    return (total - interaction + interaction / more_examples) / total if total > 0 else 1.0
+
+
+def _scale_freedom(part: Part, matrix: ScoreMatrix, seeds: int) -> float:
+    return part.freedom * (seeds - 1) / (matrix.seeds - 1)

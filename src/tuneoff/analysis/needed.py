@@ -1,0 +1,134 @@
+"""How many seeds or test examples would decide a pair, with the chance of a decision averaged over what is possible.
+
+The power at the observed difference would promise too much: of several methods the one that leads often does so by
+chance, and a true difference near zero is not decided by any number. So the probability is averaged over the posterior
+(the assurance), with the scores so far as a part of the scores to come.
+
+Source: O'Hagan, Stevens and Campbell 2005, "Assurance in clinical trial design".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tuneoff.analysis.family import get_critical_value
+from tuneoff.analysis.pairs import Pair
+from tuneoff.analysis.posterior import Posterior
+from tuneoff.analysis.statistics import WELL_KNOWN_SHARE
+
+if TYPE_CHECKING:
+    from tuneoff.analysis.statistics import Array
+
+MOST_SEEDS, MOST_EXAMPLES = 50, 100_000  # the largest numbers considered as what would decide a pair
+POWER = 0.8  # the probability of a decision that the further seeds or examples should give
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needed:
+    """How many seeds or examples in all would decide a pair if only one is raised."""
+
+    pair: Pair
+    seeds: int | None  # of each method; None: no number would, or with one seed the seed variance is unknown
+    examples: int | None  # of the test split; None: no number would
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The probability that a pair is decided by further seeds or examples.
+
+    Args:
+        columns: the two methods' columns of the posterior, in the order of the pair.
+        margin: the smallest difference that matters, in the metric's unit.
+    """
+
+    pair: Pair
+    posterior: Posterior
+    columns: tuple[int, int]
+    margin: float
+    confidence: float
+
+    def compute_chance(self, seeds: int | None = None, examples: int | None = None) -> float:
+        """The probability that the pair is then shown to differ, or to be equal within the margin."""
+        paired, (first, second) = self.pair.paired, self.columns
+        seeds_now, examples_now = max(paired.first.seeds, paired.second.seeds), paired.first.examples
+        old_seeds, old_examples = seeds_now / (seeds or seeds_now), examples_now / (examples or examples_now)
+        draws = self.posterior
+        run_R = sum(
+            draws.run_variances_RM[:, column] / side.seeds
+            for column, side in ((first, paired.first), (second, paired.second))
+        )
+        covariance = draws.example_covariance_MM
+        example_variance = covariance[first, first] + covariance[second, second] - 2 * covariance[first, second]
+        added_R = old_examples * (1 - old_examples) * example_variance + old_seeds * (1 - old_seeds) * np.asarray(run_R)
+        future_R = (
+            _subtract(draws.means_RM, self.columns)
+            + old_examples * _subtract(draws.example_noise_RM, self.columns)
+            + old_seeds * _subtract(draws.seed_noise_RM, self.columns)
+            + np.sqrt(added_R) * np.random.default_rng(4).normal(size=len(added_R))
+        )
+        half_width_R = self._compute_half_widths(seeds, examples, np.asarray(run_R) * old_seeds)
+        size_R = np.abs(future_R)
+        return float(((size_R > half_width_R) | (size_R + half_width_R <= self.margin)).mean())
+
+    def _compute_half_widths(self, seeds: int | None, examples: int | None, run_R: Array) -> Array:
+        """The half-width of the interval to come, with each draw's own variance between runs, (R,)."""
+        paired = self.pair.paired
+        of_examples, *of_seeds = paired.compute_parts(seeds, examples)
+        squared_R = np.zeros(len(run_R))
+        if of_seeds:
+            variance_R = run_R + (1 - WELL_KNOWN_SHARE) * paired.compute_interaction(seeds, examples)
+            freedom = min(part.freedom for part in of_seeds)
+            squared_R = get_critical_value(paired.methods, freedom, self.confidence) ** 2 * variance_R
+        critical = get_critical_value(paired.methods, of_examples.freedom, self.confidence)
+        return np.sqrt(critical**2 * of_examples.variance + squared_R)
+
+
+def estimate_needed(outlook: Outlook) -> Needed:
+    """Estimate how many seeds, or how many examples, would decide a pair with a probability of `POWER`."""
+    paired = outlook.pair.paired
+    more_seeds = range(max(paired.first.seeds, paired.second.seeds) + 1, MOST_SEEDS + 1)
+    more_examples = _list_example_counts(paired.first.examples)
+    return Needed(
+        pair=outlook.pair,
+        seeds=next((count for count in more_seeds if outlook.compute_chance(seeds=count) >= POWER), None),
+        examples=next((count for count in more_examples if outlook.compute_chance(examples=count) >= POWER), None),
+    )
+
+
+def compute_power(variance: float, freedom: float, difference: float, critical: float) -> float:
+    """The probability that a t-test with this critical value finds a difference of this size with the right sign.
+
+    It is that of the noncentral t distribution.
+    """
+    from scipy.stats import nct, norm
+
+    if variance <= 0:
+        return 1.0
+    noncentrality = difference / math.sqrt(variance)
+    if not math.isfinite(freedom) or freedom > 1000:
+        return float(norm.sf(critical - noncentrality))
+    return float(nct.sf(critical, freedom, noncentrality))
+
+
+def rank_effort(needed: Needed) -> float:
+    """The effort to decide a pair, larger for more; a hundred examples count as one seed."""
+    return min(needed.seeds or math.inf, (needed.examples or math.inf) / 100)
+
+
+def _subtract(values_RM: Array, columns: tuple[int, int]) -> Array:
+    first, second = columns
+    return np.asarray(values_RM[:, first] - values_RM[:, second])
+
+
+def _list_example_counts(examples: int) -> list[int]:
+    """Numbers of examples to try, each a tenth more than the one before, rounded up to two digits."""
+    counts, count = [], float(examples)
+    while count < MOST_EXAMPLES:
+        count = max(count * 1.1, count + 1)
+        digits = 10 ** max(0, len(str(int(count))) - 2)
+        counts.append(math.ceil(count / digits) * digits)
+    return counts

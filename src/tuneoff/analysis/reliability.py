@@ -1,0 +1,71 @@
+"""How reliably a method trains: the confirmed runs that were lost, and the score with them counted.
+
+A run is lost if it diverged or failed, or if its validation loss is above the base model's: it would not be used. A
+mean over the other runs alone would praise a method for the runs that it lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuneoff.analysis.row import Row, build_score_matrix
+from tuneoff.analysis.statistics import Estimate, ScoreMatrix, estimate_mean
+from tuneoff.records.metrics import Metric
+from tuneoff.records.record import Record
+
+VALIDATION_LOSS = "validation/loss"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """The share of lost runs, with its Clopper-Pearson interval."""
+
+    runs: int
+    lost: tuple[Record, ...]
+    low: float
+    high: float
+
+
+def assess_reliability(row: Row, base: Row | None, confidence: float) -> Reliability:
+    """Count the lost runs of a row, whose interval at `confidence` is exact.
+
+    Args:
+        base: the base model's row; without one, a run that is worse than it cannot be recognized.
+    """
+    from scipy.stats import binomtest
+
+    lost = tuple(record for record in row.records if record.status != "done" or has_collapsed(record, base))
+    interval = binomtest(len(lost), len(row.records)).proportion_ci(confidence)
+    return Reliability(runs=len(row.records), lost=lost, low=float(interval.low), high=float(interval.high))
+
+
+def has_collapsed(record: Record, base: Row | None) -> bool:
+    """Return whether the trained model is worse on validation than the base model."""
+    base_loss = base.compute_mean_score(VALIDATION_LOSS) if base and not record_is_base(record, base) else None
+    loss = record.scores.get(VALIDATION_LOSS)
+    return base_loss is not None and loss is not None and loss > base_loss
+
+
+def record_is_base(record: Record, base: Row) -> bool:
+    """Return whether the record is one of the base model's."""
+    return record.trial.label == base.label
+
+
+def estimate_with_lost_runs(
+    row: Row, base: Row | None, metric: Metric, reliability: Reliability, confidence: float
+) -> Estimate | None:
+    """Estimate a row's mean score with every lost run counted as the base model's.
+
+    Returns:
+        None if nothing was lost, or the base model has no score.
+    """
+    if not reliability.lost or base is None or not base.finished:
+        return None
+    kept = [record for record in row.finished if record not in reliability.lost]
+    base_scores = build_score_matrix(base.finished, metric)
+    rows = [base_scores.numerators_SE[:1]] * len(reliability.lost)
+    if kept:
+        rows.append(build_score_matrix(kept, metric).numerators_SE)
+    return estimate_mean(ScoreMatrix(np.concatenate(rows), base_scores.denominators_E), confidence)
