@@ -8,10 +8,17 @@ from numpy.typing import NDArray
 
 from tests.report.synthetic import judge_records, make_synthetic_run
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.statistics import PairedDifference, ScoreMatrix
+from tuneoff.analysis.family import PairedDifference, compare_all
+from tuneoff.analysis.statistics import ScoreMatrix
 from tuneoff.records.record import Costs, Prediction, Record
 
 Array = NDArray[np.float64]
+
+
+def make_scores(scores_SE: object, *, trained: bool = True) -> ScoreMatrix:
+    """Make the scores of one method, with equal weights of the examples."""
+    numerators_SE = np.array(scores_SE, dtype=float)
+    return ScoreMatrix(numerators_SE, np.ones(numerators_SE.shape[1]), trained=trained)
 
 
 def simulate_pair(
@@ -33,14 +40,14 @@ def simulate_pair(
     """
     difficulty_E = generator.normal(20, 8, size=examples)
 
-    def simulate_side(stream: int, mean: float) -> ScoreMatrix:
+    def simulate_side(mean: float) -> ScoreMatrix:
         seed_effects_S1 = generator.normal(0, seed_effect, size=(seeds, 1))
         interaction_SE = generator.normal(0, interaction, size=(seeds, examples))
         example_effects_E = generator.normal(0, example_effect, size=examples)
         numerators_SE = mean + difficulty_E + example_effects_E + seed_effects_S1 + interaction_SE
-        return ScoreMatrix(numerators_SE, np.ones(examples), stream)
+        return ScoreMatrix(numerators_SE, np.ones(examples))
 
-    return PairedDifference(simulate_side(0, difference), simulate_side(1, 0.0))
+    return compare_all([simulate_side(difference), simulate_side(0.0)])[0, 1]
 
 
 def make_comparison(

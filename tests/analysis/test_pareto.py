@@ -34,7 +34,7 @@ def compare(
 
 def test_a_better_and_cheaper_method_is_alone_on_the_front() -> None:
     comparison = compare(draw(24, 1), draw(20, 1), better_costs=CHEAP, other_costs=COSTLY)
-    assert (get_decision(comparison), list_front(comparison)) == ("different", ["lora"])
+    assert (get_decision(comparison), list_front(comparison)) == ("matters", ["lora"])
 
 
 def test_a_better_method_of_equal_cost_is_alone_on_the_front() -> None:

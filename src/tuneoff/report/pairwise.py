@@ -12,7 +12,8 @@ from tuneoff.report.tables import format_csv
 
 METRICS = (ROUGE_L, LOSS)
 MEANINGS = {
-    "different": "significant, and large enough to matter",
+    "matters": "better by more than matters",
+    "better": "better beyond noise; whether it matters is not settled",
     "equal": "equal: any difference is too small to matter",
     "open": "undecided: more seeds or test examples may decide it",
 }

@@ -13,7 +13,7 @@ from tuneoff.report.sentences.names import capitalize_name, format_difference, f
 
 def describe_outcome(comparison: Comparison, verdict: Verdict, metric_name: str) -> Iterator[str]:
     """Yield the outcome by one metric, the lead over the base model and the next method, and what would settle it."""
-    describe = {"winner": _describe_winner, "tie": _describe_tie, "open": _describe_undecided}[verdict.kind]
+    describe = {"winner": _describe_winner, "tie": _describe_tie}.get(verdict.kind, _describe_undecided)
     yield describe(comparison, verdict, metric_name)
     yield from _describe_leads(comparison, verdict)
     if verdict.needed:
@@ -80,5 +80,10 @@ def _describe_leads(comparison: Comparison, verdict: Verdict) -> Iterator[str]:
 def _describe_lead(comparison: Comparison, pair: Pair) -> str:
     other = name_row(pair.other)
     follower = other if pair.other.is_base else f"the next method, {other},"
-    remarks = {"different": "", "equal": ", too little to matter", "open": f", {describe_open(comparison, pair)}"}
+    remarks = {
+        "matters": "",
+        "better": "",
+        "equal": ", too little to matter",
+        "open": f", {describe_open(comparison, pair)}",
+    }
     return f"{follower} by {format_difference(pair)}{remarks[pair.decision]}"
