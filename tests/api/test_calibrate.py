@@ -21,17 +21,12 @@ def run(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run", **TWO_SEEDS)
 
 
-def test_every_trained_method_has_a_line_for_rouge_and_one_for_the_loss(
-    run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_has_a_line_for_rouge_and_one_for_the_loss(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calibrate", str(run), "--comparisons", "20"]) == 0
-    lines = [line.split()[:5] for line in capsys.readouterr().out.splitlines()]
-    simulated = [line for line in lines if "simulated" in line]
-    assert sorted(line[:2] for line in simulated) == [
-        ["full", "Loss"],
-        ["full", "ROUGE-L"],
-        ["lora", "Loss"],
-        ["lora", "ROUGE-L"],
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[:3] for line in lines if "simulated" in line] == [
+        ["synthetic", "ROUGE-L", "simulated"],
+        ["synthetic", "Loss", "simulated"],
     ]
 
 
@@ -45,23 +40,31 @@ def test_the_table_fits_a_narrow_terminal(run: Path, capsys: pytest.CaptureFixtu
 def test_the_markdown_output_is_the_table_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["calibrate", str(run), "--comparisons", "20", "--markdown"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("| Method | Metric |")
-    assert len(lines) == 2 + 4
+    assert lines[0].startswith("| Run | Metric |")
+    assert len(lines) == 2 + 2
     assert all(line.startswith("| ") for line in lines)
 
 
-def test_each_finished_method_and_metric_is_reported_on_standard_error(
+def test_each_finished_run_and_metric_is_reported_on_standard_error(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["calibrate", str(run), "--comparisons", "20"])
-    assert "lora, ROUGE-L: 40 comparisons judged" in capsys.readouterr().err
+    assert "synthetic, ROUGE-L: 40 comparisons judged" in capsys.readouterr().err
 
 
-def test_seeds_are_drawn_from_the_records_if_there_are_enough_for_both_sides(
-    run: Path, capsys: pytest.CaptureFixture[str]
+def test_seed_effects_come_from_the_records_if_there_are_enough_seeds_for_two_groups(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["calibrate", str(run), "--comparisons", "20", "--seeds", "1", "--markdown"]) == 0
-    assert "| records | 1 × 40 |" in capsys.readouterr().out
+    four_seeds = write_run(tmp_path / "run", **TWO_SEEDS | {"seeds": [0, 1, 2, 3]})
+    assert main(["calibrate", str(four_seeds), "--comparisons", "20", "--seeds", "2", "--markdown"]) == 0
+    assert "| records, 3 splits | 3 × 2 × 40 |" in capsys.readouterr().out
+
+
+def test_a_family_of_one_seed_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", str(run), "--seeds", "1"]) == 2
+    assert "Input should be greater than or equal to 2" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="two or more"):
+        tuneoff.calibrate(run, seeds=1)
 
 
 def test_every_comparison_of_a_sweep_is_calibrated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,8 +76,8 @@ def test_every_comparison_of_a_sweep_is_calibrated(tmp_path: Path, capsys: pytes
     (tmp_path / SWEEP_FILE).write_text(yaml.safe_dump(recipe.to_dict()))
     assert main(["calibrate", str(tmp_path), "--comparisons", "20", "--markdown"]) == 0
     out = capsys.readouterr().out
-    assert f"| {tmp_path} 100: lora | ROUGE-L |" in out
-    assert f"| {tmp_path} 200: lora | ROUGE-L |" in out
+    assert f"| {tmp_path} 100 | ROUGE-L |" in out
+    assert f"| {tmp_path} 200 | ROUGE-L |" in out
 
 
 def test_a_run_with_one_seed_is_an_error_that_says_how_to_add_seeds(
@@ -83,7 +86,7 @@ def test_a_run_with_one_seed_is_an_error_that_says_how_to_add_seeds(
     one_seed = write_run(tmp_path / "one-seed", **TWO_SEEDS | {"seeds": [0]})
     assert main(["calibrate", str(one_seed)]) == 2
     err = capsys.readouterr().err
-    assert f"No method in {one_seed} was scored with two seeds" in err
+    assert f"No two methods in {one_seed} were scored with two seeds" in err
     assert "seeds=[0, 1, 2]" in err
 
 

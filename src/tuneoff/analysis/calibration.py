@@ -1,211 +1,213 @@
 """Calibration of the verdict: how often it finds a difference that does not exist, and one that does.
 
-A/A pairs, two sides that come from one method under different seeds, are built from stored predictions and judged. Then
-a known difference is added to one side and the pair is judged again. Everything is computed from records and a seeded
-generator.
+Whole families of methods without true differences are drawn from a run's stored predictions and judged as the verdict
+judges them. Then one method is given a known advantage, and the family is judged again. Everything is computed from
+records and a seeded generator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.family import PairedDifference
+from tuneoff.analysis.family import PairedDifference, compare_all, find_freedom
 from tuneoff.analysis.needed import compute_power
+from tuneoff.analysis.null_families import Source, choose_source
 from tuneoff.analysis.row import Row, build_score_matrix
-from tuneoff.analysis.statistics import ScoreMatrix
 from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
 
 TITLES = {ROUGE_L.name: "ROUGE-L", LOSS.name: "Loss"}  # of the calibrated metrics, in the table
 STATED_POWER = 0.8  # for which the planted difference is chosen
 ESCAPED_PIPE = r"\|"  # in a cell, where a plain pipe would end it
-Draw = Callable[[np.random.Generator], tuple[ScoreMatrix, ScoreMatrix]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """The result of judging many pairs built from one method's predictions, by one metric."""
+    """The result of judging many families drawn from one run, by one metric."""
 
-    label: str
+    label: str  # of the run
     metric: Metric
-    seeds: int  # of each side
+    methods: tuple[str, ...]  # the labels in a family, that with the planted advantage first
+    seeds: int  # of each trained method
     examples: int
-    source: Literal["records", "simulated"]  # disjoint groups of stored seeds, or their noise if there are too few
-    pairs: int  # judged without, and as many with a planted difference
-    false_winners: int
-    planted_difference: float  # in the metric's unit
-    stated_power: float
-    detections: int
+    source: Literal["records", "simulated"]
+    splits: int | None  # distinct ones of the stored seeds; None if simulated
+    independent: float  # families that tell as much about `false_share` as those judged
+    families: int  # judged without, and as many with a planted advantage
+    false_families: int  # with any difference found
+    planted_difference: float  # of the first method from all others, in the metric's unit
+    stated_power: float  # mean over the others
+    detections: int  # differences of the first method from the others that are found, in all families
 
     @property
-    def false_winner_share(self) -> float:
-        return self.false_winners / self.pairs
+    def false_share(self) -> float:
+        return self.false_families / self.families
 
     @property
-    def false_winner_interval(self) -> tuple[float, float]:
-        """The exact 95 % interval of the share of false winners (Clopper and Pearson, by scipy)."""
-        from scipy.stats import binomtest
+    def false_interval(self) -> tuple[float, float]:
+        """The 95 % interval of the share of false families (Clopper and Pearson), as of independent families only."""
+        from scipy.stats import beta
 
-        interval = binomtest(self.false_winners, self.pairs).proportion_ci(0.95)
-        return float(interval.low), float(interval.high)
+        count, total = self.false_share * self.independent, self.independent
+        low = 0.0 if count == 0 else float(beta.ppf(0.025, count, total - count + 1))
+        high = 1.0 if count == total else float(beta.ppf(0.975, count + 1, total - count))
+        return low, high
 
     @property
     def observed_power(self) -> float:
-        return self.detections / self.pairs
+        return self.detections / (self.families * (len(self.methods) - 1))
 
 
 def calibrate_comparisons(
-    comparisons: Mapping[str, Comparison], *, seeds: int = 3, pairs: int = 1000
+    comparisons: Mapping[str, Comparison], *, seeds: int = 3, families: int = 1000
 ) -> Iterator[Calibration]:
-    """Calibrate on every trained method with at least two seeds, by ROUGE-L and by loss.
+    """Calibrate on all methods of each comparison, by ROUGE-L and by loss.
 
     Args:
         comparisons: the source of stored predictions, by a name that distinguishes several.
-        seeds: of each side of a pair. If the records hold fewer than twice as many, the noise is simulated.
-        pairs: how many A/A pairs to judge for each method and metric.
+        seeds: of each trained method of a family, two or more. If the records hold fewer than twice as many, the noise
+            is simulated.
+        families: how many to judge for each comparison and metric.
     """
     for name, comparison in comparisons.items():
-        for row in list_repeated_rows(comparison):
-            label = f"{name}: {row.label}" if len(comparisons) > 1 else row.label
-            for metric in (ROUGE_L, LOSS):
-                scores = build_score_matrix(row.finished, metric)
-                has_enough_seeds = scores.seeds >= 2 * seeds
-                yield calibrate_method(
-                    draw_from_records(scores, seeds) if has_enough_seeds else draw_simulated(scores, seeds),
-                    label=label,
-                    metric=metric,
-                    source="records" if has_enough_seeds else "simulated",
-                    pairs=pairs,
-                    confidence=comparison.run.recipe.verdict.confidence,
-                )
+        rows = list_family(comparison)
+        for metric in (ROUGE_L, LOSS) if rows else ():
+            matrices = [build_score_matrix(row.finished, metric) for row in rows]
+            yield calibrate_family(
+                choose_source(matrices, seeds),
+                label=name if len(comparisons) > 1 else comparison.run.recipe.name,
+                metric=metric,
+                methods=tuple(row.label for row in rows),
+                families=families,
+                confidence=comparison.run.recipe.verdict.confidence,
+            )
 
 
-def list_repeated_rows(comparison: Comparison) -> tuple[Row, ...]:
-    """The methods with at least two seeds, which is what estimating their seed variance takes."""
-    return tuple(row for row in comparison.rows if len(row.finished) > 1)
+def list_family(comparison: Comparison) -> tuple[Row, ...]:
+    """The trained methods with at least two seeds, which is what estimating their seed variance takes, and the base
+    model; empty if there are no two of them."""
+    repeated = tuple(row for row in comparison.rows if len(row.finished) > 1 and not row.is_base)
+    base = tuple(row for row in comparison.rows if row.is_base and row.finished)
+    return (*repeated, *base) if repeated and len(repeated) + len(base) > 1 else ()
 
 
-def calibrate_method(
-    draw: Draw, *, label: str, metric: Metric, source: Literal["records", "simulated"], pairs: int, confidence: float
+def calibrate_family(
+    source: Source, *, label: str, metric: Metric, methods: Sequence[str], families: int, confidence: float
 ) -> Calibration:
-    """Judge `pairs` A/A pairs, and again with a difference that should be detected with `STATED_POWER`.
+    """Judge families without a difference, and again with one that should be found with `STATED_POWER`.
 
-    The size of the difference follows from the verdict's own estimates: the variance it estimates, averaged over the
-    pairs, and the power formula that tells how many seeds would settle a pair. A variance estimate that is too small
-    shows as false winners, a wrong formula as a wrong share of detections. The practical margin is left out; it could
-    only make the verdict more careful.
+    The size of the difference follows from the verdict's own estimates: the variance and the half-width it estimates,
+    averaged over the families, and the power formula. A variance estimate that is too small shows as false differences,
+    a wrong formula as a wrong share of detections. The practical margin is left out; it could only make the verdict
+    more careful.
     """
-    generator = np.random.default_rng(0)
-    differences = [PairedDifference(*draw(generator)) for _ in range(pairs)]
-    variance = float(np.mean([paired.compute_variance() for paired in differences]))
-    freedom = float(np.median([paired.compute_freedom() for paired in differences]))
-    planted = _find_detectable_difference(STATED_POWER, variance, freedom, confidence)
+    others = range(1, len(methods))
+    false_families, first_pass = 0, []
+    for pairs in _draw_families(source, families):
+        false_families += find_any_difference(pairs.values(), confidence)
+        first_pass.append([_measure(pairs[0, j], confidence) for j in others])
+    tests = [_average_test(of_pair, len(methods), confidence) for of_pair in zip(*first_pass, strict=True)]
+    planted = _find_detectable_difference(tests)
+    detections = 0
+    for pairs in _draw_families(source, families):
+        detections += sum(_is_detected(pairs[0, j], planted, confidence) for j in others)
+    first = pairs[0, 1].first
     return Calibration(
         label=label,
         metric=metric,
-        seeds=differences[0].first.seeds,
-        examples=differences[0].first.examples,
-        source=source,
-        pairs=pairs,
-        false_winners=sum(is_different(paired, confidence) for paired in differences),
+        methods=tuple(methods),
+        seeds=first.seeds,
+        examples=first.examples,
+        source=source.name,
+        splits=source.splits,
+        independent=min(families, source.independent or families),
+        families=families,
+        false_families=false_families,
         planted_difference=planted,
-        stated_power=compute_power(variance, freedom, planted, confidence),
-        detections=sum(_is_detected(paired, planted, confidence) for paired in differences),
+        stated_power=_average_power(tests, planted),
+        detections=detections,
     )
 
 
-def is_different(paired: PairedDifference, confidence: float) -> bool:
-    """Apply the verdict's rule to one pair, which Holm's correction does not change, with a margin of zero."""
-    if paired.t_test_p >= 1 - confidence:
-        return False  # the other conditions take a hundred times longer to check, and all must hold
-    better = paired if paired.mean > 0 else PairedDifference(paired.second, paired.first)
-    (p,) = compute_adjusted_p_values([better])
-    return decide(better.estimate(confidence), p, 0.0, confidence) == "different"
+def _draw_families(source: Source, families: int) -> Iterator[Mapping[tuple[int, int], PairedDifference]]:
+    """Draw the same families each time; one at a time, because scores of large test splits take much memory."""
+    generator = np.random.default_rng(0)
+    for _ in range(families):
+        yield compare_all(source.draw(generator))
 
 
-def draw_from_records(scores: ScoreMatrix, seeds: int) -> Draw:
-    """Draw pairs of disjoint groups of a method's own seeds, over resampled examples."""
-
-    def draw(generator: np.random.Generator) -> tuple[ScoreMatrix, ScoreMatrix]:
-        order = generator.permutation(scores.seeds)
-        rows = generator.integers(scores.examples, size=scores.examples)
-        denominators_E = scores.denominators_E[rows]
-        groups = (order[:seeds], order[seeds : 2 * seeds])
-        first, second = (
-            ScoreMatrix(scores.numerators_SE[np.ix_(group, rows)], denominators_E, stream)
-            for stream, group in enumerate(groups)
-        )
-        return first, second
-
-    return draw
+def find_any_difference(pairs: Iterable[PairedDifference], confidence: float) -> bool:
+    """Apply the verdict's rule with a margin of zero: whether any pair's interval excludes zero."""
+    return any(is_different(pair, confidence) for pair in pairs)
 
 
-def draw_simulated(scores: ScoreMatrix, seeds: int) -> Draw:
-    """Draw pairs with the variance components of a method's own scores.
-
-    Example effects and residuals are resampled from the scores, seed effects are normal. The residuals are scaled up by
-    the variance that estimating the effects took from them.
-    """
-    u_SE = scores.influence_SE
-    example_effects_E = u_SE.mean(axis=0)
-    residuals_SE = (u_SE - example_effects_E - u_SE.mean(axis=1, keepdims=True)) * np.sqrt(
-        scores.seeds / (scores.seeds - 1)
-    )
-    seed_deviation = np.sqrt(scores.seed_variance * scores.seeds)
-
-    def draw(generator: np.random.Generator) -> tuple[ScoreMatrix, ScoreMatrix]:
-        rows = generator.integers(scores.examples, size=scores.examples)
-        denominators_E = scores.denominators_E[rows]
-
-        def draw_side(stream: int) -> ScoreMatrix:
-            seed_effects_S1 = generator.normal(0, seed_deviation, size=(seeds, 1))
-            residuals = residuals_SE[generator.integers(scores.seeds, size=(seeds, scores.examples)), rows]
-            influence = example_effects_E[rows] + seed_effects_S1 + residuals
-            numerators_SE = scores.mean * denominators_E + influence * scores.denominators_E.mean()
-            return ScoreMatrix(numerators_SE, denominators_E, stream)
-
-        return draw_side(0), draw_side(1)
-
-    return draw
+def is_different(pair: PairedDifference, confidence: float) -> bool:
+    difference = pair.estimate(confidence)
+    return not difference.low <= 0 <= difference.high
 
 
-def _is_detected(paired: PairedDifference, planted: float, confidence: float) -> bool:
+def _is_detected(pair: PairedDifference, planted: float, confidence: float) -> bool:
     """Return whether a difference that is added to the first side is found, with the first side as the better one."""
-    first = paired.first
-    shifted = ScoreMatrix(first.numerators_SE + planted * first.denominators_E, first.denominators_E, first.stream)
-    better = PairedDifference(shifted, paired.second)
-    return better.mean > 0 and is_different(better, confidence)
+    numerators_SE = pair.first.numerators_SE + planted * pair.first.denominators_E
+    shifted = replace(pair, first=replace(pair.first, numerators_SE=numerators_SE))
+    return shifted.mean > 0 and is_different(shifted, confidence)
 
 
-def _find_detectable_difference(power: float, variance: float, freedom: float, confidence: float) -> float:
-    """The difference that is detected with the given power."""
+@dataclass(frozen=True)
+class _Test:
+    """The test of one pair, averaged over families."""
+
+    variance: float
+    freedom: float
+    critical: float  # half-width of the interval in standard errors
+
+
+def _measure(pair: PairedDifference, confidence: float) -> tuple[float, float]:
+    """Return the variance of a difference and the half-width of its interval."""
+    return sum(part.variance for part in pair.compute_parts()), pair.compute_half_width(confidence)
+
+
+def _average_test(measured: Sequence[tuple[float, float]], methods: int, confidence: float) -> _Test:
+    variance, half_width = np.mean(measured, axis=0)
+    if variance == 0:
+        return _Test(0.0, math.inf, 0.0)
+    critical = float(half_width / math.sqrt(variance))
+    return _Test(float(variance), find_freedom(methods, critical, confidence), critical)
+
+
+def _average_power(tests: Sequence[_Test], difference: float) -> float:
+    return float(np.mean([compute_power(test.variance, test.freedom, difference, test.critical) for test in tests]))
+
+
+def _find_detectable_difference(tests: Sequence[_Test]) -> float:
+    """The difference that is found with `STATED_POWER`, averaged over the pairs."""
     from scipy.optimize import brentq
 
-    if variance <= 0:
-        return 1.0  # without noise any difference is detected
-    deviation = float(np.sqrt(variance))
-
-    def excess_power(size: float) -> float:
-        return compute_power(variance, freedom, size * deviation, confidence) - power
-
-    return deviation * float(brentq(excess_power, 0.0, 100.0))
+    deviation = math.sqrt(max(test.variance for test in tests))
+    if deviation == 0:
+        return 1.0  # without noise any difference is found
+    return deviation * float(
+        brentq(lambda size: _average_power(tests, size * deviation) - STATED_POWER, 0.0, 100.0, xtol=1e-6)
+    )
 
 
 def build_table(calibrations: Iterable[Calibration]) -> tuple[tuple[str, ...], ...]:
-    """A header and one row of strings for each calibration; "95 %" is the interval of the share of false winners."""
-    header = ("Method", "Metric", "Noise", "Each side", "False", "95 %", "Planted", "Found", "Stated")
+    """A header and one row of strings for each calibration; "95 %" is the interval of the share of false families."""
+    header = ("Run", "Metric", "Noise", "Family", "False", "95 %", "Planted", "Found", "Stated")
     return (header, *(tuple(_format_cells(calibration)) for calibration in calibrations))
 
 
 def _format_cells(calibration: Calibration) -> Iterator[str]:
-    low, high = calibration.false_winner_interval
-    yield from (calibration.label, TITLES[calibration.metric.name], calibration.source)
-    yield f"{calibration.seeds} × {calibration.examples}"
-    yield from (f"{100 * calibration.false_winner_share:.1f} %", f"{100 * low:.1f} to {100 * high:.1f}")
+    low, high = calibration.false_interval
+    yield from (calibration.label, TITLES[calibration.metric.name])
+    yield calibration.source if calibration.splits is None else f"records, {calibration.splits} splits"
+    yield f"{len(calibration.methods)} × {calibration.seeds} × {calibration.examples}"
+    yield from (f"{100 * calibration.false_share:.1f} %", f"{100 * low:.1f} to {100 * high:.1f}")
     yield f"{calibration.planted_difference:.2g}"
     yield from (f"{100 * calibration.observed_power:.0f} %", f"{100 * calibration.stated_power:.0f} %")
 

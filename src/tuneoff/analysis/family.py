@@ -143,7 +143,7 @@ class PairedDifference:
         distance = max(0.0, abs(self.mean) - shift)
         if deviation == 0:
             return 1.0 if distance == 0 else 0.0
-        freedom = _find_freedom(self.methods, self.compute_half_width(confidence) / deviation, confidence)
+        freedom = find_freedom(self.methods, self.compute_half_width(confidence) / deviation, confidence)
         p = float(studentized_range.sf(math.sqrt(2) * distance / deviation, self.methods, freedom))
         return max(min(1.0, p), self.randomization_p if distance > 0 else 1.0)
 
@@ -216,7 +216,7 @@ def _tabulate(methods: int, confidence: float) -> tuple[Array, Array]:
     return 1 / freedoms, np.log(quantiles / math.sqrt(2))
 
 
-def _find_freedom(methods: int, critical: float, confidence: float) -> float:
+def find_freedom(methods: int, critical: float, confidence: float) -> float:
     """The degrees of freedom with a critical value, the inverse of `get_critical_value`."""
     from scipy.optimize import brentq
 

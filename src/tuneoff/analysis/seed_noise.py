@@ -4,8 +4,8 @@ Two or three seeds say little about one method's variation between runs. All met
 in two ways.
 
 - The variances are moderated: a variance below the typical one is drawn towards it, and all gain degrees of freedom.
-  How much depends on how alike the methods' variances are. No variance is believed smaller than observed, so a method that
-  is less stable than the others keeps its own.
+  How much depends on how alike the methods' variances are. No variance is believed smaller than observed, so a method
+  that is less stable than the others keeps its own.
 - Methods are paired over seeds: under the same seed they see the same batches in the same order, so a part of the seed
   effect is common to them and cancels in a difference.
 

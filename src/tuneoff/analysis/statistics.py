@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 # The interaction is known well from seeds × examples residuals, so this share of it counts with the examples' degrees
-# of freedom and not with the few of the seeds. With one half, no ratio of the two makes an interval miss more than 5.5 %
-# of the time at three seeds, and 2.8 % at two; with all of it, 9 and 14 % (docs/concepts/calibration.md).
+# of freedom and not with the few of the seeds. With one half, no ratio of the two makes an interval miss more than
+# 5.5 % of the time at three seeds, and 2.8 % at two; with all of it, 9 and 14 % (docs/concepts/calibration.md).
 WELL_KNOWN_SHARE = 0.5
 
 

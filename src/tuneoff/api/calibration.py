@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuneoff.analysis.calibration import calibrate_comparisons, list_repeated_rows
+from tuneoff.analysis.calibration import calibrate_comparisons, list_family
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.api.comparisons import load_comparison
 from tuneoff.api.sweeps import is_sweep, load_sweep
@@ -20,23 +20,27 @@ def calibrate(*runs: str | Path, seeds: int = 3, comparisons: int = 1000) -> Ite
     """Measure how often the verdict is wrong, on comparisons made from the records of runs and sweeps.
 
     Args:
-        seeds: seeds on each side of such a comparison.
-        comparisons: comparisons to judge per method and metric: as many without a difference as with a known one.
+        seeds: seeds of each method in such a comparison, two or more.
+        comparisons: comparisons of all methods to judge per run and metric: as many without a difference as with a
+            known one.
 
     Returns:
-        One calibration per method and metric, each computed when it is asked for.
+        One calibration per run and metric, each computed when it is asked for.
 
     Raises:
-        RunError: no method has two finished seeds, so the variation between its runs is unknown.
+        RunError: no run has two methods of which one has two finished seeds, so the variation between runs is unknown.
+        ValueError: `seeds` is below two.
     """
+    if seeds < 2:
+        raise ValueError(f"seeds is {seeds}; a verdict takes two or more, because one run shows no variation.")
 
     by_name = {name: comparison for run in runs for name, comparison in _iterate_comparisons(Path(run))}
-    if not any(list_repeated_rows(comparison) for comparison in by_name.values()):
+    if not any(list_family(comparison) for comparison in by_name.values()):
         raise RunError(
-            f"No method in {', '.join(map(str, runs))} was scored with two seeds, so the variation between its runs is "
-            "unknown. Add seeds with `tuneoff compare RECIPE 'seeds=[0, 1, 2]' --run RUN`, then calibrate again."
+            f"No two methods in {', '.join(map(str, runs))} were scored with two seeds, so the variation between runs "
+            "is unknown. Add seeds with `tuneoff compare RECIPE 'seeds=[0, 1, 2]' --run RUN`, then calibrate again."
         )
-    return calibrate_comparisons(by_name, seeds=seeds, pairs=comparisons)
+    return calibrate_comparisons(by_name, seeds=seeds, families=comparisons)
 
 
 def _iterate_comparisons(run: Path) -> Iterator[tuple[str, Comparison]]:

@@ -188,15 +188,15 @@ def show(run: RunArgument) -> None:
 @app.command(epilog=_format_examples("calibrate runs/demo", "calibrate runs/a runs/b --seeds 5 --markdown"))
 def calibrate(
     runs: Annotated[list[Path], typer.Argument(help="Run directories of comparisons or sweeps.", metavar="RUN")],
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds on each side of an artificial comparison.")] = 3,
-    comparisons: Annotated[int, typer.Option(min=2, help="Artificial comparisons for each method and metric.")] = 1000,
+    seeds: Annotated[int, typer.Option(min=2, help="Seeds of each method in an artificial comparison.")] = 3,
+    comparisons: Annotated[int, typer.Option(min=2, help="Artificial comparisons for each run and metric.")] = 1000,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
     """Measure how often the verdict is wrong.
 
-    This judges artificial comparisons, made from the records of the runs. First, both sides are the same method under
-    different seeds, so every difference that the verdict finds is false. Then a known difference is added, which the
-    verdict should find.
+    This judges artificial comparisons of all methods, made from the records of the runs. First, no method is better
+    than another, so every difference that the verdict finds is false. Then one method is given a known advantage, which
+    the verdict should find.
     """
     from tuneoff import api
     from tuneoff.console.results import print_calibrations

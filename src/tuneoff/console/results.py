@@ -72,7 +72,7 @@ def print_calibrations(calibrations: Iterable[Calibration], *, markdown: bool = 
 
     finished = []
     for result in calibrations:
-        print_line(f"{result.label}, {result.metric.title}: {2 * result.pairs} comparisons judged")
+        print_line(f"{result.label}, {result.metric.title}: {2 * result.families} comparisons judged")
         finished.append(result)
     if markdown:
         print(calibration.format_markdown(finished), end="")
@@ -84,9 +84,10 @@ def print_calibrations(calibrations: Iterable[Calibration], *, markdown: bool = 
         table.add_row(*(Text(escape_control(cell)) for cell in row))
     console.print(table)
     console.print(
-        "False: how often the verdict finds a difference between two groups of one method's seeds, with the interval "
-        "of this share. At a confidence of 95 % it should be 5 % at most. Found: how often the verdict finds a "
-        "difference of the planted size. Stated: how often it should, by its own estimate.",
+        "Family: methods × seeds × examples. False: how often the verdict finds any difference among methods that do "
+        "not differ, with the interval of this share. At a confidence of 95 % it should be 5 % at most. Found: how "
+        "often it finds that the first method is better than another, by the planted difference. Stated: how often it "
+        "should, by its own estimate.",
         style="dim",
     )
 
