@@ -29,6 +29,7 @@ from tuneoff.analysis.statistics import (
     combine_parts,
     compute_variance_of_mean,
 )
+from tuneoff.analysis.studentized_range import compute_quantile, compute_tail
 
 if TYPE_CHECKING:
     from tuneoff.analysis.statistics import Array
@@ -46,12 +47,15 @@ class PairedDifference:
         run_parts: the parts of the variance of one run's mean, for each of the two; empty for the base model, and for a
             method with one run, whose variation between runs is unknown.
         methods: how many methods are compared at once.
+        look_confidence: the confidence that this look has if the methods are compared again after every further seed;
+            see `tuneoff.analysis.error_spending`. None: they are compared once.
     """
 
     first: ScoreMatrix
     second: ScoreMatrix
     run_parts: tuple[tuple[Part, ...], tuple[Part, ...]]
     methods: int = 2
+    look_confidence: float | None = None
 
     @property
     def mean(self) -> float:
@@ -83,7 +87,7 @@ class PairedDifference:
         """
         more_examples = (examples or self.first.examples) / self.first.examples
         interaction = self.compute_interaction(seeds, examples)
-        examples_alone = max(0.0, self.between_examples_variance - self.compute_interaction()) / more_examples
+        examples_alone = self._compute_examples_alone(examples)
         between_seeds = [
             Part(part.variance * _scale(matrix, parts, more_examples) / count, _scale_freedom(part, matrix, count))
             for matrix, parts, count in self._list_sides(seeds)
@@ -91,6 +95,11 @@ class PairedDifference:
         ]
         example_freedom = self.first.effective_examples * more_examples - 1
         return combine_parts(examples_alone + interaction, interaction, between_seeds, example_freedom)
+
+    def _compute_examples_alone(self, examples: int | None = None) -> float:
+        """The variance of the difference between examples without the interaction: no further seed changes it."""
+        more_examples = (examples or self.first.examples) / self.first.examples
+        return max(0.0, self.between_examples_variance - self.compute_interaction()) / more_examples
 
     def compute_interaction(self, seeds: int | None = None, examples: int | None = None) -> float:
         """The part of the variance of the difference from both methods' seed-example interaction."""
@@ -106,11 +115,18 @@ class PairedDifference:
         """Half the width of the simultaneous interval, as observed or as expected with other numbers.
 
         The half-widths from each part of the variance are added in quadrature; see `statistics.compute_half_width`.
+        With several looks, the parts that each further seed renews have the confidence of the look. The examples are
+        the same at every look, so their part cannot mislead more often than once.
         """
+        at_look = self.look_confidence or confidence
         parts = [part for part in self.compute_parts(seeds, examples) if part.variance > 0]
-        return math.sqrt(
-            sum(get_critical_value(self.methods, part.freedom, confidence) ** 2 * part.variance for part in parts)
-        )
+        squares = [get_critical_value(self.methods, part.freedom, at_look) ** 2 * part.variance for part in parts]
+        examples_alone = self._compute_examples_alone(examples)
+        if self.look_confidence and examples_alone > 0:
+            of_examples = self.compute_parts(seeds, examples)[0].freedom
+            once, again = (get_critical_value(self.methods, of_examples, level) for level in (confidence, at_look))
+            squares.append((once**2 - again**2) * examples_alone)
+        return math.sqrt(sum(squares))
 
     def estimate(self, confidence: float) -> Estimate:
         """The difference with its simultaneous interval.
@@ -137,14 +153,12 @@ class PairedDifference:
         Args:
             shift: how much of the difference is not believed, in its unit.
         """
-        from scipy.stats import studentized_range
-
         deviation = math.sqrt(sum(part.variance for part in self.compute_parts()))
         distance = max(0.0, abs(self.mean) - shift)
         if deviation == 0:
             return 1.0 if distance == 0 else 0.0
         freedom = find_freedom(self.methods, self.compute_half_width(confidence) / deviation, confidence)
-        p = float(studentized_range.sf(math.sqrt(2) * distance / deviation, self.methods, freedom))
+        p = compute_tail(math.sqrt(2) * distance / deviation, self.methods, freedom)
         return max(min(1.0, p), self.randomization_p if distance > 0 else 1.0)
 
     @cached_property
@@ -154,22 +168,31 @@ class PairedDifference:
         With few examples the t distribution may be far from theirs: five examples that all get better are no proof,
         however equal their gains.
         """
-        from scipy.stats import norm, studentized_range
+        from scipy.stats import norm
 
         differing_E = self.differences_E[self.differences_E != 0]
         if not 0 < len(differing_E) <= FEW_EXAMPLES:
             return 0.0
         p = compute_randomization_p(differing_E)
-        return float(studentized_range.sf(math.sqrt(2) * norm.isf(p / 2), self.methods, np.inf)) if p < 1 else 1.0
+        return compute_tail(math.sqrt(2) * float(norm.isf(p / 2)), self.methods, math.inf) if p < 1 else 1.0
 
 
-def compare_all(matrices: Sequence[ScoreMatrix]) -> dict[tuple[int, int], PairedDifference]:
-    """Return the difference of every two methods by their indices, the smaller one first."""
+def compare_all(
+    matrices: Sequence[ScoreMatrix], *, methods: int | None = None, look_confidence: float | None = None
+) -> dict[tuple[int, int], PairedDifference]:
+    """Return the difference of every two methods by their indices, the smaller one first.
+
+    Args:
+        methods: how many methods are compared at once, if some are no longer among the matrices.
+        look_confidence: see `PairedDifference`.
+    """
     noise = estimate_seed_noise(matrices)
 
     def build_difference(i: int, j: int) -> PairedDifference:
         parts = noise.paired if matrices[i].trained and matrices[j].trained else noise.alone
-        return PairedDifference(matrices[i], matrices[j], (parts[i], parts[j]), len(matrices))
+        return PairedDifference(
+            matrices[i], matrices[j], (parts[i], parts[j]), methods or len(matrices), look_confidence
+        )
 
     return {(i, j): build_difference(i, j) for i, j in itertools.combinations(range(len(matrices)), 2)}
 
@@ -196,7 +219,7 @@ def get_critical_value(methods: int, freedom: float, confidence: float) -> float
     """How many standard errors the simultaneous interval of a difference extends to each side.
 
     For two methods it is the quantile of Student's t. For more it is that of the studentized range, divided by the
-    square root of two, interpolated between degrees of freedom because it is slow to compute.
+    square root of two, interpolated between degrees of freedom.
     """
     from scipy.stats import t
 
@@ -209,11 +232,9 @@ def get_critical_value(methods: int, freedom: float, confidence: float) -> float
 @functools.cache
 def _tabulate(methods: int, confidence: float) -> tuple[Array, Array]:
     """Return 1 / degrees of freedom, rising, and the logarithm of the critical value for each."""
-    from scipy.stats import studentized_range
-
-    freedoms = np.array(FREEDOMS[::-1])
-    quantiles = np.array([studentized_range.ppf(confidence, methods, freedom) for freedom in freedoms])
-    return 1 / freedoms, np.log(quantiles / math.sqrt(2))
+    freedoms = FREEDOMS[::-1]
+    quantiles = np.array([compute_quantile(confidence, methods, freedom) for freedom in freedoms])
+    return 1 / np.array(freedoms), np.log(quantiles / math.sqrt(2))
 
 
 def find_freedom(methods: int, critical: float, confidence: float) -> float:
