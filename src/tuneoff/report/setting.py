@@ -6,6 +6,7 @@ from typing import Any
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS
+from tuneoff.budget.shrink import Fit
 from tuneoff.budget.spending import Spending
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.recipe.recipe import Recipe
@@ -141,8 +142,14 @@ def _build_budget_fact(budget: BudgetOptions, spending: Spending | None) -> Fact
     return Fact(
         title="Budget",
         value=budget.time or (f"until {budget.until}" if budget.until else f"{budget.money:g}{price}"),
-        detail=f"plan reduced to {join_list(fit.cuts)}" if fit and fit.cuts else "plan not reduced",
+        detail=_describe_cuts(fit),
     )
+
+
+def _describe_cuts(fit: Fit | None) -> str:
+    cuts = [f"plan reduced to {join_list(fit.cuts)}"] if fit and fit.cuts else []
+    dropped = [f"left out: {join_list(fit.dropped)}"] if fit and fit.dropped else []
+    return "; ".join(cuts + dropped) or "plan not reduced"
 
 
 def _get_cost_title(name: str) -> str:
