@@ -67,6 +67,17 @@ def test_a_budget_neither_adds_a_seed_nor_cuts_below_two(seeds: list[int]) -> No
     assert [recipe.seeds for recipe in iterate_smaller_recipes(make_recipe(seeds=seeds))] == [tuple(seeds)]
 
 
+def test_replicates_are_reduced_like_seeds() -> None:
+    sampled = {"data": {"source": "aclsum", "sizes": {"train": 20}}, "replicates": 4}
+    recipe = Recipe.read({name: v for name, v in make_recipe().to_dict().items() if name != "seeds"} | sampled)
+    assert [(r.replicates, r.seeds) for r in iterate_smaller_recipes(recipe)] == [
+        (4, (1, 2, 3, 4)),
+        (3, (1, 2, 3)),
+        (2, (1, 2)),
+    ]
+    assert describe_cuts(recipe, get_smallest_recipe(recipe)) == ("2 replicates instead of 4",)
+
+
 def test_a_search_below_the_minimum_is_not_reduced() -> None:
     recipe = make_full_recipe(search={"configurations": MIN_CONFIGURATIONS - 1})
     assert {get_counts(smaller)[0] for smaller in iterate_smaller_recipes(recipe)} == {MIN_CONFIGURATIONS - 1}

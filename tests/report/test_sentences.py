@@ -264,7 +264,10 @@ def test_a_single_training_of_each_method_is_pointed_out(comparison: Comparison)
 
 def test_several_seeds_are_counted() -> None:
     last = describe_verdict(make_synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]))[-1]
-    assert last == "Intervals are 95 % confidence intervals over 40 test examples and 2 seeds per method."
+    assert last == (
+        "Intervals are 95 % confidence intervals over 40 test examples and 2 seeds per method, so the result is about "
+        "the methods on this train split, over seeds."
+    )
 
 
 def test_the_confidence_of_the_recipe_is_given() -> None:

@@ -14,6 +14,7 @@ from tuneoff.analysis.costs import Cost
 from tuneoff.analysis.pairs import Pair, compare_pairs
 from tuneoff.analysis.pareto import find_front
 from tuneoff.analysis.partial import Partial, find_missing, is_counted
+from tuneoff.analysis.population import require_same_samples
 from tuneoff.analysis.row import Row, build_row
 from tuneoff.budget.spending import Spending
 from tuneoff.errors import UnequalSettingsError
@@ -96,6 +97,7 @@ def judge(run: Run, spending: Spending | None = None) -> Comparison:
     setting = _require_one_setting(run.records)
     partial = find_missing(run.recipe, run.records)
     confirmed = [r for r in run.records if r.trial.stage == "confirm" and is_counted(partial, run.recipe, r)]
+    require_same_samples(confirmed)
     labels = dict.fromkeys(record.trial.label for record in confirmed)
     confidence = run.recipe.verdict.confidence
     rows = [build_row([r for r in confirmed if r.trial.label == label], confidence) for label in labels]

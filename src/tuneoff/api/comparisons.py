@@ -80,7 +80,8 @@ def load_comparison(run: str | Path) -> Comparison:
     stored, spending = RunDirectory(Path(run)).read(), read_spending(Path(run))
     recipe = spending.fit.shrink(stored.recipe) if spending.fit else stored.recipe
     _show_in_notebooks()
-    return judge(replace(stored, recipe=recipe, records=select_records(recipe, stored.records)), spending)
+    records = select_records(recipe, stored.records, stored.data.train_samples)
+    return judge(replace(stored, recipe=recipe, records=records), spending)
 
 
 def load_model(run: str | Path, label: str | None = None, seed: int | None = None) -> TrainedModel:

@@ -133,7 +133,10 @@ def describe_cuts(recipe: Recipe, reduced: Recipe) -> tuple[str, ...]:
             f"{reduced.search.configurations} configurations per search instead of {recipe.search.configurations}"
         )
     if len(reduced.seeds) < len(recipe.seeds):
-        cuts.append(f"{_format_seeds(reduced.seeds)} instead of {', '.join(map(str, recipe.seeds))}")
+        if recipe.replicates:
+            cuts.append(f"{reduced.replicates} replicates instead of {recipe.replicates}")
+        else:
+            cuts.append(f"{_format_seeds(reduced.seeds)} instead of {', '.join(map(str, recipe.seeds))}")
     return tuple(cuts)
 
 
@@ -147,4 +150,5 @@ def _resize(recipe: Recipe, configurations: int | None, seeds: tuple[int, ...]) 
     if search and configurations is not None:
         search = search.model_copy(update={"configurations": min(configurations, search.configurations)})
     remaining_seeds = tuple(seed for seed in recipe.seeds if seed in seeds) or recipe.seeds
-    return recipe.model_copy(update={"search": search, "seeds": remaining_seeds})
+    replicates = recipe.replicates and len(remaining_seeds)
+    return recipe.model_copy(update={"search": search, "seeds": remaining_seeds, "replicates": replicates})

@@ -21,6 +21,7 @@ from tuneoff.report.format import (
     join_list,
     pluralize,
 )
+from tuneoff.report.population import describe_population, describe_samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +107,18 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
     )
     yield from _list_search_facts(run.recipe)
     yield Fact(
-        title="Seeds",
+        title="Replicates" if run.recipe.replicates else "Seeds",
         value=join_list([str(seed) for seed in run.recipe.seeds]),
         detail="none of them was used in the search" if run.recipe.search else "",
     )
+    if run.recipe.replicates and run.data.train_samples:
+        yield Fact(
+            title="Train samples",
+            value=describe_samples(run.data.train_samples),
+            detail="each replicate has a seed and a sample of its own, the same for all methods"
+            + ("; the search used the train split" if run.recipe.search else ""),
+        )
+    yield Fact(title="The verdict is about", value=describe_population(comparison))
     if run.recipe.budget:
         yield _build_budget_fact(run.recipe.budget, comparison.spending)
     margins = run.recipe.verdict

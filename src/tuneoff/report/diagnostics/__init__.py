@@ -9,7 +9,12 @@ from collections.abc import Callable, Iterator
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
 from tuneoff.report.diagnostics.costs import diagnose_full_logits, diagnose_memory_counter
-from tuneoff.report.diagnostics.data import diagnose_duplicates, diagnose_excluded_rows, diagnose_truncation
+from tuneoff.report.diagnostics.data import (
+    diagnose_duplicates,
+    diagnose_excluded_rows,
+    diagnose_sample_overlap,
+    diagnose_truncation,
+)
 from tuneoff.report.diagnostics.design import diagnose_missing_trials, diagnose_shared_rate, diagnose_single_seed
 from tuneoff.report.diagnostics.diagnosis import Diagnosis
 from tuneoff.report.diagnostics.outcome import (
@@ -42,6 +47,7 @@ OF_COMPARISON: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
     diagnose_truncation,
     diagnose_excluded_rows,
     diagnose_duplicates,
+    diagnose_sample_overlap,
     diagnose_full_logits,
     diagnose_memory_counter,
 )
