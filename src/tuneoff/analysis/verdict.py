@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from tuneoff.analysis.cheapest import find_cheapest
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.costs import COSTS
 from tuneoff.analysis.pairs import Pair
 from tuneoff.analysis.row import Row
 from tuneoff.records.metrics import Metric
@@ -34,7 +34,7 @@ class Verdict:
     kind: Literal["winner", "tie", "open"]
     best: Row  # by the mean
     leaders: tuple[Row, ...]  # the best, and all that are not shown to be worse
-    cheapest: Row  # of the leaders, by the cost that the recipe names
+    cheapest: Row  # of the leaders; see `find_cheapest`
     needed: Needed | None  # for the leader that is hardest to separate from the best; None unless open
 
 
@@ -50,7 +50,6 @@ def decide_verdict(comparison: Comparison, metric: Metric) -> Verdict:
     pairs = [comparison.find_pair(metric, best, other) for other in others]
     undecided = [pair for pair in pairs if pair.decision == "open"]
     leaders = (best, *(pair.other for pair in pairs if pair.decision != "different"))
-    cheaper_by = comparison.run.recipe.verdict.cheaper_by
     kind: Literal["winner", "tie", "open"] = "open" if undecided else "tie" if len(leaders) > 1 else "winner"
     needed = [estimate_needed(pair, comparison) for pair in undecided]
     return Verdict(
@@ -58,16 +57,9 @@ def decide_verdict(comparison: Comparison, metric: Metric) -> Verdict:
         kind=kind,
         best=best,
         leaders=leaders,
-        cheapest=min(leaders, key=lambda row: _get_cost(row, cheaper_by)),
+        cheapest=find_cheapest(comparison, leaders).row,
         needed=max(needed, key=_rank_effort) if needed else None,
     )
-
-
-def _get_cost(row: Row, name: str) -> float:
-    """A row's cost. A cost that was not measured counts as infinite, unless it is one of training and the row is the
-    base model's."""
-    is_zero = row.is_base and COSTS[name].zero_without_training
-    return row.costs.get(name, 0.0 if is_zero else math.inf)
 
 
 def estimate_needed(pair: Pair, comparison: Comparison) -> Needed:
