@@ -24,6 +24,7 @@ from tuneoff.records.metrics import METRICS, ROUGE_L, Metric
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
 from tuneoff.runs import Run
+from tuneoff.runs.split_use import SplitUse
 from tuneoff.search.history import Search, build_searches
 
 
@@ -36,6 +37,7 @@ class Comparison:
     rows: tuple[Row, ...]
     spending: Spending | None = None  # None: made from records alone
     partial: Partial | None = None  # None: every trial of the recipe has a record
+    split_use: SplitUse | None = None  # of the test split, over all runs on this machine; None: made from records alone
 
     def __repr__(self) -> str:
         """The name and the labels only: a notebook stores this next to the leaderboard, and records are long."""

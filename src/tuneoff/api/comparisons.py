@@ -19,6 +19,7 @@ from tuneoff.report.tables import format_markdown_table
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.plan import select_records
 from tuneoff.runs import RunDirectory
+from tuneoff.runs.split_use import note_use
 from tuneoff.system.environment import describe_environment
 from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
 
@@ -74,6 +75,8 @@ def compare(
 def load_comparison(run: str | Path) -> Comparison:
     """Rank the methods by the records in a run directory. The run may be unfinished.
 
+    This is noted as a use of the test split, unless the same trials were compared before.
+
     Raises:
         RunError: this is not a run directory, or a file in it cannot be read.
     """
@@ -81,7 +84,8 @@ def load_comparison(run: str | Path) -> Comparison:
     recipe = spending.fit.shrink(stored.recipe) if spending.fit else stored.recipe
     _show_in_notebooks()
     records = select_records(recipe, stored.records, stored.data.train_samples)
-    return judge(replace(stored, recipe=recipe, records=records), spending)
+    comparison = judge(replace(stored, recipe=recipe, records=records), spending)
+    return replace(comparison, split_use=note_use(Path(run), stored.records))
 
 
 def load_model(run: str | Path, label: str | None = None, seed: int | None = None) -> TrainedModel:

@@ -22,6 +22,7 @@ from tuneoff.report.format import (
     pluralize,
 )
 from tuneoff.report.population import describe_population, describe_samples
+from tuneoff.runs.split_use import SplitUse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,8 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
             + ("; the search used the train split" if run.recipe.search else ""),
         )
     yield Fact(title="The verdict is about", value=describe_population(comparison))
+    if comparison.split_use:
+        yield _build_use_fact(comparison.split_use)
     if run.recipe.budget:
         yield _build_budget_fact(run.recipe.budget, comparison.spending)
     margins = run.recipe.verdict
@@ -152,6 +155,16 @@ def _build_budget_fact(budget: BudgetOptions, spending: Spending | None) -> Fact
         title="Budget",
         value=budget.time or (f"until {budget.until}" if budget.until else f"{budget.money:g}{price}"),
         detail=_describe_cuts(fit),
+    )
+
+
+def _build_use_fact(use: SplitUse) -> Fact:
+    problem = f". The count may be too low: {use.problem}" if use.problem else ""
+    return Fact(
+        title="Test split",
+        value=f"scored by {pluralize(use.trials, 'trial')} in {pluralize(use.runs, 'run')}",
+        detail=f"on this machine since {use.since:%Y-%m-%d}, compared {pluralize(use.looks, 'time')}; "
+        f"fingerprint {use.fingerprint}{problem}",
     )
 
 

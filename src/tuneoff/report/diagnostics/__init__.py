@@ -15,7 +15,12 @@ from tuneoff.report.diagnostics.data import (
     diagnose_sample_overlap,
     diagnose_truncation,
 )
-from tuneoff.report.diagnostics.design import diagnose_missing_trials, diagnose_shared_rate, diagnose_single_seed
+from tuneoff.report.diagnostics.design import (
+    diagnose_missing_trials,
+    diagnose_reused_test_split,
+    diagnose_shared_rate,
+    diagnose_single_seed,
+)
 from tuneoff.report.diagnostics.diagnosis import Diagnosis
 from tuneoff.report.diagnostics.outcome import (
     diagnose_forgetting,
@@ -41,6 +46,7 @@ from tuneoff.search.history import Search
 OF_COMPARISON: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
     diagnose_single_seed,
     diagnose_missing_trials,
+    diagnose_reused_test_split,
     diagnose_shared_rate,
     diagnose_unsearched_methods,
     diagnose_adaptive_sampler,
