@@ -43,7 +43,14 @@ class FullDiskError(TuneoffError, OSError):
 
 
 class BudgetError(TuneoffError, ValueError):
-    """A budget is too small even for the smallest comparison to which a recipe can be reduced."""
+    """A budget is too small even for the smallest comparison to which a recipe can be reduced.
+
+    `proposed_drops` are methods without which it would be enough; empty if there is no such choice.
+    """
+
+    def __init__(self, message: str, proposed_drops: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.proposed_drops = proposed_drops
 
 
 class OutOfMemoryError(TuneoffError, MemoryError):

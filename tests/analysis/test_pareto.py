@@ -80,3 +80,14 @@ def test_of_a_rate_more_is_better() -> None:
 def test_the_base_model_is_not_on_the_front_because_it_costs_no_training() -> None:
     comparison = make_comparison({"base": draw(24, 1)[:1], "lora": draw(20, 1)})
     assert list_front(comparison) == ["lora"]
+
+
+def test_a_cost_lower_by_less_than_the_tolerance_does_not_dominate() -> None:
+    slightly_cheaper, slightly_costlier = {"train_seconds": 86.0}, COSTLY
+    equal = compare(draw(20.1, 0.3), draw(20, 0.3), better_costs=slightly_costlier, other_costs=slightly_cheaper)
+    assert (get_decision(equal), list_front(equal)) == ("equal", ["full", "lora"])
+
+
+def test_a_better_method_dominates_one_that_is_cheaper_by_less_than_the_tolerance() -> None:
+    comparison = compare(draw(24, 1), draw(20, 1), better_costs=COSTLY, other_costs={"train_seconds": 86.0})
+    assert (get_decision(comparison), list_front(comparison)) == ("matters", ["lora"])

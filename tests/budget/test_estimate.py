@@ -122,3 +122,13 @@ def test_prompts_are_counted_in_the_batches_that_read_and_answer_them() -> None:
     lengths = [10] * READ_TOGETHER + [6, 4]
     assert count_prompt_batches(lengths, 64) == Batches(count=1, tokens=READ_TOGETHER * 10 + 2 * 6)
     assert count_prompt_batches(lengths, 2) == Batches(count=READ_TOGETHER // 2 + 1, tokens=READ_TOGETHER * 10 + 2 * 6)
+
+
+def test_the_trunk_is_computed_once_for_each_train_sample() -> None:
+    probe = make_probe(lora=make_costs(trunk={"token_seconds": 0.1}, trunk_bytes=1000))
+    sampled = {"data": {"source": "aclsum", "sizes": {"train": 80}}, "replicates": 3}
+    recipes = {seeds: make_search_recipe(methods=["base", "lora"], **change)
+               for seeds, change in (("seeds", {"seeds": [1, 2, 3]}), ("replicates", sampled))}  # fmt: skip
+    estimates = {name: estimate_cost(recipe, make_data_summary(80), probe) for name, recipe in recipes.items()}
+    assert estimates["replicates"].seconds - estimates["seeds"].seconds == pytest.approx(3 * 50)
+    assert (estimates["seeds"].disk["trunk outputs"], estimates["replicates"].disk["trunk outputs"]) == (1000, 4000)

@@ -13,7 +13,7 @@ from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.limit import fit_to_budget
 from tuneoff.budget.spending import SPENT_FILE, read_spending
 from tuneoff.cli.commands import main
-from tuneoff.errors import BudgetError
+from tuneoff.errors import BudgetError, RecipeError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Trial
 from tuneoff.report.sentences import describe_verdict
@@ -26,15 +26,18 @@ pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
 @pytest.fixture
 def search_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
-    return recipe | {"methods": ["lora"], "search": {"configurations": 6, "rungs": 1}, "seeds": [1, 2]}
+    return recipe | {"methods": ["lora"], "search": {"configurations": 6, "rungs": 1}, "seeds": [1, 2, 3]}
 
 
 def set_estimate(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Estimate this many seconds for each configuration and each seed, and none for anything else."""
+    """Estimate this many seconds for each configuration and each seed of a method, and none for anything else."""
+
+    def estimate(recipe: Recipe, *_: object) -> float:
+        trained = sum(method.trains for method in recipe.methods.values())
+        return trained * seconds * ((recipe.search.configurations if recipe.search else 0) + len(recipe.seeds))
+
     monkeypatch.setattr(limit, "load_or_run_probe", lambda *_: None)
-    monkeypatch.setattr(
-        limit, "estimate_run_seconds", lambda recipe, *_: seconds * (recipe.search.configurations + len(recipe.seeds))
-    )
+    monkeypatch.setattr(limit, "estimate_run_seconds", estimate)
 
 
 def fit_and_count(recipe: dict[str, Any], budget: str, run: Path) -> tuple[int, int]:
@@ -48,11 +51,11 @@ def test_the_plan_is_reduced_to_fit_the_budget_with_a_reserve(
     search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_estimate(monkeypatch, 400)
-    assert fit_and_count(search_recipe, "1h", tmp_path / "1h") == (6, 2)  # 8 × 400 s are below 9/10 of 3600 s
-    assert fit_and_count(search_recipe, "50m", tmp_path / "50m") == (4, 2)
-    assert fit_and_count(search_recipe, "38m", tmp_path / "38m") == (4, 1)
-    assert read_spending(tmp_path / "38m").fit.cuts == (  # type: ignore[union-attr]
-        "4 configurations per search instead of 6", "seed 1 instead of 1, 2",
+    assert fit_and_count(search_recipe, "67m", tmp_path / "67m") == (6, 3)  # 9 × 400 s are below 9/10 of 4020 s
+    assert fit_and_count(search_recipe, "53m", tmp_path / "53m") == (4, 3)
+    assert fit_and_count(search_recipe, "45m", tmp_path / "45m") == (4, 2)
+    assert read_spending(tmp_path / "45m").fit.cuts == (  # type: ignore[union-attr]
+        "4 configurations per search instead of 6", "seeds 1, 2 instead of 1, 2, 3",
     )  # fmt: skip
 
 
@@ -60,17 +63,17 @@ def test_a_reduction_is_kept_until_the_budget_changes(
     search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_estimate(monkeypatch, 400)
-    assert fit_and_count(search_recipe, "50m", tmp_path) == (4, 2)
+    assert fit_and_count(search_recipe, "45m", tmp_path) == (4, 2)
     set_estimate(monkeypatch, 1)
-    assert fit_and_count(search_recipe, "50m", tmp_path) == (4, 2)
-    assert fit_and_count(search_recipe, "51m", tmp_path) == (6, 2)
+    assert fit_and_count(search_recipe, "45m", tmp_path) == (4, 2)
+    assert fit_and_count(search_recipe, "46m", tmp_path) == (6, 3)
 
 
 def test_a_budget_too_small_for_any_plan_is_refused_with_one_that_is_sufficient(
     search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_estimate(monkeypatch, 3600)
-    with pytest.raises(BudgetError, match=r"Nothing was started. Write budget=5h34m"):
+    with pytest.raises(BudgetError, match=r"Nothing was started.* write budget=6h40m"):
         fit_and_count(search_recipe, "1h", tmp_path)
 
 
@@ -81,11 +84,72 @@ def test_the_listener_gets_a_message_about_the_reduction_before_the_start(
     messages: list[str] = []
     listener = SilentListener()
     monkeypatch.setattr(listener, "on_message", messages.append)
-    fit_to_budget(prepare(Recipe.read(search_recipe | {"budget": "50m"})), Ledger(tmp_path), listener)
+    fit_to_budget(prepare(Recipe.read(search_recipe | {"budget": "53m"})), Ledger(tmp_path), listener)
     assert messages == [
-        "Budget: 50.0 min. Used so far: 0.0 min. The plan should take 40.0 min in total. It was reduced "
+        "Budget: 53.0 min. Used so far: 0.0 min. The plan should take 46.7 min in total. It was reduced "
         "by the same amount for every method: 4 configurations per search instead of 6."
     ]
+
+
+def test_a_budget_too_small_for_two_seeds_proposes_which_method_to_leave_out(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_estimate(monkeypatch, 600)
+    asked = recipe | {"methods": {"base": None, "lora": None, "my lora": {"method": "lora"}}, "seeds": [1, 2, 3]}
+    with pytest.raises(BudgetError, match=r"even the smallest plan .3 methods, 2 seeds. should take 40.0 min") as error:
+        fit_and_count(asked, "30m", tmp_path)
+    assert error.value.proposed_drops == ("my lora",)
+    assert "lora 20.0 min, my lora 20.0 min. Leave out my lora: add --drop 'my lora'. Or write" in str(error.value)
+
+
+def test_methods_are_left_out_only_if_the_budget_is_too_small_and_stay_out_when_a_run_resumes(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_estimate(monkeypatch, 600)
+    asked = Recipe.read(recipe | {"seeds": [1, 2, 3], "budget": "45m"})
+    large = fit_to_budget(prepare(asked), Ledger(tmp_path / "large"), SilentListener(), ["lora"])
+    assert list(large.recipe.methods) == ["base", "lora", "soft-prompt"]
+    asked = Recipe.read(asked.to_dict() | {"budget": "35m"})
+    small = fit_to_budget(prepare(asked), Ledger(tmp_path / "small"), SilentListener(), ["lora"])
+    assert (list(small.recipe.methods), small.recipe.seeds) == (["base", "soft-prompt"], (1, 2, 3))
+    resumed = fit_to_budget(prepare(asked), Ledger(tmp_path / "small"), SilentListener())
+    assert resumed.recipe == small.recipe
+
+
+def test_a_run_without_a_method_says_so_and_is_complete(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_estimate(monkeypatch, 600)
+    comparison = tuneoff.compare(recipe, "seeds=[1, 2]", "budget=30m", run=tmp_path / "run", drop=["lora"])
+    assert {row.label for row in comparison.rows} == {"base", "soft-prompt"}
+    assert comparison.partial is None
+    assert any(
+        "too small for two seeds of every method, so lora was left out" in s for s in describe_verdict(comparison)
+    )
+
+
+def test_a_method_to_leave_out_that_the_recipe_lacks_is_refused(recipe: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"no method 'lorra' to leave out. Did you mean 'lora'"):
+        tuneoff.compare(recipe, run=tmp_path / "run", drop=["lorra"])
+
+
+@pytest.mark.parametrize(("answer", "code"), [(True, 0), (False, 2)])
+def test_the_command_asks_on_a_terminal_which_method_to_leave_out(
+    recipe_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bool, code: int
+) -> None:
+    set_estimate(monkeypatch, 600)
+    questions: list[str] = []
+
+    def ask(question: str) -> bool:
+        questions.append(question)
+        return answer
+
+    monkeypatch.setattr("tuneoff.console.asking.ask_on_terminal", ask)
+    run = tmp_path / "run"
+    assert main(["compare", recipe_file, "seeds=[1, 2]", "budget=30m", "--run", str(run)]) == code
+    assert len(questions) == 1
+    assert questions[0].endswith("Leave out soft-prompt? [y/N] ")
+    assert len(list(run.glob("trials/*/record.json"))) == (3 if answer else 0)
 
 
 def test_a_larger_budget_continues_with_a_larger_plan(

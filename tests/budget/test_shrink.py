@@ -1,6 +1,7 @@
 """How a recipe is reduced to fit its budget."""
 
 import functools
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,10 +17,12 @@ from tuneoff.budget.shrink import (
     RESERVED_SHARE,
     Fit,
     describe_cuts,
+    drop_methods,
     format_sufficient_budget,
     get_size,
     get_smallest_recipe,
     iterate_smaller_recipes,
+    propose_drops,
     shrink_to_fit,
 )
 from tuneoff.config.budget import parse_duration
@@ -51,11 +54,28 @@ def get_counts(recipe: Recipe) -> tuple[int, int]:
 
 def test_configurations_are_reduced_first_and_then_seeds() -> None:
     counts = [get_counts(recipe) for recipe in iterate_smaller_recipes(make_full_recipe())]
-    assert counts == [(8, 3), (7, 3), (6, 3), (5, 3), (4, 3), (4, 2), (4, 1)]
+    assert counts == [(8, 3), (7, 3), (6, 3), (5, 3), (4, 3), (4, 2)]
 
 
 def test_without_a_search_only_seeds_are_reduced() -> None:
-    assert [get_counts(recipe) for recipe in iterate_smaller_recipes(make_recipe(seeds=[5, 6]))] == [(0, 2), (0, 1)]
+    counts = [get_counts(recipe) for recipe in iterate_smaller_recipes(make_recipe(seeds=[5, 6, 7, 8]))]
+    assert counts == [(0, 4), (0, 3), (0, 2)]
+
+
+@pytest.mark.parametrize("seeds", [[5], [5, 6]])
+def test_a_budget_neither_adds_a_seed_nor_cuts_below_two(seeds: list[int]) -> None:
+    assert [recipe.seeds for recipe in iterate_smaller_recipes(make_recipe(seeds=seeds))] == [tuple(seeds)]
+
+
+def test_replicates_are_reduced_like_seeds() -> None:
+    sampled = {"data": {"source": "aclsum", "sizes": {"train": 20}}, "replicates": 4}
+    recipe = Recipe.read({name: v for name, v in make_recipe().to_dict().items() if name != "seeds"} | sampled)
+    assert [(r.replicates, r.seeds) for r in iterate_smaller_recipes(recipe)] == [
+        (4, (1, 2, 3, 4)),
+        (3, (1, 2, 3)),
+        (2, (1, 2)),
+    ]
+    assert describe_cuts(recipe, get_smallest_recipe(recipe)) == ("2 replicates instead of 4",)
 
 
 def test_a_search_below_the_minimum_is_not_reduced() -> None:
@@ -82,7 +102,7 @@ def test_a_larger_budget_never_gives_a_smaller_recipe(seconds: float, more: floa
     )
 
 
-@pytest.mark.parametrize("seconds", [1500.0, 2500.0, 4000.0])
+@pytest.mark.parametrize("seconds", [2000.0, 2500.0, 4000.0])
 def test_every_method_is_reduced_by_the_same_amount(seconds: float) -> None:
     recipe = make_full_recipe(methods=["base", "lora", "soft-prompt", "full"])
     probe = make_probe(**{label: make_costs(begin_seconds=i) for i, label in enumerate(recipe.methods)})
@@ -97,7 +117,7 @@ def test_each_reduction_is_described() -> None:
     assert describe_cuts(make_full_recipe(), make_full_recipe()) == ()
     assert describe_cuts(make_full_recipe(), get_smallest_recipe(make_full_recipe())) == (
         "4 configurations per search instead of 8",
-        "seed 1 instead of 1, 2, 3",
+        "seeds 1, 2 instead of 1, 2, 3",
     )
 
 
@@ -135,5 +155,45 @@ def test_a_reduction_for_a_time_of_day_applies_until_that_time() -> None:
 
 def test_a_reduced_recipe_searches_the_same_spaces() -> None:
     reduced = make_fit().shrink(make_full_recipe())
-    assert get_counts(reduced) == (4, 1)
+    assert get_counts(reduced) == (4, 2)
     assert reduced.get_space("lora") == make_full_recipe().get_space("lora")
+
+
+def test_a_stored_reduction_to_one_seed_is_made_again() -> None:
+    """Earlier versions cut to one seed."""
+    one_seed = get_size(make_full_recipe(seeds=[1]))
+    assert not make_fit(left=one_seed).still_applies(make_full_recipe(budget="1h"), NOON)
+    assert make_fit(left=one_seed, asked=one_seed).still_applies(make_full_recipe(budget="1h", seeds=[1]), NOON)
+
+
+def test_a_method_that_is_left_out_is_not_searched_either() -> None:
+    spaces = {"lora": {"rank": [2, 4]}, "full": {"learning_rate": [1e-4, 1e-5]}}
+    recipe = make_full_recipe(methods=["base", "lora", "full"], search={"spaces": spaces})
+    left = drop_methods(recipe, {"full"})
+    assert list(left.methods) == ["base", "lora"]
+    assert Recipe.read(left.to_dict()).get_space("lora") == recipe.get_space("lora")
+
+
+def test_the_fewest_methods_are_proposed_and_the_cheapest_that_suffice() -> None:
+    seconds = {"full": 100.0, "lora": 40.0, "dora": 60.0, "soft-prompt": 50.0}
+    assert propose_drops(seconds, 55.0, keep=1) == ("dora",)
+    assert propose_drops(seconds, 30.0, keep=1) == ("lora",)
+    assert propose_drops(seconds, 145.0, keep=1) == ("full", "soft-prompt")
+    assert propose_drops(seconds, 200.0, keep=1) == ("full", "dora", "lora")
+    assert propose_drops(seconds, 200.0, keep=2) == ()
+    assert propose_drops(seconds, 999.0, keep=1) == ()
+
+
+def test_what_is_proposed_makes_the_plan_fit_and_one_method_less_would_not() -> None:
+    generator = random.Random(0)
+    for _ in range(300):
+        seconds = {f"m{i}": generator.uniform(1, 100) for i in range(generator.randint(2, 8))}
+        excess = generator.uniform(0.1, 300)
+        proposed = propose_drops(seconds, excess, keep=1)
+        largest = sorted(seconds.values(), reverse=True)
+        if proposed:
+            assert len(proposed) < len(seconds)
+            assert sum(seconds[label] for label in proposed) >= excess
+            assert sum(largest[: len(proposed) - 1]) < excess
+        else:
+            assert sum(largest[:-1]) < excess

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from tests.conftest import ARCHITECTURES
 from tests.methods.training import compute_logits, take_steps
+from tuneoff.evaluation.flops import count_token_flops
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.generation import generate
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.parameters import count_parameters
 from tuneoff.models.precision import hold_for_training
+from tuneoff.models.same_network import is_same_network
 
 Load = Callable[[str], LanguageModel]
 NEEDED: dict[str, dict[str, Any]] = {
@@ -146,6 +148,17 @@ def test_the_merged_model_has_the_logits_of_the_unmerged(
     model = apply_and_train(load_tiny, architecture, method, tokens_BT)
     unmerged = compute_logits(copy.deepcopy(model), tokens_BT)
     torch.testing.assert_close(compute_logits(method.merge(model), tokens_BT), unmerged, rtol=1e-4, atol=1e-5)
+
+
+@for_all_pairs
+def test_exactly_what_adds_no_work_is_served_as_the_base_models_network(
+    architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
+) -> None:
+    base = load_tiny(architecture).eval()
+    served = method.merge(apply_and_train(load_tiny, architecture, method, tokens_BT)).eval()
+    prompt = tokens_BT[:1], torch.ones_like(tokens_BT[:1])
+    adds_work = count_token_flops(served, *prompt) > count_token_flops(base, *prompt)
+    assert is_same_network(served, base) == (not adds_work)
 
 
 @for_all_pairs

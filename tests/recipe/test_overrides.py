@@ -60,3 +60,17 @@ def test_a_misspelled_key_of_a_sweep_by_its_old_name_names_the_keys_of_a_sweep(v
 def test_an_override_without_a_decimal_point_is_a_number() -> None:
     overrides = ["a.b=1e-5", "a.c=[1e-4, 2E+3]", "a.d=1e-5x"]
     assert apply_overrides({}, overrides) == {"a": {"b": 1e-5, "c": [1e-4, 2000.0], "d": "1e-5x"}}
+
+
+def test_an_override_of_replicates_takes_the_place_of_seeds_and_the_other_way_round(values: dict[str, Any]) -> None:
+    written = values | {"data": {"source": "aclsum", "sizes": {"train": 20}}}
+    replicated = Recipe.read(apply_overrides(written | {"seeds": [7, 8]}, ["replicates=2"]))
+    assert (replicated.replicates, replicated.seeds) == (2, (1, 2))
+    seeded = Recipe.read(apply_overrides(replicated.to_dict(), ["seeds=[7, 8]"]))
+    assert (seeded.replicates, seeded.seeds) == (None, (7, 8))
+
+
+def test_overrides_of_both_seeds_and_replicates_are_refused(values: dict[str, Any]) -> None:
+    written = values | {"data": {"source": "aclsum", "sizes": {"train": 20}}}
+    with pytest.raises(RecipeError, match="remove either replicates or seeds"):
+        Recipe.read(apply_overrides(written, ["seeds=[7, 8]", "replicates=2"]))

@@ -86,3 +86,32 @@ def test_choices_of_a_space_are_converted_to_the_type_of_the_hyperparameter(valu
     recipe = Recipe.read(values | {"methods": ["base", "lora"], "search": {"spaces": spaces}, "seeds": [1, 2, 3]})
     assert recipe.get_space("lora")["rank"] == (4, 8)
     assert recipe.get_space("lora")["learning_rate"] == (1e-4, 1e-3)
+
+
+SAMPLED = {"data": {"source": "aclsum", "sizes": {"train": 20}}, "replicates": 4}
+
+
+def test_replicates_are_numbered_from_one_without_the_seed_of_the_search(values: dict[str, Any]) -> None:
+    assert Recipe.read(values | SAMPLED).seeds == (1, 2, 3, 4)
+    assert Recipe.read(values | SAMPLED | {"search": {"seed": 2}}).seeds == (1, 3, 4, 5)
+
+
+def test_a_complete_recipe_with_replicates_reads_as_the_same_recipe(values: dict[str, Any]) -> None:
+    recipe = Recipe.read(values | SAMPLED)
+    assert Recipe.read(recipe.to_dict()) == recipe
+    assert "seeds" not in recipe.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seeds": [1, 2]}, "remove either replicates or seeds"),
+        ({"data": {"source": "aclsum"}}, "data.sizes.train does not say how large"),
+        ({"replicates": 1}, "greater than or equal to 2"),
+    ],
+)
+def test_replicates_without_samples_of_their_own_are_refused(
+    values: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        Recipe.read(values | SAMPLED | change)

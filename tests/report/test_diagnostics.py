@@ -1,5 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import yaml
@@ -14,9 +16,11 @@ from tests.report.synthetic import (
 from tests.report.synthetic_search import SEARCHED_METHODS, make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.data import DataSummary
+from tuneoff.data.statistics import TrainSamples
 from tuneoff.records.record import Memory
 from tuneoff.report.diagnostics import Diagnosis, diagnose
 from tuneoff.runs import Run
+from tuneoff.runs.split_use import SplitUse
 
 HEALTHY = ("base", "last-layer", "lora", "soft-prompt", "full")
 AT_ONE_RATE = {"base": {}, "lora": {"learning_rate": 5e-3}, "full": {"learning_rate": 5e-3}}
@@ -60,6 +64,19 @@ def echoing_the_base(run: Run, label: str) -> Comparison:
     return judge_with_changes(run, label, predictions=base.predictions)
 
 
+def judge_samples(overlap: float) -> Comparison:
+    """Judge a run of two replicates, with samples that have this share of their examples in common."""
+    data = {"source": "aclsum", "max_tokens": 176, "max_target_tokens": 48, "sizes": {"train": 20}}
+    run = make_synthetic_run(replicates=2, data=data, methods=list(HEALTHY))
+    samples = TrainSamples(fingerprints={1: "a", 2: "b"}, examples=20, pool_examples=50, overlap=overlap)
+    return judge(replace(run, data=run.data.model_copy(update={"train_samples": samples})))
+
+
+def make_use(runs: int, **changes: Any) -> SplitUse:
+    since = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    return SplitUse(**{"fingerprint": "f", "trials": 12, "runs": runs, "looks": 9, "since": since, **changes})
+
+
 CAUSES: dict[str, Callable[[Run], Comparison]] = {
     "sources truncated": lambda run: with_data(run, make_synthetic_data(source_cut_share=0.43)),
     "targets truncated": lambda run: with_data(run, make_synthetic_data(target_cut_share=0.031)),
@@ -68,6 +85,8 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
     "duplicates remain": lambda run: with_data(
         run, make_synthetic_data().model_copy(update={"duplicates": {"validation-test": 2}})
     ),
+    "train samples overlap": lambda run: judge_samples(overlap=0.4),
+    "test split used often": lambda run: replace(judge(run), split_use=make_use(runs=4)),
     "one seed": lambda run: judge(make_synthetic_run(methods=list(HEALTHY))),
     "not run yet": lambda run: judge(replace(run, records=[r for r in run.records if r.trial.label != "full"])),
     "shared learning rate": lambda run: judge(make_synthetic_run(seeds=[0, 1], methods=AT_ONE_RATE)),
@@ -96,6 +115,20 @@ def test_a_healthy_run_has_no_diagnosis(healthy: Run) -> None:
 @pytest.mark.parametrize("kind", CAUSES)
 def test_each_cause_is_named_and_nothing_else(healthy: Run, kind: str) -> None:
     assert {diagnosis.kind for diagnosis in diagnose(CAUSES[kind](healthy))} == {kind}
+
+
+def test_a_test_split_is_used_often_from_the_run_on_where_a_false_difference_is_no_surprise(healthy: Run) -> None:
+    assert not diagnose(replace(judge(healthy), split_use=make_use(runs=3)))
+    (often,) = diagnose(replace(judge(healthy), split_use=make_use(runs=6)))
+    assert often.text.startswith("This test split was scored by 12 trials in 6 runs on this machine since 2026-11-20. ")
+    assert "at least one of 6 does with a chance of up to 30.0 %" in often.text
+
+
+def test_samples_that_share_few_examples_need_no_diagnosis() -> None:
+    assert not diagnose(judge_samples(overlap=0.05))
+    (overlap,) = diagnose(judge_samples(overlap=0.36))
+    assert "share 36.0 % of their examples on average, because there are only 50 to draw from" in overlap.text
+    assert "about 80.0 % of what it is between samples without a common example" in overlap.text
 
 
 def test_truncation_is_reported_per_split_with_the_limit_and_its_key(healthy: Run) -> None:

@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from tests.report.synthetic import OUTCOMES, judge_records, judge_with_changes, make_synthetic_comparison
+from tests.report.synthetic import (
+    OUTCOMES,
+    judge_records,
+    judge_with_changes,
+    make_synthetic_comparison,
+    make_synthetic_run,
+)
 from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.records.metrics import METRICS, Metric
@@ -180,3 +186,70 @@ def test_tables_can_be_written_without_a_finished_trial(run: Run) -> None:
     assert "lora-r256 (failed)" in format_markdown_table(broken)
     assert "lora-r256 (failed)" in format_latex_table(broken)
     assert len(lines_of(format_results_csv(broken))) == 2
+
+
+# Costs
+
+
+def best_of(comparison: Comparison, column: str) -> set[str]:
+    return {label for label, cell in cells_of(comparison, column).items() if cell.best}
+
+
+def with_costs(labels: dict[str, dict[str, float]], seeds: int = 1) -> Comparison:
+    """Methods with these costs; seeds after the first one cost 4 % more each."""
+    run = make_synthetic_run(methods=list(labels), seeds=list(range(seeds)))
+    records = []
+    for record in run.records:
+        assert record.costs is not None
+        changes = {name: value * 1.04**record.trial.seed for name, value in labels[record.trial.label].items()}
+        records.append(record.model_copy(update={"costs": record.costs.model_copy(update=changes)}))
+    return judge_records(run, records)
+
+
+def test_every_row_that_costs_the_same_as_the_lowest_is_marked() -> None:
+    seconds = {"lora": 100.0, "full": 105.0, "soft-prompt": 150.0}
+    comparison = with_costs({label: {"train_seconds": value} for label, value in seconds.items()})
+    assert best_of(comparison, "train_seconds") == {"lora", "full"}
+
+
+def test_no_row_is_marked_if_all_cost_the_same() -> None:
+    comparison = with_costs({label: {"train_seconds": value} for label, value in (("lora", 100.0), ("full", 105.0))})
+    assert best_of(comparison, "train_seconds") == set()
+
+
+def test_of_counted_costs_the_lowest_alone_is_marked() -> None:
+    comparison = with_costs({"lora": {"trainable_parameters": 100}, "full": {"trainable_parameters": 101}})
+    assert best_of(comparison, "trainable") == {"lora"}
+
+
+def test_a_measured_cost_has_an_interval_over_seeds_and_a_counted_one_has_none() -> None:
+    comparison = with_costs({"lora": {"train_seconds": 100.0}, "full": {"train_seconds": 300.0}}, seeds=3)
+    assert cells_of(comparison, "train_seconds")["lora"].interval == "1 min 34 s to 1 min 55 s"
+    assert cells_of(comparison, "trainable")["lora"].interval == ""
+
+
+def test_with_one_seed_a_cost_has_no_interval(comparison: Comparison) -> None:
+    assert {cell.interval for cell in cells_of(comparison, "train_seconds").values()} == {""}
+
+
+def test_forgetting_and_overfitting_have_intervals_over_seeds() -> None:
+    run = make_synthetic_run(methods=["base", "lora"], seeds=[0, 1, 2])
+    added = {"base": (3.0, 3.0), "lora": (3.1, 2.0)}
+    records = [
+        r.model_copy(
+            update={
+                "scores": {
+                    **r.scores,
+                    "unrelated/loss": added[r.trial.label][0] + 0.01 * r.trial.seed,
+                    "train/loss": added[r.trial.label][1] + 0.1 * r.trial.seed,
+                    "validation/loss": 2.7,
+                }
+            }
+        )
+        for r in run.records
+    ]
+    comparison = judge_records(run, records)
+    forgetting, overfitting = cells_of(comparison, "forgetting"), cells_of(comparison, "overfitting")
+    assert (forgetting["lora"].text, forgetting["lora"].interval) == ("+0.110", "+0.085 to +0.135")
+    assert (overfitting["lora"].text, overfitting["lora"].interval) == ("−0.600", "−0.848 to −0.352")
+    assert forgetting["base"].interval == ""

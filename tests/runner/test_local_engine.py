@@ -28,6 +28,18 @@ def test_every_method_gets_a_record_with_scores_costs_and_predictions(recipe: di
         assert (record.costs.adapter_bytes or 0) > 0 or label == "base"
 
 
+def test_a_record_says_whether_the_base_models_network_is_served(recipe: dict[str, Any], tmp_path: Path) -> None:
+    recipe["methods"] = ["base", "last-layer", "lora", "soft-prompt", "adapter"]
+    tuneoff.compare(recipe, run=tmp_path / "run")
+    records = read_records_by_label(tmp_path / "run")
+    inferences = {label: r.costs.inference for label, r in records.items() if r.costs and r.costs.inference}
+    assert {label for label, i in inferences.items() if i.same_as_base} == {"base", "last-layer", "lora"}
+    assert {label for label, i in inferences.items() if i.same_as_base is False} == {"soft-prompt", "adapter"}
+    operations = {label: i.token_flops or 0 for label, i in inferences.items()}
+    assert operations["base"] == operations["last-layer"] == operations["lora"]
+    assert 0 < operations["base"] < min(operations["soft-prompt"], operations["adapter"])
+
+
 def test_the_test_loss_of_a_record_is_the_mean_over_its_predictions(recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
     record = read_records_by_label(tmp_path / "run")["base"]

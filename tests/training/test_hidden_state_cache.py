@@ -197,3 +197,21 @@ def test_a_model_that_fails_the_probe_computes_its_trunk_at_every_step(
     )
     assert get_losses(train_with(cache=TrunkCache("tiny"), method=method)) == get_losses(plain)
     assert not empty_cache.exists()
+
+
+def test_another_train_sample_has_outputs_of_its_own(
+    text: TextData, load_tiny: Callable[[str], LanguageModel], empty_cache: Path
+) -> None:
+    """Rows in another order would be as wrong: outputs are found by the number of their row."""
+    model = LAST_LAYER.apply(load_tiny("llama"))
+    context = create_context(torch.device("cpu"), "float32", ignore_progress)
+    cache = TrunkCache("tiny")
+    for rows in ([0, 1, 2], [0, 1, 3], [1, 0, 2]):
+        sample = text.train.select(rows)
+        cache.get_outputs(model, sample, "target", context)
+        again = cache.get_outputs(model, sample, "target", context)
+        fresh = TrunkCache("other").get_outputs(model, sample, "target", context)
+        assert again is not None
+        assert fresh is not None
+        assert torch.equal(again.hidden_ND, fresh.hidden_ND)
+    assert len(list(empty_cache.glob("*.safetensors"))) == 6

@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tuneoff.analysis.amount import Amount, are_same, estimate_average
 from tuneoff.analysis.costs import Cost
+from tuneoff.analysis.latency import estimate_base_times
 from tuneoff.analysis.pairs import Pair, compare_pairs
 from tuneoff.analysis.pareto import find_front
 from tuneoff.analysis.partial import Partial, find_missing, is_counted
+from tuneoff.analysis.population import require_same_samples
 from tuneoff.analysis.reliability import Reliability, assess_reliability
 from tuneoff.analysis.row import Row, build_row
 from tuneoff.budget.spending import Spending
@@ -22,6 +25,7 @@ from tuneoff.records.metrics import METRICS, ROUGE_L, Metric
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
 from tuneoff.runs import Run
+from tuneoff.runs.split_use import SplitUse
 from tuneoff.search.history import Search, build_searches
 
 
@@ -34,6 +38,7 @@ class Comparison:
     rows: tuple[Row, ...]
     spending: Spending | None = None  # None: made from records alone
     partial: Partial | None = None  # None: every trial of the recipe has a record
+    split_use: SplitUse | None = None  # of the test split, over all runs on this machine; None: made from records alone
 
     def __repr__(self) -> str:
         """The name and the labels only: a notebook stores this next to the leaderboard, and records are long."""
@@ -75,7 +80,14 @@ class Comparison:
     def find_front(self, metric: Metric, cost: Cost) -> frozenset[str]:
         """The labels on the Pareto front of quality and cost, without the base model, which costs no training."""
         rows = [row for row in self.rank(metric) if cost.name in row.costs and not row.is_base]
-        return find_front(rows, cost, lambda a, b: self.find_pair(metric, a, b))
+        return find_front(
+            rows, cost, lambda a, b: self.find_pair(metric, a, b), lambda a, b: self.cost_same(cost, a, b)
+        )
+
+    def cost_same(self, cost: Cost, a: Row, b: Row) -> bool:
+        """Whether two rows that have a cost differ in it by no more than its tolerance, or than noise explains."""
+        first, second = (row.amounts[cost.compared_by or cost.name] for row in (a, b))
+        return are_same(first, second, tolerance=cost.tolerance, confidence=self.run.recipe.verdict.confidence)
 
     @cached_property
     def searches(self) -> Mapping[str, Search]:
@@ -92,11 +104,13 @@ class Comparison:
         """The base model's row."""
         return next((row for row in self.rows if row.is_base), None)
 
-    def compute_forgetting(self, row: Row) -> float | None:
+    def estimate_forgetting(self, row: Row) -> Amount | None:
         """The increase of loss on unrelated text over the base model, in nats per token; None if not measured."""
-        tuned = row.compute_mean_score("unrelated/loss")
         base = self.base.compute_mean_score("unrelated/loss") if self.base else None
-        return None if tuned is None or base is None else tuned - base
+        losses = row.list_scores("unrelated/loss")
+        if base is None or not losses:
+            return None
+        return estimate_average([loss - base for loss in losses], self.run.recipe.verdict.confidence)
 
 
 def judge(run: Run, spending: Spending | None = None) -> Comparison:
@@ -111,9 +125,11 @@ def judge(run: Run, spending: Spending | None = None) -> Comparison:
     setting = _require_one_setting(run.records)
     partial = find_missing(run.recipe, run.records)
     confirmed = [r for r in run.records if r.trial.stage == "confirm" and is_counted(partial, run.recipe, r)]
+    require_same_samples(confirmed)
     labels = dict.fromkeys(record.trial.label for record in confirmed)
     confidence = run.recipe.verdict.confidence
-    rows = [build_row([r for r in confirmed if r.trial.label == label], confidence) for label in labels]
+    base_times = estimate_base_times(confirmed, confidence)
+    rows = [build_row([r for r in confirmed if r.trial.label == label], confidence, base_times) for label in labels]
     rows.sort(key=lambda row: row.scores[ROUGE_L.name].mean if row.scores else float("-inf"), reverse=True)
     return Comparison(run=run, setting=setting, rows=tuple(rows), spending=spending, partial=partial)
 

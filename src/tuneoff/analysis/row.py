@@ -8,7 +8,9 @@ from statistics import fmean
 
 import numpy as np
 
+from tuneoff.analysis.amount import Amount, estimate_average, estimate_typical, make_exact
 from tuneoff.analysis.costs import COSTS
+from tuneoff.analysis.latency import estimate_latency
 from tuneoff.analysis.statistics import Estimate, ScoreMatrix, estimate_mean
 from tuneoff.methods import METHODS
 from tuneoff.records.metrics import METRICS, Metric
@@ -23,7 +25,12 @@ class Row:
     method: str
     records: tuple[Record, ...]  # of confirmed trials; those of the search are in `Comparison.searches`
     scores: Mapping[str, Estimate]  # by metric name, on the test split
-    costs: Mapping[str, float]  # by cost name, mean over seeds; a cost that does not apply is absent
+    amounts: Mapping[str, Amount]  # what the row cost, over seeds, by cost name; a cost that does not apply is absent
+
+    @property
+    def costs(self) -> Mapping[str, float]:
+        """The amounts without their intervals."""
+        return {name: amount.mean for name, amount in self.amounts.items()}
 
     @property
     def finished(self) -> tuple[Record, ...]:
@@ -35,32 +42,49 @@ class Row:
         """Whether the row is the base model's, the only method that trains nothing."""
         return not METHODS[self.method].trains
 
-    def compute_mean_score(self, name: str) -> float | None:
-        """The mean over seeds of a score in the records, such as "train/loss"; None if any of them lacks it."""
+    def list_scores(self, name: str) -> list[float]:
+        """A score in the records of each seed, such as "train/loss"; empty if any of them lacks it."""
         scores = [record.scores.get(name) for record in self.finished]
         known = [score for score in scores if score is not None]
-        return fmean(known) if known and len(known) == len(scores) else None
+        return known if len(known) == len(scores) else []
 
-    @property
-    def overfitting(self) -> float | None:
+    def compute_mean_score(self, name: str) -> float | None:
+        """The mean over seeds of a score in the records; None if any of them lacks it."""
+        scores = self.list_scores(name)
+        return fmean(scores) if scores else None
+
+    def estimate_overfitting(self, confidence: float) -> Amount | None:
         """Loss on training examples minus loss on validation, in nats: far below zero, examples were memorized."""
-        train, validation = self.compute_mean_score("train/loss"), self.compute_mean_score("validation/loss")
-        return None if train is None or validation is None else train - validation
+        losses = zip(self.list_scores("train/loss"), self.list_scores("validation/loss"), strict=False)
+        differences = [train - validation for train, validation in losses]
+        return estimate_average(differences, confidence) if differences else None
 
 
-def build_row(records: Sequence[Record], confidence: float) -> Row:
-    """Build the row of one label from the records of its confirmed trials, of which there is at least one."""
+def build_row(records: Sequence[Record], confidence: float, base_times: Mapping[str, Amount]) -> Row:
+    """Build the row of one label from the records of its confirmed trials, of which there is at least one.
+
+    Args:
+        base_times: the base network's latency, over the trials of all rows.
+    """
     finished = [r for r in records if r.status == "done"]
-    costs = [r.costs for r in finished or records if r.costs]  # one that diverged early would look cheap
-    costs_by_name = {cost.name: [v for c in costs if (v := cost.value(c)) is not None] for cost in COSTS.values()}
+    costed = finished or records  # a trial that diverged early would look cheap
     metrics = METRICS.values() if finished else ()
     return Row(
         label=records[0].trial.label,
         method=records[0].trial.method,
         records=tuple(records),
         scores={m.name: estimate_mean(build_score_matrix(finished, m), confidence) for m in metrics},
-        costs={name: fmean(of_seeds) for name, of_seeds in costs_by_name.items() if of_seeds},
+        amounts=_estimate_costs(costed, confidence) | estimate_latency(costed, base_times, confidence),
     )
+
+
+def _estimate_costs(records: Sequence[Record], confidence: float) -> dict[str, Amount]:
+    amounts = {}
+    for cost in COSTS.values():
+        values = [value for r in records if r.costs and (value := cost.value(r.costs)) is not None]
+        if values:
+            amounts[cost.name] = make_exact(fmean(values)) if cost.counted else estimate_typical(values, confidence)
+    return amounts
 
 
 def build_score_matrix(records: Sequence[Record], metric: Metric) -> ScoreMatrix:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tuneoff.analysis.cheapest import find_cheapest
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.costs import COSTS
 from tuneoff.analysis.needed import Needed, Outlook, estimate_needed, rank_effort
 from tuneoff.analysis.pairs import Pair
 from tuneoff.analysis.posterior import Chances, compute_chances, draw_posterior
@@ -29,7 +28,7 @@ class Verdict:
     kind: Kind
     best: Row  # by the mean
     leaders: tuple[Row, ...]  # the best, and all that are not shown to be worse
-    cheapest: Row  # of the leaders, by the cost that the recipe names
+    cheapest: Row  # of the leaders; see `find_cheapest`
     chances: Mapping[str, Chances]  # by label; empty where a method has one run
     needed: Needed | None  # for the leader that is hardest to separate from the best; None unless open
 
@@ -46,7 +45,6 @@ def decide_verdict(comparison: Comparison, metric: Metric) -> Verdict:
     best, *others = ranked
     pairs = [comparison.find_pair(metric, best, other) for other in others]
     leaders = (best, *(pair.other for pair in pairs if not pair.is_beyond_noise))
-    cheaper_by = comparison.run.recipe.verdict.cheaper_by
     undecided = [pair for pair in pairs if pair.decision == "open"]
     chances, needed = _look_ahead(comparison, metric, ranked, undecided)
     return Verdict(
@@ -54,17 +52,10 @@ def decide_verdict(comparison: Comparison, metric: Metric) -> Verdict:
         kind=_choose_kind(pairs, is_reliable=not comparison.assess(best).lost),
         best=best,
         leaders=leaders,
-        cheapest=min(leaders, key=lambda row: _get_cost(row, cheaper_by)),
+        cheapest=find_cheapest(comparison, leaders).row,
         chances=chances,
         needed=needed,
     )
-
-
-def _get_cost(row: Row, name: str) -> float:
-    """A row's cost. A cost that was not measured counts as infinite, unless it is one of training and the row is the
-    base model's."""
-    is_zero = row.is_base and COSTS[name].zero_without_training
-    return row.costs.get(name, 0.0 if is_zero else math.inf)
 
 
 def _choose_kind(pairs: Sequence[Pair], *, is_reliable: bool) -> Kind:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +13,13 @@ from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
 from tuneoff.budget.ledger import Ledger, MeteredListener
 from tuneoff.budget.spending import read_spending
-from tuneoff.errors import BudgetError, RecipeError, RunError
+from tuneoff.errors import BudgetError, RecipeError, RunError, suggest
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.report.tables import format_markdown_table
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.plan import select_records
 from tuneoff.runs import RunDirectory
+from tuneoff.runs.split_use import note_use
 from tuneoff.system.environment import describe_environment
 from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
 
@@ -35,6 +36,7 @@ def compare(
     run: str | Path | None = None,
     listener: Listener | None = None,
     retry: bool = False,
+    drop: Sequence[str] = (),
 ) -> Comparison:
     """Run the missing trials of a comparison, rank the methods, and write the report.
 
@@ -48,6 +50,7 @@ def compare(
         listener: receives progress events. By default progress is shown in the terminal or notebook. Pass a
             `tuneoff.runner.listener.SilentListener()` to show none.
         retry: run failed trials again.
+        drop: methods to leave out if the budget is too small for two seeds of every method.
 
     Returns:
         The comparison. As the last value of a notebook cell it is shown as its leaderboard.
@@ -61,13 +64,18 @@ def compare(
         raise RecipeError(
             f"{recipe.name} is a sweep over {recipe.sweep.parameter} and not a single comparison. Use tuneoff.sweep."
         )
+    for label in drop:
+        if label not in recipe.methods:
+            raise RecipeError(f"There is no method {label!r} to leave out.{suggest(label, recipe.methods)}")
     directory = RunDirectory(Path(run) if run else RUNS / recipe.name)
     with open_listener(listener) as active_listener:
-        return run_comparison(recipe, directory, active_listener, retry=retry)
+        return run_comparison(recipe, directory, active_listener, retry=retry, drop=drop)
 
 
 def load_comparison(run: str | Path) -> Comparison:
     """Rank the methods by the records in a run directory. The run may be unfinished.
+
+    This is noted as a use of the test split, unless the same trials were compared before.
 
     Raises:
         RunError: this is not a run directory, or a file in it cannot be read.
@@ -75,7 +83,9 @@ def load_comparison(run: str | Path) -> Comparison:
     stored, spending = RunDirectory(Path(run)).read(), read_spending(Path(run))
     recipe = spending.fit.shrink(stored.recipe) if spending.fit else stored.recipe
     _show_in_notebooks()
-    return judge(replace(stored, recipe=recipe, records=select_records(recipe, stored.records)), spending)
+    records = select_records(recipe, stored.records, stored.data.train_samples)
+    comparison = judge(replace(stored, recipe=recipe, records=records), spending)
+    return replace(comparison, split_use=note_use(Path(run), stored.records))
 
 
 def load_model(run: str | Path, label: str | None = None, seed: int | None = None) -> TrainedModel:
@@ -124,7 +134,9 @@ def report_run(
     return comparison
 
 
-def run_comparison(recipe: Recipe, directory: RunDirectory, listener: Listener, *, retry: bool) -> Comparison:
+def run_comparison(
+    recipe: Recipe, directory: RunDirectory, listener: Listener, *, retry: bool, drop: Sequence[str] = ()
+) -> Comparison:
     """Run the missing trials of a comparison in its run directory, as far as the budget allows, and report them."""
     from tuneoff.budget.limit import fit_to_budget
     from tuneoff.runner.local_engine import run_missing
@@ -137,7 +149,7 @@ def run_comparison(recipe: Recipe, directory: RunDirectory, listener: Listener, 
     with directory.lock():
         directory.begin(recipe, describe_environment(), preparation.text.summary)
         with ledger.saving():
-            affordable = fit_to_budget(preparation, ledger, listener)
+            affordable = fit_to_budget(preparation, ledger, listener, drop)
             stop = StopRequest(find_reason=affordable.get_stop_reason)
             with stop_on_signals(stop), _end_with_budget(affordable):
                 run_missing(

@@ -12,6 +12,7 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.metrics import METRICS
 from tuneoff.records.trial import Trial
 from tuneoff.runner.stages import plan_stages
+from tuneoff.training.hidden_state_cache import MAX_BYTES
 
 REPORT_BYTES = 4_000_000  # a page and its figures as files: 2 to 4 MB
 
@@ -80,25 +81,31 @@ def estimate_remaining_seconds(recipe: Recipe, data: DataSummary, probe: Probe, 
     The shared seconds count in full, because the next process reads text and model and writes the report again.
     """
     done_seconds = sum(sum(estimate_trial_seconds(trial, recipe, probe).values()) for trial in done)
-    done_seconds += sum(estimate_trunk_seconds(probe, label) for label in {trial.label for trial in done})
+    passes = {(trial.label, trial.train_sample) for trial in done}
+    done_seconds += sum(estimate_trunk_seconds(probe, label) for label, _ in passes)
     total = estimate_cost(recipe, data, probe)
     return max(0.0, total.seconds - total.shared_seconds - done_seconds) + total.shared_seconds
 
 
 def estimate_trunk_seconds(probe: Probe, label: str) -> float:
-    """Estimate the one pass through the trunk of a method that trains the head alone; 0 for other methods."""
+    """Estimate one pass through the trunk of a method that trains the head alone; 0 for other methods.
+
+    There is one for each train sample.
+    """
     rate = probe.costs[label].trunk if label in probe.costs else None
     return rate.estimate_seconds(probe.work.trunk) if rate else 0.0
 
 
 def _build_entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[CostEntry]:
     trained_labels = [label for label, costs in probe.costs.items() if costs.step]
-    with_trunk: set[str] = set()  # labels whose pass through the trunk is in an entry
+    with_trunk: set[str] = set()  # labels whose pass through the trunk for the train split is in an entry
     for stage in plan_stages(recipe, data, trained_labels):
         label = stage.label
         if label not in probe.costs:
             continue
-        trunk_seconds = 0.0 if label in with_trunk else estimate_trunk_seconds(probe, label)
+        draws_samples = recipe.replicates is not None and stage.name == "confirm"
+        passes = stage.trainings if draws_samples else int(label not in with_trunk)
+        trunk_seconds = passes * estimate_trunk_seconds(probe, label)
         with_trunk.add(label)
         parts: dict[Part, float] = (
             {"search": _estimate_search_seconds(recipe, probe, label, stage.previous_rung, stage.rung)}
@@ -178,6 +185,12 @@ def _estimate_disk(recipe: Recipe, probe: Probe) -> dict[str, int]:
     return {
         "trained weights": sum(own.adapter_bytes * len(recipe.get_seeds(label)) for label, own in costs.items()),
         "checkpoints": resumable_bytes + running_bytes,
-        "trunk outputs": max((own.trunk_bytes for own in costs.values()), default=0),
+        "trunk outputs": _estimate_trunk_bytes(recipe, max((own.trunk_bytes for own in costs.values()), default=0)),
         "report": REPORT_BYTES,
     }
+
+
+def _estimate_trunk_bytes(recipe: Recipe, bytes_of_sample: int) -> int:
+    """Estimate the files of all train samples, of which the cache removes those used least recently."""
+    samples = 1 + (recipe.replicates or 0)
+    return max(bytes_of_sample, min(samples * bytes_of_sample, MAX_BYTES))

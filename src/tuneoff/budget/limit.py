@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,17 +10,10 @@ from pathlib import Path
 from tuneoff.budget.estimate import estimate_cost, estimate_trial_seconds
 from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.probe import REPORT_SECONDS, Probe
-from tuneoff.budget.shrink import (
-    Fit,
-    describe_cuts,
-    format_sufficient_budget,
-    get_size,
-    get_smallest_recipe,
-    shrink_to_fit,
-)
+from tuneoff.budget.shortage import explain_shortage, format_minutes
+from tuneoff.budget.shrink import Fit, describe_cuts, drop_methods, get_size, get_smallest_recipe, shrink_to_fit
 from tuneoff.budget.spending import FIT_FILE, PROBE_FILE, read_spending, save_json
 from tuneoff.config.budget import BudgetOptions
-from tuneoff.errors import BudgetError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Trial
 from tuneoff.runner.listener import Listener
@@ -64,10 +58,15 @@ class AffordablePlan:
         return self.ledger.seconds + remaining_seconds <= self.end_seconds
 
 
-def fit_to_budget(preparation: Preparation, ledger: Ledger, listener: Listener) -> AffordablePlan:
+def fit_to_budget(
+    preparation: Preparation, ledger: Ledger, listener: Listener, drop: Collection[str] = ()
+) -> AffordablePlan:
     """Reduce the recipe to fit its budget, and send the listener a message about it.
 
     The reduction is stored, so that a run that resumes under the same budget keeps its plan.
+
+    Args:
+        drop: methods that may be left out if not even the smallest plan of all methods should fit.
 
     Raises:
         BudgetError: not even the smallest plan should fit, and the run has no trials yet.
@@ -81,7 +80,7 @@ def fit_to_budget(preparation: Preparation, ledger: Ledger, listener: Listener) 
     if fit is None:
         probe = load_or_run_probe(preparation, run, ledger.seconds, listener)
         has_trials = bool(spending.spent.trials)
-        fit = _compute_fit(preparation, probe, recipe.budget, ledger.seconds, now, has_trials=has_trials)
+        fit = _compute_fit(preparation, probe, recipe.budget, ledger.seconds, now, drop, has_trials=has_trials)
         save_json(fit, run / FIT_FILE)
     listener.on_message(describe_fit(fit, ledger.seconds))
     end = fit.whole_seconds if fit.ends is None else ledger.seconds + (fit.ends - now).total_seconds()
@@ -89,18 +88,28 @@ def fit_to_budget(preparation: Preparation, ledger: Ledger, listener: Listener) 
 
 
 def _compute_fit(
-    preparation: Preparation, probe: Probe, budget: BudgetOptions, spent: float, now: datetime, *, has_trials: bool
+    preparation: Preparation,
+    probe: Probe,
+    budget: BudgetOptions,
+    spent: float,
+    now: datetime,
+    drop: Collection[str],
+    *,
+    has_trials: bool,
 ) -> Fit:
     recipe, budget_seconds = preparation.recipe, budget.compute_total_seconds(spent, now)
 
     def estimate_seconds(candidate: Recipe) -> float:
         return estimate_run_seconds(candidate, preparation, probe)
 
+    dropped: tuple[str, ...] = ()
     reduced = shrink_to_fit(recipe, budget_seconds, estimate_seconds)
+    if reduced is None and drop:
+        dropped = tuple(label for label in recipe.methods if label in drop)
+        reduced = shrink_to_fit(drop_methods(recipe, dropped), budget_seconds, estimate_seconds)
     if reduced is None and not has_trials:
-        needed_seconds = estimate_seconds(get_smallest_recipe(recipe))
-        raise BudgetError(_explain_too_small(recipe, budget_seconds, needed_seconds))
-    reduced = reduced or get_smallest_recipe(recipe)
+        raise explain_shortage(recipe, dropped, budget_seconds, estimate_seconds)
+    reduced = reduced or get_smallest_recipe(drop_methods(recipe, dropped))
     return Fit(
         budget=budget,
         asked=get_size(recipe),
@@ -110,6 +119,7 @@ def _compute_fit(
         asked_seconds=estimate_seconds(recipe),
         cuts=describe_cuts(recipe, reduced),
         ends=budget.compute_deadline(now) if budget.until else None,
+        dropped=dropped,
     )
 
 
@@ -121,24 +131,8 @@ def estimate_run_seconds(recipe: Recipe, preparation: Preparation, probe: Probe)
 def describe_fit(fit: Fit, spent_seconds: float) -> str:
     """Return the message about a budget: what it allows, and how the plan was reduced to fit it."""
     cuts = f" It was reduced by the same amount for every method: {' and '.join(fit.cuts)}." if fit.cuts else ""
+    dropped = f" Left out: {', '.join(fit.dropped)}." if fit.dropped else ""
     return (
-        f"Budget: {_format_minutes(fit.whole_seconds)}. Used so far: {_format_minutes(spent_seconds)}. "
-        f"The plan should take {_format_minutes(fit.predicted_seconds)} in total.{cuts}"
-    )
-
-
-def _format_minutes(seconds: float) -> str:
-    return f"{seconds / 60:,.1f} min"
-
-
-def _explain_too_small(recipe: Recipe, budget_seconds: float, needed_seconds: float) -> str:
-    """Return what the smallest plan needs and which budget would be enough, including the reserve."""
-    smallest = get_smallest_recipe(recipe)
-    searched = f"{smallest.search.configurations} configurations per search and " if smallest.search else ""
-    seeds = "one seed" if len(smallest.seeds) == 1 else f"{len(smallest.seeds)} seeds"
-    return (
-        f"The budget allows {_format_minutes(budget_seconds)}, but even the smallest plan ({searched}{seeds}) should "
-        f"take {_format_minutes(needed_seconds)}. Nothing was started. Write "
-        f"budget={format_sufficient_budget(needed_seconds)}, leave out methods, or lower data.sizes.train, "
-        "training.epochs or data.max_tokens."
+        f"Budget: {format_minutes(fit.whole_seconds)}. Used so far: {format_minutes(spent_seconds)}. "
+        f"The plan should take {format_minutes(fit.predicted_seconds)} in total.{cuts}{dropped}"
     )

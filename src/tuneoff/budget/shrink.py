@@ -1,12 +1,14 @@
-"""Reduce a recipe to fit its budget: first fewer configurations per search, then fewer seeds. Pure.
+"""Reduce a recipe to fit its budget: first fewer configurations per search, then fewer seeds, but not one. Pure.
 
-Every method is reduced by the same amount, so that the comparison stays fair.
+Every method is reduced by the same amount, so that the comparison stays fair. With one seed, how far another training
+would move is not known, and no method could be called better. So where not even two seeds fit, methods must be left
+out, and the user decides which.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 
 from tuneoff.config.base import Options
@@ -14,6 +16,7 @@ from tuneoff.config.budget import BudgetOptions
 from tuneoff.recipe.recipe import Recipe
 
 MIN_CONFIGURATIONS = 4  # a search over fewer has little to choose from
+MIN_SEEDS = 2  # with one, the variation between trainings is not known
 RESERVED_SHARE = 0.1  # of a budget, because an estimate is off by about as much
 
 
@@ -36,15 +39,20 @@ class Fit(Options):
     asked_seconds: float  # estimated for the recipe as written
     cuts: tuple[str, ...]  # each reduction as text; empty if the recipe fits as written
     ends: datetime | None = None  # for a budget that lasts until a time of day
+    dropped: tuple[str, ...] = ()  # methods left out, as the user decided
 
     def shrink(self, recipe: Recipe) -> Recipe:
         """Return the recipe reduced to this size."""
-        return _resize(recipe, self.left.configurations, self.left.seeds)
+        return _resize(drop_methods(recipe, self.dropped), self.left.configurations, self.left.seeds)
 
     def still_applies(self, recipe: Recipe, now: datetime) -> bool:
-        """Return whether the recipe has the same size and budget as then, and the budget has not ended."""
+        """Return whether the recipe has the same size and budget as then, and the budget has not ended.
+
+        Earlier versions also cut to a single seed. Such a reduction is made again.
+        """
         is_unchanged = self.asked == get_size(recipe) and self.budget == recipe.budget
-        return is_unchanged and (self.ends is None or now < self.ends)
+        has_enough_seeds = len(self.left.seeds) >= min(MIN_SEEDS, len(self.asked.seeds))
+        return is_unchanged and has_enough_seeds and (self.ends is None or now < self.ends)
 
 
 def get_size(recipe: Recipe) -> Size:
@@ -78,7 +86,7 @@ def iterate_smaller_recipes(recipe: Recipe) -> Iterator[Recipe]:
     counts: list[int | None] = [*range(most, min(most, MIN_CONFIGURATIONS) - 1, -1)] if most else [None]
     for configurations in counts:
         yield _resize(recipe, configurations, recipe.seeds)
-    for seeds in range(len(recipe.seeds) - 1, 0, -1):
+    for seeds in range(len(recipe.seeds) - 1, MIN_SEEDS - 1, -1):
         yield _resize(recipe, counts[-1], recipe.seeds[:seeds])
 
 
@@ -86,6 +94,35 @@ def get_smallest_recipe(recipe: Recipe) -> Recipe:
     """Return the last of the smaller recipes."""
     *_, smallest = iterate_smaller_recipes(recipe)
     return smallest
+
+
+def drop_methods(recipe: Recipe, labels: Collection[str]) -> Recipe:
+    """Return the recipe without some of its methods."""
+    methods = {label: method for label, method in recipe.methods.items() if label not in labels}
+    search = recipe.search
+    if search:
+        spaces = {label: space for label, space in search.spaces.items() if label in methods}
+        search = search.model_copy(update={"spaces": spaces})
+    return recipe.model_copy(update={"methods": methods, "search": search})
+
+
+def propose_drops(seconds_by_label: Mapping[str, float], excess_seconds: float, keep: int) -> tuple[str, ...]:
+    """Return as few methods as possible that together take the seconds by which a plan exceeds its budget.
+
+    The costliest come first. The last one is the cheapest that is enough, so that the plan keeps what it can.
+
+    Args:
+        keep: how many of the methods must stay; empty if the rest is not enough.
+    """
+    costliest = sorted(seconds_by_label, key=lambda label: -seconds_by_label[label])
+    proposed: list[str] = []
+    for label in costliest[: max(0, len(costliest) - keep)]:
+        missing = excess_seconds - sum(seconds_by_label[chosen] for chosen in proposed)
+        if seconds_by_label[label] >= missing:
+            enough = [other for other in costliest if other not in proposed and seconds_by_label[other] >= missing]
+            return (*proposed, enough[-1])
+        proposed.append(label)
+    return ()
 
 
 def describe_cuts(recipe: Recipe, reduced: Recipe) -> tuple[str, ...]:
@@ -96,7 +133,10 @@ def describe_cuts(recipe: Recipe, reduced: Recipe) -> tuple[str, ...]:
             f"{reduced.search.configurations} configurations per search instead of {recipe.search.configurations}"
         )
     if len(reduced.seeds) < len(recipe.seeds):
-        cuts.append(f"{_format_seeds(reduced.seeds)} instead of {', '.join(map(str, recipe.seeds))}")
+        if recipe.replicates:
+            cuts.append(f"{reduced.replicates} replicates instead of {recipe.replicates}")
+        else:
+            cuts.append(f"{_format_seeds(reduced.seeds)} instead of {', '.join(map(str, recipe.seeds))}")
     return tuple(cuts)
 
 
@@ -110,4 +150,5 @@ def _resize(recipe: Recipe, configurations: int | None, seeds: tuple[int, ...]) 
     if search and configurations is not None:
         search = search.model_copy(update={"configurations": min(configurations, search.configurations)})
     remaining_seeds = tuple(seed for seed in recipe.seeds if seed in seeds) or recipe.seeds
-    return recipe.model_copy(update={"search": search, "seeds": remaining_seeds})
+    replicates = recipe.replicates and len(remaining_seeds)
+    return recipe.model_copy(update={"search": search, "seeds": remaining_seeds, "replicates": replicates})

@@ -6,12 +6,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuneoff.errors import RunError, TuneoffError
+from tuneoff.errors import BudgetError, RunError, TuneoffError
 from tuneoff.report.escape import escape_control
+
+if TYPE_CHECKING:
+    from tuneoff.analysis.comparison import Comparison
+    from tuneoff.recipe.recipe import Recipe
 
 app = typer.Typer(
     name="tuneoff",
@@ -43,6 +47,13 @@ RunOption = Annotated[
 ]
 RunArgument = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
 Retry = Annotated[bool, typer.Option("--retry", help="Run failed trials again.")]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A method to leave out if the budget is too small for two seeds of every method. May be repeated.",
+        metavar="METHOD",
+    ),
+]
 
 
 @app.command(
@@ -53,7 +64,13 @@ Retry = Annotated[bool, typer.Option("--retry", help="Run failed trials again.")
         "compare rank",
     )
 )
-def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption = None, retry: Retry = False) -> None:
+def compare(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    run: RunOption = None,
+    retry: Retry = False,
+    drop: Drop = None,
+) -> None:
     """Run a comparison or a sweep, and write its report.
 
     Trials that the run directory has a record of are not run again, so the same command continues an interrupted run.
@@ -64,18 +81,21 @@ def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption 
 
     loaded = load_recipe(recipe, overrides or ())
     directory = run or api.RUNS / loaded.name
-    arguments = ["compare", recipe, *(overrides or ()), *(["--run", str(run)] if run else [])]
+    drop_flags = [part for label in drop or () for part in ("--drop", label)]
+    arguments = ["compare", recipe, *(overrides or ()), *(["--run", str(run)] if run else []), *drop_flags]
     if not supervisor.is_worker():
         raise typer.Exit(supervisor.supervise(arguments, directory, first_only=["--retry"] if retry else []))
     from tuneoff.console.results import print_comparison, print_sweep
 
     try:
         if loaded.sweep:
+            if drop:
+                raise RunError("--drop is for a budget, and a sweep has none. Leave it out.")
             sweep = api.sweep(loaded, run=directory, retry=retry)
             print_sweep(sweep, directory)
             comparisons = list(sweep.comparisons.values())
         else:
-            comparisons = [api.compare(loaded, run=directory, retry=retry)]
+            comparisons = [_compare_or_ask(loaded, directory, drop or [], retry=retry)]
             print_comparison(comparisons[0], directory / "report")
     except KeyboardInterrupt as stopped:
         command = shlex.join(["tuneoff", *arguments])
@@ -89,13 +109,31 @@ def compare(recipe: RecipeArgument, overrides: Overrides = None, run: RunOption 
         raise typer.Exit(BUDGET_OVER)
 
 
+def _compare_or_ask(recipe: "Recipe", directory: Path, drop: list[str], *, retry: bool) -> "Comparison":
+    """Run a comparison. If its budget is too small, ask on the terminal which methods to leave out.
+
+    Without a terminal the error ends the command, with the flags that would answer.
+    """
+    from tuneoff import api
+    from tuneoff.console.asking import ask_on_terminal
+
+    while True:
+        try:
+            return api.compare(recipe, run=directory, retry=retry, drop=drop)
+        except BudgetError as error:
+            question = f"{error}\nLeave out {', '.join(error.proposed_drops)}? [y/N] "
+            if not error.proposed_drops or not ask_on_terminal(question):
+                raise
+            drop = list(error.proposed_drops)
+
+
 @app.command(epilog=_format_examples("demo", "demo training.epochs=1 --run runs/quick-demo"))
-def demo(overrides: Overrides = None, run: RunOption = None, retry: Retry = False) -> None:
+def demo(overrides: Overrides = None, run: RunOption = None, retry: Retry = False, drop: Drop = None) -> None:
     """Compare the base model and four methods offline.
 
     The demo uses real weights and real text, and needs no network.
     """
-    compare("demo", overrides, run, retry)
+    compare("demo", overrides, run, retry, drop)
 
 
 @app.command(

@@ -13,6 +13,7 @@ from tuneoff.console.tables import make_table
 from tuneoff.report.budget_table import list_misfits
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_bytes, format_count, format_money, format_seconds, format_share, pluralize
+from tuneoff.report.population import describe_samples
 
 if TYPE_CHECKING:
     from tuneoff.budget.plan import Plan
@@ -81,6 +82,8 @@ def print_cost_estimate(plan: Plan, price_per_hour: float | None = None) -> None
 def _describe_data(data: DataSummary) -> Iterator[str]:
     """Yield the number of examples, and for each split what was truncated, excluded or removed."""
     yield f"Examples: {', '.join(f'{split.examples:,} {name}' for name, split in data.splits.items())}"
+    if samples := data.train_samples:
+        yield f"  {describe_samples(samples)}"
     for name, split in data.splits.items():
         remarks = {
             f"{format_share(split.source_cut_share)} of sources truncated": split.source_cut_share,
@@ -96,6 +99,8 @@ def _format_stage(plan: Plan, stage: Stage) -> str:
     if stage.name == "search":
         return f"search, to {format_share(stage.rung)} of the training"
     seeds = ", ".join(map(str, plan.recipe.get_seeds(stage.label)))
+    if plan.recipe.replicates and stage.steps:
+        return f"confirm and test, replicates {seeds}"
     return f"confirm and test, seed{'s' * (',' in seeds)} {seeds}" if stage.steps else "test"
 
 

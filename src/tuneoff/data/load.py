@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tuneoff.config.data import DataOptions
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import read_rows
-from tuneoff.data.splits import SPLITS, draw_splits
-from tuneoff.data.statistics import DataSummary, compute_fingerprint, summarize
+from tuneoff.data.splits import SPLITS, Splits, draw_splits
+from tuneoff.data.statistics import DataSummary, TrainSamples, compute_fingerprint, summarize
 from tuneoff.data.tokens import compute_encoding_key, tokenize
+from tuneoff.data.train_samples import draw_train_samples
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,10 +31,14 @@ class TextData:
     validation: Dataset
     test: Dataset
     summary: DataSummary
+    train_samples: Mapping[str, Dataset] = field(default_factory=dict)  # of replicates, by fingerprint
 
 
-def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase) -> TextData:
+def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicates: Sequence[int] = ()) -> TextData:
     """Load and tokenize the data of a recipe. Equal arguments give equal examples.
+
+    Args:
+        replicates: the seeds of replicates, each of which gets a train sample of its own.
 
     Raises:
         DataError: the data cannot be reached, read or used, or the limits are too small for the template.
@@ -45,4 +51,23 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase) -> TextD
         splits={name: summarize(splits.by_name[name], tokens[name]) for name in SPLITS},
         duplicates=dict(splits.duplicates),
     )
-    return TextData(train=tokens["train"], validation=tokens["validation"], test=tokens["test"], summary=summary)
+    data = TextData(train=tokens["train"], validation=tokens["validation"], test=tokens["test"], summary=summary)
+    return _add_train_samples(data, splits, options, replicates, encoder, encoding) if replicates else data
+
+
+def _add_train_samples(
+    data: TextData, splits: Splits, options: DataOptions, replicates: Sequence[int], encoder: Encoder, encoding: str
+) -> TextData:
+    size = options.sizes.train
+    assert size is not None, "a recipe with replicates has a size for train"
+    drawn = draw_train_samples(splits.by_name["train"], splits.more_train, size, replicates, options.seed)
+    datasets = {number: tokenize(pairs, encoder, encoding) for number, pairs in drawn.pairs.items()}
+    fingerprints = {number: compute_fingerprint({"train": dataset}) for number, dataset in datasets.items()}
+    samples = TrainSamples(
+        fingerprints=fingerprints, examples=size, pool_examples=drawn.pool_examples, overlap=drawn.overlap
+    )
+    return replace(
+        data,
+        summary=data.summary.model_copy(update={"train_samples": samples}),
+        train_samples={fingerprints[number]: dataset for number, dataset in datasets.items()},
+    )

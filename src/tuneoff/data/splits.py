@@ -27,6 +27,7 @@ class Split:
     """The examples of one split in the order of the data, and counts of the rows that it left out."""
 
     pairs: list[TextPair] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)  # their indices in the data
     left_out: int = 0
     left_out_examples: list[str] = field(default_factory=list)
     duplicates_removed: int = 0
@@ -48,6 +49,7 @@ class Splits:
 
     by_name: Mapping[SplitName, Split]
     duplicates: Mapping[str, int]
+    more_train: Iterator[tuple[int, TextPair]] = field(default_factory=lambda: iter(()))  # what a sample of train left
 
 
 def draw_splits(rows: Mapping[str, Rows], options: TextOptions) -> Splits:
@@ -74,7 +76,8 @@ def draw_splits(rows: Mapping[str, Rows], options: TextOptions) -> Splits:
         pool = pools.get(name, pools["train"])
         others = {other: set(split.pairs) for other, split in splits.items()}
         splits[name] = pool.draw(name, size, others, duplicates)
-    return Splits(splits, dict(duplicates))
+    evaluated: dict[SplitName, set[TextPair]] = {n: set(split.pairs) for n, split in splits.items() if n != "train"}
+    return Splits(splits, dict(duplicates), pools["train"].iterate_rest(evaluated))
 
 
 class _Pool:
@@ -97,8 +100,13 @@ class _Pool:
         examples = dict(islice(self._iterate_usable(name, split, others, duplicates), size))
         if not examples:
             raise DataError(self._explain_empty(name, split))
-        split.pairs = [examples[row] for row in sorted(examples)]
+        split.rows = sorted(examples)
+        split.pairs = [examples[row] for row in split.rows]
         return split
+
+    def iterate_rest(self, evaluated: Mapping[SplitName, set[TextPair]]) -> Iterator[tuple[int, TextPair]]:
+        """Yield the further examples for train in the order of drawing, read when they are needed."""
+        yield from self._iterate_usable("train", Split(), evaluated, Counter())
 
     def _iterate_usable(
         self, name: SplitName, split: Split, others: Mapping[SplitName, set[TextPair]], duplicates: Counter[str]

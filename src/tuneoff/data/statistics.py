@@ -30,12 +30,22 @@ class SplitSummary(Options):
     median_tokens: float
 
 
+class TrainSamples(Options):
+    """The train samples of replicates."""
+
+    fingerprints: dict[int, str]  # of the texts and tokens of each sample, by the seed of its replicate
+    examples: int  # in each
+    pool_examples: int | None  # that were drawn from; None: more than the samples needed
+    overlap: float  # share of the examples of a sample that another one has too, mean over all pairs of samples
+
+
 class DataSummary(Options):
     """Statistics of the splits, and a hash that is equal if and only if the examples are."""
 
     fingerprint: str  # of the texts and tokens of all splits, 16 hex digits
     splits: dict[str, SplitSummary]
     duplicates: dict[str, int]  # examples that two splits share, before they are removed from train: {"train-test": 2}
+    train_samples: TrainSamples | None = None  # None: there is one train sample, the train split
 
 
 def summarize(split: Split, dataset: Dataset) -> SplitSummary:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from tuneoff.data.batches import collate_prompts
+from tuneoff.evaluation.flops import count_token_flops
 from tuneoff.models.generation import generate
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.records.record import Inference
+from tuneoff.records.record import Inference, Latency
 from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.meter import synchronize
 
@@ -22,39 +23,66 @@ REPEATS = 5
 NEW_TOKENS = 16
 
 
-def measure_inference(served: LanguageModel, base: LanguageModel, split: Dataset, context: TrialContext) -> Inference:
+def measure_inference(
+    served: LanguageModel, base: LanguageModel, split: Dataset, context: TrialContext, *, same_as_base: bool = False
+) -> Inference:
     """Measure the milliseconds for the split's prompt of median length, with batch size one and greedy decoding.
 
     Prefill is the time to generate one token. The time per token is that of `NEW_TOKENS` more, divided by their number.
-    The two models alternate, so that other load on the machine affects both. The results are medians; the first
-    repetition is not counted.
+    The two models alternate call by call, and change their order with each repeat, so that other load on the machine
+    affects both. The results are medians; the first repeat is not counted.
+
+    Args:
+        same_as_base: whether the two are the same network with other weights. Then `base` may be `served` itself, and
+            the times of both are those of the one network.
     """
     lengths = split["prompt_tokens"]
     row = sorted(range(len(lengths)), key=lengths.__getitem__)[len(lengths) // 2]
     tokens_BT, attention_BT = collate_prompts(split, [row], served.tokenizer.pad_token_id)
     prompt = tokens_BT.to(context.device), attention_BT.to(context.device)
-    repeats = [[_time_prompt(model, *prompt, context) for model in (served, base)] for _ in range(REPEATS + 1)][1:]
+    models = (served, base)
+    with context.accelerator.autocast():
+        repeats = [
+            _time_in_turns(models, prompt, context.device, backwards=bool(repeat % 2)) for repeat in range(REPEATS + 1)
+        ][1:]
+        token_flops = count_token_flops(served, *prompt)
     return Inference(
         prompt_tokens=lengths[row],
-        prefill_ms=median(repeat[0][0] for repeat in repeats),
-        token_ms=median(repeat[0][1] for repeat in repeats),
-        base_prefill_ms=median(repeat[1][0] for repeat in repeats),
-        base_token_ms=median(repeat[1][1] for repeat in repeats),
+        prefill_ms=median(repeat.prefill_ms for repeat in repeats),
+        token_ms=median(repeat.token_ms for repeat in repeats),
+        base_prefill_ms=median(repeat.base_prefill_ms for repeat in repeats),
+        base_token_ms=median(repeat.base_token_ms for repeat in repeats),
+        repeats=tuple(repeats),
+        same_as_base=same_as_base,
+        token_flops=token_flops,
     )
 
 
-def _time_prompt(
-    model: LanguageModel, tokens_BT: torch.Tensor, attention_BT: torch.Tensor, context: TrialContext
-) -> tuple[float, float]:
-    """Return the milliseconds of prefill and of each further token."""
+def _time_in_turns(
+    models: tuple[LanguageModel, LanguageModel],
+    prompt: tuple[torch.Tensor, torch.Tensor],
+    device: torch.device,
+    *,
+    backwards: bool,
+) -> Latency:
+    """Time the prefill of the served and of the base model, then further tokens of both."""
+    order = (1, 0) if backwards else (0, 1)
+    prefill_ms = {i: _time_generation(models[i], prompt, device, tokens=1) for i in order}
+    whole_ms = {i: _time_generation(models[i], prompt, device, tokens=1 + NEW_TOKENS) for i in order}
+    return Latency(
+        prefill_ms=prefill_ms[0],
+        token_ms=(whole_ms[0] - prefill_ms[0]) / NEW_TOKENS,
+        base_prefill_ms=prefill_ms[1],
+        base_token_ms=(whole_ms[1] - prefill_ms[1]) / NEW_TOKENS,
+    )
 
-    def generate_ms(tokens: int) -> float:
-        synchronize(context.device)
-        start = time.perf_counter()
-        generate(model, tokens_BT, attention_BT, max_new_tokens=tokens, min_new_tokens=tokens)
-        synchronize(context.device)
-        return 1000 * (time.perf_counter() - start)
 
-    with context.accelerator.autocast():
-        prefill = generate_ms(1)
-        return prefill, (generate_ms(1 + NEW_TOKENS) - prefill) / NEW_TOKENS
+def _time_generation(
+    model: LanguageModel, prompt: tuple[torch.Tensor, torch.Tensor], device: torch.device, *, tokens: int
+) -> float:
+    """Return the milliseconds to generate so many tokens."""
+    synchronize(device)
+    start = time.perf_counter()
+    generate(model, *prompt, max_new_tokens=tokens, min_new_tokens=tokens)
+    synchronize(device)
+    return 1000 * (time.perf_counter() - start)

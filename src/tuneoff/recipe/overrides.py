@@ -12,12 +12,14 @@ Tree = dict[str, Any]  # Any: what a user wrote, not yet checked
 def apply_overrides(recipe: Mapping[str, Any], overrides: Iterable[str]) -> Tree:
     """Return the recipe with every override applied. Values are read as YAML.
 
-    An override of a hyperparameter also removes it from `search.spaces`: a value set by hand is not searched.
+    An override of a hyperparameter also removes it from `search.spaces`: a value set by hand is not searched. An
+    override of `replicates` takes the place of the recipe's `seeds`, and the other way round.
 
     Raises:
         RecipeError: an override has no `=`, its value is not YAML, or its path leads into a single value.
     """
-    tree = dict(recipe)
+    tree, overrides = dict(recipe), list(overrides)
+    written = {override.partition("=")[0] for override in overrides}
     for override in overrides:
         path, equals, value = override.partition("=")
         if not equals or not path:
@@ -27,6 +29,9 @@ def apply_overrides(recipe: Mapping[str, Any], overrides: Iterable[str]) -> Tree
         match keys:
             case ["methods", label, hyperparameter]:
                 tree = _remove_from_space(tree, label, hyperparameter)
+            case ["seeds" | "replicates" as key] if tree[key] is not None:
+                (other,) = {"seeds", "replicates"} - {key}
+                tree = tree if other in written else {name: v for name, v in tree.items() if name != other}
     return tree
 
 

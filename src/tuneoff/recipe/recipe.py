@@ -5,6 +5,7 @@ as a recipe again.
 """
 
 from collections.abc import Mapping
+from itertools import count, islice
 from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, Field, SerializeAsAny, field_validator, model_validator
@@ -30,7 +31,15 @@ ONE_SEED, FRESH_SEEDS = (0,), (1, 2, 3)
 
 
 def _choose_default_seeds(fields: Mapping[str, Any]) -> tuple[int, ...]:  # Any: the fields validated so far
-    return FRESH_SEEDS if fields.get("search") else ONE_SEED
+    search, replicates = fields.get("search"), fields.get("replicates")
+    if replicates:
+        return number_replicates(replicates, search)
+    return FRESH_SEEDS if search else ONE_SEED
+
+
+def number_replicates(replicates: int, search: SearchOptions | None) -> tuple[int, ...]:
+    """Return the seeds of that many replicates: 1, 2, 3 and so on, without the seed of the search."""
+    return tuple(islice((seed for seed in count(1) if search is None or seed != search.seed), replicates))
 
 
 class Recipe(Options):
@@ -53,6 +62,9 @@ class Recipe(Options):
     """How every method is evaluated."""
     search: SearchOptions | None = None
     """How hyperparameters are searched; null trains each method with the hyperparameters of the recipe."""
+    replicates: Annotated[int, Field(ge=2)] | None = None
+    """Train each method this many times, each time with a seed and a train sample of its own, the same for all methods.
+    Takes the place of `seeds`. The samples have the size `data.sizes.train` and are drawn from all rows for train."""
     seeds: tuple[Seed, ...] = Field(default_factory=_choose_default_seeds, min_length=1)
     """One training for each seed. The default is 0; after a search 1, 2 and 3."""
     verdict: VerdictOptions = VerdictOptions()
@@ -80,6 +92,19 @@ class Recipe(Options):
     def _reject_budget_of_sweep(self) -> Self:
         if self.sweep and self.budget:
             raise ValueError("a sweep makes several comparisons, and a budget is for one: remove sweep or budget")
+        return self
+
+    @model_validator(mode="after")
+    def _require_samples_for_replicates(self) -> Self:
+        if self.replicates is None:
+            return self
+        if self.seeds != number_replicates(self.replicates, self.search):
+            raise ValueError("each replicate has a seed of its own: remove either replicates or seeds")
+        if self.data.sizes.train is None:
+            raise ValueError(
+                "each replicate draws a train sample, and data.sizes.train does not say how large: "
+                "set it to at most half of the rows for train"
+            )
         return self
 
     @model_validator(mode="after")
@@ -152,7 +177,7 @@ class Recipe(Options):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the complete recipe as plain values, which `Recipe.read` accepts."""
-        recipe = self.model_dump(mode="json")
+        recipe = self.model_dump(mode="json", exclude={"seeds"} if self.replicates else None)
         recipe["methods"] = {
             label: {"method": method.name, **method.model_dump(mode="json")} for label, method in self.methods.items()
         }

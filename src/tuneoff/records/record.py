@@ -43,14 +43,26 @@ class Memory(Options):
         return self.resident_bytes if self.allocated_bytes is None else self.allocated_bytes
 
 
-class Inference(Options):
-    """The latency of one prompt in milliseconds, and that of the base model, measured in turns in the same process."""
+class Latency(Options):
+    """One repeat of the latency measurement, in milliseconds."""
 
-    prompt_tokens: int
     prefill_ms: float
     token_ms: float
     base_prefill_ms: float
     base_token_ms: float
+
+
+class Inference(Options):
+    """The latency of one prompt in milliseconds, and that of the base model, measured in turns in the same process."""
+
+    prompt_tokens: int
+    prefill_ms: float  # this and the next three are medians over the repeats
+    token_ms: float
+    base_prefill_ms: float
+    base_token_ms: float
+    repeats: tuple[Latency, ...] = ()  # empty in records of older versions
+    same_as_base: bool | None = None  # the base model's network with other weights; None: not recorded
+    token_flops: int | None = None  # operations for one generated token; None: not recorded
 
 
 class Costs(Options):

@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 from tuneoff.config.base import Options
 from tuneoff.config.data import DataOptions
 from tuneoff.config.evaluation import EvaluationOptions
@@ -43,6 +45,13 @@ class Trial(Options):
     stage: Stage = "confirm"
     rungs: tuple[float, ...] = (1.0,)  # shares of the full training at which to validate; training ends at the last
     choose_by: str = "loss"  # the metric on validation by which a search compares
+    train_sample: str | None = None  # the fingerprint of a replicate's own sample; None: the train split
+
+    @model_serializer(mode="wrap")
+    def _leave_out_train_split(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write a trial on the train split without `train_sample`, so that its id is that of earlier versions."""
+        values: dict[str, Any] = serialize(self)
+        return {name: value for name, value in values.items() if name != "train_sample" or value is not None}
 
     @property
     def before(self) -> Self | None:

@@ -84,7 +84,8 @@ def _build_lines(comparison: Comparison) -> Iterator[PredictedActual]:
         records = [r for r in comparison.run.records if r.trial.label == label and r.trial.id in seconds_by_trial]
         if label not in probe.costs or not records:
             continue
-        costs, trunk_seconds = probe.costs[label], estimate_trunk_seconds(probe, label)
+        costs, samples = probe.costs[label], {record.trial.train_sample for record in records}
+        trunk_seconds = len(samples) * estimate_trunk_seconds(probe, label)
         estimates = [estimate_trial_seconds(record.trial, recipe, probe) for record in records]
         for part in PARTS:
             of_part = [seconds[part] for seconds in estimates if part in seconds]

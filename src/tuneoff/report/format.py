@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tuneoff.analysis.amount import Amount
 from tuneoff.analysis.costs import Cost
 from tuneoff.analysis.statistics import Estimate
 from tuneoff.records.metrics import Metric
@@ -103,6 +104,12 @@ def format_cost(cost: Cost, value: float) -> str:
             return f"{value:,.0f} /s"
         case _:
             return format_count(value)
+
+
+def format_cost_interval(cost: Cost, amount: Amount) -> str:
+    """Format the ends of a cost's interval, each with its unit; empty without an interval, or if it is too short."""
+    low, high = (format_cost(cost, end) for end in amount.interval or (amount.mean, amount.mean))
+    return f"{low} to {high}" if low != high else ""
 
 
 def join_list(names: Sequence[str]) -> str:

@@ -6,12 +6,21 @@ The page, Markdown, LaTeX and the terminal show these same cells, so a number ha
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from tuneoff.analysis.amount import Amount
+from tuneoff.analysis.cheapest import keep_lowest
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS, Cost
 from tuneoff.analysis.row import Row
 from tuneoff.records.metrics import LOSS, METRICS, Metric, compute_perplexity
 from tuneoff.report.escape import escape_control
-from tuneoff.report.format import NOTHING, format_cost, format_interval, format_score, format_signed
+from tuneoff.report.format import (
+    NOTHING,
+    format_cost,
+    format_cost_interval,
+    format_interval,
+    format_score,
+    format_signed,
+)
 
 BRIEF = ("rougeL", "rouge1", "rouge2", "loss", "trainable", "train_seconds", "training_memory", "adapter_bytes")
 INTERVAL_IN_BRIEF = ("rougeL", "loss")
@@ -25,16 +34,20 @@ MEANINGS = {  # of columns that are neither a metric nor a cost
     "zero, the model has memorized examples.",
     "seeds": "Number of seeds that the row averages over.",
 }
-MEASURED: tuple[tuple[str, str, Callable[[Comparison, Row], float | None]], ...] = (
-    ("forgetting", "Forgetting", lambda comparison, row: comparison.compute_forgetting(row)),
-    ("overfitting", "Overfitting gap", lambda _, row: row.overfitting),
+MEASURED: tuple[tuple[str, str, Callable[[Comparison, Row], Amount | None]], ...] = (
+    ("forgetting", "Forgetting", lambda comparison, row: comparison.estimate_forgetting(row)),
+    (
+        "overfitting",
+        "Overfitting gap",
+        lambda comparison, row: row.estimate_overfitting(comparison.run.recipe.verdict.confidence),
+    ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """One number as it is shown. `best` is the best of its column among the competing rows, `tied` is not clearly
-    worse."""
+    worse. Several costs are the best if they differ by noise only."""
 
     text: str
     interval: str = ""
@@ -119,24 +132,36 @@ def _build_perplexity_column(comparison: Comparison) -> Column:
 
 
 def _build_difference_column(
-    comparison: Comparison, name: str, title: str, measure: Callable[[Comparison, Row], float | None]
+    comparison: Comparison, name: str, title: str, measure: Callable[[Comparison, Row], Amount | None]
 ) -> Column:
-    """Build a column of loss differences, means over seeds, which always have a sign."""
-    values = [measure(comparison, row) for row in comparison.rows]
-    texts = [NOTHING if value is None else format_signed(value, 3) for value in values]
-    return _build_plain_column(name, title, "nats per token", texts)
+    """Build a column of loss differences over seeds, which always have a sign."""
+    unit = "nats per token"
+
+    def build_cell(row: Row) -> Cell:
+        amount = measure(comparison, row)
+        if amount is None:
+            return Cell(text=NOTHING)
+        interval = " to ".join(format_signed(end, 3) for end in amount.interval or ())
+        return Cell(text=format_signed(amount.mean, 3), interval=interval)
+
+    return _build_column(name, title, unit, MEANINGS[name], map(build_cell, comparison.rows))
 
 
 def _build_cost_column(comparison: Comparison, cost: Cost) -> Column:
+    """Build a column in which all rows that cost the same as the lowest are the best, unless all do."""
     competing = [row for row in comparison.rows if _competes(row) and cost.name in row.costs]
-    choose: Callable[..., float] = max if cost.higher_is_better else min
-    best = choose(row.costs[cost.name] for row in competing) if len(competing) > 1 else None
+    lowest = keep_lowest(comparison, cost, competing) if len(competing) > 1 else ()
+    best = {row.label for row in lowest} if len(lowest) < len(competing) else set()
 
     def build_cell(row: Row) -> Cell:
         if not _has_cost(row, cost):
             return Cell(text=NOTHING)
-        value = row.costs[cost.name]
-        return Cell(text=format_cost(cost, value), best=row in competing and value == best)
+        amount = row.amounts[cost.name]
+        return Cell(
+            text=format_cost(cost, amount.mean),
+            interval=format_cost_interval(cost, amount),
+            best=row.label in best,
+        )
 
     return _build_column(cost.name, cost.title, cost.unit, cost.meaning, map(build_cell, comparison.rows))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS
+from tuneoff.budget.shrink import Fit
 from tuneoff.budget.spending import Spending
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.recipe.recipe import Recipe
@@ -20,6 +21,8 @@ from tuneoff.report.format import (
     join_list,
     pluralize,
 )
+from tuneoff.report.population import describe_population, describe_samples
+from tuneoff.runs.split_use import SplitUse
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +108,20 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
     )
     yield from _list_search_facts(run.recipe)
     yield Fact(
-        title="Seeds",
+        title="Replicates" if run.recipe.replicates else "Seeds",
         value=join_list([str(seed) for seed in run.recipe.seeds]),
         detail="none of them was used in the search" if run.recipe.search else "",
     )
+    if run.recipe.replicates and run.data.train_samples:
+        yield Fact(
+            title="Train samples",
+            value=describe_samples(run.data.train_samples),
+            detail="each replicate has a seed and a sample of its own, the same for all methods"
+            + ("; the search used the train split" if run.recipe.search else ""),
+        )
+    yield Fact(title="The verdict is about", value=describe_population(comparison))
+    if comparison.split_use:
+        yield _build_use_fact(comparison.split_use)
     if run.recipe.budget:
         yield _build_budget_fact(run.recipe.budget, comparison.spending)
     margins = run.recipe.verdict
@@ -141,8 +154,24 @@ def _build_budget_fact(budget: BudgetOptions, spending: Spending | None) -> Fact
     return Fact(
         title="Budget",
         value=budget.time or (f"until {budget.until}" if budget.until else f"{budget.money:g}{price}"),
-        detail=f"plan reduced to {join_list(fit.cuts)}" if fit and fit.cuts else "plan not reduced",
+        detail=_describe_cuts(fit),
     )
+
+
+def _build_use_fact(use: SplitUse) -> Fact:
+    problem = f". The count may be too low: {use.problem}" if use.problem else ""
+    return Fact(
+        title="Test split",
+        value=f"scored by {pluralize(use.trials, 'trial')} in {pluralize(use.runs, 'run')}",
+        detail=f"on this machine since {use.since:%Y-%m-%d}, compared {pluralize(use.looks, 'time')}; "
+        f"fingerprint {use.fingerprint}{problem}",
+    )
+
+
+def _describe_cuts(fit: Fit | None) -> str:
+    cuts = [f"plan reduced to {join_list(fit.cuts)}"] if fit and fit.cuts else []
+    dropped = [f"left out: {join_list(fit.dropped)}"] if fit and fit.dropped else []
+    return "; ".join(cuts + dropped) or "plan not reduced"
 
 
 def _get_cost_title(name: str) -> str:

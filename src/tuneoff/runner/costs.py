@@ -12,6 +12,7 @@ from tuneoff.evaluation.latency import measure_inference
 from tuneoff.methods import Method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.precision import get_dtype, hold_for_inference
+from tuneoff.models.same_network import is_same_network
 from tuneoff.records.record import Costs, Epoch, Inference
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import TrialContext
@@ -58,12 +59,18 @@ def build_costs(
 def measure_trial_inference(
     tuned: LanguageModel, method: Method, preparation: Preparation, context: TrialContext
 ) -> Inference | None:
-    """Measure inference of the tuned and the base model; None if both do not fit into GPU memory together."""
+    """Measure inference of the tuned and the base model; None if both do not fit into GPU memory together.
+
+    A tuned model that is the base model's network with other weights is measured in both roles, so that a second copy
+    takes no memory.
+    """
     dtype = get_dtype(preparation.setting.precision)
     try:
         served = method.merge(tuned)
-        base = hold_for_inference(preparation.load_base(), dtype).to(context.device)
-        return measure_inference(served, base, preparation.text.test, context)
+        base = hold_for_inference(preparation.load_base(), dtype)
+        same = is_same_network(served, base)
+        base = served if same else base.to(context.device)
+        return measure_inference(served, base, preparation.text.test, context, same_as_base=same)
     except torch.OutOfMemoryError:
         return None
 

@@ -46,10 +46,10 @@ def run_missing(
         for record in [record for record in directory.read_records() if record.status == "failed"]:
             directory.reset_trial(record.trial)
     known = {record.trial.id: record for record in directory.read_records()}
-    setting = preparation.setting
-    listener.on_start(tally_stages(recipe, setting, known))
+    setting, samples = preparation.setting, preparation.text.summary.train_samples
+    listener.on_start(tally_stages(recipe, setting, known, samples))
     try:
-        while missing := [trial for trial in plan_trials(recipe, setting, known) if trial.id not in known]:
+        while missing := [trial for trial in plan_trials(recipe, setting, known, samples) if trial.id not in known]:
             trial = missing[0]
             if not fits_budget(trial):
                 break
@@ -58,7 +58,7 @@ def run_missing(
             known[trial.id] = record.model_copy(update={"predictions": ()})  # they are on disk, and no plan reads them
             ended = {id for id, record in known.items() if record.status != "failed"}
             directory.remove_checkpoints(ended - find_resumable(recipe, setting, known))
-            listener.on_trial_end(record, tally_stages(recipe, setting, known))
+            listener.on_trial_end(record, tally_stages(recipe, setting, known, samples))
             stop.raise_if_requested()
     finally:
         gc.unfreeze()

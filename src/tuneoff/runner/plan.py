@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tuneoff.config.search import SearchOptions
+from tuneoff.data.statistics import TrainSamples
+from tuneoff.errors import RunError
 from tuneoff.methods import Method
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
@@ -18,12 +20,17 @@ from tuneoff.search.replay import SearchState, replay_search
 RecordsById = Mapping[str, Record]  # by trial id
 
 
-def plan_trials(recipe: Recipe, setting: Setting, known: RecordsById) -> tuple[Trial, ...]:
+def plan_trials(
+    recipe: Recipe, setting: Setting, known: RecordsById, samples: TrainSamples | None = None
+) -> tuple[Trial, ...]:
     """Return all trials that the known records determine, in the order to run them.
 
     Methods that train nothing, such as the base model, come first. Then come the searches, with the lower rungs of all
     methods before the higher ones, so that an interrupted search has treated all methods equally. Last come the
     confirmed trials with the best configuration of each method, one seed of all methods after another.
+
+    Args:
+        samples: the train samples of the recipe's replicates, if it has any.
     """
     searches = _replay_searches(recipe, setting, known)
     search_trials = sorted(
@@ -39,6 +46,7 @@ def plan_trials(recipe: Recipe, setting: Setting, known: RecordsById) -> tuple[T
             hyperparameters=methods[label].model_dump(mode="json"),
             setting=setting,
             seed=seed,
+            train_sample=_get_train_sample(recipe, label, seed, samples),
         )
         for seed in dict.fromkeys(seed for label in recipe.methods for seed in recipe.get_seeds(label))
         for label in recipe.methods
@@ -48,9 +56,20 @@ def plan_trials(recipe: Recipe, setting: Setting, known: RecordsById) -> tuple[T
     return (*untrained, *search_trials, *(trial for trial in confirmed if trial not in untrained))
 
 
-def tally_stages(recipe: Recipe, setting: Setting, known: RecordsById) -> dict[str, Tally]:
+def _get_train_sample(recipe: Recipe, label: str, seed: int, samples: TrainSamples | None) -> str | None:
+    """Return the sample of a replicate, which is the same for all methods; None for the train split."""
+    if recipe.replicates is None or not recipe.methods[label].depends_on_seed:
+        return None
+    if samples is None or seed not in samples.fingerprints:
+        raise RunError(f"The train sample of replicate {seed} is not known. Run the same `tuneoff compare` again.")
+    return samples.fingerprints[seed]
+
+
+def tally_stages(
+    recipe: Recipe, setting: Setting, known: RecordsById, samples: TrainSamples | None = None
+) -> dict[str, Tally]:
     """Count the trials of each stage that are done and that there will be; stages without trials are left out."""
-    trials = plan_trials(recipe, setting, known)
+    trials = plan_trials(recipe, setting, known, samples)
     searches = _replay_searches(recipe, setting, known)
     options = recipe.search or SearchOptions()
     search_count = sum(
@@ -85,14 +104,16 @@ def get_chosen_methods(recipe: Recipe, records: Sequence[Record]) -> dict[str, M
     return {label: recipe.configure(label, s.chosen.values) for label, s in searches.items() if s.chosen}
 
 
-def select_records(recipe: Recipe, records: Sequence[Record]) -> tuple[Record, ...]:
+def select_records(
+    recipe: Recipe, records: Sequence[Record], samples: TrainSamples | None = None
+) -> tuple[Record, ...]:
     """Return the records that the recipe asks for, in the recipe's order.
 
     A run directory may also hold records of an earlier version of its recipe.
     """
     by_id = {record.trial.id: record for record in records}
     settings = {record.trial.setting.model_dump_json(): record.trial.setting for record in records}
-    ids = [trial.id for setting in settings.values() for trial in plan_trials(recipe, setting, by_id)]
+    ids = [trial.id for setting in settings.values() for trial in plan_trials(recipe, setting, by_id, samples)]
     labels = list(recipe.methods)
     selected = [by_id[id] for id in ids if id in by_id]
     return tuple(sorted(selected, key=lambda r: (r.trial.stage == "search", labels.index(r.trial.label), r.trial.seed)))

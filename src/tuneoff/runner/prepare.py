@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from tuneoff.models.loading import build_empty_model, load_model, load_tokenizer
 from tuneoff.models.precision import resolve_precision
 from tuneoff.models.sources import Source, find_source
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.trial import Setting
+from tuneoff.records.trial import Setting, Trial
 from tuneoff.system.environment import get_numeric_versions, get_processor_name
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ class Preparation:
             self.tokenizer, self.setting.evaluation.unrelated_passages, self.setting.data.max_tokens
         )
 
+    def get_text(self, trial: Trial) -> TextData:
+        """Return the text of a trial: a replicate has a train sample of its own."""
+        if trial.train_sample is None:
+            return self.text
+        return replace(self.text, train=self.text.train_samples[trial.train_sample])
+
     def load_base(self) -> LanguageModel:
         """Load a new base model on the CPU, in its checkpoint's precision."""
         return load_model(self.source, self.recipe.model, self.tokenizer)
@@ -67,7 +73,7 @@ def prepare(recipe: Recipe) -> Preparation:
     device = _choose_device(recipe)
     if recipe.training.compile:
         require_compiler(device)
-    text = load_text(recipe.data, tokenizer)
+    text = load_text(recipe.data, tokenizer, recipe.seeds if recipe.replicates else ())
     setting = Setting(
         model=recipe.model,
         model_fingerprint=source.fingerprint,

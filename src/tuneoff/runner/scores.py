@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tuneoff.data import TextData
 from tuneoff.evaluation.generation import generate_predictions
 from tuneoff.evaluation.loss import evaluate_losses, evaluate_mean_loss
 from tuneoff.evaluation.rouge import compute_rouge
@@ -47,10 +48,14 @@ def compute_test_scores(predictions: Sequence[Prediction]) -> dict[str, float]:
 
 
 def compute_train_and_unrelated_scores(
-    tuned: LanguageModel, preparation: Preparation, context: TrialContext
+    tuned: LanguageModel, text: TextData, preparation: Preparation, context: TrialContext
 ) -> dict[str, float]:
-    """Return loss and perplexity on examples of train, as many as validation has, and on text unrelated to the data."""
-    evaluation, text = preparation.setting.evaluation, preparation.text
+    """Return loss and perplexity on examples of train, as many as validation has, and on text unrelated to the data.
+
+    Args:
+        text: with the train split or sample that the trial was trained on.
+    """
+    evaluation = preparation.setting.evaluation
 
     def compute_loss(split: Dataset) -> float:
         return evaluate_mean_loss(tuned, split, context, batch_size=evaluation.batch_size, phase="evaluation")

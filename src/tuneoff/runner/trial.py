@@ -127,7 +127,7 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
         return record.model_copy(update={"status": "diverged", "reason": "the loss over the test split was not finite"})
     scores = {
         **record.scores,
-        **compute_train_and_unrelated_scores(tuned, preparation, context),
+        **compute_train_and_unrelated_scores(tuned, preparation.get_text(trial), preparation, context),
         **compute_test_scores(predictions),
     }
     on_progress(Progress(phase="inference"))
@@ -138,7 +138,7 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
 def _build_training_spec(trial: Trial, method: Method, preparation: Preparation) -> TrainingSpec:
     setting = trial.setting
     return TrainingSpec(
-        text=preparation.text,
+        text=preparation.get_text(trial),
         options=setting.training,
         learning_rate=method.learning_rate,
         weight_decay=method.weight_decay,

@@ -1,7 +1,7 @@
 """Decide whether a recipe may add records to a run directory that exists.
 
-A directory belongs to one recipe. Methods and seeds may be added to it later. Everything else that decides a trial's
-numbers must stay the same, or the records could not be ranked together.
+A directory belongs to one recipe. Methods, seeds and replicates may be added to it later. Everything else that decides
+a trial's numbers must stay the same, or the records could not be ranked together.
 """
 
 import logging
@@ -18,7 +18,7 @@ from tuneoff.runs.layout import RECIPE, TRIALS, WRITTEN_BEFORE_RECIPE, has_recip
 from tuneoff.runs.reading import read_recipe
 from tuneoff.system.checksums import find_damaged_files
 
-CHANGEABLE = {"note", "seeds", "verdict", "budget"}
+CHANGEABLE = {"note", "seeds", "replicates", "verdict", "budget"}
 BY_METHOD = ("methods", "search.spaces")  # compared for the methods that both recipes have
 
 _LOG = logging.getLogger(__name__)

@@ -9,8 +9,18 @@ from collections.abc import Callable, Iterator
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
 from tuneoff.report.diagnostics.costs import diagnose_full_logits, diagnose_memory_counter
-from tuneoff.report.diagnostics.data import diagnose_duplicates, diagnose_excluded_rows, diagnose_truncation
-from tuneoff.report.diagnostics.design import diagnose_missing_trials, diagnose_shared_rate, diagnose_single_seed
+from tuneoff.report.diagnostics.data import (
+    diagnose_duplicates,
+    diagnose_excluded_rows,
+    diagnose_sample_overlap,
+    diagnose_truncation,
+)
+from tuneoff.report.diagnostics.design import (
+    diagnose_missing_trials,
+    diagnose_reused_test_split,
+    diagnose_shared_rate,
+    diagnose_single_seed,
+)
 from tuneoff.report.diagnostics.diagnosis import Diagnosis
 from tuneoff.report.diagnostics.outcome import (
     diagnose_forgetting,
@@ -36,12 +46,14 @@ from tuneoff.search.history import Search
 OF_COMPARISON: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
     diagnose_single_seed,
     diagnose_missing_trials,
+    diagnose_reused_test_split,
     diagnose_shared_rate,
     diagnose_unsearched_methods,
     diagnose_adaptive_sampler,
     diagnose_truncation,
     diagnose_excluded_rows,
     diagnose_duplicates,
+    diagnose_sample_overlap,
     diagnose_full_logits,
     diagnose_memory_counter,
 )

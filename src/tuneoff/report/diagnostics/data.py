@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.diagnostics.diagnosis import Diagnosis
 from tuneoff.report.format import format_share, join_list, pluralize
+from tuneoff.report.population import describe_overlap
 
 LISTED_ROWS = 3
 
@@ -65,6 +66,14 @@ def diagnose_duplicates(comparison: Comparison) -> Iterator[Diagnosis]:
             "are kept because no method trains on them, but the best epoch was chosen with them. "
             "Remove them from one of the two splits.",
         )
+
+
+def diagnose_sample_overlap(comparison: Comparison) -> Iterator[Diagnosis]:
+    """Report train samples of replicates that share examples."""
+    samples = comparison.run.data.train_samples
+    text = describe_overlap(samples) if samples and comparison.run.recipe.replicates else None
+    if text:
+        yield Diagnosis(label=None, kind="train samples overlap", text=text)
 
 
 def _count_rows(count: int) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
 from tuneoff.report.diagnostics.diagnosis import Diagnosis, get_learning_rate
-from tuneoff.report.format import format_rate, join_list
+from tuneoff.report.format import format_rate, format_share, join_list, pluralize
 from tuneoff.report.search_table import is_without_score
 
 SUGGESTED_SEEDS = 3
+WARNED_CHANCE = 0.2  # that at least one run on this test split found a difference that is not there
 
 
 def diagnose_single_seed(comparison: Comparison) -> Iterator[Diagnosis]:
@@ -46,6 +47,24 @@ def diagnose_missing_trials(comparison: Comparison) -> Iterator[Diagnosis]:
             text=f"{join_list(missing)} {'has' if len(missing) == 1 else 'have'} no trial yet. Run the same comparison "
             "again: finished trials are kept, and only the missing ones are run.",
         )
+
+
+def diagnose_reused_test_split(comparison: Comparison) -> Iterator[Diagnosis]:
+    """Report a test split that so many runs used that a false difference among them would be no surprise."""
+    use, error = comparison.split_use, 1 - comparison.run.recipe.verdict.confidence
+    if use is None or use.runs * error < WARNED_CHANCE - 1e-9:
+        return
+    chance = min(1.0, use.runs * error)
+    yield Diagnosis(
+        label=None,
+        kind="test split used often",
+        text=f"This test split was scored by {pluralize(use.trials, 'trial')} in {use.runs} runs on this machine since "
+        f"{use.since:%Y-%m-%d}. Each run finds a difference that is not there with a chance of at most "
+        f"{format_share(error)}, so at least one of {use.runs} does with a chance of up to {format_share(chance)}; and "
+        "the best of many scores on the same examples is too good on average. Before you rely on a choice that was "
+        "made after looking at them, confirm it on a test split that was not used yet: other rows, or another "
+        "data.seed.",
+    )
 
 
 def diagnose_shared_rate(comparison: Comparison) -> Iterator[Diagnosis]:

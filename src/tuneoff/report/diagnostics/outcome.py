@@ -31,14 +31,15 @@ def diagnose_missing_effect(comparison: Comparison, row: Row) -> Iterator[Diagno
 
 def diagnose_forgetting(comparison: Comparison, row: Row) -> Iterator[Diagnosis]:
     """Report a loss on unrelated text that is clearly above the base model's."""
-    forgetting, loss = comparison.compute_forgetting(row), row.compute_mean_score("unrelated/loss")
-    if forgetting is not None and loss is not None and forgetting > FORGETTING_LIMIT:
+    forgetting, loss = comparison.estimate_forgetting(row), row.compute_mean_score("unrelated/loss")
+    if forgetting is not None and loss is not None and forgetting.mean > FORGETTING_LIMIT:
         yield Diagnosis(
             label=row.label,
             kind="forgetting",
             text=f"On text unrelated to the data its loss is {loss:.3f} nats per token, the base model's "
-            f"{loss - forgetting:.3f}: training has cost it abilities outside this task. If the model has to do other "
-            "tasks too, lower the learning rate, train for fewer epochs, or use a method that trains fewer parameters.",
+            f"{loss - forgetting.mean:.3f}: training has cost it abilities outside this task. If the model has to do "
+            "other tasks too, lower the learning rate, train for fewer epochs, or use a method that trains fewer "
+            "parameters.",
         )
 
 

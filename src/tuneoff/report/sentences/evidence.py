@@ -7,6 +7,7 @@ from tuneoff.analysis.needed import MOST_EXAMPLES, MOST_SEEDS, POWER, Needed
 from tuneoff.analysis.pairs import Pair
 from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.format import format_confidence, format_score, pluralize
+from tuneoff.report.population import describe_population
 from tuneoff.report.sentences.names import format_difference, name_row
 
 
@@ -48,11 +49,11 @@ def describe_evidence(comparison: Comparison) -> Iterator[str]:
     examples = max(row.scores[ROUGE_L.name].examples for row in comparison.rows if row.scores)
     seeds = [len(row.finished) for row in comparison.rows if row.finished and not row.is_base]
     intervals = f"Intervals are {confidence} confidence intervals over {pluralize(examples, 'test example')}"
+    population = describe_population(comparison)
     if not seeds or max(seeds) == 1:
-        yield (
-            f"{intervals}; each method was trained once, so the result is about these trained models and not yet "
-            "about the methods."
-        )
-    else:
-        fewest, most = min(seeds), max(seeds)
-        yield f"{intervals} and {most if fewest == most else f'{fewest} to {most}'} seeds per method."
+        yield f"{intervals}; each method was trained once, so the result is about {population}."
+        return
+    fewest, most = min(seeds), max(seeds)
+    unit = "replicates" if comparison.run.recipe.replicates else "seeds"
+    trainings = f"{most if fewest == most else f'{fewest} to {most}'} {unit} per method"
+    yield f"{intervals} and {trainings}, so the result is about {population}."

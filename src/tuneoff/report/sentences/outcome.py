@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.costs import COSTS
 from tuneoff.analysis.pairs import Pair
 from tuneoff.analysis.verdict import Verdict
-from tuneoff.report.format import format_cost, format_score, join_list
+from tuneoff.report.format import format_score, join_list
+from tuneoff.report.sentences.costs import describe_cheapest
 from tuneoff.report.sentences.evidence import describe_needed, describe_open
 from tuneoff.report.sentences.names import capitalize_name, format_difference, format_with_interval, name_row
 
@@ -39,17 +39,8 @@ def _describe_tie(comparison: Comparison, verdict: Verdict, metric_name: str) ->
     return (
         f"{capitalize_name(join_list(names))} tie by {metric_name}: they differ by "
         f"{'at most ' if len(pairs) > 1 else ''}{format_difference(widest)}, less than the smallest difference that "
-        f"matters, {margin}{_describe_cheapest(comparison, verdict)}."
+        f"matters, {margin}{describe_cheapest(comparison, verdict.leaders)}."
     )
-
-
-def _describe_cheapest(comparison: Comparison, verdict: Verdict) -> str:
-    cost = COSTS[comparison.run.recipe.verdict.cheaper_by]
-    if cost.name not in verdict.cheapest.costs:
-        return ""
-    amount = format_cost(cost, verdict.cheapest.costs[cost.name])
-    cheapest = "cheaper of the two" if len(verdict.leaders) == 2 else "cheapest of them"
-    return f"; {name_row(verdict.cheapest)} is the {cheapest} ({cost.title.lower()}: {amount})"
 
 
 def _describe_undecided(comparison: Comparison, verdict: Verdict, metric_name: str) -> str:

@@ -35,6 +35,12 @@ def describe_missing(comparison: Comparison, partial: Partial) -> Iterator[str]:
 def describe_budget_cuts(comparison: Comparison) -> Iterator[str]:
     """Yield how the plan was reduced to fit the budget."""
     fit = comparison.spending.fit if comparison.spending else None
+    if fit and fit.dropped:
+        yield (
+            f"A budget of {format_seconds(fit.whole_seconds)} is too small for two seeds of every method, so "
+            f"{join_list([escape_control(label) for label in fit.dropped])} "
+            f"{'was' if len(fit.dropped) == 1 else 'were'} left out."
+        )
     if fit and fit.cuts:
         yield (
             f"To fit a budget of {format_seconds(fit.whole_seconds)}, the plan was reduced in the same way for every "

@@ -1,0 +1,47 @@
+"""What a verdict speaks of, in words, and what the train samples of replicates have in common."""
+
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.population import find_population
+from tuneoff.data.statistics import TrainSamples
+from tuneoff.report.format import format_share
+
+SMALL_OVERLAP = 0.05  # share of common examples; above it, the spread between samples is clearly too small
+
+
+def describe_population(comparison: Comparison) -> str:
+    """Return what the verdict is about, to follow "the verdict is about"."""
+    data = comparison.run.data
+    match find_population({row.label: row.finished for row in comparison.rows}):
+        case "models":
+            return "these trained models and not yet about the methods"
+        case "train samples" if data.train_samples:
+            return f"the methods on train samples of {data.train_samples.examples:,} examples like these"
+        case _:
+            return "the methods on this train split, over seeds"
+
+
+def describe_samples(samples: TrainSamples) -> str:
+    """Return how the train samples of replicates were drawn, and what they have in common."""
+    count = len(samples.fingerprints)
+    pool = f"{samples.pool_examples:,}" if samples.pool_examples is not None else "more than enough"
+    drawn = f"{count} train samples of {samples.examples:,} examples, drawn from {pool}"
+    if not samples.overlap:
+        return f"{drawn}; no two share an example"
+    return f"{drawn}; two of them share {format_share(samples.overlap)} of their examples on average"
+
+
+def describe_overlap(samples: TrainSamples) -> str | None:
+    """Return what samples that share examples mean for the intervals; None if they share almost none.
+
+    For a score that is a mean over examples, the variance between samples with a share `o` of common examples is
+    `1 - o` times that between samples without any.
+    """
+    if samples.overlap <= SMALL_OVERLAP:
+        return None
+    spread = (1 - samples.overlap) ** 0.5
+    return (
+        f"Two train samples share {format_share(samples.overlap)} of their examples on average, because there are only "
+        f"{samples.pool_examples or 0:,} to draw from. The part of the spread that comes from the train sample is then "
+        f"about {format_share(spread)} of what it is between samples without a common example, so the intervals are "
+        "somewhat too narrow for new data. Give more rows for train, or lower data.sizes.train."
+    )

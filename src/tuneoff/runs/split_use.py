@@ -1,0 +1,165 @@
+"""A ledger of how often a test split was used, over all runs on a machine.
+
+A test split is for reporting. Each further run that is compared on it, and each choice made after looking at it, makes
+the best score a little too good (Dwork et al. 2015, "The reusable holdout", Science 349). A run directory cannot know
+about the others, so the cache has a ledger for each test split, and a run directory keeps its own lines of it.
+
+CACHE/test-use/FINGERPRINT.jsonl   one line for each trial scored on the split, and for each state of a run compared
+RUN/test-use.jsonl                 those of this run; the first to write it gives the run its id
+
+A line has ids and a date, no text and no path. Lines are appended under a lock, so processes can share the file, and a
+line that a crash left half written is skipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from tuneoff.config.base import Options
+from tuneoff.records.record import Prediction, Record
+from tuneoff.system.cache import get_cache_folder
+from tuneoff.system.environment import hide_user
+
+FOLDER, RUN_FILE = "test-use", "test-use.jsonl"
+_LOG = logging.getLogger(__name__)
+_NO_WORD = re.compile(r"\W+")
+
+
+class Use(Options):
+    """One line of the ledger."""
+
+    kind: Literal["trial", "look"]  # a look: the trials of a run so far were compared
+    id: str  # of the trial, or of the set of trials that were compared
+    run: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitUse:
+    """How often a test split was used on this machine, this run included."""
+
+    fingerprint: str  # of the texts, whatever their order and their tokens; 16 hex digits
+    trials: int  # that were scored on it
+    runs: int
+    looks: int  # states of runs whose trials were compared
+    since: datetime
+    problem: str = ""  # why the counts may be too low
+
+
+def note_use(run: Path, records: Iterable[Record]) -> SplitUse | None:
+    """Note that the trials of a run were scored on their test split and compared, and count all uses of the split.
+
+    Noting the same trials again changes nothing. A ledger that cannot be read or written never raises.
+
+    Args:
+        run: the run directory.
+        records: of the run.
+
+    Returns:
+        The counts; None if no trial has been scored on the test split.
+    """
+    scored = [r for r in records if r.trial.stage == "confirm" and r.status == "done" and r.predictions]
+    if not scored:
+        return None
+    fingerprint = compute_split_fingerprint(scored[0].predictions)
+    trials = sorted(record.trial.id for record in scored)
+    now = datetime.now(UTC).replace(microsecond=0)
+
+    def list_new(known: Sequence[Use]) -> list[Use]:
+        run_id = known[0].run if known else secrets.token_hex(6)
+        uses = [Use(kind="trial", id=trial, run=run_id, at=now) for trial in trials]
+        uses.append(Use(kind="look", id=_hash(" ".join(trials))[:12], run=run_id, at=now))
+        return _select_new(uses, known)
+
+    own = _append_to_run(run / RUN_FILE, list_new)
+    ledger = get_cache_folder() / FOLDER / f"{fingerprint}.jsonl"
+    problem = ""
+    try:
+        uses, unreadable = _append(ledger, lambda known: _select_new(own, known))
+        if unreadable:
+            problem = f"{unreadable} line{'s' if unreadable > 1 else ''} of {hide_user(ledger)} cannot be read"
+    except OSError as error:
+        uses = own
+        problem = f"{hide_user(ledger)} cannot be used ({error.strerror or error}), so other runs are unknown"
+    if problem:
+        _LOG.warning("The use of the test split may be counted too low: %s.", problem)
+    return SplitUse(
+        fingerprint=fingerprint,
+        trials=len({use.id for use in uses if use.kind == "trial"}),
+        runs=len({use.run for use in uses}),
+        looks=len({(use.run, use.id) for use in uses if use.kind == "look"}),
+        since=min(use.at for use in uses),
+        problem=problem,
+    )
+
+
+def compute_split_fingerprint(predictions: Sequence[Prediction]) -> str:
+    """Hash the examples of a test split: their words alone, so that another cleaning or order gives the same hash."""
+    examples = (_hash(f"{_get_words(p.source)}\n{_get_words(p.reference)}") for p in predictions)
+    return _hash(" ".join(sorted(examples)))[:16]
+
+
+def _append_to_run(file: Path, list_new: Callable[[Sequence[Use]], list[Use]]) -> list[Use]:
+    """Return the uses of a run, also where its directory cannot be written; then its path stands for its id."""
+    try:
+        return _append(file, list_new)[0]
+    except OSError:
+        known: list[Use] = []
+        with contextlib.suppress(OSError):
+            known, _ = _parse(file.read_bytes())
+        path_id = known[0].run if known else _hash(str(file.resolve()))[:12]
+        return [*known, *(use.model_copy(update={"run": path_id}) for use in list_new(known))]
+
+
+def _append(file: Path, list_new: Callable[[Sequence[Use]], list[Use]]) -> tuple[list[Use], int]:
+    """Append under the file's lock, so that no two processes give a run its id or write into one line."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+b") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        stream.seek(0)
+        content = stream.read()
+        known, unreadable = _parse(content)
+        new = list_new(known)
+        if new:
+            line_end = b"" if not content or content.endswith(b"\n") else b"\n"
+            stream.write(line_end + b"".join(use.model_dump_json().encode() + b"\n" for use in new))
+            stream.flush()
+            os.fsync(stream.fileno())
+        return [*known, *new], unreadable
+
+
+def _parse(content: bytes) -> tuple[list[Use], int]:
+    """Return the uses, and how many lines are not uses."""
+    uses, unreadable = [], 0
+    for line in content.splitlines():
+        try:
+            uses.append(Use.model_validate_json(line))
+        except ValidationError:
+            unreadable += 1
+    return uses, unreadable
+
+
+def _select_new(uses: Iterable[Use], known: Iterable[Use]) -> list[Use]:
+    noted = {(use.kind, use.id, use.run) for use in known}
+    return [use for use in uses if (use.kind, use.id, use.run) not in noted]
+
+
+def _get_words(text: str) -> str:
+    return _NO_WORD.sub(" ", text.casefold()).strip()
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
