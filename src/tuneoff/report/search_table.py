@@ -67,7 +67,7 @@ def describe_effort(comparison: Comparison) -> str:
     seconds = [search.train_seconds for search in comparison.searches.values()]
     if not tokens:
         return ""
-    if any(search.chosen is None and not is_without_score(search) for search in comparison.searches.values()):
+    if not all(search.finished for search in comparison.searches.values()):
         effort = f"The search is not finished. So far it used {min(tokens):,} to {max(tokens):,} tokens per method"
     elif min(tokens) == max(tokens):
         effort = f"Every method was searched with {tokens[0]:,} tokens"
@@ -81,8 +81,8 @@ def describe_effort(comparison: Comparison) -> str:
 
 
 def is_without_score(search: Search) -> bool:
-    """Return whether every configuration that was tried diverged or failed."""
-    return search.tries != () and all(configuration.scores[-1] is None for configuration in search.tries)
+    """Return whether the search ended without a score after the full training, so that nothing could be chosen."""
+    return search.finished and search.chosen is None
 
 
 def list_notes(comparison: Comparison) -> dict[str, str]:
