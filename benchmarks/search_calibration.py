@@ -124,7 +124,9 @@ def draw_response(world: World, label: str, generator: np.random.Generator, wors
     )
 
 
-def make_recipe(responses: dict[str, Response], configurations: int, generator: np.random.Generator, search: Any) -> Recipe:
+def make_recipe(
+    responses: dict[str, Response], configurations: int, generator: np.random.Generator, search: Any
+) -> Recipe:
     """Return a recipe that searches the rate of each method alone, with defaults near the best rate."""
     methods, spaces = {}, {}
     for label, response in responses.items():
@@ -136,7 +138,9 @@ def make_recipe(responses: dict[str, Response], configurations: int, generator: 
     return Recipe.read(
         {
             "name": "r", "model": {"name": "m"}, "data": {"source": "aclsum"}, "methods": methods,
-            "search": {"configurations": configurations, "spaces": spaces, "seed": int(generator.integers(10**6, 10**8)), **search},
+            "search": {
+                "configurations": configurations, "spaces": spaces, "seed": int(generator.integers(10, 10**5)), **search
+            },
         }
     )  # fmt: skip
 
@@ -229,7 +233,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--shapes", nargs="+", default=list(SHAPES), choices=list(SHAPES))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    print("shape | tries | difference | different | with regret | true regret, mean / 90 % | estimate | covers | unknown")
+    print(
+        "shape | tries | difference | different | with regret | true regret, mean / 90 % | estimate | covers | unknown"
+    )
     for name, tally in iterate_cases(options):
         print(f"{name} | {describe(tally)}", flush=True)
 

@@ -17,7 +17,6 @@ from tuneoff.runner.plan import find_resumable, plan_trials, tally_stages
 from tuneoff.search.halving import LEARNING_RATE
 from tuneoff.search.history import Search, build_searches
 
-
 RATES_ONLY = {"lora": {"rank": 8, "alpha": 16, "dropout": 0.0, "modules": "attention"}}
 
 
@@ -218,6 +217,17 @@ def test_nothing_is_confirmed_before_every_search_is_finished(setting: Setting) 
     for stop in range(1, trials - 6):
         known = simulate_comparison(recipe, setting, score_best_at(1e-4), stop_after=stop)
         assert all(r.trial.stage == "search" for r in list(known.values())[1:])
+
+
+def test_a_method_that_is_added_later_is_searched_before_anything_else_and_drops_no_confirmed_trial(
+    setting: Setting,
+) -> None:
+    known = simulate_comparison(make_search_recipe(methods=["base", "lora"]), setting, score_best_at(1e-4))
+    larger = make_search_recipe(methods=["base", "lora", "full"], seeds=[1, 2, 3, 4])
+    planned = plan_trials(larger, setting, known)
+    assert known.keys() <= {trial.id for trial in planned}
+    first = next(trial for trial in planned if trial.id not in known)
+    assert (first.label, first.stage) == ("full", "search")
 
 
 def test_a_plan_from_half_of_the_records_only_has_trials_of_the_full_plan(setting: Setting) -> None:

@@ -16,9 +16,9 @@ class SearchOptions(Options):
 
     The first configuration is the method's defaults. All configurations but the last tries are trained up to the first
     rung. At each rung, the best `1 / eta` of them continue to the next, and at least two reach the last. It is the full
-    training, and all configurations follow its learning-rate schedule from the start. One in four configurations, and at
-    least two of four or more, is a last try: the best one at another learning rate, trained straight to the last rung.
-    The best two are then compared under two seeds.
+    training, and all configurations follow its learning-rate schedule from the start. One in four configurations, and
+    at least two of four or more, is a last try: the best one at another learning rate, trained straight to the last
+    rung. The best two are then compared under two seeds.
     """
 
     configurations: int = Field(8, ge=1)

@@ -144,7 +144,8 @@ def _list_search_facts(recipe: Recipe) -> Iterator[Fact]:
         title="Search of each method",
         value=f"{pluralize(options.configurations, 'configuration')}, {options.sampler}",
         detail=f"{rungs if len(shares) > 1 else 'each trained in full'}; ranked by validation {options.metric}; "
-        f"seed {options.seed}; ranges are {'widened if their edge is best' if options.widen else 'not widened'}",
+        f"seed {options.seed}, the best two also {options.second_seed}; equal {options.effort}; "
+        f"ranges are {'widened if their edge is best' if options.widen else 'not widened'}",
     )
 
 

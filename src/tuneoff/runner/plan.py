@@ -36,8 +36,11 @@ def plan_trials(
     waves = sorted((wave for search in searches.values() for wave in search.waves), key=lambda wave: wave[0])
     search_trials = [trial for _, trials in waves for trial in trials]
     methods = {label: method for label, method in recipe.methods.items() if label not in searches}
-    if all(search.finished for search in searches.values()):
-        methods |= get_chosen_methods(recipe, tuple(known.values()))
+    chosen = get_chosen_methods(recipe, tuple(known.values())) if any(s.finished for s in searches.values()) else {}
+    if not all(search.finished for search in searches.values()):  # also when a method was added to a finished run
+        confirmed_labels = {record.trial.label for record in known.values() if record.trial.stage == "confirm"}
+        chosen = {label: method for label, method in chosen.items() if label in confirmed_labels}
+    methods |= chosen
     confirmed = [
         Trial(
             label=label,

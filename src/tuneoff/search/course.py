@@ -45,6 +45,7 @@ class Wave:
 
     order: tuple[int, int]  # the waves of all methods run in this order
     steps: tuple[Step, ...]
+    is_independent: bool = False  # drawn from the design whatever the outcomes, so that the steps differ only by chance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +116,9 @@ class _Course:
         if len(finalists) == FINALISTS:
             yield self._make_wave((SECOND_SEED, 0), [self._make_full_step(v, second=True) for v in finalists])
 
-    def _make_wave(self, order: tuple[int, int], steps: Sequence[Step]) -> Wave:
+    def _make_wave(self, order: tuple[int, int], steps: Sequence[Step], *, independent: bool = False) -> Wave:
         self._steps += steps
-        return Wave(order=order, steps=tuple(steps))
+        return Wave(order=order, steps=tuple(steps), is_independent=independent)
 
     def _draw_rates_first(self, count: int) -> Iterator[Wave]:
         rates, others = self._split_space()
@@ -125,17 +126,19 @@ class _Course:
         self._drawn.append(self._plan.default)
         yield self._make_wave((FIRST, 0), [Step(values=self._plan.default, rung=0)])
         if rates:
-            yield from self._draw_more((FIRST, 1), rates, self._plan.default, vary_rates)
+            yield from self._draw_more((FIRST, 1), rates, self._plan.default, vary_rates, independent=True)
             yield from self._draw_more((FIRST, 2), others, self._get_best_so_far(), count)
             yield from self._draw_more((FIRST, 3), rates, self._plan.default, count)
-        yield from self._draw_more((FIRST, 4), self._space, {}, count)
+        yield from self._draw_more((FIRST, 4), self._space, {}, count, independent=not rates)
 
-    def _draw_more(self, order: tuple[int, int], space: Space, fixed: Values, total: int) -> Iterator[Wave]:
+    def _draw_more(
+        self, order: tuple[int, int], space: Space, fixed: Values, total: int, *, independent: bool = False
+    ) -> Iterator[Wave]:
         """Draw from a part of the space until there are `total` configurations, or it has no new ones."""
         new = self._draw_new(space, fixed, total - len(self._drawn))
         self._drawn += new
         if new:
-            yield self._make_wave(order, [Step(values=values, rung=0) for values in new])
+            yield self._make_wave(order, [Step(values=values, rung=0) for values in new], independent=independent)
 
     def _draw_new(self, space: Space, fixed: Values, count: int) -> list[Values]:
         if not space or count <= 0:

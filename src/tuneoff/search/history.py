@@ -27,6 +27,7 @@ class Try:
     scores: tuple[float | None, ...]  # the search's metric on validation, by length; None: diverged or failed
     records: tuple[Record, ...]  # one for each score, under the search's seed
     widened: bool  # its learning rate is outside the declared range
+    is_independent: bool  # drawn from the design whatever the scores
     second: Record | None = None  # the full training under the second seed
 
     @property
@@ -141,6 +142,7 @@ def _list_tries(configurations: Sequence[Configuration], metric: str, known: Map
                     scores=tuple(get_validation_score(record, metric) for record in records),
                     records=records,
                     widened=configuration.widened,
+                    is_independent=configuration.is_independent,
                     second=known.get(second.id) if second else None,
                 )
             )

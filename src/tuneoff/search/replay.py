@@ -14,7 +14,7 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.metrics import METRICS
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.search.course import Outcome, Plan, Step, follow_course, make_comparable_points, make_point
+from tuneoff.search.course import Outcome, Plan, Step, Wave, follow_course, make_comparable_points, make_point
 from tuneoff.search.effort import choose_configurations
 from tuneoff.search.halving import LEARNING_RATE, count_tries, get_validation_score
 from tuneoff.search.parabola import RatePoint
@@ -29,6 +29,7 @@ class Configuration:
     values: Values
     widened: bool  # its learning rate is outside the declared range
     trials: tuple[Trial, ...]  # by length: one for each rung it reached, or one straight to the last
+    is_independent: bool  # drawn from the design whatever the scores
     second_seed: Trial | None = None  # its training under the second seed, if it is one of the best two
 
 
@@ -62,8 +63,7 @@ def replay_search(recipe: Recipe, label: str, setting: Setting, known: Mapping[s
     recorded = None if finished else find_recorded_search(recipe, label, setting, known)
     if recorded is not None:
         return _restore(plan, recorded, book)
-    steps = [step for wave in waves for step in wave.steps]
-    configurations = _group_by_configuration(plan, steps, book)
+    configurations = _group_by_configuration(plan, waves, book)
     return SearchState(
         configurations=configurations,
         configuration_count=plan.configurations or plan.options.configurations,
@@ -77,7 +77,12 @@ def replay_search(recipe: Recipe, label: str, setting: Setting, known: Mapping[s
 def _restore(plan: Plan, recorded: RecordedSearch, book: _TrialBook) -> SearchState:
     """Return the state of a finished search that followed other rules."""
     configurations = tuple(
-        Configuration(values=values, widened=_is_outside(plan.space, values), trials=trials)
+        Configuration(
+            values=values,
+            widened=(widened := _is_outside(plan.space, values)),
+            trials=trials,
+            is_independent=not widened,
+        )
         for values, trials in recorded.trials
     )
     longest = [(c.values, c.trials[-1], book.get_outcome(c.trials[-1])) for c in configurations]
@@ -153,7 +158,9 @@ def _get_default(recipe: Recipe, label: str) -> Values:
     return get_default(recipe.get_space(label), recipe.methods[label].model_dump())
 
 
-def _group_by_configuration(plan: Plan, steps: Sequence[Step], book: _TrialBook) -> tuple[Configuration, ...]:
+def _group_by_configuration(plan: Plan, waves: Sequence[Wave], book: _TrialBook) -> tuple[Configuration, ...]:
+    steps = [step for wave in waves for step in wave.steps]
+    independent = [step.values for wave in waves if wave.is_independent for step in wave.steps]
     drawn: list[Values] = []
     for step in steps:
         if step.values not in drawn:
@@ -167,6 +174,7 @@ def _group_by_configuration(plan: Plan, steps: Sequence[Step], book: _TrialBook)
                 values=values,
                 widened=_is_outside(plan.space, values),
                 trials=tuple(book.get_trial(step) for step in own if not step.is_second_seed),
+                is_independent=values in independent,
                 second_seed=second[0] if second else None,
             )
         )
