@@ -12,9 +12,9 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.metrics import METRICS
 from tuneoff.records.trial import Trial
 from tuneoff.runner.stages import plan_stages
-from tuneoff.training.hidden_state_cache import MAX_BYTES
 from tuneoff.search.effort import scale_configurations
 from tuneoff.search.halving import count_tries
+from tuneoff.training.hidden_state_cache import MAX_BYTES
 
 REPORT_BYTES = 4_000_000  # a page and its figures as files: 2 to 4 MB
 
