@@ -29,6 +29,7 @@ from tuneoff.recipe.shipped_recipes import read_shipped_recipes
 from tuneoff.recipe.sweep import expand_sweep
 from tuneoff.report.tables import format_latex_table, format_markdown_table, format_results_csv
 from tuneoff.runs import RunDirectory
+from tuneoff.runs.split_use import RUN_FILE
 from tuneoff.system.checksums import CHECKSUMS
 
 Case = Any  # Any: each kind has inputs of its own
@@ -295,6 +296,7 @@ def read_run(files: dict[str, bytes], folder: Path) -> None:
     try:
         comparison = load_comparison(folder)
     finally:
+        (folder / RUN_FILE).unlink(missing_ok=True)  # the ledger's own lines note that the run was read
         assert _read_files(folder) == files
     for table in (format_markdown_table, format_latex_table, format_results_csv):
         table(comparison).encode()

@@ -146,11 +146,12 @@ def test_the_plan_shows_each_rung_of_a_search_and_the_total(
     assert main(["plan", recipe_file, "methods=[base, lora]", "search={configurations: 4}"]) == 0
     lines = [line.strip().partition("  ") for line in capsys.readouterr().out.splitlines()]
     stages = {name: numbers.split()[:2] for name, _, numbers in lines}
-    assert stages["search, to 25.0 % of the training"] == ["4", "4"]  # trials, and steps beyond the previous rung
-    assert stages["search, to 50.0 % of the training"] == ["2", "2"]
-    assert stages["search, to 100 % of the training"] == ["1", "2"]
+    assert stages["search, 0 % to 25.0 % of the training"] == ["2", "2"]  # trials, and steps beyond the previous rung
+    assert stages["search, 25.0 % to 50.0 % of the training"] == ["2", "2"]
+    assert stages["search, 50.0 % to 100 % of the training"] == ["2", "4"]
+    assert stages["search, 0 % to 100 % of the training"] == ["4", "16"]
     assert stages["confirm and test, seeds 1, 2, 3"] == ["3", "12"]
-    assert stages["total"] == ["10", "20"]
+    assert stages["total"] == ["13", "36"]
     assert stages["test"] == ["1"]
 
 

@@ -58,7 +58,7 @@ def respond_to(trial: Trial) -> Record:
         return Record(trial=trial, status="diverged", reason="the train loss is not finite in step 3", curve=curve[:2])
     loss = curve[-1].validation_loss
     assert loss is not None, "every row of these curves has a loss"
-    scores = {"validation/loss": loss, "validation/rougeL": 1 / loss}
+    scores = {"validation/loss": loss, "validation/rougeL": 1 / loss, "validation/rouge1": 1 / loss}
     return Record(
         trial=trial, status="done", best_epoch=curve[-1].epoch, scores=scores, costs=_costs(curve), curve=curve
     )

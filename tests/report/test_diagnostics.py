@@ -211,7 +211,7 @@ def test_a_widened_range_is_reported_with_both_ranges_and_how_to_search_all_of_i
     (widened,) = find_diagnoses(searched, "range widened")
     assert widened.label == "soft-prompt"
     assert "1e-3 to 0.3, so 3 of 12 configurations" in widened.text
-    assert "search.spaces.soft-prompt.learning_rate={low: 1.0e-03, high: 3.0e+00}" in widened.text
+    assert "search.spaces.soft-prompt.learning_rate={low: 1.0e-03, high: 7.4e+00}" in widened.text
 
 
 def test_configurations_without_a_score_are_counted_with_their_lowest_rate(searched: Comparison) -> None:
@@ -224,18 +224,18 @@ def test_a_best_rate_at_the_edge_is_reported_with_the_range_to_search_next() -> 
     spaces = {"lora": {"learning_rate": {"low": 1e-6, "high": 1e-4}}}
     comparison = make_searched_comparison(methods={"base": {}, "lora": {}}, widen=False, spaces=spaces)
     (edge,) = find_diagnoses(comparison, "best rate at edge of range")
-    assert "is the highest that was tried, so a better one may lie outside the range" in edge.text
+    assert "is the highest that was trained as long, so a better one may lie beyond it" in edge.text
     assert "search.spaces.lora.learning_rate={low: 1.0e-06, high: 1.0e-03}" in edge.text
 
 
 def test_a_suggested_range_is_one_that_yaml_reads_as_numbers(searched: Comparison) -> None:
     (widened,) = find_diagnoses(searched, "range widened")
     _, _, value = widened.text.rstrip(".").partition("learning_rate=")
-    assert yaml.safe_load(value) == {"low": 0.001, "high": 3.0}
+    assert yaml.safe_load(value) == {"low": 0.001, "high": 7.4}
 
 
 def test_a_search_in_which_all_diverged_chose_nothing() -> None:
-    spaces = {"lora": {"learning_rate": {"low": 1e-2, "high": 1e-1}}}
+    spaces = {"lora": {"learning_rate": {"low": 1.0, "high": 10.0}}}
     comparison = make_searched_comparison(methods={"base": {}, "full": {}, "lora": {}}, spaces=spaces)
     (unscored,) = [d for d in find_diagnoses(comparison, "configurations without a score") if d.label == "lora"]
     assert "No configuration was chosen, so the method was not confirmed" in unscored.text

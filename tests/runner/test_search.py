@@ -35,7 +35,7 @@ def test_the_chosen_configuration_is_trained_again_on_fresh_seeds(
 def test_a_search_never_reads_the_test_split(search_recipe: dict[str, Any], tmp_path: Path) -> None:
     tuneoff.compare(search_recipe, run=tmp_path / "run")
     searched = [r for r in read_records_by_id(tmp_path / "run").values() if r.trial.stage == "search"]
-    assert len(searched) == 2 * (4 + 2 + 1)
+    assert len(searched) == 2 * ((2 + 2 + 2) + 2 + 2)
     for record in searched:
         assert record.predictions == ()
         assert not [name for name in record.scores if name.startswith("test/")]
@@ -117,4 +117,4 @@ def test_the_tallies_of_every_stage_reach_their_end(search_recipe: dict[str, Any
 
     listener = TallyListener()
     tuneoff.compare(search_recipe, run=tmp_path / "run", listener=listener)
-    assert listener.last == {"search": (14, 14), "confirm": (4, 4), "test": (5, 5)}
+    assert listener.last == {"search": (20, 20), "confirm": (4, 4), "test": (5, 5)}

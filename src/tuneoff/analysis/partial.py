@@ -28,9 +28,7 @@ def find_missing(recipe: Recipe, records: Sequence[Record]) -> Partial | None:
     """
     seeds_by_label = {label: _list_confirmed_seeds(records, label) for label in recipe.methods}
     unconfirmable = {
-        label
-        for label, search in build_searches(recipe, records).items()
-        if search.tries and all(attempt.scores[-1] is None for attempt in search.tries)
+        label for label, search in build_searches(recipe, records).items() if search.finished and search.chosen is None
     }
     labels = [label for label in recipe.methods if label not in unconfirmable]
     if all(set(recipe.get_seeds(label)) <= seeds_by_label[label] for label in labels):

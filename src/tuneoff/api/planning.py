@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tuneoff.api.comparisons import RUNS
 from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
-from tuneoff.budget.estimate import estimate_cost
+from tuneoff.budget.estimate import compute_epoch_seconds, estimate_cost
 from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.plan import Capacity, Plan
 from tuneoff.budget.probe import Probe
@@ -66,6 +66,7 @@ def plan(
         measured = _probe(preparation, RunDirectory(folder), preparation_seconds, active_listener)
     return replace(
         planned,
+        stages=plan_stages(recipe, data, trained, compute_epoch_seconds(measured)),
         cost_estimate=estimate_cost(recipe, data, measured),
         capacity=_measure_capacity(preparation, Path(run) if run else RUNS),
         refused={label: reason for label, reason in measured.refused.items() if label in recipe.methods},

@@ -12,6 +12,8 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.metrics import METRICS
 from tuneoff.records.trial import Trial
 from tuneoff.runner.stages import plan_stages
+from tuneoff.search.effort import scale_configurations
+from tuneoff.search.halving import count_tries
 from tuneoff.training.hidden_state_cache import MAX_BYTES
 
 REPORT_BYTES = 4_000_000  # a page and its figures as files: 2 to 4 MB
@@ -23,7 +25,8 @@ class CostEntry:
 
     label: str
     part: Part
-    rung: float  # the share of the full training that the trainings end at
+    previous_rung: float  # the share of the full training that the trainings start from
+    rung: float  # the share that they end at
     trainings: int
     seconds: float  # of all trainings
     memory_bytes: int  # of one training; they run one after the other
@@ -96,10 +99,15 @@ def estimate_trunk_seconds(probe: Probe, label: str) -> float:
     return rate.estimate_seconds(probe.work.trunk) if rate else 0.0
 
 
+def compute_epoch_seconds(probe: Probe) -> dict[str, float]:
+    """Return the seconds of one epoch of training by label, without validation."""
+    return {label: own.step.estimate_seconds(probe.work.epoch) for label, own in probe.costs.items() if own.step}
+
+
 def _build_entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[CostEntry]:
     trained_labels = [label for label, costs in probe.costs.items() if costs.step]
     with_trunk: set[str] = set()  # labels whose pass through the trunk for the train split is in an entry
-    for stage in plan_stages(recipe, data, trained_labels):
+    for stage in plan_stages(recipe, data, trained_labels, compute_epoch_seconds(probe)):
         label = stage.label
         if label not in probe.costs:
             continue
@@ -116,6 +124,7 @@ def _build_entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[
             yield CostEntry(
                 label=label,
                 part=part,
+                previous_rung=stage.previous_rung,
                 rung=stage.rung,
                 trainings=stage.trainings,
                 seconds=stage.trainings * seconds + (0.0 if i else trunk_seconds),
@@ -179,8 +188,12 @@ def _estimate_disk(recipe: Recipe, probe: Probe) -> dict[str, int]:
     costs = {label: probe.costs[label] for label in recipe.methods if label in probe.costs}
     options, resumable_bytes = recipe.search, 0
     if options and options.rungs > 1:
-        searched = sum(own.checkpoint_bytes for label, own in costs.items() if recipe.get_space(label))
-        resumable_bytes = math.ceil(options.configurations / options.eta) * searched
+        epoch_seconds = compute_epoch_seconds(probe)
+        resumable_bytes = sum(
+            count_tries(options, scale_configurations(recipe, label, epoch_seconds)).at_rungs[1] * own.checkpoint_bytes
+            for label, own in costs.items()
+            if recipe.get_space(label)
+        )
     running_bytes = 2 * max((own.checkpoint_bytes for own in costs.values()), default=0)  # the last one and the next
     return {
         "trained weights": sum(own.adapter_bytes * len(recipe.get_seeds(label)) for label, own in costs.items()),

@@ -11,7 +11,8 @@ class VerdictOptions(Options):
     """How differences are judged. These options change no record: a report can be written again with other values."""
 
     cheaper_by: Literal["token_ms", "training_memory", "train_seconds", "adapter_bytes"] = "train_seconds"
-    """The cost that decides between methods that tie."""
+    """The cost that decides between methods that tie. If it is the same, trainable parameters, operations per token and
+    file size decide."""
     margin_rouge: float = Field(0.5, ge=0)
     """The smallest difference in ROUGE (F1 × 100) that matters in practice."""
     margin_loss: float = Field(0.01, ge=0)

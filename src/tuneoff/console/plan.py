@@ -14,6 +14,7 @@ from tuneoff.report.budget_table import list_misfits
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_bytes, format_count, format_money, format_seconds, format_share, pluralize
 from tuneoff.report.population import describe_samples
+from tuneoff.search.effort import MOST_TIMES
 
 if TYPE_CHECKING:
     from tuneoff.budget.plan import Plan
@@ -39,6 +40,12 @@ def print_plan(plan: Plan, title: str) -> None:
     console.print(table)
     rungs = "Above the first rung, a trial continues from its checkpoint. " if plan.recipe.search else ""
     console.print(f"{rungs}Steps and tokens assume that no trial diverges or stops early.", style="dim")
+    if plan.recipe.search and plan.recipe.search.effort == "seconds" and plan.cost_estimate is None:
+        console.print(
+            "The searches get equal seconds, so a faster method will try more configurations than listed, up to "
+            f"{MOST_TIMES} times as many. How many depends on the measured speeds: add --probe.",
+            style="dim",
+        )
 
 
 def print_cost_estimate(plan: Plan, price_per_hour: float | None = None) -> None:
@@ -65,7 +72,7 @@ def print_cost_estimate(plan: Plan, price_per_hour: float | None = None) -> None
         memory = format_bytes(max(entry.memory_bytes for entry in entries))
         add_row(Text(escape_control(label), style="bold"), "", sum(entry.seconds for entry in entries), memory)
         for entry in entries if len(entries) > 1 else ():
-            name = f"search, to {format_share(entry.rung)}" if entry.part == "search" else entry.part
+            name = _format_search(entry.previous_rung, entry.rung) if entry.part == "search" else entry.part
             add_row(f"  {name}", str(entry.trainings), entry.seconds, format_bytes(entry.memory_bytes))
     add_row("data, model, report", "", cost_estimate.shared_seconds)
     add_row(Text("total", style="bold"), "", cost_estimate.seconds, format_bytes(cost_estimate.memory_bytes))
@@ -97,11 +104,15 @@ def _describe_data(data: DataSummary) -> Iterator[str]:
 
 def _format_stage(plan: Plan, stage: Stage) -> str:
     if stage.name == "search":
-        return f"search, to {format_share(stage.rung)} of the training"
+        return f"{_format_search(stage.previous_rung, stage.rung)} of the training"
     seeds = ", ".join(map(str, plan.recipe.get_seeds(stage.label)))
     if plan.recipe.replicates and stage.steps:
         return f"confirm and test, replicates {seeds}"
     return f"confirm and test, seed{'s' * (',' in seeds)} {seeds}" if stage.steps else "test"
+
+
+def _format_search(start: float, end: float) -> str:
+    return f"search, {format_share(start)} to {format_share(end)}"
 
 
 def _format_work(*stages: Stage) -> list[str]:

@@ -111,9 +111,10 @@ class Recipe(Options):
     def _require_fresh_seeds(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("the same seed twice would repeat the same trial: write different seeds")
-        if self.search and self.search.seed in self.seeds:
+        search_seeds = (self.search.seed, self.search.second_seed) if self.search else ()
+        if used := [seed for seed in search_seeds if seed in self.seeds]:
             raise ValueError(
-                f"the search uses seed {self.search.seed}, and its choice must be confirmed on fresh seeds: "
+                f"the search uses seed {used[0]}, and its choice must be confirmed on fresh seeds: "
                 "remove that seed from seeds, or change search.seed"
             )
         return self

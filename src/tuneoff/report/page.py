@@ -18,7 +18,7 @@ from tuneoff.report.html import render_document
 from tuneoff.report.hyperparameters import format_hyperparameters
 from tuneoff.report.leaderboard import BRIEF, build_leaderboard
 from tuneoff.report.pairwise import build_matrices, format_pairs_csv
-from tuneoff.report.search_table import describe_effort, list_notes, summarize_searches
+from tuneoff.report.search_table import describe_search, list_notes, summarize_searches
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.setting import list_environment_facts, list_headline_facts, list_setting_facts
 from tuneoff.report.side_by_side import compare_runs
@@ -99,7 +99,7 @@ def render_page(
         sections=[(heading, text, _select_present(titles, images)) for heading, text, titles in SECTIONS],
         searches=list(summarize_searches(comparison)),
         search_figures=_select_present(SEARCHES, images),
-        effort=describe_effort(comparison),
+        search_text=describe_search(comparison),
         notes=list_notes(comparison),
         titles=TITLES,
         examples=choose_examples(comparison) if with_text else (),

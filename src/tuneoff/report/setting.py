@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tuneoff.analysis.cheapest import keep_lowest
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS
 from tuneoff.budget.shrink import Fit
@@ -144,7 +145,8 @@ def _list_search_facts(recipe: Recipe) -> Iterator[Fact]:
         title="Search of each method",
         value=f"{pluralize(options.configurations, 'configuration')}, {options.sampler}",
         detail=f"{rungs if len(shares) > 1 else 'each trained in full'}; ranked by validation {options.metric}; "
-        f"seed {options.seed}; ranges are {'widened if their edge is best' if options.widen else 'not widened'}",
+        f"seed {options.seed}, the best two also {options.second_seed}; equal {options.effort}; "
+        f"ranges are {'widened if their edge is best' if options.widen else 'not widened'}",
     )
 
 
@@ -195,13 +197,14 @@ def list_environment_facts(environment: Mapping[str, Any]) -> Iterator[Fact]:  #
 
 
 def _describe_fastest(comparison: Comparison) -> str:
-    seconds = {
-        row.label: row.costs["train_seconds"]
-        for row in comparison.rows
-        if row.finished and not row.is_base and "train_seconds" in row.costs
-    }
-    fastest = min(seconds, key=lambda label: seconds[label])
-    return f"fastest: {fastest}, {format_seconds(seconds[fastest])}" if len(seconds) > 1 else ""
+    """Return which trainings took the shortest time; empty if all took the same."""
+    cost = COSTS["train_seconds"]
+    rows = [row for row in comparison.rows if row.finished and not row.is_base and cost.name in row.costs]
+    fastest = keep_lowest(comparison, cost, rows)
+    if len(fastest) == len(rows):
+        return ""
+    seconds = min(row.costs[cost.name] for row in fastest)
+    return f"fastest: {join_list([row.label for row in fastest])}, {format_seconds(seconds)}"
 
 
 def _format_source(data: Mapping[str, Any]) -> str:

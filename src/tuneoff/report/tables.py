@@ -91,7 +91,8 @@ def format_results_csv(comparison: Comparison) -> str:
     """Return a line for each trial, including those of a search, in full precision. ROUGE is F1 × 100.
 
     A search never uses the test split, so its lines have validation scores only. The seconds and epochs of a trial
-    that continues from a lower rung include those of that rung, so they must not be summed.
+    that continues from a lower rung include those of that rung, so they must not be summed. The times at inference are
+    those measured in the trial, under whatever load the machine had then.
     """
     confidence = comparison.run.recipe.verdict.confidence
     return format_csv([dict(_list_result(record, confidence)) for record in comparison.run.records])

@@ -13,7 +13,7 @@ from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.listener import Tally
 from tuneoff.search import replay
-from tuneoff.search.halving import count_at_rungs
+from tuneoff.search.halving import count_tries
 from tuneoff.search.history import build_searches
 from tuneoff.search.replay import SearchState, replay_search
 
@@ -25,20 +25,22 @@ def plan_trials(
 ) -> tuple[Trial, ...]:
     """Return all trials that the known records determine, in the order to run them.
 
-    Methods that train nothing, such as the base model, come first. Then come the searches, with the lower rungs of all
-    methods before the higher ones, so that an interrupted search has treated all methods equally. Last come the
+    Methods that train nothing, such as the base model, come first. Then come the searches, with each part of all
+    methods before the next part of any, so that an interrupted search has treated all methods equally. Last come the
     confirmed trials with the best configuration of each method, one seed of all methods after another.
 
     Args:
         samples: the train samples of the recipe's replicates, if it has any.
     """
     searches = _replay_searches(recipe, setting, known)
-    search_trials = sorted(
-        (trial for search in searches.values() for trial in search.trials), key=lambda trial: len(trial.rungs)
-    )
+    waves = sorted((wave for search in searches.values() for wave in search.waves), key=lambda wave: wave[0])
+    search_trials = [trial for _, trials in waves for trial in trials]
     methods = {label: method for label, method in recipe.methods.items() if label not in searches}
-    if all(search.finished for search in searches.values()):
-        methods |= get_chosen_methods(recipe, tuple(known.values()))
+    chosen = get_chosen_methods(recipe, tuple(known.values())) if any(s.finished for s in searches.values()) else {}
+    if not all(search.finished for search in searches.values()):  # also when a method was added to a finished run
+        confirmed_labels = {record.trial.label for record in known.values() if record.trial.stage == "confirm"}
+        chosen = {label: method for label, method in chosen.items() if label in confirmed_labels}
+    methods |= chosen
     confirmed = [
         Trial(
             label=label,
@@ -73,7 +75,7 @@ def tally_stages(
     searches = _replay_searches(recipe, setting, known)
     options = recipe.search or SearchOptions()
     search_count = sum(
-        len(search.trials) if search.finished else sum(count_at_rungs(options, search.configuration_count))
+        len(search.trials) if search.finished else count_tries(options, search.configuration_count).trainings
         for search in searches.values()
     )
     confirmed = {trial.label for trial in trials if trial.stage == "confirm"}

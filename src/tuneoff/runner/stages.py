@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from tuneoff.config.training import TrainingOptions
 from tuneoff.data import DataSummary
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.search.halving import count_at_rungs, count_configurations
+from tuneoff.search.effort import scale_configurations
+from tuneoff.search.halving import count_tries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class Stage:
     label: str
     name: str  # "search" or "confirm"; a confirmed trial is evaluated on the test split
     rung: float  # the share of the full training that the trainings end at
-    previous_rung: float  # the share that they start from
+    previous_rung: float  # the share that they start from; 0 for the last tries and the second seed of a search
     trainings: int
     steps: int  # of all trainings, from the previous rung to this one
     trained_tokens: int  # real tokens, without padding
@@ -35,15 +36,21 @@ class FullTraining:
     scored_tokens: int  # the trained tokens that the loss scores
 
 
-def plan_stages(recipe: Recipe, data: DataSummary, trained_labels: Collection[str]) -> tuple[Stage, ...]:
+def plan_stages(
+    recipe: Recipe, data: DataSummary, trained_labels: Collection[str], train_seconds: Mapping[str, float] | None = None
+) -> tuple[Stage, ...]:
     """Return the stages of all methods, method by method.
 
     Args:
         trained_labels: the methods that train anything; the others are only evaluated.
+        train_seconds: of equal training by label, if measured. They decide how many configurations a search with equal
+            seconds tries; without them, every method is taken to be as fast as the slowest.
     """
     full = compute_full_training(recipe.training, data, recipe.data.loss_on)
     return tuple(
-        stage for label in recipe.methods for stage in _plan_method(recipe, label, full, label in trained_labels)
+        stage
+        for label in recipe.methods
+        for stage in _plan_method(recipe, label, full, label in trained_labels, train_seconds or {})
     )
 
 
@@ -59,13 +66,17 @@ def compute_full_training(options: TrainingOptions, data: DataSummary, loss_on: 
     )
 
 
-def _plan_method(recipe: Recipe, label: str, full: FullTraining, is_trained: bool) -> Iterator[Stage]:
+def _plan_method(
+    recipe: Recipe, label: str, full: FullTraining, is_trained: bool, train_seconds: Mapping[str, float]
+) -> Iterator[Stage]:
     if recipe.search and recipe.get_space(label):
         previous_rung = 0.0
-        numbers = count_at_rungs(recipe.search, count_configurations(recipe, label))
-        for rung, number in zip(recipe.search.shares, numbers, strict=True):
+        counts = count_tries(recipe.search, scale_configurations(recipe, label, train_seconds))
+        for rung, number in zip(recipe.search.shares, counts.at_rungs, strict=True):
             yield _plan_stage(label, "search", previous_rung, rung, number, full)
             previous_rung = rung
+        if counts.straight:
+            yield _plan_stage(label, "search", 0.0, 1.0, counts.straight, full)
     yield _plan_stage(label, "confirm", 0.0 if is_trained else 1.0, 1.0, len(recipe.get_seeds(label)), full)
 
 

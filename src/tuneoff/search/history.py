@@ -1,26 +1,56 @@
 """What a search tried and what it chose, from a recipe and the records of the search trials. Pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from tuneoff.config.search_space import Space
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.metrics import METRICS
+from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.records.record import Record
-from tuneoff.search.halving import LEARNING_RATE, find_edge, get_validation_score
-from tuneoff.search.replay import SearchState, replay_search
+from tuneoff.search.course import Outcome, make_point
+from tuneoff.search.halving import FINALISTS, LEARNING_RATE, get_validation_score
+from tuneoff.search.next_rate import find_edge
+from tuneoff.search.regret import Noise, estimate_noise, estimate_regret
+from tuneoff.search.replay import Configuration, SearchState, replay_search
 
 
 @dataclass(frozen=True, kw_only=True)
 class Try:
-    """One configuration and the scores of the rungs that it reached."""
+    """One configuration and the scores of the trainings that it got."""
 
     hyperparameters: Mapping[str, Any]  # all hyperparameters of the method
     values: Mapping[str, Any]  # of the hyperparameters that are searched
-    scores: tuple[float | None, ...]  # the search's metric on validation at each rung; None: diverged or failed
-    records: tuple[Record, ...]  # one for each rung
-    widened: bool  # drawn beyond the declared range, after the learning-rate range was widened
+    scores: tuple[float | None, ...]  # the search's metric on validation, by length; None: diverged or failed
+    records: tuple[Record, ...]  # one for each score, under the search's seed
+    widened: bool  # its learning rate is outside the declared range
+    is_independent: bool  # drawn from the design whatever the scores
+    second: Record | None = None  # the full training under the second seed
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """How long each training was, as a share of the full training."""
+        return tuple(record.trial.rungs[-1] for record in self.records)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it was trained to the last rung."""
+        return self.shares[-1] == 1.0
+
+    @property
+    def starts_at_first_rung(self) -> bool:
+        """Whether it was trained from rung to rung, and not straight to the last one."""
+        return self.records[0].trial.rungs[-1] < 1.0 or len(self.records) > 1
+
+    def get_final_score(self, metric: str) -> float | None:
+        """Return the score of the longest training, and the mean over both seeds where there are two."""
+        if self.scores[-1] is None or self.second is None:
+            return self.scores[-1]
+        second = get_validation_score(self.second, metric)
+        return None if second is None else fmean([self.scores[-1], second])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +59,16 @@ class Search:
 
     label: str
     space: Space  # as declared
-    final_space: Space  # with the widened learning-rate range; equal to `space` unless the best was at an edge
+    final_space: Space  # with the learning-rate range widened to the rates tried
     tries: tuple[Try, ...]  # in the order drawn
+    finished: bool
     chosen: Try | None  # None: the search is not finished, or no try got a score
-    on_edge: str | None  # "low" or "high": no learning rate beyond the chosen one was tried
+    on_edge: str | None  # "low" or "high": no learning rate beyond the chosen one was trained as long
     tokens: int  # real tokens trained, over all tries
     train_seconds: float
-    regret: float | None = None  # how much a better learning rate might still gain, by the metric; None: unknown
+    score: float | None = None  # of the chosen try on validation: the mean over both seeds where there are two
+    regret: float | None = None  # at most this much is left to gain by the rate, in the metric's unit; None: not known
+    is_as_recorded: bool = False  # made by another version, whose choice is kept; its rules were others
 
 
 def build_searches(recipe: Recipe, records: Sequence[Record]) -> dict[str, Search]:
@@ -44,43 +77,63 @@ def build_searches(recipe: Recipe, records: Sequence[Record]) -> dict[str, Searc
     setting = next((record.trial.setting for record in records), None)
     if recipe.search is None or setting is None:
         return {}
-    labels = [label for label in recipe.methods if recipe.get_space(label)]
+    metric = METRICS[recipe.search.metric]
+    states = {
+        label: replay_search(recipe, label, setting, known) for label in recipe.methods if recipe.get_space(label)
+    }
+    searches = {label: _build_search(recipe, label, state, known) for label, state in states.items()}
+    noise = _estimate_noise(searches.values(), metric)
     return {
-        label: _build_search(recipe, label, replay_search(recipe, label, setting, known), known) for label in labels
+        label: replace(search, regret=_estimate_regret(search, metric, noise)) for label, search in searches.items()
     }
 
 
-def select_best(tries: Sequence[Try], rungs: int, *, lower_is_better: bool) -> Try | None:
-    """Return the try with the best validation score among those that reached the last rung; None if none has one."""
-    candidates = [(score, t) for t in tries if len(t.scores) == rungs and (score := t.scores[-1]) is not None]
-    choose = min if lower_is_better else max
-    return choose(candidates, key=lambda pair: pair[0])[1] if candidates else None
+def select_best(tries: Sequence[Try], metric: Metric) -> Try | None:
+    """Return the best of the tries that were trained to the end; None if none of them has a score.
+
+    If some were trained under a second seed, the choice is between those, by the mean over both. One that diverged
+    under the second seed is only chosen if all of them did.
+    """
+    direction = -1 if metric.higher_is_better else 1
+    full = [t for t in tries if t.is_full and t.scores[-1] is not None]
+    finalists = [t for t in full if t.second is not None]
+    confirmed = [(direction * s, t) for t in finalists if (s := t.get_final_score(metric.name)) is not None]
+    first_seed = [(direction * s, t) for t in finalists or full if (s := t.scores[-1]) is not None]
+    candidates = confirmed or first_seed
+    return min(candidates, key=lambda pair: pair[0])[1] if candidates else None
 
 
 def _build_search(recipe: Recipe, label: str, state: SearchState, known: Mapping[str, Record]) -> Search:
     assert recipe.search is not None, "the recipe has a search"
-    metric = recipe.search.metric
-    tries = tuple(_list_tries(state, metric, known))
-    rows = [row for t in tries for row in t.records[-1].curve]  # the curve of a rung starts with those below it
-    lower_is_better = not METRICS[metric].higher_is_better
-    chosen = select_best(tries, recipe.search.rungs, lower_is_better=lower_is_better) if state.finished else None
+    metric = METRICS[recipe.search.metric]
+    tries = _list_tries(state.configurations, metric.name, known)
+    chosen = None
+    if state.recorded_choice is not None:
+        chosen = next(t for t in tries if t.values == state.recorded_choice)
+    elif state.finished:
+        chosen = select_best(tries, metric)
+    rows = [row for t in tries for record in _list_ends(t) for row in record.curve]
     return Search(
         label=label,
         space=recipe.get_space(label),
         final_space=state.final_space,
         tries=tries,
+        finished=state.finished,
         chosen=chosen,
-        on_edge=_find_edge_of_chosen(tries, chosen),
+        on_edge=_find_edge_of_chosen(state, chosen),
         tokens=sum(row.real_tokens for row in rows),
         train_seconds=sum(row.train_seconds for row in rows),
+        score=chosen.get_final_score(metric.name) if chosen else None,
+        is_as_recorded=state.recorded_choice is not None,
     )
 
 
-def _list_tries(state: SearchState, metric: str, known: Mapping[str, Record]) -> list[Try]:
+def _list_tries(configurations: Sequence[Configuration], metric: str, known: Mapping[str, Record]) -> tuple[Try, ...]:
     """Return a try for each configuration that has a record."""
     tries = []
-    for configuration in state.configurations:
+    for configuration in configurations:
         records = tuple(known[trial.id] for trial in configuration.trials if trial.id in known)
+        second = configuration.second_seed
         if records:
             tries.append(
                 Try(
@@ -89,14 +142,61 @@ def _list_tries(state: SearchState, metric: str, known: Mapping[str, Record]) ->
                     scores=tuple(get_validation_score(record, metric) for record in records),
                     records=records,
                     widened=configuration.widened,
+                    is_independent=configuration.is_independent,
+                    second=known.get(second.id) if second else None,
                 )
             )
-    return tries
+    return tuple(tries)
 
 
-def _find_edge_of_chosen(tries: Sequence[Try], chosen: Try | None) -> str | None:
-    """Return "low" or "high" if the chosen learning rate is the lowest or highest one tried; else None."""
+def _list_ends(t: Try) -> list[Record]:
+    """Return the records whose curves together hold each training step of the try once.
+
+    The curve of a rung starts with those of the rungs below it. A training straight to the last rung has its own.
+    """
+    continued = {record.trial.rungs[:-1] for record in t.records}
+    ends = [record for record in t.records if record.trial.rungs not in continued]
+    return [*ends, t.second] if t.second else ends
+
+
+def _find_edge_of_chosen(state: SearchState, chosen: Try | None) -> str | None:
+    """Return "low" or "high" if no learning rate beyond the chosen one was trained as long; else None."""
     if chosen is None or LEARNING_RATE not in chosen.values:
         return None
-    tried = [(t.values[LEARNING_RATE], 0.0 if t is chosen else 1.0) for t in tries]  # the chosen one counts as best
-    return find_edge(tried, lower_is_better=True)
+    return find_edge(state.comparable, make_point(chosen.values, Outcome(loss=None)).log_rate)
+
+
+def _estimate_noise(searches: Iterable[Search], metric: Metric) -> Noise | None:
+    """Estimate the noise of a score from the searches whose best two were both trained under two seeds."""
+    pairs = [pairs for search in searches if len(pairs := _list_score_pairs(search.tries, metric)) == FINALISTS]
+    return estimate_noise([(a, b) for a, b in pairs])
+
+
+def _list_score_pairs(tries: Sequence[Try], metric: Metric) -> list[tuple[float, float]]:
+    """Return the scores under the first and the second seed of the tries that have both."""
+    scores = [(t.scores[-1], get_validation_score(t.second, metric.name)) for t in tries if t.second]
+    return [(first, second) for first, second in scores if first is not None and second is not None]
+
+
+def _estimate_regret(search: Search, metric: Metric, noise: Noise | None) -> float | None:
+    """Return the regret of a search in the unit of its metric; None if it is not known."""
+    chosen = search.chosen
+    if noise is None or chosen is None or search.is_as_recorded or LEARNING_RATE not in search.space:
+        return None
+    pairs = _list_score_pairs(search.tries, metric)
+    shift = fmean(second - first for first, second in pairs) if pairs else 0.0
+    points = {
+        id(t): make_point(t.values, Outcome(loss=_compute_loss(t, shift, metric)))
+        for t in search.tries
+        if t.is_full or t.scores[-1] is None
+    }
+    regret = estimate_regret(list(points.values()), points[id(chosen)], noise)
+    return None if regret is None else metric.scale * regret
+
+
+def _compute_loss(t: Try, shift: float, metric: Metric) -> float | None:
+    """Return the score as a loss, averaged with that under the second seed less what the second seed shifts all by."""
+    score, second = t.scores[-1], get_validation_score(t.second, metric.name)
+    if score is not None and second is not None:
+        score = fmean([score, second - shift])
+    return -score if score is not None and metric.higher_is_better else score

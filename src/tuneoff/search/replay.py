@@ -1,11 +1,10 @@
-"""Replay a search from its records: which configurations were drawn, which continue, and which trials are missing.
+"""Replay a search from its records: which trials it has so far, which are missing, and which may still continue.
 
 Nothing is remembered between two calls. The state follows from the recipe and the records alone.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,26 +14,23 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.metrics import METRICS
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.search.halving import (
-    LEARNING_RATE,
-    count_at_rungs,
-    count_configurations,
-    find_edge,
-    get_validation_score,
-)
-from tuneoff.search.sampling import ADAPTIVE, Values, draw_configurations, suggest_configuration
-
-WIDENING_FACTOR = 10.0  # how far a range is extended beyond its edge
-WIDENING_SHARE = 0.25  # of the configurations, held back until the others show whether the best is at an edge
+from tuneoff.search.course import Outcome, Plan, Step, Wave, follow_course, make_comparable_points, make_point
+from tuneoff.search.effort import choose_configurations
+from tuneoff.search.halving import LEARNING_RATE, count_tries, get_validation_score
+from tuneoff.search.parabola import RatePoint
+from tuneoff.search.recorded import RecordedSearch, find_recorded_search
+from tuneoff.search.sampling import Values, get_default
 
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """A configuration that was drawn, and its trials, one for each rung it reached."""
+    """A configuration that was drawn, and its trials."""
 
     values: Values
-    widened: bool  # drawn beyond the declared range
-    trials: tuple[Trial, ...]
+    widened: bool  # its learning rate is outside the declared range
+    trials: tuple[Trial, ...]  # by length: one for each rung it reached, or one straight to the last
+    is_independent: bool  # drawn from the design whatever the scores
+    second_seed: Trial | None = None  # its training under the second seed, if it is one of the best two
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +39,16 @@ class SearchState:
 
     configurations: tuple[Configuration, ...]  # drawn so far
     configuration_count: int  # when the search is finished
-    final_space: Space  # with the widened learning-rate range, if it was widened
+    waves: tuple[tuple[tuple[int, int], tuple[Trial, ...]], ...]  # all trials, with or without a record, in order
+    final_space: Space  # with the learning-rate range widened to the rates tried
+    comparable: tuple[RatePoint, ...]  # trainings whose rates can be compared; empty if no rate is searched
     finished: bool
+    recorded_choice: Values | None = None  # of a search that another version made, by other rules
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """All trials, with or without a record, rung by rung."""
-        trials = [trial for configuration in self.configurations for trial in configuration.trials]
-        return tuple(sorted(trials, key=lambda trial: len(trial.rungs)))
+        """All trials, with or without a record, in the order to run them."""
+        return tuple(trial for _, trials in self.waves for trial in trials)
 
 
 def replay_search(recipe: Recipe, label: str, setting: Setting, known: Mapping[str, Record]) -> SearchState:
@@ -59,155 +57,188 @@ def replay_search(recipe: Recipe, label: str, setting: Setting, known: Mapping[s
     Args:
         known: the records that exist, by trial id.
     """
+    plan = make_plan(recipe, label, setting, known)
+    book = _TrialBook(recipe, plan.options, label, setting, known)
+    waves, finished = follow_course(plan, book.look_up)
+    recorded = None if finished else find_recorded_search(recipe, label, setting, known)
+    if recorded is not None:
+        return _restore(plan, recorded, book)
+    configurations = _group_by_configuration(plan, waves, book)
+    return SearchState(
+        configurations=configurations,
+        configuration_count=plan.configurations or plan.options.configurations,
+        waves=tuple((wave.order, tuple(book.get_trial(step) for step in wave.steps)) for wave in waves),
+        final_space=_widen_to(plan.space, [configuration.values for configuration in configurations]),
+        comparable=tuple(make_comparable_points(plan, waves, book.look_up)) if LEARNING_RATE in plan.space else (),
+        finished=finished,
+    )
+
+
+def _restore(plan: Plan, recorded: RecordedSearch, book: _TrialBook) -> SearchState:
+    """Return the state of a finished search that followed other rules."""
+    configurations = tuple(
+        Configuration(
+            values=values,
+            widened=(widened := _is_outside(plan.space, values)),
+            trials=trials,
+            is_independent=not widened,
+        )
+        for values, trials in recorded.trials
+    )
+    longest = [(c.values, c.trials[-1], book.get_outcome(c.trials[-1])) for c in configurations]
+    return SearchState(
+        configurations=configurations,
+        configuration_count=len(configurations),
+        waves=(((0, 0), tuple(trial for c in configurations for trial in c.trials)),),
+        final_space=_widen_to(plan.space, [configuration.values for configuration in configurations]),
+        comparable=tuple(
+            make_point(values, outcome)
+            for values, trial, outcome in longest
+            if LEARNING_RATE in values and (trial.rungs[-1] == 1.0 or outcome.loss is None)
+        ),
+        finished=True,
+        recorded_choice=recorded.chosen,
+    )
+
+
+def make_plan(recipe: Recipe, label: str, setting: Setting, known: Mapping[str, Record]) -> Plan:
+    """Return what determines a method's search, besides the scores of its trials."""
     options = recipe.search
     assert options is not None, "the recipe has a search"
-    return _SearchReplay(recipe, options, label, setting, known).replay()
+    first_records = {
+        other: known.get(make_first_trial(recipe, other, setting).id)
+        for other in recipe.methods
+        if options.effort == "seconds" and recipe.get_space(other)
+    }
+    return Plan(
+        options=options,
+        space=recipe.get_space(label),
+        default=_get_default(recipe, label),
+        configurations=choose_configurations(recipe, label, first_records),
+        decays=recipe.training.schedule != "constant",
+    )
+
+
+def make_first_trial(recipe: Recipe, label: str, setting: Setting) -> Trial:
+    """Return the first trial of a method's search: its defaults, trained to the first rung."""
+    options = recipe.search
+    assert options is not None, "the recipe has a search"
+    step = Step(values=_get_default(recipe, label), rung=0)
+    return _TrialBook(recipe, options, label, setting, {}).get_trial(step)
 
 
 def find_resumable(search: SearchState, options: SearchOptions, known: Mapping[str, Record]) -> set[str]:
     """Return the ids of the trials that may still continue to the next rung, and so need their checkpoints."""
-    counts = count_at_rungs(options, search.configuration_count)
+    counts = count_tries(options, search.configuration_count).at_rungs
     resumable: set[str] = set()
+    if search.recorded_choice is not None:
+        return resumable
     for rung in range(options.rungs - 1):
-        trained = [c.trials for c in search.configurations if len(c.trials) > rung and c.trials[rung].id in known]
         scored = [
-            (score, trials)
-            for trials in trained
-            if (score := get_validation_score(known[trials[rung].id], options.metric)) is not None
+            (score, by_rung)
+            for by_rung in (_index_by_rung(configuration, options) for configuration in search.configurations)
+            if rung in by_rung
+            and (score := get_validation_score(known.get(by_rung[rung].id), options.metric)) is not None
         ]
         scored.sort(key=lambda pair: pair[0], reverse=METRICS[options.metric].higher_is_better)
-        for _, trials in scored[: counts[rung + 1]]:
-            has_continued = len(trials) > rung + 1 and trials[rung + 1].id in known
+        for _, by_rung in scored[: counts[rung + 1]]:
+            has_continued = rung + 1 in by_rung and by_rung[rung + 1].id in known
             if not has_continued:
-                resumable.add(trials[rung].id)
+                resumable.add(by_rung[rung].id)
     return resumable
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Draw:
-    values: Values
-    widened: bool = False
+def _index_by_rung(configuration: Configuration, options: SearchOptions) -> dict[int, Trial]:
+    """Return the trials that continue from rung to rung, without a training straight to the last."""
+    shares = options.shares
+    return {len(t.rungs) - 1: t for t in configuration.trials if t.rungs == shares[: len(t.rungs)]}
 
 
-class _SearchReplay:
-    """Computes the state of one search; an object for what every step of it reads."""
+def _get_default(recipe: Recipe, label: str) -> Values:
+    return get_default(recipe.get_space(label), recipe.methods[label].model_dump())
+
+
+def _group_by_configuration(plan: Plan, waves: Sequence[Wave], book: _TrialBook) -> tuple[Configuration, ...]:
+    steps = [step for wave in waves for step in wave.steps]
+    independent = [step.values for wave in waves if wave.is_independent for step in wave.steps]
+    drawn: list[Values] = []
+    for step in steps:
+        if step.values not in drawn:
+            drawn.append(step.values)
+    configurations = []
+    for values in drawn:
+        own = [step for step in steps if step.values == values]
+        second = [book.get_trial(step) for step in own if step.is_second_seed]
+        configurations.append(
+            Configuration(
+                values=values,
+                widened=_is_outside(plan.space, values),
+                trials=tuple(book.get_trial(step) for step in own if not step.is_second_seed),
+                is_independent=values in independent,
+                second_seed=second[0] if second else None,
+            )
+        )
+    return tuple(configurations)
+
+
+def _is_outside(space: Space, values: Values) -> bool:
+    rates = space.get(LEARNING_RATE)
+    return isinstance(rates, Range) and not rates.low <= values[LEARNING_RATE] <= rates.high
+
+
+def _widen_to(space: Space, drawn: Sequence[Values]) -> Space:
+    """Return the space with its learning-rate range extended to all rates tried."""
+    declared = space.get(LEARNING_RATE)
+    if not isinstance(declared, Range) or not any(_is_outside(space, values) for values in drawn):
+        return space
+    rates = [values[LEARNING_RATE] for values in drawn]
+    widened = Range(low=min(declared.low, *rates), high=max(declared.high, *rates))
+    return {**space, LEARNING_RATE: widened}
+
+
+class _TrialBook:
+    """The trials of one search, by step."""
 
     def __init__(
         self, recipe: Recipe, options: SearchOptions, label: str, setting: Setting, known: Mapping[str, Record]
     ) -> None:
         self._recipe, self._options, self._label = recipe, options, label
         self._setting, self._known = setting, known
-        self._space = recipe.get_space(label)
-        self._lower_is_better = not METRICS[options.metric].higher_is_better
-        self._is_adaptive = options.sampler in ADAPTIVE
-        self._count = count_configurations(recipe, label)
-        self._trials: dict[str, Trial] = {}  # a trial's id is slow to compute, and each trial is looked up many times
+        self._higher_is_better = METRICS[options.metric].higher_is_better
+        self._trials: dict[str, tuple[str, Trial]] = {}  # with their ids, which are slow to compute
 
-    def replay(self) -> SearchState:
-        draws, final_space = self._draw_all()
-        members = [list(range(len(draws)))]  # for each rung, the indices of the draws that are trained to it
-        is_complete = len(draws) == self._count and self._are_known(draws)
-        for rung in range(1, self._options.rungs):
-            if not is_complete:
-                break
-            members.append(self._select_best(draws, members[-1], rung))
-            is_complete = all(self._is_known(draws[i].values, rung) for i in members[-1])
-        return SearchState(
-            configurations=tuple(
-                Configuration(
-                    values=draw.values,
-                    widened=draw.widened,
-                    trials=tuple(
-                        self._get_trial(draw.values, rung) for rung, indices in enumerate(members) if i in indices
-                    ),
-                )
-                for i, draw in enumerate(draws)
-            ),
-            configuration_count=self._count,
-            final_space=final_space,
-            finished=is_complete,
-        )
+    def get_trial(self, step: Step) -> Trial:
+        return self._get(step)[1]
 
-    def _select_best(self, draws: Sequence[_Draw], members: Sequence[int], rung: int) -> list[int]:
-        """Return the members of the rung below that continue to this one, in the order drawn. All have a score."""
-        scores = {i: self._get_score(draws[i].values, rung - 1) for i in members}
-        scored = [(score, i) for i, score in scores.items() if score is not None]
-        scored.sort(key=lambda pair: (pair[0] if self._lower_is_better else -pair[0], pair[1]))
-        return sorted(i for _, i in scored[: count_at_rungs(self._options, self._count)[rung]])
+    def look_up(self, step: Step) -> Outcome | None:
+        record = self._known.get(self._get(step)[0])
+        return None if record is None else self._make_outcome(record)
 
-    def _draw_all(self) -> tuple[list[_Draw], Space]:
-        """Return the draws so far, and the space, whose learning-rate range is widened if the best is at its edge."""
-        held_back = self._count_held_back()
-        draws = self._extend([], self._space, self._count - held_back)
-        if held_back == 0 or len(draws) < self._count - held_back or not self._are_known(draws):
-            return draws, self._space
-        tried = [(draw.values[LEARNING_RATE], self._get_score(draw.values, 0)) for draw in draws]
-        edge = find_edge(tried, lower_is_better=self._lower_is_better)
-        if edge is None:
-            return self._extend(draws, self._space, held_back), self._space
-        rates = self._space[LEARNING_RATE]
-        assert isinstance(rates, Range), "a search only holds back configurations for a range"
-        beyond = (
-            Range(low=rates.low / WIDENING_FACTOR, high=rates.low)
-            if edge == "low"
-            else Range(low=rates.high, high=rates.high * WIDENING_FACTOR)
-        )
-        widened = Range(low=min(rates.low, beyond.low), high=max(rates.high, beyond.high))
-        draws = self._extend(draws, {**self._space, LEARNING_RATE: beyond}, held_back, widened=True)
-        return draws, {**self._space, LEARNING_RATE: widened}
+    def get_outcome(self, trial: Trial) -> Outcome:
+        """Return the outcome of a trial that has a record."""
+        return self._make_outcome(self._known[trial.id])
 
-    def _count_held_back(self) -> int:
-        """Return how many configurations are drawn after the others, in case the range is widened."""
-        if not self._options.widen or not isinstance(self._space.get(LEARNING_RATE), Range) or self._count < 3:
-            return 0
-        return max(1, math.floor(WIDENING_SHARE * self._count))
+    def _make_outcome(self, record: Record) -> Outcome:
+        score = get_validation_score(record, self._options.metric)
+        return Outcome(loss=-score if score is not None and self._higher_is_better else score)
 
-    def _extend(self, draws: list[_Draw], space: Space, count: int, *, widened: bool = False) -> list[_Draw]:
-        """Return the draws and up to `count` more. An adaptive sampler draws one when all others have records."""
-        if not self._is_adaptive:
-            seed, skipped = (self._options.seed + 1, 0) if widened else (self._options.seed, len(draws))
-            more = draw_configurations(space, self._options, skipped + count, seed)[skipped:]
-            return [*draws, *(_Draw(values=values, widened=widened) for values in more)]
-        extended = list(draws)
-        spaces = [self._space] * len(draws) + [space] * count
-        while len(extended) < len(spaces) and self._are_known(extended):
-            extended.append(_Draw(values=self._suggest(extended, spaces), widened=widened))
-        return extended
-
-    def _suggest(self, draws: Sequence[_Draw], spaces: Sequence[Space]) -> Values:
-        """Return the next configuration of an adaptive sampler; a random one if it suggests one that was drawn."""
-        history = [(draw.values, self._get_score(draw.values, 0)) for draw in draws]
-        suggestion = suggest_configuration(spaces, self._options, history)
-        drawn = [draw.values for draw in draws]
-        if suggestion not in drawn:
-            return suggestion
-        others = draw_configurations(spaces[len(draws)], self._options, len(draws) + 1, self._options.seed)
-        return next((values for values in others if values not in drawn), suggestion)
-
-    def _are_known(self, draws: Sequence[_Draw]) -> bool:
-        return all(self._is_known(draw.values, 0) for draw in draws)
-
-    def _is_known(self, values: Values, rung: int) -> bool:
-        return self._get_trial(values, rung).id in self._known
-
-    def _get_score(self, values: Values, rung: int) -> float | None:
-        return get_validation_score(self._known.get(self._get_trial(values, rung).id), self._options.metric)
-
-    def _get_trial(self, values: Values, rung: int) -> Trial:
-        key = f"{rung} {sorted(values.items(), key=lambda item: item[0])}"
+    def _get(self, step: Step) -> tuple[str, Trial]:
+        values = sorted(step.values.items(), key=lambda item: item[0])
+        key = f"{step.rung} {step.is_straight} {step.is_second_seed} {values}"
         if key not in self._trials:
-            self._trials[key] = self._make_trial(values, rung)
+            trial = self._make_trial(step)
+            self._trials[key] = trial.id, trial
         return self._trials[key]
 
-    def _make_trial(self, values: Values, rung: int) -> Trial:
-        method = self._recipe.configure(self._label, values)
+    def _make_trial(self, step: Step) -> Trial:
+        method = self._recipe.configure(self._label, step.values)
         return Trial(
             label=self._label,
             method=method.name,
             hyperparameters=method.model_dump(mode="json"),
             setting=self._setting,
-            seed=self._options.seed,
+            seed=self._options.second_seed if step.is_second_seed else self._options.seed,
             stage="search",
-            rungs=self._options.shares[: rung + 1],
+            rungs=(1.0,) if step.is_straight else self._options.shares[: step.rung + 1],
             choose_by=self._options.metric,
         )

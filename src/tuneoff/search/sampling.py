@@ -15,6 +15,20 @@ MAX_POINTS_PER_DRAW = 20  # without a new configuration, a small space of choice
 ADAPTIVE = frozenset({"tpe", "gp"})
 
 
+def get_default(space: Space, hyperparameters: Mapping[str, Any]) -> Values:  # Any: as for `Values`
+    """Return the configuration of a method's own values, which a search tries first.
+
+    A value outside the space gives way to the middle of the range or to the first choice.
+    """
+    return {name: _get_nearest_default(domain, hyperparameters[name]) for name, domain in space.items()}
+
+
+def _get_nearest_default(domain: Domain, value: Any) -> Any:
+    if isinstance(domain, Range):
+        return value if domain.low <= value <= domain.high else domain.interpolate(0.5)
+    return value if value in domain else domain[0]
+
+
 def draw_configurations(space: Space, options: SearchOptions, count: int, seed: int) -> list[Values]:
     """Return the first `count` configurations of a design, all different; fewer if the space has fewer.
 
@@ -23,6 +37,16 @@ def draw_configurations(space: Space, options: SearchOptions, count: int, seed: 
     """
     if not space:
         return [{}]
+    key = repr((space, options.sampler, count, seed))
+    if key not in _designs:
+        _designs[key] = _draw_design(space, options, count, seed)
+    return _designs[key]
+
+
+_designs: dict[str, list[Values]] = {}  # every plan replays the search
+
+
+def _draw_design(space: Space, options: SearchOptions, count: int, seed: int) -> list[Values]:
     names = sorted(space, key=lambda name: (name != "learning_rate", list(space).index(name)))
     configurations: list[Values] = []
     for point in itertools.islice(_iterate_points(len(names), options.sampler, seed), count * MAX_POINTS_PER_DRAW):

@@ -24,8 +24,9 @@ HEIGHT = 280
 def draw_expected_by_budget(comparison: Comparison) -> alt.LayerChart | None:
     """Draw the expected best score of n configurations over the tokens that train n of them to the first rung.
 
-    On the first rung all configurations were trained for as long, and those from the declared space differ only by
-    chance. An adaptive sampler's choices depend on its earlier ones, so it has no unbiased estimate and no chart.
+    Only configurations drawn from the design are used, whatever the scores: on the first rung they were trained for as
+    long and differ only by chance. The defaults were no draw, and the choice of the others depended on scores. So did
+    all choices of an adaptive sampler, which has no unbiased estimate and no chart.
     """
     import altair as alt
 
@@ -59,11 +60,9 @@ def draw_expected_by_budget(comparison: Comparison) -> alt.LayerChart | None:
 
 
 def _make_rows(search: Search, metric: Metric) -> Iterator[Datum]:
-    declared = [configuration for configuration in search.tries if not configuration.widened]
-    tokens = max(
-        (sum(row.real_tokens for row in configuration.records[0].curve) for configuration in declared), default=0
-    )
-    scores = [convert_unit(metric, configuration.scores[0]) for configuration in declared]
+    drawn = [configuration for configuration in search.tries if configuration.is_independent]
+    tokens = max((sum(row.real_tokens for row in configuration.records[0].curve) for configuration in drawn), default=0)
+    scores = [convert_unit(metric, configuration.scores[0]) for configuration in drawn]
     for n, score in enumerate(compute_expected_best(scores, lower_is_better=not metric.higher_is_better), start=1):
         if score is not None:
             yield {

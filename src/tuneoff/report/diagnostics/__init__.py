@@ -31,6 +31,7 @@ from tuneoff.report.diagnostics.outcome import (
 from tuneoff.report.diagnostics.search import (
     diagnose_adaptive_sampler,
     diagnose_edge,
+    diagnose_recorded_search,
     diagnose_unscored_configurations,
     diagnose_unsearched_methods,
     diagnose_widened_range,
@@ -59,6 +60,7 @@ OF_COMPARISON: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
 )
 OF_SEARCH: tuple[Callable[[Search], Iterator[Diagnosis]], ...] = (
     diagnose_edge,
+    diagnose_recorded_search,
     diagnose_widened_range,
     diagnose_unscored_configurations,
 )

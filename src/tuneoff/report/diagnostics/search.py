@@ -49,9 +49,21 @@ def diagnose_edge(search: Search) -> Iterator[Diagnosis]:
             label=search.label,
             kind="best rate at edge of range",
             text=f"The chosen learning rate, {format_rate(search.chosen.values[LEARNING_RATE])}, is the "
-            f"{'lowest' if search.on_edge == 'low' else 'highest'} that was tried{even_widened}, so a better one may "
-            "lie outside the range. Search a wider range in a new run: "
+            f"{'lowest' if search.on_edge == 'low' else 'highest'} that was trained as long{even_widened}, so a better "
+            "one may lie beyond it. Search a wider range in a new run: "
             f"{_format_override(search, *next_range)}.",
+        )
+
+
+def diagnose_recorded_search(search: Search) -> Iterator[Diagnosis]:
+    """Report a search by the rules of another version, whose choice is kept."""
+    if search.is_as_recorded:
+        yield Diagnosis(
+            label=search.label,
+            kind="searched by older rules",
+            text="An earlier version of tuneoff made this search, and its choice is kept. What a better learning rate "
+            "could gain was not measured then, so it is not part of the intervals. Run the recipe in a new run "
+            "directory to search by today's rules.",
         )
 
 
@@ -64,7 +76,7 @@ def diagnose_widened_range(search: Search) -> Iterator[Diagnosis]:
         yield Diagnosis(
             label=search.label,
             kind="range widened",
-            text=f"The best of the first configurations had the {side} learning rate tried in "
+            text=f"The best of the full trainings had the {side} learning rate of them, near the end of "
             f"{format_range(declared)}, so {outside} of {pluralize(len(search.tries), 'configuration')} went beyond "
             f"that range. The search covered {format_range(widened)} in total. To search the wider range as closely "
             f"as those of the other methods, set {_format_override(search, *list_ends(widened))}.",
