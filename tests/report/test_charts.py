@@ -12,7 +12,7 @@ from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.analysis.costs import COSTS
 from tuneoff.records.metrics import ROUGE_L
-from tuneoff.report.charts import CURVES, FIGURES, TITLES, TRADE_OFFS, assign_colors, draw_figures
+from tuneoff.report.charts import CURVES, FIGURES, TRADE_OFFS, assign_colors, draw_figures, list_titles
 from tuneoff.report.figures import make_file_specification, make_page_specification, write_figures
 from tuneoff.runs import Run
 
@@ -134,14 +134,16 @@ def test_a_run_without_a_finished_trial_has_costs_and_curves_only(run: Run) -> N
     assert list(draw_figures(broken)) == names
 
 
-def test_figures_are_written_in_all_formats(charts: dict[str, alt.LayerChart], tmp_path: Path) -> None:
-    write_figures({"rouge": charts["rouge"]}, tmp_path, TITLES)
+def test_figures_are_written_in_all_formats(
+    comparison: Comparison, charts: dict[str, alt.LayerChart], tmp_path: Path
+) -> None:
+    write_figures({"rouge": charts["rouge"]}, tmp_path, list_titles(comparison))
     starts = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF", "csv": b"method,"}
     assert {path.suffix[1:]: path.read_bytes()[: len(starts[path.suffix[1:]])] for path in tmp_path.iterdir()} == starts
 
 
-def test_a_figure_of_an_older_report_is_removed(tmp_path: Path) -> None:
+def test_a_figure_of_an_older_report_is_removed(comparison: Comparison, tmp_path: Path) -> None:
     old = tmp_path / "rouge.svg"
     old.write_text("old")
-    write_figures({}, tmp_path, TITLES)
+    write_figures({}, tmp_path, list_titles(comparison))
     assert not old.exists()

@@ -7,7 +7,7 @@ from an unfinished run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tuneoff.analysis.amount import Amount, are_same, estimate_average
@@ -21,7 +21,7 @@ from tuneoff.analysis.reliability import Reliability, assess_reliability
 from tuneoff.analysis.row import Row, build_row
 from tuneoff.budget.spending import Spending
 from tuneoff.errors import UnequalSettingsError
-from tuneoff.records.metrics import METRICS, ROUGE_L, Metric
+from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
 from tuneoff.runs import Run
@@ -31,7 +31,7 @@ from tuneoff.search.history import Search, build_searches
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Comparison:
-    """The trials of one run, ranked by test ROUGE-L, best first; rows without a score come last."""
+    """The trials of one run, ranked by the primary metric, best first; rows without a score come last."""
 
     run: Run
     setting: Setting
@@ -43,6 +43,11 @@ class Comparison:
     def __repr__(self) -> str:
         """The name and the labels only: a notebook stores this next to the leaderboard, and records are long."""
         return f"<Comparison {self.run.recipe.name}: {', '.join(row.label for row in self.rows)}>"
+
+    @property
+    def metric(self) -> Metric:
+        """The primary metric, by which the recipe ranks."""
+        return METRICS[self.run.recipe.verdict.metric]
 
     def rank(self, metric: Metric) -> tuple[Row, ...]:
         """The rows with a score, best by `metric` first."""
@@ -96,8 +101,8 @@ class Comparison:
 
     @property
     def best(self) -> Row | None:
-        """The best row by test ROUGE-L."""
-        return next(iter(self.rank(ROUGE_L)), None)
+        """The best row by the primary metric."""
+        return next(iter(self.rank(self.metric)), None)
 
     @property
     def base(self) -> Row | None:
@@ -130,8 +135,9 @@ def judge(run: Run, spending: Spending | None = None) -> Comparison:
     confidence = run.recipe.verdict.confidence
     base_times = estimate_base_times(confirmed, confidence)
     rows = [build_row([r for r in confirmed if r.trial.label == label], confidence, base_times) for label in labels]
-    rows.sort(key=lambda row: row.scores[ROUGE_L.name].mean if row.scores else float("-inf"), reverse=True)
-    return Comparison(run=run, setting=setting, rows=tuple(rows), spending=spending, partial=partial)
+    comparison = Comparison(run=run, setting=setting, rows=tuple(rows), spending=spending, partial=partial)
+    without_score = [row for row in rows if not row.scores]
+    return replace(comparison, rows=(*comparison.rank(comparison.metric), *without_score))
 
 
 def _require_one_setting(records: Sequence[Record]) -> Setting:

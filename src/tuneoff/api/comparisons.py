@@ -93,7 +93,7 @@ def load_model(run: str | Path, label: str | None = None, seed: int | None = Non
 
     Args:
         run: the run directory.
-        label: the method, as the recipe labels it; by default the best one by test ROUGE-L.
+        label: the method, as the recipe labels it; by default the best one by the primary metric of the recipe.
         seed: the seed of the trial; by default the lowest one that finished.
 
     Returns:

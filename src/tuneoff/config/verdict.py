@@ -10,6 +10,8 @@ from tuneoff.config.base import Options
 class VerdictOptions(Options):
     """How differences are judged. These options change no record: a report can be written again with other values."""
 
+    metric: str = "rougeL"  # a name in `tuneoff.records.metrics.METRICS`, which `Recipe` checks
+    """The primary metric, by which methods are ranked and the verdict is decided. The other metrics describe."""
     cheaper_by: Literal["token_ms", "training_memory", "train_seconds", "adapter_bytes"] = "train_seconds"
     """The cost that decides between methods that tie. If it is the same, trainable parameters, operations per token and
     file size decide."""

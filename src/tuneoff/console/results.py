@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,10 +18,9 @@ from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence, format_cost, format_interval, format_score
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
-from tuneoff.report.leaderboard import TIED
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.sentences.sweep import describe_conclusions
-from tuneoff.report.tables import make_terminal_rows
+from tuneoff.report.tables import list_marks, make_terminal_rows
 
 if TYPE_CHECKING:
     from tuneoff.analysis.calibration import Calibration
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tuneoff.analysis.row import Row
     from tuneoff.analysis.sweep import Sweep
 
+MOST_LINES = 6  # of the verdict
+NAME_WIDTHS = (24, 16, 8)  # characters after which labels in the verdict are shortened
 SWEEP_COSTS = {"trainable": "Trainable", "train_seconds": "Training", "training_memory": "Memory"}  # headings by cost
 
 
@@ -37,14 +39,35 @@ def print_comparison(comparison: Comparison, report: Path) -> None:
     console = Console()
     header, *rows = make_terminal_rows(comparison)
     table = make_table(*header)
+    table.caption, table.caption_justify = Text("; ".join(list_marks(comparison))) or None, "left"
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
-    if any(TIED in cell for row in rows for cell in row):
-        console.print(f"{TIED}: not clearly worse than the best", style="dim")
-    for sentence in describe_verdict(comparison):
-        console.print(sentence, markup=False, highlight=False)
+    for line in summarize(comparison, console.width):
+        console.print(line, markup=False, highlight=False)
     _print_page_path(console, report)
+
+
+def summarize(comparison: Comparison, width: int) -> list[str]:
+    """Return the verdict as at most six lines: the headline and its points, and more where there is space.
+
+    Labels are shortened as far as the lines need it. If that is not enough, the costs are left out, because the table
+    has them, and then the lead.
+    """
+    for name_width in NAME_WIDTHS:
+        text = describe_verdict(comparison, name_width)
+        if len(_wrap_all([text.headline, *text.points], width)) <= MOST_LINES:
+            break
+    chosen = [text.headline]
+    for sentence in (*text.by_importance, *text.extras):
+        if len(_wrap_all([*chosen, sentence], width)) <= MOST_LINES:
+            chosen.append(sentence)
+    order = [text.headline, *text.points, *text.extras]
+    return _wrap_all(sorted(chosen, key=order.index), width)
+
+
+def _wrap_all(sentences: Sequence[str], width: int) -> list[str]:
+    return [line for sentence in sentences for line in wrap(sentence, width)]
 
 
 def print_sweep(sweep: Sweep, directory: Path) -> None:

@@ -121,10 +121,12 @@ class Recipe(Options):
 
     @model_validator(mode="after")
     def _require_known_metric(self) -> Self:
-        if self.search and self.search.metric not in METRICS:
-            raise RecipeError(
-                f"search.metric is {self.search.metric!r}, which is not a metric.{suggest(self.search.metric, METRICS)}"
-            )
+        named = {"verdict.metric": self.verdict.metric}
+        if self.search:
+            named["search.metric"] = self.search.metric
+        for key, name in named.items():
+            if name not in METRICS:
+                raise RecipeError(f"{key} is {name!r}, which is not a metric.{suggest(name, METRICS)}")
         return self
 
     @model_validator(mode="after")

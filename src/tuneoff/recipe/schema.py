@@ -51,8 +51,9 @@ def format_schema() -> str:
 
 
 def add_metric_names(definitions: Schema) -> None:
-    """Restrict `search.metric` to the names in the table of metrics, which the options in `config` do not know."""
-    definitions["SearchOptions"]["properties"]["metric"]["enum"] = list(METRICS)
+    """Restrict metrics to the names in the table of metrics, which the options in `config` do not know."""
+    for options in ("SearchOptions", "VerdictOptions"):
+        definitions[options]["properties"]["metric"]["enum"] = list(METRICS)
 
 
 class _Generator(GenerateJsonSchema):

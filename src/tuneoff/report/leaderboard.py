@@ -3,7 +3,7 @@
 The page, Markdown, LaTeX and the terminal show these same cells, so a number has the same digits everywhere.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tuneoff.analysis.amount import Amount
@@ -20,11 +20,14 @@ from tuneoff.report.format import (
     format_interval,
     format_score,
     format_signed,
+    join_list,
 )
+from tuneoff.report.main_metrics import list_main_metrics
+from tuneoff.report.sentences.lost import MEANING as MEANING_OF_LOST
+from tuneoff.report.sentences.lost import count_lost_runs
 
 BRIEF = ("rougeL", "rouge1", "rouge2", "loss", "trainable", "train_seconds", "training_memory", "adapter_bytes")
-INTERVAL_IN_BRIEF = ("rougeL", "loss")
-TIED = "≈"  # after a score that is not clearly worse than the best
+TIED = "≈"  # after a score that is not shown to be worse than the best
 
 MEANINGS = {  # of columns that are neither a metric nor a cost
     "perplexity": "Exponential of the evaluation loss: the number of equally likely tokens with the same loss.",
@@ -46,11 +49,16 @@ MEASURED: tuple[tuple[str, str, Callable[[Comparison, Row], Amount | None]], ...
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One number as it is shown. `best` is the best of its column among the competing rows, `tied` is not clearly
-    worse. Several costs are the best if they differ by noise only."""
+    """One number as it is shown.
+
+    `best` is the best of its column among the competing rows, `tied` is not shown to be worse. Several costs are the
+    best if they differ by noise only. A score is neither where a method was trained once, because how far another run
+    would move is not known.
+    """
 
     text: str
     interval: str = ""
+    with_lost: str = ""  # the score with lost runs counted as the base model's; empty where none was lost
     best: bool = False
     tied: bool = False
 
@@ -74,6 +82,8 @@ class Leaderboard:
     names: tuple[str, ...]  # the label, with the status unless all trials are done
     reasons: tuple[str, ...]  # why trials of the row have no score; empty where all have one
     columns: tuple[Column, ...]
+    brief: tuple[str, ...]  # the columns that fit on paper, the primary metric's first
+    with_interval: tuple[str, ...]  # those of `brief` with their intervals
 
     def select(self, names: Sequence[str]) -> tuple[Column, ...]:
         """Return the named columns, in that order."""
@@ -84,7 +94,7 @@ class Leaderboard:
 def build_leaderboard(comparison: Comparison) -> Leaderboard:
     """Build all columns of a comparison."""
     columns = [
-        *(_build_score_column(comparison, metric) for metric in METRICS.values()),
+        *(_build_score_column(comparison, metric) for metric in _list_metrics(comparison)),
         _build_perplexity_column(comparison),
         *(_build_difference_column(comparison, *measure) for measure in MEASURED),
         *(_build_cost_column(comparison, cost) for cost in COSTS.values()),
@@ -93,26 +103,48 @@ def build_leaderboard(comparison: Comparison) -> Leaderboard:
         columns.append(_build_plain_column("seeds", "Seeds", "", [str(len(row.finished)) for row in comparison.rows]))
     return Leaderboard(
         labels=tuple(escape_control(row.label) for row in comparison.rows),
-        names=tuple(map(_name_row, comparison.rows)),
+        names=tuple(_name_row(comparison, row) for row in comparison.rows),
         reasons=tuple(map(_describe_reasons, comparison.rows)),
         columns=tuple(columns),
+        brief=tuple(dict.fromkeys([comparison.metric.name, *BRIEF])),
+        with_interval=tuple(metric.name for metric in list_main_metrics(comparison)),
     )
+
+
+def _list_metrics(comparison: Comparison) -> list[Metric]:
+    """List all metrics, the primary one first."""
+    return sorted(METRICS.values(), key=lambda metric: metric is not comparison.metric)
+
+
+def list_footnotes(comparison: Comparison) -> Iterator[str]:
+    """Yield what a lost run is, and which methods were trained only once."""
+    if any(comparison.assess(row).lost for row in comparison.rows):
+        yield MEANING_OF_LOST
+    trained = [row for row in comparison.rows if row.finished and not row.is_base]
+    single = [row for row in trained if len(row.finished) == 1]
+    if single:
+        subject = "Each method" if single == trained else join_list([escape_control(row.label) for row in single])
+        was = "were" if len(single) > 1 and single != trained else "was"
+        yield f"{subject} {was} trained once, and how far another run would move is not known."
 
 
 def _build_score_column(comparison: Comparison, metric: Metric) -> Column:
     ranked = comparison.rank(metric)
     best = ranked[0] if len(ranked) > 1 else None
+    is_known = all(pair.paired.knows_seed_variance for pair in comparison.get_pairs(metric) if pair.better is best)
 
     def build_cell(row: Row) -> Cell:
         if metric.name not in row.scores:
             return Cell(text=NOTHING)
         estimate = row.scores[metric.name]
         pair = comparison.find_pair(metric, best, row) if best and row is not best else None
+        with_lost = count_lost_runs(comparison, row, metric)
         return Cell(
             text=format_score(metric, estimate.mean),
             interval=format_interval(metric, estimate),
-            best=row is best,
-            tied=pair is not None and not pair.is_beyond_noise,
+            with_lost=format_score(metric, with_lost.mean) if with_lost else "",
+            best=row is best and is_known,
+            tied=pair is not None and pair.paired.knows_seed_variance and not pair.is_beyond_noise,
         )
 
     return _build_column(metric.name, metric.title, metric.unit, metric.meaning, map(build_cell, comparison.rows))
@@ -188,12 +220,12 @@ def _has_cost(row: Row, cost: Cost) -> bool:
     return not row.is_base or cost.name in {"trainable", "share"} or row.costs[cost.name] > 0
 
 
-def _name_row(row: Row) -> str:
+def _name_row(comparison: Comparison, row: Row) -> str:
     label = escape_control(row.label)
     if not row.finished:
         return f"{label} ({' and '.join(dict.fromkeys(record.status for record in row.records))})"
-    if len(row.finished) < len(row.records):
-        return f"{label} ({len(row.finished)} of {len(row.records)} seeds)"
+    if lost := comparison.assess(row).lost:
+        return f"{label} ({len(lost)} of {len(row.records)} lost)"
     return label
 
 

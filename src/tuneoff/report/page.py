@@ -10,17 +10,17 @@ import yaml
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.budget_table import compare_with_estimate
-from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TITLES, TRADE_OFFS, assign_colors, draw_figures
+from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TRADE_OFFS, assign_colors, draw_figures, list_titles
 from tuneoff.report.diagnostics import diagnose
 from tuneoff.report.examples import choose_examples
 from tuneoff.report.figures import Specification, make_page_specification, write_figures
 from tuneoff.report.html import render_document
 from tuneoff.report.hyperparameters import format_hyperparameters
-from tuneoff.report.leaderboard import BRIEF, build_leaderboard
+from tuneoff.report.leaderboard import build_leaderboard, list_footnotes
 from tuneoff.report.pairwise import build_matrices, format_pairs_csv
 from tuneoff.report.search_table import describe_search, list_notes, summarize_searches
 from tuneoff.report.sentences import describe_verdict
-from tuneoff.report.setting import list_environment_facts, list_headline_facts, list_setting_facts
+from tuneoff.report.setting import list_environment_facts, list_setting_facts
 from tuneoff.report.side_by_side import compare_runs
 from tuneoff.report.tables import format_latex_table, format_markdown_table, format_results_csv
 from tuneoff.system.atomic_write import write_atomically
@@ -28,7 +28,8 @@ from tuneoff.system.atomic_write import write_atomically
 SECTIONS = (
     (
         "Results and costs",
-        "Trainable parameters, training time and memory, and test scores of each method.",
+        "Trainable parameters, training time and memory, and test scores of each method. A small circle is the score "
+        "of one run, and a cross is a lost run at the base model's score.",
         FIGURES,
     ),
     (
@@ -39,9 +40,9 @@ SECTIONS = (
     ),
     (
         "Quality and cost",
-        "Higher and further left is better. Vertical lines are intervals, and the dashed line is the base model. The "
-        "stepped line is the Pareto front: a method is on it unless another is significantly better at no higher cost, "
-        "or equal at a lower cost.",
+        "Further left is cheaper. Vertical lines are intervals, small circles are single runs, crosses are lost runs "
+        "at the base model's score, and the dashed line is the base model. The stepped line is the Pareto front: a "
+        "method is on it unless another is better at no higher cost, or equal at a lower cost.",
         TRADE_OFFS,
     ),
 )
@@ -61,7 +62,7 @@ def write_report(
     """
     folder = Path(folder)
     charts = draw_figures(comparison, against)
-    images = write_figures(charts, folder / "figures", TITLES)
+    images = write_figures(charts, folder / "figures", list_titles(comparison))
     write_atomically(folder / "table.md", format_markdown_table(comparison))
     write_atomically(folder / "table.tex", format_latex_table(comparison))
     write_atomically(folder / "results.csv", format_results_csv(comparison))
@@ -89,9 +90,8 @@ def render_page(
         comparison=comparison,
         recipe=run.recipe,
         verdict=describe_verdict(comparison),
-        headline=list(list_headline_facts(comparison)),
         board=build_leaderboard(comparison),
-        brief=BRIEF,  # the columns that fit on paper
+        footnotes=list(list_footnotes(comparison)),
         rows=[(row, _format_settings(row.records[0].trial.hyperparameters)) for row in comparison.rows],
         colors=assign_colors(comparison, against),
         side_by_side=compare_runs(comparison, against) if against else None,
@@ -101,7 +101,7 @@ def render_page(
         search_figures=_select_present(SEARCHES, images),
         search_text=describe_search(comparison),
         notes=list_notes(comparison),
-        titles=TITLES,
+        titles=list_titles(comparison),
         examples=choose_examples(comparison) if with_text else (),
         test_examples=run.data.splits["test"].examples if "test" in run.data.splits else 0,
         diagnoses=diagnose(comparison),

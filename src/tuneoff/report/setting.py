@@ -4,25 +4,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tuneoff.analysis.cheapest import keep_lowest
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS
 from tuneoff.budget.shrink import Fit
 from tuneoff.budget.spending import Spending
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.format import (
     format_bytes,
     format_confidence,
-    format_interval,
-    format_score,
-    format_seconds,
     format_share,
     join_list,
     pluralize,
 )
 from tuneoff.report.population import describe_population, describe_samples
+from tuneoff.report.sentences.names import name_metric
 from tuneoff.runs.split_use import SplitUse
 
 
@@ -33,42 +29,6 @@ class Fact:
     title: str
     value: str
     detail: str = ""
-
-
-def list_headline_facts(comparison: Comparison) -> Iterator[Fact]:
-    """Yield the score and the cost of the best method; nothing before a method has a score."""
-    best = comparison.best
-    if best is None:
-        return
-    estimate = best.scores[ROUGE_L.name]
-    yield Fact(
-        title="Best ROUGE-L",
-        value=format_score(ROUGE_L, estimate.mean),
-        detail=f"{best.label}, {format_interval(ROUGE_L, estimate)}",
-    )
-    base = comparison.base
-    lead = comparison.find_pair(ROUGE_L, best, base) if base and base.scores and base is not best else None
-    if lead is not None:
-        yield Fact(
-            title="Above the base model",
-            value=f"+{format_score(ROUGE_L, lead.difference.mean)}",
-            detail=f"{format_interval(ROUGE_L, lead.difference)}, paired by example",
-        )
-    if best.is_base:
-        return
-    if "train_seconds" in best.costs:
-        yield Fact(
-            title="Training time of the best",
-            value=format_seconds(best.costs["train_seconds"]),
-            detail=_describe_fastest(comparison),
-        )
-    if "adapter_bytes" in best.costs:
-        memory = best.costs.get("training_memory")
-        yield Fact(
-            title="File size of the best",
-            value=format_bytes(best.costs["adapter_bytes"]),
-            detail=f"peak memory {format_bytes(memory)}" if memory else "",
-        )
 
 
 def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
@@ -129,7 +89,8 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
     yield Fact(
         title="What counts as a difference",
         value=f"{margins.margin_rouge:g} in ROUGE-L (F1 × 100), {margins.margin_loss:g} nats",
-        detail=f"smaller differences count as equal; confidence {format_confidence(margins.confidence)}; "
+        detail=f"ranked by {name_metric(comparison.metric)}; smaller differences count as equal; confidence "
+        f"{format_confidence(margins.confidence)}; "
         f"a tie goes to the method with the lower cost ({_get_cost_title(margins.cheaper_by)})",
     )
     yield Fact(title="Device", value=setting.device, detail=f"matrix multiplication in {setting.precision}")
@@ -194,17 +155,6 @@ def list_environment_facts(environment: Mapping[str, Any]) -> Iterator[Fact]:  #
                 yield Fact(title=title, value=format_bytes(value))
             case _:
                 yield Fact(title=title, value=str(value))
-
-
-def _describe_fastest(comparison: Comparison) -> str:
-    """Return which trainings took the shortest time; empty if all took the same."""
-    cost = COSTS["train_seconds"]
-    rows = [row for row in comparison.rows if row.finished and not row.is_base and cost.name in row.costs]
-    fastest = keep_lowest(comparison, cost, rows)
-    if len(fastest) == len(rows):
-        return ""
-    seconds = min(row.costs[cost.name] for row in fastest)
-    return f"fastest: {join_list([row.label for row in fastest])}, {format_seconds(seconds)}"
 
 
 def _format_source(data: Mapping[str, Any]) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
-from tuneoff.records.metrics import ROUGE_L
+from tuneoff.records.metrics import Metric
 from tuneoff.records.trial import Setting
+from tuneoff.report.escape import escape_control
 from tuneoff.report.format import NOTHING, format_interval, format_rate, format_score, join_list
 from tuneoff.report.hyperparameters import format_hyperparameters, format_value
 from tuneoff.report.sentences import describe_verdict
@@ -68,9 +69,10 @@ def compare_runs(this: Comparison, other: Comparison) -> SideBySide:
         f"{label} moves from rank {other_ranks[label]} to {ranks[label]}" for label, gain in changes.items() if gain
     ]
     return SideBySide(
-        other=_build_conclusion(other, {}),
-        this=_build_conclusion(this, changes),
-        changes=f"{'; '.join(sentences) or 'Every method in both comparisons has the same rank in both'}.",
+        other=_build_conclusion(other, this.metric, {}),
+        this=_build_conclusion(this, this.metric, changes),
+        changes=f"{'; '.join(sentences) or 'Every method in both comparisons has the same rank in both'}."
+        f"{_describe_single_runs(this, other)}",
         settings=_describe_settings(this, other),
         differences=(
             *_list_recipe_differences(_make_recipe_dict(other), _make_recipe_dict(this)),
@@ -80,8 +82,8 @@ def compare_runs(this: Comparison, other: Comparison) -> SideBySide:
 
 
 def find_common_ranks(this: Comparison, other: Comparison) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the rank of each method by ROUGE-L in each comparison, counted among the methods in both."""
-    labels, other_labels = ([row.label for row in c.rank(ROUGE_L)] for c in (this, other))
+    """Return the rank of each method by this comparison's primary metric in each, counted among the methods in both."""
+    labels, other_labels = ([row.label for row in c.rank(this.metric)] for c in (this, other))
     return _rank_common(labels, other_labels), _rank_common(other_labels, labels)
 
 
@@ -90,22 +92,37 @@ def _rank_common(labels: Sequence[str], other_labels: Sequence[str]) -> dict[str
     return {label: rank for rank, label in enumerate(common, start=1)}
 
 
-def _build_conclusion(comparison: Comparison, changes: Mapping[str, int]) -> Conclusion:
+def _build_conclusion(comparison: Comparison, metric: Metric, changes: Mapping[str, int]) -> Conclusion:
     return Conclusion(
         name=comparison.run.recipe.name,
-        headline=describe_verdict(comparison)[0],
+        headline=describe_verdict(comparison).headline,
         ranking=tuple(
             RankedMethod(
                 rank=rank,
                 label=row.label,
-                score=format_score(ROUGE_L, row.scores[ROUGE_L.name].mean),
-                interval=format_interval(ROUGE_L, row.scores[ROUGE_L.name]),
+                score=format_score(metric, row.scores[metric.name].mean),
+                interval=format_interval(metric, row.scores[metric.name]),
                 rate=_format_rate(row),
                 change=changes.get(row.label, 0),
             )
-            for rank, row in enumerate(comparison.rank(ROUGE_L), start=1)
+            for rank, row in enumerate(comparison.rank(metric), start=1)
         ),
     )
+
+
+def _describe_single_runs(*comparisons: Comparison) -> str:
+    """Return a warning that ranks of single runs may change by chance; empty if every method has more runs."""
+    single = [escape_control(c.run.recipe.name) for c in comparisons if any(_was_trained_once(row) for row in c.rows)]
+    if not single:
+        return ""
+    return (
+        f" In {join_list(list(dict.fromkeys(single)))} methods were trained once, and how far another run would move "
+        "is not known, so a rank may change by chance."
+    )
+
+
+def _was_trained_once(row: Row) -> bool:
+    return not row.is_base and len(row.finished) == 1
 
 
 def _format_rate(row: Row) -> str:

@@ -14,9 +14,11 @@ from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.records.record import Record
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence, pluralize
-from tuneoff.report.leaderboard import BRIEF, INTERVAL_IN_BRIEF, TIED, Cell, Column, Leaderboard, build_leaderboard
+from tuneoff.report.leaderboard import TIED, Cell, Column, Leaderboard, build_leaderboard, list_footnotes
 
-TERMINAL_COLUMNS = ("rougeL", "loss", "trainable", "train_seconds", "training_memory")
+TERMINAL_COSTS = {"trainable": "Trainable", "train_seconds": "Training", "training_memory": "Memory"}  # headings
+WITH_LOST = "All runs"
+SHORT_TITLES = {"loss": "Loss"}  # in the terminal
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # a spreadsheet would evaluate them
 CSV_UNITS = {"": "parameters", "%": "percent", "s": "seconds", "1/s": "per_second", "×": "ratio", "F1 × 100": "x100"}
 LATEX = {
@@ -31,27 +33,58 @@ LATEX = {
 def make_terminal_rows(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
     """Return a header and a row of strings for each method, best first, which fit into eighty columns."""
     board = build_leaderboard(comparison)
-    rouge, loss, *costs = board.select(TERMINAL_COLUMNS)
-    columns = [
-        board.names,
-        [f"{cell.text}{' ' + TIED if cell.tied else ''}" for cell in rouge.cells],
-        [cell.interval for cell in rouge.cells],
-        *([cell.text for cell in column.cells] for column in (loss, *costs)),
-    ]
-    confidence = format_confidence(comparison.run.recipe.verdict.confidence)
-    return (("Method", rouge.title, confidence, "Loss", "Trainable", "Training", "Memory"), *zip(*columns, strict=True))
+    primary, second = board.select(board.with_interval)
+    columns = {
+        "Method": board.names,
+        _get_short_title(primary): [_mark_tied(cell) for cell in primary.cells],
+        format_confidence(comparison.run.recipe.verdict.confidence): [cell.interval for cell in primary.cells],
+    }
+    headings = dict(TERMINAL_COSTS)
+    if any(cell.with_lost for cell in primary.cells):
+        columns[WITH_LOST] = [cell.with_lost for cell in primary.cells]
+        del headings["trainable"]  # makes space
+    columns[_get_short_title(second)] = [cell.text for cell in second.cells]
+    columns |= {
+        heading: [cell.text for cell in column.cells]
+        for heading, column in zip(headings.values(), board.select(list(headings)), strict=True)
+    }
+    return (tuple(columns), *zip(*columns.values(), strict=True))
+
+
+def list_marks(comparison: Comparison) -> Iterator[str]:
+    """Yield what the marks of the terminal's table mean, and what they leave out."""
+    header, *rows = make_terminal_rows(comparison)
+    if any(TIED in row[1] for row in rows):
+        yield f"{TIED}: not shown to be worse"
+    if WITH_LOST in header:
+        yield f"{WITH_LOST}: lost ones count as the base model"
+
+
+def _get_short_title(column: Column) -> str:
+    return SHORT_TITLES.get(column.name, column.title)
+
+
+def _mark_tied(cell: Cell) -> str:
+    return f"{cell.text}{' ' + TIED if cell.tied else ''}"
 
 
 def format_markdown_table(comparison: Comparison) -> str:
     """Return the leaderboard in Markdown, with the best of each column in bold."""
     board = build_leaderboard(comparison)
-    columns = board.select(BRIEF)
+    columns = board.select(board.brief)
     lines = [
         _join_cells("Method", *(f"{c.title}{_format_unit(c)}" for c in columns)),
         _join_cells("---", *("---:" for _ in columns)),
     ]
     for i, name in enumerate(board.names):
-        cells = [_mark_best(_escape_markdown(_format_cell(c, c.cells[i])), c.cells[i], "**{}**") for c in columns]
+        cells = [
+            _mark_best(
+                _escape_markdown(_format_cell(board, c, i)),
+                c.cells[i],
+                "**{}**",
+            )
+            for c in columns
+        ]
         lines.append(_join_cells(_escape_markdown(name), *cells))
     lines.append("")
     reasons = [f"{label}: {reason}" for label, reason in zip(board.labels, board.reasons, strict=True) if reason]
@@ -62,11 +95,18 @@ def format_markdown_table(comparison: Comparison) -> str:
 def format_latex_table(comparison: Comparison) -> str:
     """Return the leaderboard as a LaTeX `table` with the best of each column in bold, for the package booktabs."""
     board = build_leaderboard(comparison)
-    columns = board.select(BRIEF)
+    columns = board.select(board.brief)
     rows = [
         [
             _guard_row_start(_escape_latex(name)),
-            *(_mark_best(_escape_latex(_format_cell(c, c.cells[i])), c.cells[i], r"\textbf{{{}}}") for c in columns),
+            *(
+                _mark_best(
+                    _escape_latex(_format_cell(board, c, i)),
+                    c.cells[i],
+                    r"\textbf{{{}}}",
+                )
+                for c in columns
+            ),
         ]
         for i, name in enumerate(board.names)
     ]
@@ -154,13 +194,19 @@ def _list_remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:
         )
     if comparison.partial:
         yield "Partial: not every trial of the recipe has been run."
-    if any(cell.tied for column in board.select(BRIEF) for cell in column.cells):
-        yield f"{TIED} is not clearly worse than the best of its column."
+    cells = [cell for column in board.select(board.brief) for cell in column.cells]
+    if any(cell.tied for cell in cells):
+        yield f"{TIED} is not shown to be worse than the best of its column."
+    if any(cell.with_lost for cell in cells):
+        yield "After a slash stands the score with lost runs counted as the base model's."
+    yield from list_footnotes(comparison)
 
 
-def _format_cell(column: Column, cell: Cell) -> str:
-    interval = f" [{cell.interval}]" if cell.interval and column.name in INTERVAL_IN_BRIEF else ""
-    return f"{cell.text}{interval}{' ' + TIED if cell.tied else ''}"
+def _format_cell(board: Leaderboard, column: Column, row: int) -> str:
+    cell = column.cells[row]
+    interval = f" [{cell.interval}]" if cell.interval and column.name in board.with_interval else ""
+    with_lost = f" / {cell.with_lost}" if cell.with_lost else ""
+    return f"{cell.text}{interval}{with_lost}{' ' + TIED if cell.tied else ''}"
 
 
 def _format_unit(column: Column) -> str:

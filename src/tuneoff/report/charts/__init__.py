@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from tuneoff.analysis.comparison import Comparison
 
-# Titles by name. The names are also those of the files in a run directory.
+# Titles by name, in which {metric} is the primary one. The names are also those of the files in a run directory.
 FIGURES = {
     "trainable-parameters": "Trainable parameters",
     "slowest-epoch": "Slowest epoch",
@@ -38,16 +38,21 @@ FIGURES = {
 }
 CURVES = {"validation-loss": "Validation loss", "train-loss": "Training loss"}
 TRADE_OFFS = {
-    "quality-time": "ROUGE-L by training time",
-    "quality-memory": "ROUGE-L by peak training memory",
-    "quality-parameters": "ROUGE-L by trainable parameters",
+    "quality-time": "{metric} by training time",
+    "quality-memory": "{metric} by peak training memory",
+    "quality-parameters": "{metric} by trainable parameters",
 }
 SEARCHES = {
     "search-rates": "Validation score by learning rate",
     "search-budget": "Expected best validation score by search budget",
 }
-SIDE_BY_SIDE = {"ranks": "Ranks by ROUGE-L"}
-TITLES = {**FIGURES, **CURVES, **TRADE_OFFS, **SEARCHES, **SIDE_BY_SIDE}
+SIDE_BY_SIDE = {"ranks": "Ranks by {metric}"}
+_TITLES = {**FIGURES, **CURVES, **TRADE_OFFS, **SEARCHES, **SIDE_BY_SIDE}
+
+
+def list_titles(comparison: Comparison) -> dict[str, str]:
+    """Return the title of every figure that a comparison may have, by name."""
+    return {name: title.format(metric=comparison.metric.title) for name, title in _TITLES.items()}
 
 
 def draw_figures(comparison: Comparison, against: Comparison | None = None) -> dict[str, alt.LayerChart]:
@@ -69,7 +74,8 @@ def draw_figures(comparison: Comparison, against: Comparison | None = None) -> d
         "search-budget": draw_expected_by_budget(comparison),
         "ranks": draw_rank_changes(comparison, against) if against else None,
     }
-    return {name: chart.properties(description=TITLES[name]) for name, chart in charts.items() if chart is not None}
+    titles = list_titles(comparison)
+    return {name: chart.properties(description=titles[name]) for name, chart in charts.items() if chart is not None}
 
 
-__all__ = ["CURVES", "FIGURES", "SEARCHES", "TITLES", "TRADE_OFFS", "assign_colors", "draw_figures"]
+__all__ = ["CURVES", "FIGURES", "SEARCHES", "TRADE_OFFS", "assign_colors", "draw_figures", "list_titles"]

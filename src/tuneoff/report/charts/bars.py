@@ -56,7 +56,7 @@ def draw_evaluation_loss(comparison: Comparison) -> alt.LayerChart | None:
     canvas = make_canvas(comparison, make_score_rows(comparison, LOSS))
     if not canvas.rows:
         return None
-    low, high = canvas.find_extent("low", "high")
+    low, high = canvas.find_extent("least", "most")
     margin = 0.06 * (high - low) or 0.1
     scale = alt.Scale(domain=[low - margin, high + (LABEL_SPACE - 1) * (high - low) + margin], nice=False)
     y, color = _list_methods_on_y(), canvas.encode_color()
@@ -69,7 +69,8 @@ def draw_evaluation_loss(comparison: Comparison) -> alt.LayerChart | None:
         canvas.chart.mark_point(size=110, filled=True, opacity=1).encode(
             x="value:Q", y=y, color=color, tooltip=tooltip
         ),
-        canvas.chart.mark_text(align="left", dx=8).encode(x="high:Q", y=y, text="text:N"),
+        *canvas.draw_runs("x", scale, y=y),
+        canvas.chart.mark_text(align="left", dx=8).encode(x="most:Q", y=y, text="text:N"),
         height=len(canvas.rows) * BAND,
     )
 
@@ -83,8 +84,8 @@ def draw_rouge(comparison: Comparison) -> alt.LayerChart | None:
     canvas = make_canvas(comparison, make_score_rows(comparison, *metrics))
     if not canvas.rows:
         return None
-    end = 1.12 * canvas.find_extent(high="high")[1] or 1
-    x = alt.X("value:Q", title="F1 × 100, with confidence intervals", scale=alt.Scale(domain=[0, end]))
+    scale = alt.Scale(domain=[0, 1.12 * canvas.find_extent(high="most")[1] or 1])
+    x = alt.X("value:Q", title="F1 × 100, with confidence intervals", scale=scale)
     y = alt.Y("metric:N", title=None, sort=[metric.title for metric in metrics], scale=alt.Scale(paddingInner=0.24))
     offset = alt.YOffset("method:N", sort=canvas.methods, scale=alt.Scale(paddingInner=0.14))
     tooltip = make_tooltip("method", "metric", "exact", "interval", "examples")
@@ -93,7 +94,8 @@ def draw_rouge(comparison: Comparison) -> alt.LayerChart | None:
             x=x, y=y, yOffset=offset, color=canvas.encode_color(legend=True), tooltip=tooltip
         ),
         canvas.chart.mark_rule(strokeWidth=1.5, opacity=0.75).encode(x="low:Q", x2="high:Q", y=y, yOffset=offset),
-        canvas.chart.mark_text(align="left", dx=6, fontSize=11).encode(x="high:Q", y=y, yOffset=offset, text="text:N"),
+        *canvas.draw_runs("x", scale, y=y, yOffset=offset),
+        canvas.chart.mark_text(align="left", dx=6, fontSize=11).encode(x="most:Q", y=y, yOffset=offset, text="text:N"),
         height=len(metrics) * (len(canvas.methods) * 18 + 16),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.charts.colors import assign_colors
@@ -26,6 +26,8 @@ TOOLTIP_TITLES = {
     "part": "range is",
     "at": "swept value",
     "place": "rank",
+    "runs": "one run",
+    "lost_runs": "lost run, counted as the base model's",
 }
 
 
@@ -66,6 +68,27 @@ class Canvas:
             if legend
             else None,
         )
+
+    def draw_runs(self, axis: Literal["x", "y"], score_scale: alt.Scale, **place: Any) -> list[alt.Chart]:
+        """Draw every run of a method as a dot, and every lost run as a cross at the base model's score.
+
+        Args:
+            axis: of the score.
+            place: the other encodings, which say where the method is.
+        """
+        import altair as alt
+
+        encode = {"x": alt.X, "y": alt.Y}[axis]
+        outline = alt.value("currentColor")
+        return [
+            self.chart.transform_flatten([column])
+            .mark_point(shape=shape, size=size, filled=False, strokeWidth=1.5, opacity=0.8)
+            .encode(
+                **{axis: encode(f"{column}:Q", scale=score_scale)}, **place,
+                stroke=outline, tooltip=make_tooltip("method", column),
+            )
+            for column, shape, size in (("runs", "circle", 22), ("lost_runs", "cross", 60))
+        ]  # fmt: skip
 
     def find_extent(self, low: str = "value", high: str = "value") -> tuple[float, float]:
         """Return the minimum of the column `low` and the maximum of the column `high`."""

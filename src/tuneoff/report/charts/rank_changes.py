@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.records.metrics import ROUGE_L
+from tuneoff.records.metrics import Metric
 from tuneoff.report.charts.canvas import Canvas, escape_labels, make_tooltip
 from tuneoff.report.charts.colors import assign_colors
 from tuneoff.report.escape import escape_control
@@ -32,7 +32,7 @@ def draw_rank_changes(comparison: Comparison, other: Comparison) -> alt.LayerCha
             "run": escape_control(ranking.run.recipe.name),
             "side": side,
             "place": place,
-            "text": f"{escape_control(label)}  {format_score(ROUGE_L, _get_score(ranking, label))}",
+            "text": f"{escape_control(label)}  {_format_score_of(ranking, comparison.metric, label)}",
         }
         for (ranking, side), places in sides
         for label, place in places.items()
@@ -59,5 +59,6 @@ def draw_rank_changes(comparison: Comparison, other: Comparison) -> alt.LayerCha
     return canvas.combine(*layers, height=BAND * (last + 1))
 
 
-def _get_score(comparison: Comparison, label: str) -> float:
-    return next(row.scores[ROUGE_L.name].mean for row in comparison.rows if row.label == label)
+def _format_score_of(comparison: Comparison, metric: Metric, label: str) -> str:
+    (mean,) = [row.scores[metric.name].mean for row in comparison.rows if row.label == label]
+    return format_score(metric, mean)

@@ -9,6 +9,7 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import Cost
 from tuneoff.analysis.row import Row
 from tuneoff.records.metrics import Metric
+from tuneoff.records.record import Record
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_cost, format_interval, format_score
 
@@ -38,7 +39,7 @@ def make_cost_rows(comparison: Comparison, cost: Cost, *, scale: float = 1) -> l
 def make_score_rows(comparison: Comparison, *metrics: Metric) -> list[Datum]:
     """Return each method's finite scores by each metric."""
     return [
-        make_score_row(row, metric)
+        make_score_row(row, metric) | make_run_columns(comparison, row, metric)
         for row in comparison.rows
         for metric in metrics
         if metric.name in row.scores and math.isfinite(row.scores[metric.name].mean)
@@ -59,3 +60,23 @@ def make_score_row(row: Row, metric: Metric) -> Datum:
         "interval": format_interval(metric, estimate),
         "examples": f"{estimate.examples:,}",
     }
+
+
+def make_run_columns(comparison: Comparison, row: Row, metric: Metric) -> Datum:
+    """Return the score of every run, and the ends of all of them and the interval.
+
+    A lost run has the base model's score.
+    """
+    estimate, base, lost = row.scores[metric.name], comparison.base, comparison.assess(row).lost
+    runs = [_score_run(record, metric) for record in row.finished if record not in lost]
+    lost_runs = [base.scores[metric.name].mean] * len(lost) if base and base.scores else []
+    return {
+        "least": min(estimate.low, *runs, *lost_runs),
+        "most": max(estimate.high, *runs, *lost_runs),
+        "runs": runs,
+        "lost_runs": lost_runs,
+    }
+
+
+def _score_run(record: Record, metric: Metric) -> float:
+    return metric.scale * metric.compute_mean(record.predictions)

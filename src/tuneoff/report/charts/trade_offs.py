@@ -1,4 +1,4 @@
-"""Quality against cost: the ROUGE-L that more seconds, bytes or parameters bring."""
+"""Quality against cost: the score by the primary metric that more seconds, bytes or parameters bring."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS
-from tuneoff.records.metrics import ROUGE_L
 from tuneoff.report.charts.canvas import Canvas, list_powers_of_ten, make_canvas, make_tooltip
-from tuneoff.report.charts.rows import Datum, make_score_row
+from tuneoff.report.charts.rows import Datum, make_run_columns, make_score_row
 from tuneoff.report.format import format_cost
 
 if TYPE_CHECKING:
@@ -23,19 +22,20 @@ LABEL_LEFT_FROM = 0.6  # share of the axis after which a method's name is writte
 def draw_quality_against(
     comparison: Comparison, name: str, title: str, *, scale: float = 1, log: bool = False
 ) -> alt.LayerChart | None:
-    """Draw test ROUGE-L with its interval over the cost called `name`. The base model is a horizontal line.
+    """Draw the primary metric's test score with its interval over the cost called `name`, and every run.
 
+    The base model is a horizontal line.
     Methods on the Pareto front are filled and joined by steps, the others hollow. On the right of the axis a method's
     name is on the left of its point, where there is space for it.
     """
     import altair as alt
 
-    trained = [row for row in comparison.rank(ROUGE_L) if not row.is_base and row.costs.get(name)]
+    trained = [row for row in comparison.rank(comparison.metric) if not row.is_base and row.costs.get(name)]
     if not trained:
         return None
     domain = _find_domain([row.costs[name] * scale for row in trained], log)
     canvas = make_canvas(comparison, _make_rows(comparison, name, scale, domain, log))
-    low, high = canvas.find_extent("low", "high")
+    low, high = canvas.find_extent("least", "most")
     margin = 0.08 * (high - low) or 1
     x = alt.X(
         "cost:Q",
@@ -46,32 +46,34 @@ def draw_quality_against(
         else alt.Axis(tickCount=5, format=",~f", grid=False),
     )
     score_scale = alt.Scale(domain=[low - margin, high + margin], nice=False)
-    return canvas.combine(*_draw_base_model(canvas, score_scale), *_draw_methods(canvas, x, score_scale), height=HEIGHT)
+    y = alt.Y("value:Q", scale=score_scale, title=f"test {comparison.metric.title}, {comparison.metric.unit}")
+    layers = [*_draw_base_model(canvas, y), *_draw_methods(canvas, x, y, score_scale)]
+    return canvas.combine(*layers, height=HEIGHT)
 
 
 def _make_rows(comparison: Comparison, name: str, scale: float, domain: Sequence[float], log: bool) -> list[Datum]:
     """Return a row for the base model, and for each scored method that has the cost."""
     cost = COSTS[name]
-    front = comparison.find_front(ROUGE_L, cost)
+    front = comparison.find_front(comparison.metric, cost)
     return [
         {
-            **make_score_row(row, ROUGE_L),
+            **make_score_row(row, comparison.metric),
+            **make_run_columns(comparison, row, comparison.metric),
             "is_base": row.is_base,
             "label_left": not row.is_base and _locate_on_axis(row.costs[name] * scale, domain, log) > LABEL_LEFT_FROM,
             "front": "yes" if row.label in front else "no",
             "cost": row.costs.get(name, 0) * scale,
             "cost_text": format_cost(cost, row.costs.get(name, 0)),
         }
-        for row in comparison.rank(ROUGE_L)
+        for row in comparison.rank(comparison.metric)
         if row.is_base or row.costs.get(name)
     ]
 
 
-def _draw_base_model(canvas: Canvas, score_scale: alt.Scale) -> list[alt.Chart]:
+def _draw_base_model(canvas: Canvas, y: alt.Y) -> list[alt.Chart]:
     import altair as alt
 
     base, color = canvas.chart.transform_filter("datum.is_base"), canvas.encode_color()
-    y = alt.Y("value:Q", scale=score_scale, title="test ROUGE-L, F1 × 100")
     return [
         base.mark_rule(strokeDash=[5, 4], strokeWidth=1.5).encode(
             y=y, color=color, tooltip=make_tooltip("method", "exact", "interval")
@@ -82,10 +84,9 @@ def _draw_base_model(canvas: Canvas, score_scale: alt.Scale) -> list[alt.Chart]:
     ]
 
 
-def _draw_methods(canvas: Canvas, x: alt.X, score_scale: alt.Scale) -> list[alt.Chart]:
+def _draw_methods(canvas: Canvas, x: alt.X, y: alt.Y, score_scale: alt.Scale) -> list[alt.Chart]:
     import altair as alt
 
-    y = alt.Y("value:Q", scale=score_scale, title="test ROUGE-L, F1 × 100")
     tuned = canvas.chart.transform_filter("!datum.is_base")
     on_front, off_front = tuned.transform_filter("datum.front == 'yes'"), tuned.transform_filter("datum.front == 'no'")
     label_right, label_left = tuned.transform_filter("!datum.label_left"), tuned.transform_filter("datum.label_left")
@@ -97,6 +98,7 @@ def _draw_methods(canvas: Canvas, x: alt.X, score_scale: alt.Scale) -> list[alt.
         on_front.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.45).encode(x=x, y=y, order="cost:Q"),
         on_front.mark_point(size=150, filled=True, opacity=1).encode(x=x, y=y, color=color, tooltip=tooltip),
         off_front.mark_point(size=90, filled=False, strokeWidth=2).encode(x=x, y=y, color=color, tooltip=tooltip),
+        *(runs.transform_filter("!datum.is_base") for runs in canvas.draw_runs("y", score_scale, x=x)),
         label_right.mark_text(align="left", dx=9, dy=-9).encode(x=x, y=y, text="method:N"),
         label_left.mark_text(align="right", dx=-9, dy=-9).encode(x=x, y=y, text="method:N"),
     ]

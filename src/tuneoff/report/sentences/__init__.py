@@ -1,42 +1,118 @@
-"""The verdict of a comparison in sentences, the most important one first."""
+"""The verdict of a comparison in words: one sentence, three points under it, and details."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.disagreement import find_disagreements
 from tuneoff.analysis.verdict import decide_verdict
-from tuneoff.records.metrics import LOSS, ROUGE_L
+from tuneoff.records.metrics import METRICS
 from tuneoff.report.format import join_list, pluralize
+from tuneoff.report.main_metrics import list_main_metrics
+from tuneoff.report.sentences.chances import Chance, describe_chances, list_chances
 from tuneoff.report.sentences.costs import describe_costs
 from tuneoff.report.sentences.evidence import describe_evidence
-from tuneoff.report.sentences.names import capitalize_name, format_with_interval, name_row
-from tuneoff.report.sentences.outcome import describe_outcome
+from tuneoff.report.sentences.headline import describe_headline
+from tuneoff.report.sentences.lead import describe_lead, describe_next
+from tuneoff.report.sentences.names import (
+    NAME_WIDTH,
+    Names,
+    capitalize_name,
+    format_with_interval,
+    make_names,
+    name_metric,
+)
 from tuneoff.report.sentences.partial import describe_budget_cuts, describe_missing
+from tuneoff.report.sentences.unsettled import describe_unsettled
 
 
-def describe_verdict(comparison: Comparison) -> tuple[str, ...]:
-    """Return who won by each metric, by how much, whether the difference is significant, and what the best cost.
+@dataclass(frozen=True, kw_only=True)
+class VerdictText:
+    """The verdict in words.
 
-    For an unfinished comparison the first sentence is marked as partial, and the next ones say what is missing.
+    Args:
+        points: what is best and by how much; what it costs; what is not settled and what would settle it.
+        details: the outcome by other metrics, what the intervals cover, and what is missing.
+        chances: of each method, as values for a table.
+        extras: sentences of the details that a terminal prints where it has space, the most important one first.
     """
-    first, *further = _describe_results(comparison)
-    cuts = describe_budget_cuts(comparison)
-    if comparison.partial is None:
-        return (first, *further, *cuts)
-    scope = " for the methods tried so far" if comparison.partial.untried else ""
-    return (f"Partial result{scope}: {first}", *describe_missing(comparison, comparison.partial), *further, *cuts)
+
+    headline: str
+    points: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+    chances: tuple[Chance, ...] = ()
+    extras: tuple[str, ...] = ()
+
+    @property
+    def by_importance(self) -> tuple[str, ...]:
+        """The points, the one that a short text needs most first."""
+        return tuple(self.points[i] for i in (2, 0, 1)) if self.points else ()
 
 
-def _describe_results(comparison: Comparison) -> tuple[str, ...]:
-    ranked = comparison.rank(ROUGE_L)
-    if not ranked:
-        return (_describe_no_score(comparison),)
-    if len(ranked) == 1:
-        name, score = capitalize_name(name_row(ranked[0])), format_with_interval(ROUGE_L, ranked[0])
-        return (f"{name} is the only method with a score so far: test ROUGE-L {score}.",)
-    return (
-        *describe_outcome(comparison, decide_verdict(comparison, ROUGE_L), "test ROUGE-L"),
-        *describe_outcome(comparison, decide_verdict(comparison, LOSS), "evaluation loss"),
-        *describe_costs(comparison),
-        *describe_evidence(comparison),
+def describe_verdict(comparison: Comparison, name_width: int = NAME_WIDTH) -> VerdictText:
+    """Describe the verdict by the primary metric, and what the others say.
+
+    For an unfinished comparison the headline is marked as partial.
+
+    Args:
+        name_width: the characters after which a label is shortened.
+    """
+    names = make_names(comparison, name_width)
+    text = _describe_results(comparison, names)
+    cuts = tuple(describe_budget_cuts(comparison))
+    missing = tuple(describe_missing(comparison, comparison.partial)) if comparison.partial else ()
+    return VerdictText(
+        headline=_mark_partial(comparison, text.headline),
+        points=text.points,
+        details=(*missing, *text.details, *cuts),
+        chances=text.chances,
+        extras=(*(missing if not text.points else ()), *cuts, *text.extras),
     )
+
+
+def _describe_results(comparison: Comparison, names: Names) -> VerdictText:
+    metric = comparison.metric
+    ranked = comparison.rank(metric)
+    if not ranked:
+        return VerdictText(headline=_describe_no_score(comparison))
+    if len(ranked) == 1:
+        name, score = capitalize_name(names.get(ranked[0])), format_with_interval(metric, ranked[0])
+        return VerdictText(headline=f"{name} is the only method with a score so far: {name_metric(metric)} {score}.")
+    verdict = decide_verdict(comparison, metric)
+    chances = describe_chances(verdict, names)
+    following = [] if verdict.kind == "winner" else [describe_next(comparison, verdict, names)]
+    return VerdictText(
+        headline=describe_headline(comparison, verdict, names),
+        points=(
+            describe_lead(comparison, verdict, names),
+            describe_costs(verdict, names),
+            describe_unsettled(comparison, verdict, names),
+        ),
+        details=(
+            *following,
+            *_describe_other_metrics(comparison, names),
+            describe_evidence(comparison),
+        ),
+        chances=tuple(list_chances(verdict)),
+        extras=(*following, *([chances] if chances else ())),
+    )
+
+
+def _describe_other_metrics(comparison: Comparison, names: Names) -> Iterator[str]:
+    """Yield the outcome by the second main metric, and by those that disagree with the primary one."""
+    main = [metric.name for metric in list_main_metrics(comparison)]
+    disagreeing = [pair.metric.name for pair in find_disagreements(comparison)]
+    for name in list(dict.fromkeys([*main, *disagreeing]))[1:]:
+        verdict = decide_verdict(comparison, METRICS[name])
+        yield describe_headline(comparison, verdict, names)
+        yield describe_lead(comparison, verdict, names)
+
+
+def _mark_partial(comparison: Comparison, headline: str) -> str:
+    if comparison.partial is None:
+        return headline
+    scope = " for the methods tried so far" if comparison.partial.untried else ""
+    return f"Partial result{scope}: {headline}"
 
 
 def _describe_no_score(comparison: Comparison) -> str:
@@ -45,4 +121,4 @@ def _describe_no_score(comparison: Comparison) -> str:
     return f"No trial produced a score: {join_list(ended)}." if ended else "No trial has a score yet."
 
 
-__all__ = ["describe_verdict"]
+__all__ = ["VerdictText", "describe_verdict"]

@@ -7,6 +7,7 @@ from tuneoff.analysis.partial import Partial
 from tuneoff.budget.estimate import estimate_remaining_seconds
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_seconds, join_list, pluralize
+from tuneoff.report.sentences.names import MOST_NAMES, NAME_WIDTH, shorten_label
 
 
 def describe_missing(comparison: Comparison, partial: Partial) -> Iterator[str]:
@@ -22,14 +23,27 @@ def describe_missing(comparison: Comparison, partial: Partial) -> Iterator[str]:
         names, single = join_list([escape_control(label) for label in partial.untried]), len(partial.untried) == 1
         pronoun = "it" if single else "them"
         yield f"{names} {'has' if single else 'have'} no trial yet, so nothing can be said about {pronoun}."
-    spending, run = comparison.spending, comparison.run
-    if spending and spending.probe:
-        done = [record.trial for record in run.records]
-        remaining = estimate_remaining_seconds(run.recipe, run.data, spending.probe, done)
+    remaining = _predict_remaining(comparison)
+    if remaining:
         yield (
-            f"The rest is predicted to take {format_seconds(remaining)} more; "
-            "run the same command with a larger budget to continue."
+            f"The rest is predicted to take {remaining} more; run the same command with a larger budget to continue."
         )
+
+
+def describe_unfinished(comparison: Comparison, partial: Partial) -> str:
+    """Return in one sentence what is missing and how much time it would take."""
+    missing = []
+    if partial.untried:
+        untried = [escape_control(label) for label in partial.untried]
+        shown = [shorten_label(label, NAME_WIDTH) for label in untried[: MOST_NAMES - 1]]
+        more = [pluralize(len(untried) - len(shown), "other")] if len(untried) > len(shown) else []
+        missing.append(f"{join_list([*shown, *more])} {'has' if len(untried) == 1 else 'have'} no trial yet")
+    if partial.seeds and len(partial.seeds) < len(partial.planned):
+        missing.append(f"{len(partial.seeds)} of {len(partial.planned)} seeds are compared")
+    remaining = _predict_remaining(comparison)
+    if remaining:
+        missing.append(f"about {remaining} more with a larger budget")
+    return f"Not finished: {'; '.join(missing or ['trials are missing'])}."
 
 
 def describe_budget_cuts(comparison: Comparison) -> Iterator[str]:
@@ -47,3 +61,12 @@ def describe_budget_cuts(comparison: Comparison) -> Iterator[str]:
             f"method, to {join_list(fit.cuts)}; "
             f"the full plan was predicted to take {format_seconds(fit.asked_seconds)}."
         )
+
+
+def _predict_remaining(comparison: Comparison) -> str:
+    """Return the time that the missing trials would take; empty without a probe."""
+    spending, run = comparison.spending, comparison.run
+    if not spending or not spending.probe:
+        return ""
+    done = [record.trial for record in run.records]
+    return format_seconds(estimate_remaining_seconds(run.recipe, run.data, spending.probe, done))
