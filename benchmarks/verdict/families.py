@@ -38,7 +38,10 @@ def measure_two_metrics(
 ) -> tuple[float, float, float]:
     """The shares of families with a false difference in ROUGE, in the loss, and in either."""
     judged = np.array(
-        [[is_false(matrices) for matrices in _draw_two_metrics(generator, world, methods, seeds)] for _ in range(families)]
+        [
+            [is_false(matrices) for matrices in _draw_two_metrics(generator, world, methods, seeds)]
+            for _ in range(families)
+        ]
     )
     return float(judged[:, 0].mean()), float(judged[:, 1].mean()), float(judged.any(axis=1).mean())
 

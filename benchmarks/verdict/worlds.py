@@ -1,8 +1,8 @@
 """Worlds: how the scores of methods are drawn whose true differences are known.
 
 A score is the sum of its method's true mean, the difficulty of its example, an effect of the example on this method,
-an effect of the seed, and an interaction of the two. Standard deviations are in points. Where nothing else is said, that
-of a seed is 1, and the other effects are so small that the seeds decide (`NEAR_ONLY_SEEDS`).
+an effect of the seed, and an interaction of the two. Standard deviations are in points. Where nothing else is said,
+that of a seed is 1, and the other effects are so small that the seeds decide.
 
 This file uses numpy alone, so that earlier versions of tuneoff can be measured on the same scores.
 """

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     Indices = NDArray[np.int64]
 
-# Families drawn from the same few stored runs resemble each other. Counted as this many independent ones for each stored
-# seed, and at most one for each split, their interval covers the true share (docs/concepts/calibration.md).
+# Families drawn from the same few stored runs resemble each other. Counted as this many independent ones for each
+# stored seed, and at most one for each split, their interval covers the true share (docs/concepts/calibration.md).
 INDEPENDENT_PER_SEED = 2
 
 Draw = Callable[[np.random.Generator], list[ScoreMatrix]]
