@@ -62,11 +62,8 @@ def _build_pair(
     options: VerdictOptions,
     regrets: Mapping[str, float],
 ) -> Pair:
-    difference = paired.estimate(options.confidence)
-    if not metric.higher_is_better:
-        difference = replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
     gain_of_better, gain_of_other = regrets.get(better.label, 0.0), regrets.get(other.label, 0.0)
-    difference = replace(difference, low=difference.low - gain_of_other, high=difference.high + gain_of_better)
+    difference = estimate_lead(metric, paired, options.confidence, gain_of_better, gain_of_other)
     return Pair(
         metric=metric,
         better=better,
@@ -76,6 +73,16 @@ def _build_pair(
         decision=decide(difference, metric.margin(options)) if paired.knows_seed_variance else "open",
         paired=paired,
     )
+
+
+def estimate_lead(
+    metric: Metric, paired: PairedDifference, confidence: float, gain_of_first: float = 0.0, gain_of_second: float = 0.0
+) -> Estimate:
+    """The difference between two methods, positive if the first is better; extended by what each might still gain."""
+    difference = paired.estimate(confidence)
+    if not metric.higher_is_better:
+        difference = replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
+    return replace(difference, low=difference.low - gain_of_second, high=difference.high + gain_of_first)
 
 
 def decide(difference: Estimate, margin: float) -> Decision:
