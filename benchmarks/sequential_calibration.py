@@ -1,8 +1,8 @@
 """Measures how often looking again after every further seed finds a difference that does not exist, by simulation.
 
 Every family of methods is looked at after each of 2 to 10 seeds, with the functions of the verdict: once as
-`until_decided` looks, and once as if the verdict of a finished comparison were read each time. A second table shows what
-stopping saves. The numbers are in docs/how-to/until-decided.md.
+`until_decided` looks, and once as if the verdict of a finished comparison were read each time. A second table shows
+what stopping saves. The numbers are in docs/how-to/until-decided.md.
 """
 
 from __future__ import annotations
