@@ -13,12 +13,19 @@ from functools import cached_property
 from tuneoff.analysis.amount import Amount, are_same, estimate_average
 from tuneoff.analysis.costs import Cost
 from tuneoff.analysis.latency import estimate_base_times
-from tuneoff.analysis.pairs import Pair, compare_pairs
+from tuneoff.analysis.pairs import Pair, compare_pairs, find_regrets
 from tuneoff.analysis.pareto import find_front
 from tuneoff.analysis.partial import Partial, find_missing, is_counted
 from tuneoff.analysis.population import require_same_samples
 from tuneoff.analysis.reliability import Reliability, assess_reliability
 from tuneoff.analysis.row import Row, build_row
+from tuneoff.analysis.sequential import (
+    Rounds,
+    compare_over_looks,
+    find_missing_rounds,
+    is_judged,
+    replay_rounds,
+)
 from tuneoff.budget.spending import Spending
 from tuneoff.errors import UnequalSettingsError
 from tuneoff.records.metrics import METRICS, Metric
@@ -39,6 +46,7 @@ class Comparison:
     spending: Spending | None = None  # None: made from records alone
     partial: Partial | None = None  # None: every trial of the recipe has a record
     split_use: SplitUse | None = None  # of the test split, over all runs on this machine; None: made from records alone
+    rounds: Rounds | None = None  # with `until_decided`
 
     def __repr__(self) -> str:
         """The name and the labels only: a notebook stores this next to the leaderboard, and records are long."""
@@ -50,9 +58,17 @@ class Comparison:
         return METRICS[self.run.recipe.verdict.metric]
 
     def rank(self, metric: Metric) -> tuple[Row, ...]:
-        """The rows with a score, best by `metric` first."""
+        """The rows with a score, best by `metric` first.
+
+        Methods that were dropped come last, because their means are over fewer seeds.
+        """
+        sign = -1 if metric.higher_is_better else 1
         rows = [row for row in self.rows if metric.name in row.scores]
-        return tuple(sorted(rows, key=lambda row: row.scores[metric.name].mean, reverse=metric.higher_is_better))
+        return tuple(sorted(rows, key=lambda row: (self.is_dropped(row, metric), sign * row.scores[metric.name].mean)))
+
+    def is_dropped(self, row: Row, metric: Metric) -> bool:
+        """Whether an earlier look at a comparison that runs until decided showed the row to be worse by `metric`."""
+        return metric is self.metric and self.rounds is not None and row.label in self.rounds.dropped
 
     def get_pairs(self, metric: Metric) -> tuple[Pair, ...]:
         """Every two methods with a score, once, the better one first; best pairs first."""
@@ -65,18 +81,14 @@ class Comparison:
 
     @cached_property
     def _pairs(self) -> dict[str, tuple[Pair, ...]]:
-        options = self.run.recipe.verdict
-        return {
-            metric.name: compare_pairs(metric, self.rank(metric), options, self._get_regrets(metric))
-            for metric in METRICS.values()
-        }
+        return {metric.name: self._compare(metric) for metric in METRICS.values()}
 
-    def _get_regrets(self, metric: Metric) -> dict[str, float]:
-        """How much each searched method might still gain, by label, if the search went by this metric."""
-        search = self.run.recipe.search
-        if search is None or search.metric != metric.name:
-            return {}
-        return {label: found.regret for label, found in self.searches.items() if found.regret is not None}
+    def _compare(self, metric: Metric) -> tuple[Pair, ...]:
+        recipe, ranked = self.run.recipe, self.rank(metric)
+        regrets = find_regrets(recipe, self.searches, metric)
+        if self.rounds and self.rounds.looks:
+            return compare_over_looks(metric, ranked, self.rounds, recipe, regrets)
+        return compare_pairs(metric, ranked, recipe.verdict, regrets)
 
     def assess(self, row: Row) -> Reliability:
         """How reliably a row's method trained."""
@@ -128,14 +140,21 @@ def judge(run: Run, spending: Spending | None = None) -> Comparison:
         UnequalSettingsError: two trials differ in base model, data, training, precision or device.
     """
     setting = _require_one_setting(run.records)
-    partial = find_missing(run.recipe, run.records)
-    confirmed = [r for r in run.records if r.trial.stage == "confirm" and is_counted(partial, run.recipe, r)]
+    rounds = replay_rounds(run.recipe, run.records) if run.recipe.until_decided else None
+    partial = find_missing_rounds(run.recipe, run.records, rounds) if rounds else find_missing(run.recipe, run.records)
+    confirmed = [record for record in run.records if record.trial.stage == "confirm"]
+    if rounds and rounds.looks:
+        confirmed = [record for record in confirmed if is_judged(rounds, run.recipe, record)]
+    else:
+        confirmed = [record for record in confirmed if is_counted(partial, run.recipe, record)]
     require_same_samples(confirmed)
     labels = dict.fromkeys(record.trial.label for record in confirmed)
     confidence = run.recipe.verdict.confidence
     base_times = estimate_base_times(confirmed, confidence)
     rows = [build_row([r for r in confirmed if r.trial.label == label], confidence, base_times) for label in labels]
-    comparison = Comparison(run=run, setting=setting, rows=tuple(rows), spending=spending, partial=partial)
+    comparison = Comparison(
+        run=run, setting=setting, rows=tuple(rows), spending=spending, partial=partial, rounds=rounds
+    )
     without_score = [row for row in rows if not row.scores]
     return replace(comparison, rows=(*comparison.rank(comparison.metric), *without_score))
 

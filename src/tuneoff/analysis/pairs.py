@@ -11,7 +11,9 @@ from tuneoff.analysis.family import PairedDifference, compare_all
 from tuneoff.analysis.row import Row, build_score_matrix
 from tuneoff.analysis.statistics import Estimate
 from tuneoff.config.verdict import VerdictOptions
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.metrics import Metric
+from tuneoff.search.history import Search
 
 # "matters": better by more than the margin. "better": better beyond noise, and perhaps by more than the margin.
 # "equal": any difference is within the margin. "open": none of these is shown.
@@ -49,12 +51,19 @@ def compare_pairs(
         return ()
     differences = compare_all([build_score_matrix(row.finished, metric) for row in rows])
     return tuple(
-        _build_pair(metric, rows[i], rows[j], differences[i, j], options, regrets or {})
+        build_pair(metric, rows[i], rows[j], differences[i, j], options, regrets or {})
         for i, j in itertools.combinations(range(len(rows)), 2)
     )
 
 
-def _build_pair(
+def find_regrets(recipe: Recipe, searches: Mapping[str, Search], metric: Metric) -> dict[str, float]:
+    """How much each searched method might still gain, by label, if the search went by this metric."""
+    if recipe.search is None or recipe.search.metric != metric.name:
+        return {}
+    return {label: found.regret for label, found in searches.items() if found.regret is not None}
+
+
+def build_pair(
     metric: Metric,
     better: Row,
     other: Row,
@@ -62,11 +71,9 @@ def _build_pair(
     options: VerdictOptions,
     regrets: Mapping[str, float],
 ) -> Pair:
-    difference = paired.estimate(options.confidence)
-    if not metric.higher_is_better:
-        difference = replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
+    """Judge the difference of two methods."""
     gain_of_better, gain_of_other = regrets.get(better.label, 0.0), regrets.get(other.label, 0.0)
-    difference = replace(difference, low=difference.low - gain_of_other, high=difference.high + gain_of_better)
+    difference = estimate_lead(metric, paired, options.confidence, gain_of_better, gain_of_other)
     return Pair(
         metric=metric,
         better=better,
@@ -76,6 +83,16 @@ def _build_pair(
         decision=decide(difference, metric.margin(options)) if paired.knows_seed_variance else "open",
         paired=paired,
     )
+
+
+def estimate_lead(
+    metric: Metric, paired: PairedDifference, confidence: float, gain_of_first: float = 0.0, gain_of_second: float = 0.0
+) -> Estimate:
+    """The difference between two methods, positive if the first is better; extended by what each might still gain."""
+    difference = paired.estimate(confidence)
+    if not metric.higher_is_better:
+        difference = replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
+    return replace(difference, low=difference.low - gain_of_second, high=difference.high + gain_of_first)
 
 
 def decide(difference: Estimate, margin: float) -> Decision:

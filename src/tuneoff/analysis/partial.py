@@ -27,10 +27,7 @@ def find_missing(recipe: Recipe, records: Sequence[Record]) -> Partial | None:
     A method whose search has no score at all is not confirmed, so nothing of it is missing.
     """
     seeds_by_label = {label: _list_confirmed_seeds(records, label) for label in recipe.methods}
-    unconfirmable = {
-        label for label, search in build_searches(recipe, records).items() if search.finished and search.chosen is None
-    }
-    labels = [label for label in recipe.methods if label not in unconfirmable]
+    labels = list_confirmable(recipe, records)
     if all(set(recipe.get_seeds(label)) <= seeds_by_label[label] for label in labels):
         return None
     tried = [label for label in labels if seeds_by_label[label] and recipe.methods[label].depends_on_seed]
@@ -43,6 +40,14 @@ def find_missing(recipe: Recipe, records: Sequence[Record]) -> Partial | None:
         planned=recipe.seeds,
         waiting={label: count for label, count in further.items() if count},
     )
+
+
+def list_confirmable(recipe: Recipe, records: Sequence[Record]) -> list[str]:
+    """Return the methods that are or will be confirmed: all but those whose search has no score at all."""
+    unconfirmable = {
+        label for label, search in build_searches(recipe, records).items() if search.finished and search.chosen is None
+    }
+    return [label for label in recipe.methods if label not in unconfirmable]
 
 
 def is_counted(partial: Partial | None, recipe: Recipe, record: Record) -> bool:

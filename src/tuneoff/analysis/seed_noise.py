@@ -5,15 +5,17 @@ in two ways.
 
 - The variances are moderated: a variance below the typical one is drawn towards it, and all gain degrees of freedom.
   How much depends on how alike the methods' variances are. No variance is believed smaller than observed, so a method
-  that is less stable than the others keeps its own.
+  that is less stable than the others keeps its own. The typical variance is that of all methods but the least stable
+  one, which must not hide the differences between the others. Two seeds cannot tell which one that is, so with two
+  it is that of all.
 - Methods are paired over seeds: under the same seed they see the same batches in the same order, so a part of the seed
   effect is common to them and cancels in a difference.
 
 With two methods there is nothing to learn from the others, and the difference is that of a paired t-test over seeds.
 
 Source: Smyth 2004, "Linear models and empirical Bayes methods" (limma), for moderated variances and their degrees of
-freedom; Siegel 1982, "Robust regression using repeated medians", for the typical variance. The rule was chosen by
-simulation: docs/concepts/calibration.md.
+freedom. The typical variance and the limit of the degrees of freedom were chosen by simulation:
+docs/concepts/calibration.md.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from tuneoff.analysis.statistics import Part, ScoreMatrix
 if TYPE_CHECKING:
     from tuneoff.analysis.statistics import Array
 
-SIMULATED_FAMILIES = 4000  # for the bias of the repeated median
+SIMULATED_FAMILIES = 4000  # for the bias of the typical variance
 
 
 @dataclass(frozen=True)
@@ -67,21 +69,25 @@ def _pair_two(methods: Sequence[ScoreMatrix]) -> list[list[Part]]:
 
 def _moderate(methods: Sequence[ScoreMatrix], *, are_paired: bool) -> tuple[list[list[Part]], list[list[Part]]]:
     """Return the parts of each method in a difference from another method, and in one from the base model."""
-    variances_M = np.array([_compute_run_variance(matrix) for matrix in methods])
+    variances_M = np.array([matrix.run_variance for matrix in methods])
     freedoms_M = np.array([matrix.seeds - 1.0 for matrix in methods])
     if not variances_M.any():
-        parts = [[Part(0.0, freedom)] for freedom in freedoms_M]
+        parts = [[Part(matrix.interaction_variance, matrix.seeds - 1)] for matrix in methods]
         return parts, parts
     if are_paired:
         differences_MM = compute_difference_variances(np.array([matrix.seed_effects_S for matrix in methods]))
-        own_share = min(1.0, float(differences_MM.mean() / 2 * len(methods) / (len(methods) - 1) / variances_M.mean()))
-        typical = compute_repeated_median(differences_MM) / _compute_median_bias(len(methods), methods[0].seeds)
+        own_share = min(1.0, compute_pooled_variance(differences_MM) / float(variances_M.mean()))
     else:
-        own_share = 1.0
-        typical = _compute_typical_variance(variances_M, freedoms_M)
+        differences_MM, own_share = variances_M[:, None] + variances_M[None, :], 1.0
+    left_out = 0 if freedoms_M.min() == 1 else 1
+    bias = _compute_bias(tuple(int(freedom) for freedom in freedoms_M), left_out, are_paired=are_paired)
+    typical = compute_pooled_variance(differences_MM, left_out) / bias
+    most_freedom = (len(methods) - 2 - left_out / 2) * float(freedoms_M.min())
+    prior = min(estimate_prior_freedom(variances_M, freedoms_M), most_freedom)
     own_M = variances_M * own_share
-    prior = min(estimate_prior_freedom(variances_M, freedoms_M), (len(methods) - 2) * float(freedoms_M.min()))
+    interactions_M = np.array([matrix.interaction_variance for matrix in methods])  # known well, and never less
     moderated_M = np.maximum(own_M, (prior * typical + freedoms_M * own_M) / (prior + freedoms_M))
+    moderated_M = np.maximum(moderated_M, interactions_M)
     paired = [[Part(float(v), float(prior + f))] for v, f in zip(moderated_M, freedoms_M, strict=True)]
     common = [Part(float(v * (1 - own_share)), float(f)) for v, f in zip(variances_M, freedoms_M, strict=True)]
     return paired, [[*parts, part] for parts, part in zip(paired, common, strict=True)]
@@ -94,32 +100,32 @@ def compute_difference_variances(effects_MS: Array) -> Array:
     return np.asarray(variances_M[:, None] + variances_M[None, :] - 2 * covariances_MM)
 
 
-def compute_repeated_median(differences_MM: Array) -> float:
-    """Half the median over methods of each method's median variance of a difference.
+def compute_pooled_variance(differences_MM: Array, left_out: int = 0) -> float:
+    """Half the mean variance of a difference, over all methods but the `left_out` least stable ones.
 
-    It is not affected by methods that are less stable as long as they are fewer than half.
+    Args:
+        differences_MM: variances of the differences; the diagonal is ignored.
     """
-    methods = len(differences_MM)
-    others = differences_MM[~np.eye(methods, dtype=bool)].reshape(methods, methods - 1)
-    return float(np.median(np.median(others, axis=-1)) / 2)
+    kept = len(differences_MM) - left_out
+    between_MM = np.where(np.eye(len(differences_MM), dtype=bool), 0.0, differences_MM)
+    stable = np.argsort(between_MM.sum(axis=1))[:kept]
+    return float(between_MM[np.ix_(stable, stable)].sum() / (kept * (kept - 1)) / 2)
 
 
 @functools.cache
-def _compute_median_bias(methods: int, seeds: int) -> float:
-    """The mean of the repeated median if every method's own variance is one; simulated."""
-    generator = np.random.default_rng(0)
-    simulated = [
-        compute_repeated_median(compute_difference_variances(generator.normal(size=(methods, seeds))))
-        for _ in range(SIMULATED_FAMILIES)
-    ]
-    return float(np.mean(simulated))
+def _compute_bias(freedoms: tuple[int, ...], left_out: int, *, are_paired: bool) -> float:
+    """The mean of the pooled variance if every method's variance is one, below one if some are left out; simulated."""
+    if not left_out:
+        return 1.0
+    generator, freedoms_M = np.random.default_rng(0), np.array(freedoms)
 
+    def simulate() -> Array:
+        if are_paired:
+            return compute_difference_variances(generator.normal(size=(len(freedoms), freedoms[0] + 1)))
+        variances_M = generator.chisquare(freedoms_M) / freedoms_M
+        return np.asarray(variances_M[:, None] + variances_M[None, :])
 
-def _compute_typical_variance(variances_M: Array, freedoms_M: Array) -> float:
-    """The median variance, corrected for the median of the distribution of a variance from so few seeds."""
-    from scipy.stats import chi2
-
-    return float(np.median(variances_M / (chi2.median(freedoms_M) / freedoms_M)))
+    return float(np.mean([compute_pooled_variance(simulate(), left_out) for _ in range(SIMULATED_FAMILIES)]))
 
 
 def estimate_prior_freedom(variances_M: Array, freedoms_M: Array) -> float:

@@ -12,8 +12,8 @@ analysis of variance without replication. How the seed effects of several method
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,6 +67,13 @@ class ScoreMatrix:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seed_ids", self.seed_ids or tuple(range(len(self.numerators_SE))))
+
+    def select_seeds(self, seed_ids: Collection[int]) -> ScoreMatrix:
+        """The rows of these seeds alone; all if the method was not trained."""
+        if not self.trained:
+            return self
+        kept = [i for i, seed in enumerate(self.seed_ids) if seed in seed_ids]
+        return replace(self, numerators_SE=self.numerators_SE[kept], seed_ids=tuple(self.seed_ids[i] for i in kept))
 
     @property
     def seeds(self) -> int:

@@ -44,6 +44,7 @@ def decide_verdict(comparison: Comparison, metric: Metric) -> Verdict:
         raise ValueError(f"no method has a score by {metric.name}")
     best, *others = ranked
     pairs = [comparison.find_pair(metric, best, other) for other in others]
+    pairs = [pair for pair in pairs if not comparison.is_dropped(pair.other, metric)]  # decided by an earlier look
     leaders = (best, *(pair.other for pair in pairs if not pair.is_beyond_noise))
     undecided = [pair for pair in pairs if pair.decision == "open"]
     chances, needed = _look_ahead(comparison, metric, ranked, undecided)

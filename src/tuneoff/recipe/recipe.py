@@ -28,12 +28,14 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 ONE_SEED, FRESH_SEEDS = (0,), (1, 2, 3)
+TOO_FEW_SEEDS = "needs at least two seeds: remove seeds, or write all that may be used, such as seeds=[1, 2, 3, 4, 5]"
+MOST_ROUNDS = 10  # seeds of a comparison that runs until it is decided, unless the recipe says otherwise
 
 
 def _choose_default_seeds(fields: Mapping[str, Any]) -> tuple[int, ...]:  # Any: the fields validated so far
     search, replicates = fields.get("search"), fields.get("replicates")
-    if replicates:
-        return number_replicates(replicates, search)
+    if number := replicates or fields.get("until_decided"):
+        return number_replicates(number, search) if replicates or search else tuple(range(number))
     return FRESH_SEEDS if search else ONE_SEED
 
 
@@ -65,14 +67,32 @@ class Recipe(Options):
     replicates: Annotated[int, Field(ge=2)] | None = None
     """Train each method this many times, each time with a seed and a train sample of its own, the same for all methods.
     Takes the place of `seeds`. The samples have the size `data.sizes.train` and are drawn from all rows for train."""
+    until_decided: Annotated[int, Field(ge=2)] | None = None
+    """Train one seed after another, and stop training a method once it is shown to be worse than the best one. The
+    verdict is then right at every look. The number is that of the seeds that the comparison is planned for; `true`
+    means as many as `seeds` has, and 10 without `seeds`."""
     seeds: tuple[Seed, ...] = Field(default_factory=_choose_default_seeds, min_length=1)
-    """One training for each seed. The default is 0; after a search 1, 2 and 3."""
+    """One training for each seed. The default is 0; after a search 1, 2 and 3; with `until_decided` as many as that."""
     verdict: VerdictOptions = VerdictOptions()
     """Which differences count."""
     sweep: SweepOptions | None = Field(None, validation_alias=AliasChoices("sweep", "vary"))  # vary: before 0.2
     """Make one comparison for each value of a parameter."""
     budget: BudgetOptions | None = None
     """What the comparison may spend, such as `2h30m`; null sets no limit."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plan_rounds(cls, values: Any) -> Any:  # Any: unchecked user input
+        """Write the number of seeds for `until_decided: true`, so that seeds added later change no earlier look."""
+        match values:
+            case {"until_decided": True, "replicates": int(number)} | {"until_decided": True, "seeds": [*_] as number}:
+                number = number if isinstance(number, int) else len(number)
+                if number < 2:
+                    raise ValueError(f"until_decided {TOO_FEW_SEEDS}")
+                return {**values, "until_decided": number}
+            case {"until_decided": bool(is_on)}:
+                return {**values, "until_decided": MOST_ROUNDS if is_on else None}
+        return values
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -105,6 +125,14 @@ class Recipe(Options):
                 "each replicate draws a train sample, and data.sizes.train does not say how large: "
                 "set it to at most half of the rows for train"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _require_rounds(self) -> Self:
+        if self.until_decided and self.sweep:
+            raise ValueError("a sweep makes several comparisons, and until_decided is for one: remove one of the two")
+        if self.until_decided and len(self.seeds) < 2:
+            raise ValueError(f"until_decided {TOO_FEW_SEEDS}")
         return self
 
     @model_validator(mode="after")
