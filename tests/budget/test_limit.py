@@ -86,7 +86,7 @@ def test_the_listener_gets_a_message_about_the_reduction_before_the_start(
     monkeypatch.setattr(listener, "on_message", messages.append)
     fit_to_budget(prepare(Recipe.read(search_recipe | {"budget": "53m"})), Ledger(tmp_path), listener)
     assert messages == [
-        "Budget: 53.0 min. Used so far: 0.0 min. The plan should take 46.7 min in total. It was reduced "
+        "Budget: 53.0 min. Used so far: 0 s. The plan should take 46.7 min in total. It was reduced "
         "by the same amount for every method: 4 configurations per search instead of 6."
     ]
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from tuneoff.models.gradient_checkpointing import set_gradient_checkpointing
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.same_network import is_same_network
 from tuneoff.models.structure import untie_head
@@ -55,3 +56,13 @@ def test_other_weights_and_an_untied_head_are_the_same_network(load_tiny: Callab
     with torch.no_grad():
         model.head.weight.add_(1)  # type: ignore[operator]  # torch types it as a tensor or a module
     assert is_same_network(model, load_tiny("qwen2"))
+
+
+@pytest.mark.parametrize("kept_on", [True, False])
+def test_gradient_checkpointing_in_training_leaves_the_network_the_same(
+    kept_on: bool, load_tiny: Callable[[str], LanguageModel]
+) -> None:
+    model = load_tiny("llama")
+    set_gradient_checkpointing(model.base, True)
+    set_gradient_checkpointing(model.base, kept_on)
+    assert is_same_network(model, load_tiny("llama"))

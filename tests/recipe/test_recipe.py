@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tuneoff.config.search import SEED_DISTANCE
 from tuneoff.errors import RecipeError
 from tuneoff.recipe.loading import load_recipe
 from tuneoff.recipe.overrides import apply_overrides
@@ -91,9 +92,11 @@ def test_choices_of_a_space_are_converted_to_the_type_of_the_hyperparameter(valu
 SAMPLED = {"data": {"source": "aclsum", "sizes": {"train": 20}}, "replicates": 4}
 
 
-def test_replicates_are_numbered_from_one_without_the_seed_of_the_search(values: dict[str, Any]) -> None:
+def test_replicates_are_numbered_from_one_without_the_seeds_of_the_search(values: dict[str, Any]) -> None:
     assert Recipe.read(values | SAMPLED).seeds == (1, 2, 3, 4)
     assert Recipe.read(values | SAMPLED | {"search": {"seed": 2}}).seeds == (1, 3, 4, 5)
+    second_is_one = 2**32 - SEED_DISTANCE + 1
+    assert Recipe.read(values | SAMPLED | {"search": {"seed": second_is_one}}).seeds == (2, 3, 4, 5)
 
 
 def test_a_complete_recipe_with_replicates_reads_as_the_same_recipe(values: dict[str, Any]) -> None:

@@ -65,14 +65,14 @@ def test_a_single_method_with_one_finished_trial_makes_it_about_the_models() -> 
 @pytest.mark.parametrize(
     ("overlap", "pool", "described"),
     [
-        (0.0, None, "drawn from more than enough; no two share an example"),
-        (0.25, 80, "drawn from 80; two of them share 25.0 % of their examples on average"),
+        (0.0, None, "; no two share an example"),
+        (0.25, 80, ", drawn from 80; two of them share 25.0 % of their examples on average"),
     ],
 )
 def test_the_setting_says_how_samples_were_drawn(overlap: float, pool: int | None, described: str) -> None:
     facts = list_facts(judge_replicates(overlap, pool))
     assert facts["Replicates"].startswith("1, 2 and 3")
-    assert facts["Train samples"].startswith(f"3 train samples of 20 examples, {described}; each replicate has")
+    assert facts["Train samples"].startswith(f"3 train samples of 20 examples{described}; each replicate has")
     assert "Seeds" not in facts
 
 

@@ -28,8 +28,13 @@ def test_every_method_gets_a_record_with_scores_costs_and_predictions(recipe: di
         assert (record.costs.adapter_bytes or 0) > 0 or label == "base"
 
 
-def test_a_record_says_whether_the_base_models_network_is_served(recipe: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("precision", "checkpointing"), [("float32", "never"), ("bf16", "always")])
+def test_a_record_says_whether_the_base_models_network_is_served(
+    precision: str, checkpointing: str, recipe: dict[str, Any], tmp_path: Path
+) -> None:
     recipe["methods"] = ["base", "last-layer", "lora", "soft-prompt", "adapter"]
+    recipe["model"]["precision"] = precision
+    recipe["training"]["gradient_checkpointing"] = checkpointing
     tuneoff.compare(recipe, run=tmp_path / "run")
     records = read_records_by_label(tmp_path / "run")
     inferences = {label: r.costs.inference for label, r in records.items() if r.costs and r.costs.inference}

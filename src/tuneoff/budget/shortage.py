@@ -49,8 +49,8 @@ def explain_shortage(
 
 
 def format_minutes(seconds: float) -> str:
-    """Return the seconds in minutes, such as `1,234.5 min`."""
-    return f"{seconds / 60:,.1f} min"
+    """Return the seconds in minutes, such as `1,234.5 min`; below ten minutes in seconds, such as `37 s`."""
+    return f"{seconds / 60:,.1f} min" if seconds >= 600 else f"{seconds:.0f} s"
 
 
 def _sort_by_cost(costs: dict[str, float]) -> list[tuple[str, float]]:

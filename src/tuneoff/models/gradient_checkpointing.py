@@ -14,8 +14,13 @@ def uses_gradient_checkpointing(network: Any) -> bool:
 
 
 def set_gradient_checkpointing(network: Any, enabled: bool) -> None:
-    """Switch gradient checkpointing of transformers' model on or off."""
+    """Switch gradient checkpointing of transformers' model on or off.
+
+    transformers adds a hook that asks for gradients at the input. Only reentrant checkpointing needs it. It would stay
+    on the model as it is served, and carry the backward pass through frozen blocks.
+    """
     if enabled:
         network.activation_checkpointing_enable({"use_reentrant": False})
+        network.disable_input_require_grads()
     else:
         network.activation_checkpointing_disable()

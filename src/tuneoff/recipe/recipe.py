@@ -40,8 +40,9 @@ def _choose_default_seeds(fields: Mapping[str, Any]) -> tuple[int, ...]:  # Any:
 
 
 def number_replicates(replicates: int, search: SearchOptions | None) -> tuple[int, ...]:
-    """Return the seeds of that many replicates: 1, 2, 3 and so on, without the seed of the search."""
-    return tuple(islice((seed for seed in count(1) if search is None or seed != search.seed), replicates))
+    """Return the seeds of that many replicates: 1, 2, 3 and so on, without the seeds of the search."""
+    used = {search.seed, search.second_seed} if search else set()
+    return tuple(islice((seed for seed in count(1) if seed not in used), replicates))
 
 
 class Recipe(Options):

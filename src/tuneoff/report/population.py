@@ -23,8 +23,8 @@ def describe_population(comparison: Comparison) -> str:
 def describe_samples(samples: TrainSamples) -> str:
     """Return how the train samples of replicates were drawn, and what they have in common."""
     count = len(samples.fingerprints)
-    pool = f"{samples.pool_examples:,}" if samples.pool_examples is not None else "more than enough"
-    drawn = f"{count} train samples of {samples.examples:,} examples, drawn from {pool}"
+    pool = f", drawn from {samples.pool_examples:,}" if samples.pool_examples is not None else ""
+    drawn = f"{count} train samples of {samples.examples:,} examples{pool}"
     if not samples.overlap:
         return f"{drawn}; no two share an example"
     return f"{drawn}; two of them share {format_share(samples.overlap)} of their examples on average"
