@@ -13,7 +13,6 @@ from tests.report.synthetic import (
     judge_records,
     judge_with_changes,
     make_synthetic_comparison,
-    make_synthetic_run,
 )
 from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
@@ -23,7 +22,7 @@ from tuneoff.report.hyperparameters import format_hyperparameters
 from tuneoff.report.page import write_report
 from tuneoff.report.search_table import list_notes
 from tuneoff.report.sentences import describe_verdict
-from tuneoff.report.setting import list_headline_facts, list_setting_facts
+from tuneoff.report.setting import list_setting_facts
 from tuneoff.runs import Run
 
 
@@ -196,20 +195,3 @@ def test_the_setting_shows_the_search_the_seeds_and_what_counts_as_a_difference(
 
 def test_the_same_records_give_the_same_page(page: str, comparison: Comparison, tmp_path: Path) -> None:
     assert write_report(comparison, tmp_path).read_text("utf-8") == page
-
-
-def test_the_fastest_trainings_are_named_together_and_not_at_all_if_all_are() -> None:
-    run = make_synthetic_run(methods=["full", "lora", "soft-prompt"])
-
-    def describe(*seconds: float) -> str:
-        by_label = dict(zip(("full", "lora", "soft-prompt"), seconds, strict=True))
-        records = [
-            r.model_copy(update={"costs": r.costs.model_copy(update={"train_seconds": by_label[r.trial.label]})})
-            for r in run.records
-            if r.costs
-        ]
-        facts = {fact.title: fact.detail for fact in list_headline_facts(judge_records(run, records))}
-        return facts["Training time of the best"]
-
-    assert describe(100, 104, 150) == "fastest: lora and full, 1 min 40 s"
-    assert describe(100, 104, 107) == ""

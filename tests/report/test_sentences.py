@@ -23,7 +23,6 @@ from tuneoff.report.format import (
     pluralize,
 )
 from tuneoff.report.sentences import describe_verdict
-from tuneoff.report.sentences.costs import describe_cheapest
 from tuneoff.report.sentences.evidence import describe_open
 from tuneoff.report.sentences.names import capitalize_name
 from tuneoff.runs import Run
@@ -229,41 +228,6 @@ def test_the_recipe_says_which_cost_breaks_a_tie(cheaper_by: str, named: str) ->
         f"full, lora, soft-prompt and last-layer tie by evaluation loss: they differ by at most {farthest}, less than "
         f"the smallest difference that matters, 0.500; {named}."
     )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (
-            {"lora": 180.0, "full": 190.0},
-            "; they cost the same (training time: 3 min 0 s to 3 min 10 s), and lora is the cheaper of the two by "
-            "trainable parameters (4.9 M)",
-        ),
-        (
-            {"lora": 190.0, "full": 180.0, "soft-prompt": 400.0},
-            "; lora and full cost the same (training time: 3 min 0 s to 3 min 10 s), less than the others, and lora is "
-            "the cheapest of them by trainable parameters (4.9 M)",
-        ),
-        ({"lora": 180.0, "full": 240.0}, "; lora is the cheaper of the two (training time: 3 min 0 s)"),
-    ],
-)
-def test_costs_that_are_the_same_are_said_to_be(seconds: dict[str, float], text: str) -> None:
-    run = make_synthetic_run(methods=list(seconds))
-    records = [
-        r.model_copy(update={"costs": r.costs.model_copy(update={"train_seconds": seconds[r.trial.label]})})
-        for r in run.records
-        if r.costs
-    ]
-    comparison = judge_records(run, records)
-    rows = {row.label: row for row in comparison.rows}
-    assert describe_cheapest(comparison, [rows[label] for label in seconds]) == text
-
-
-def test_rows_that_cost_the_same_in_every_way_have_no_cheapest() -> None:
-    comparison = make_synthetic_comparison(
-        methods={"lora": {}, "lora-again": {"method": "lora"}}, verdict={"cheaper_by": "adapter_bytes"}
-    )
-    assert describe_cheapest(comparison, comparison.rows) == "; they cost the same (file size: 19.6 MB)"
 
 
 @pytest.mark.parametrize(
