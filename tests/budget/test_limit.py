@@ -123,9 +123,8 @@ def test_a_run_without_a_method_says_so_and_is_complete(
     comparison = tuneoff.compare(recipe, "seeds=[1, 2]", "budget=30m", run=tmp_path / "run", drop=["lora"])
     assert {row.label for row in comparison.rows} == {"base", "soft-prompt"}
     assert comparison.partial is None
-    assert any(
-        "too small for two seeds of every method, so lora was left out" in s for s in describe_verdict(comparison)
-    )
+    sentence = "A budget of 30 min 0 s is too small for two seeds of every method, so lora was left out."
+    assert sentence in describe_verdict(comparison).extras
 
 
 def test_a_method_to_leave_out_that_the_recipe_lacks_is_refused(recipe: dict[str, Any], tmp_path: Path) -> None:
@@ -175,8 +174,8 @@ def test_a_run_stops_at_the_end_of_its_budget_with_a_partial_verdict_and_continu
     assert listener.ended == []
     assert comparison.partial is not None
     assert comparison.partial.untried == ("lora",)
-    assert "lora has no trial yet, so nothing can be said about it." in describe_verdict(comparison)[1]
-    assert "more; run the same command with a larger budget" in describe_verdict(comparison)[2]
+    assert "lora has no trial yet, so nothing can be said about it." in describe_verdict(comparison).details[0]
+    assert "more; run the same command with a larger budget" in describe_verdict(comparison).details[1]
     comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=2h", run=run, listener=listener)
     assert [record.trial.label for record in listener.ended] == ["lora"]
     assert comparison.partial is None

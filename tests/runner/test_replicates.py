@@ -113,7 +113,7 @@ def test_each_replicate_trains_on_its_sample_and_is_scored_on_it(
     losses = {(r.trial.label, r.trial.seed): r.scores["train/loss"] for r in comparison.run.records}
     assert losses["lora", 1] != losses["lora", 2]
     assert {len(r.finished) for r in comparison.rows if not r.is_base} == {2}
-    sentences = " ".join(describe_verdict(comparison))
+    sentences = " ".join(describe_verdict(comparison).details)
     assert "2 replicates per method, so the result is about the methods on train samples of 3 examples" in sentences
 
 
