@@ -1,0 +1,147 @@
+"""Whether "N examples (or seeds) would settle it with a chance of 80 %" is true: pilots, and what is then measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from benchmarks.verdict.families import CONFIDENCE, build_matrices
+from benchmarks.verdict.worlds import DIFFICULTY, Array, Generator
+from tuneoff.analysis.family import PairedDifference, compare_all
+from tuneoff.analysis.needed import Needed, Outlook, estimate_needed, rank_effort
+from tuneoff.analysis.pairs import Decision, Pair, decide
+from tuneoff.analysis.posterior import draw_posterior
+from tuneoff.analysis.row import Row
+from tuneoff.analysis.statistics import ScoreMatrix
+from tuneoff.records.metrics import ROUGE_L
+
+MARGIN = 0.5  # the default of ROUGE
+MOST_SIMULATED = 20_000  # examples; a pilot that needs more is counted, and not followed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Followed:
+    """A pilot that was not decided, and what the further scores showed."""
+
+    chance: float  # stated
+    is_decided: bool
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Methods whose scores can be drawn further: more examples under the same seeds, or more seeds.
+
+    Standard deviations are in points. An example's effect on a method is the same under every seed.
+    """
+
+    means_M: Array
+    run_deviation: float
+    example_effect: float = 4.0
+    interaction: float = 6.0
+
+    def draw_effects(self, generator: Generator, seeds: int) -> Array:
+        return generator.normal(0, self.run_deviation, size=(len(self.means_M), seeds))
+
+    def draw_examples(self, generator: Generator, examples: int) -> Array:
+        """Draw each example's effect on each method, (M, E)."""
+        own_ME = generator.normal(0, self.example_effect, size=(len(self.means_M), examples))
+        return np.asarray(own_ME + generator.normal(20, DIFFICULTY, size=examples))
+
+    def draw_scores(self, generator: Generator, effects_MS: Array, examples_ME: Array) -> Array:
+        shape = (*effects_MS.shape, examples_ME.shape[1])
+        noise_MSE = generator.normal(0, self.interaction, size=shape)
+        return np.asarray(self.means_M[:, None, None] + effects_MS[..., None] + examples_ME[:, None] + noise_MSE)
+
+
+def follow_pilot(
+    generator: Generator, truth: Truth, raised: Literal["seeds", "examples"], *, seeds: int = 3, examples: int = 40
+) -> Followed | Literal["decided", "no number"]:
+    """Simulate a pilot, ask how many seeds or examples would decide it, and simulate as many."""
+    effects_MS, examples_ME = truth.draw_effects(generator, seeds), truth.draw_examples(generator, examples)
+    pilot_MSE = truth.draw_scores(generator, effects_MS, examples_ME)
+    matrices = build_matrices(pilot_MSE)
+    outlooks = _look_ahead(matrices)
+    if not outlooks:
+        return "decided"
+    hardest = max((estimate_needed(outlook) for outlook in outlooks), key=rank_effort)
+    outlook = next(outlook for outlook in outlooks if outlook.pair is hardest.pair)
+    count = hardest.seeds if raised == "seeds" else hardest.examples
+    if count is None or (raised == "examples" and count > MOST_SIMULATED):
+        return "no number"
+    if raised == "seeds":
+        added_MS = truth.draw_effects(generator, count - seeds)
+        added_MSE = truth.draw_scores(generator, added_MS, examples_ME)
+        scores_MSE = np.concatenate([pilot_MSE, added_MSE], axis=1)
+    else:
+        added_ME = truth.draw_examples(generator, count - examples)
+        added_MSE = truth.draw_scores(generator, effects_MS, added_ME)
+        scores_MSE = np.concatenate([pilot_MSE, added_MSE], axis=2)
+    pairs = compare_all(build_matrices(scores_MSE))
+    first, second = sorted(_find_methods(matrices, hardest))
+    return Followed(
+        chance=outlook.compute_chance(**{raised: count}),
+        is_decided=_decide(pairs[first, second]) != "open",
+    )
+
+
+def _look_ahead(matrices: Sequence[ScoreMatrix]) -> list[Outlook]:
+    """The outlook of each pair with the best method that is not decided."""
+    ranked = sorted(matrices, key=lambda matrix: matrix.mean, reverse=True)
+    posterior = draw_posterior(ranked)
+    assert posterior is not None, "every method has several seeds"
+    pairs = compare_all(ranked)
+    undecided = [j for j in range(1, len(ranked)) if _decide(pairs[0, j]) == "open"]
+    return [Outlook(_build_pair(pairs[0, j]), posterior, (0, j), MARGIN, CONFIDENCE) for j in undecided]
+
+
+def _decide(paired: PairedDifference) -> Decision:
+    difference = paired.estimate(CONFIDENCE)
+    if difference.mean < 0:
+        paired = PairedDifference(paired.second, paired.first, paired.run_parts[::-1], paired.methods)
+        difference = paired.estimate(CONFIDENCE)
+    return decide(difference, MARGIN)
+
+
+def _build_pair(paired: PairedDifference) -> Pair:
+    row = Row(label="", method="lora", records=(), scores={}, amounts={})
+    return Pair(
+        metric=ROUGE_L,
+        better=row,
+        other=row,
+        difference=paired.estimate(CONFIDENCE),
+        p=1.0,
+        decision="open",
+        paired=paired,
+    )
+
+
+def _find_methods(matrices: Sequence[ScoreMatrix], needed: Needed) -> tuple[int, int]:
+    """The indices of a pair's methods."""
+    paired = needed.pair.paired
+    first, second = (next(i for i, m in enumerate(matrices) if m is side) for side in (paired.first, paired.second))
+    return first, second
+
+
+def follow_pilots(
+    generator: Generator,
+    raised: Literal["seeds", "examples"],
+    *,
+    spread: float,
+    run_deviation: float,
+    pilots: int,
+    methods: int = 4,
+) -> tuple[list[Followed], int, int]:
+    """Follow pilots of methods whose true means have a standard deviation of `spread` points.
+
+    Returns:
+        The pilots that were followed, the number that were decided at once, and that of those without an answer.
+    """
+    results = [
+        follow_pilot(generator, Truth(generator.normal(0, spread, size=methods), run_deviation), raised)
+        for _ in range(pilots)
+    ]
+    followed = [result for result in results if isinstance(result, Followed)]
+    return followed, results.count("decided"), results.count("no number")
