@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -62,7 +63,7 @@ def state_chances(
 
 def bin_chances(stated_N: Array, happened_N: Array) -> Iterator[tuple[float, float, float, float, int]]:
     """Yield each bin's limits, the mean stated chance, the observed share, and the number of cases in it."""
-    for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+    for low, high in itertools.pairwise(BINS):
         inside_N = (stated_N >= low) & ((stated_N < high) | (high == 1))
         if inside_N.any():
             yield low, high, float(stated_N[inside_N].mean()), float(happened_N[inside_N].mean()), int(inside_N.sum())

@@ -15,7 +15,7 @@ DIVERGES = 0.2  # of the runs of the unreliable method
 
 
 def count_kinds_of_one_seed(generator: Generator, examples: int, comparisons: int) -> Counter[str]:
-    """Count the kinds by ROUGE-L and by loss of two equal methods with one seed, whose standard deviation is one point."""
+    """Count the kinds, by ROUGE-L and by loss, of two equal methods with one seed, whose effect has deviation one."""
     kinds: Counter[str] = Counter()
     for _ in range(comparisons):
         scores_MSE = World(title="", interaction=6.0, example_effect=4.0).draw(generator, 2, 1, examples)

@@ -18,7 +18,7 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.family import PairedDifference, compare_all, find_freedom
 from tuneoff.analysis.needed import compute_power
 from tuneoff.analysis.null_families import Source, choose_source
-from tuneoff.analysis.row import Row, build_score_matrix
+from tuneoff.analysis.row import Row
 from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
 
 TITLES = {ROUGE_L.name: "ROUGE-L", LOSS.name: "Loss"}  # of the calibrated metrics, in the table
@@ -77,7 +77,7 @@ def calibrate_comparisons(
     for name, comparison in comparisons.items():
         rows = list_family(comparison)
         for metric in (ROUGE_L, LOSS) if rows else ():
-            matrices = [build_score_matrix(row.finished, metric) for row in rows]
+            matrices = [row.matrices[metric.name] for row in rows]
             yield calibrate_family(
                 choose_source(matrices, seeds),
                 label=name if len(comparisons) > 1 else comparison.run.recipe.name,

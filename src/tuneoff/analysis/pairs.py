@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tuneoff.analysis.family import PairedDifference, compare_all
-from tuneoff.analysis.row import Row, build_score_matrix
+from tuneoff.analysis.row import Row
 from tuneoff.analysis.statistics import Estimate
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.recipe.recipe import Recipe
@@ -49,7 +49,7 @@ def compare_pairs(
     """
     if len(rows) < 2:
         return ()
-    differences = compare_all([build_score_matrix(row.finished, metric) for row in rows])
+    differences = compare_all([row.matrices[metric.name] for row in rows])
     return tuple(
         build_pair(metric, rows[i], rows[j], differences[i, j], options, regrets or {})
         for i, j in itertools.combinations(range(len(rows)), 2)

@@ -64,7 +64,7 @@ def estimate_with_lost_runs(
     if not reliability.lost or base is None or not base.finished:
         return None
     kept = [record for record in row.finished if record not in reliability.lost]
-    base_scores = build_score_matrix(base.finished, metric)
+    base_scores = base.matrices[metric.name]
     rows = [base_scores.numerators_SE[:1]] * len(reliability.lost)
     if kept:
         rows.append(build_score_matrix(kept, metric).numerators_SE)

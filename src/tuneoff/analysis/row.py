@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 import numpy as np
@@ -14,7 +14,7 @@ from tuneoff.analysis.latency import estimate_latency
 from tuneoff.analysis.statistics import Estimate, ScoreMatrix, estimate_mean
 from tuneoff.methods import METHODS
 from tuneoff.records.metrics import METRICS, Metric
-from tuneoff.records.record import Record
+from tuneoff.records.record import Prediction, Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,8 @@ class Row:
     records: tuple[Record, ...]  # of confirmed trials; those of the search are in `Comparison.searches`
     scores: Mapping[str, Estimate]  # by metric name, on the test split
     amounts: Mapping[str, Amount]  # what the row cost, over seeds, by cost name; a cost that does not apply is absent
+    # each example's scores by metric name, read from the records once, which takes longer than all that follows
+    matrices: Mapping[str, ScoreMatrix] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def costs(self) -> Mapping[str, float]:
@@ -68,13 +70,14 @@ def build_row(records: Sequence[Record], confidence: float, base_times: Mapping[
     """
     finished = [r for r in records if r.status == "done"]
     costed = finished or records  # a trial that diverged early would look cheap
-    metrics = METRICS.values() if finished else ()
+    matrices = build_score_matrices(finished, tuple(METRICS.values())) if finished else {}
     return Row(
         label=records[0].trial.label,
         method=records[0].trial.method,
         records=tuple(records),
-        scores={m.name: estimate_mean(build_score_matrix(finished, m), confidence) for m in metrics},
+        scores={name: estimate_mean(matrix, confidence) for name, matrix in matrices.items()},
         amounts=_estimate_costs(costed, confidence) | estimate_latency(costed, base_times, confidence),
+        matrices=matrices,
     )
 
 
@@ -89,10 +92,25 @@ def _estimate_costs(records: Sequence[Record], confidence: float) -> dict[str, A
 
 def build_score_matrix(records: Sequence[Record], metric: Metric) -> ScoreMatrix:
     """The test scores of one method's trials, seed by example."""
-    predictions = [sorted(record.predictions, key=lambda p: p.row) for record in records]
-    return ScoreMatrix(
-        np.array([[metric.get_numerator(p) for p in of_seed] for of_seed in predictions]),
-        np.array([metric.weight(p) for p in predictions[0]], dtype=float),
-        seed_ids=tuple(record.trial.seed for record in records),
-        trained=METHODS[records[0].trial.method].trains,
-    )
+    return build_score_matrices(records, [metric])[metric.name]
+
+
+def build_score_matrices(records: Sequence[Record], metrics: Sequence[Metric]) -> dict[str, ScoreMatrix]:
+    """The test scores of one method's trials by each metric, seed by example."""
+    predictions = [_sort_by_row(record.predictions) for record in records]
+
+    def build(metric: Metric) -> ScoreMatrix:
+        values_SE = np.array([list(map(metric.value, of_seed)) for of_seed in predictions], dtype=float)
+        return ScoreMatrix(
+            values_SE * metric.scale,
+            np.array(list(map(metric.weight, predictions[0])), dtype=float),
+            seed_ids=tuple(record.trial.seed for record in records),
+            trained=METHODS[records[0].trial.method].trains,
+        )
+
+    return {metric.name: build(metric) for metric in metrics}
+
+
+def _sort_by_row(predictions: Sequence[Prediction]) -> Sequence[Prediction]:
+    rows = [prediction.row for prediction in predictions]
+    return predictions if rows == sorted(rows) else sorted(predictions, key=lambda p: p.row)

@@ -143,7 +143,7 @@ def compare_over_looks(
     Args:
         rows: ranked by the metric, best first.
     """
-    matrices = {row.label: build_score_matrix(row.finished, metric) for row in rows}
+    matrices = {row.label: row.matrices[metric.name] for row in rows}
     by_look = [_compare_at(look, matrices, rows, rounds, recipe) for look in rounds.looks]
     return tuple(
         _choose_pair([differences[key] for differences in by_look if key in differences], metric, pair, recipe, regrets)

@@ -11,7 +11,7 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.needed import Needed, Outlook, estimate_needed, rank_effort
 from tuneoff.analysis.pairs import Pair
 from tuneoff.analysis.posterior import Chances, compute_chances, draw_posterior
-from tuneoff.analysis.row import Row, build_score_matrix
+from tuneoff.analysis.row import Row
 from tuneoff.records.metrics import Metric
 
 # "winner": better than every other method beyond noise. "winner where it trains": that, but some of its runs were lost.
@@ -75,7 +75,7 @@ def _look_ahead(
     """Return each method's chances, and what would decide the pair that is hardest to decide."""
     options = comparison.run.recipe.verdict
     margin = metric.margin(options)
-    posterior = draw_posterior([build_score_matrix(row.finished, metric) for row in ranked])
+    posterior = draw_posterior([row.matrices[metric.name] for row in ranked])
     if posterior is None:
         return {}, None
     labels = [row.label for row in ranked]

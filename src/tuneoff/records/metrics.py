@@ -34,10 +34,6 @@ class Metric:
     scale: float = 1.0  # from the value in a record to `unit`
     bounds: tuple[float, float] = (-math.inf, math.inf)
 
-    def get_numerator(self, prediction: Prediction) -> float:
-        """One example's part of the sum, in `unit` times `weight`."""
-        return self.scale * self.value(prediction)
-
     def compute_mean(self, predictions: Sequence[Prediction]) -> float:
         """The score of a split as `Record.scores` stores it, which is before `scale`."""
         return sum(map(self.value, predictions)) / sum(map(self.weight, predictions))
