@@ -18,6 +18,7 @@ exhaustive: .venv/installed # slow sweeps, before a release
 	$(PYTEST)
 	$(BIN)/python -m benchmarks.fuzz --cases 2000
 	$(BIN)/python -m benchmarks.kills --kills 100
+	$(BIN)/python -m benchmarks.same_method --draws 40
 
 coverage: .venv/installed # measures, and writes the figure into CONTRIBUTING.md
 	$(PYTEST) --cov=tuneoff --cov-report=term --cov-report=html --cov-report=json
