@@ -1,7 +1,7 @@
 """The metric that a search compares its configurations by, and how its scores are shown."""
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.records.metrics import LOSS, METRICS, ROUGE_L, Metric
+from tuneoff.records.metrics import LOSS, METRICS, Metric
 from tuneoff.search.sampling import ADAPTIVE
 
 
@@ -14,7 +14,7 @@ def get_search_metric(comparison: Comparison) -> Metric:
 
 def get_primary_metric(comparison: Comparison) -> Metric:
     """Return the metric that the headline goes by, on the test split."""
-    return METRICS[getattr(comparison.run.recipe.verdict, "metric", ROUGE_L.name)]
+    return METRICS[comparison.run.recipe.verdict.metric]
 
 
 def format_score_title(metric: Metric) -> str:
