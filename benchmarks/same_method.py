@@ -105,7 +105,7 @@ def _count(tally: Tally, comparison: Comparison, metrics: Sequence[Metric]) -> N
     chosen = [comparison.searches[label].chosen for label in LABELS]
     tally.chosen.append(tuple(attempt.values["learning_rate"] for attempt in chosen if attempt))
     for metric in metrics:
-        tally.different[metric.name] += any(p.decision == "different" for p in comparison.get_pairs(metric))
+        tally.different[metric.name] += any(pair.is_beyond_noise for pair in comparison.get_pairs(metric))
 
 
 def is_more_often_than_stated(different: int, draws: int) -> bool:

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from tuneoff.analysis.statistics import PairedDifference, ScoreMatrix
+from tuneoff.analysis.family import compare_all
+from tuneoff.analysis.statistics import ScoreMatrix
 from tuneoff.config.evaluation import EvaluationOptions
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.training import TrainingOptions
@@ -28,7 +29,7 @@ from tuneoff.records.trial import Setting, Trial
 from tuneoff.search.history import Search, build_searches
 from tuneoff.search.replay import replay_search
 
-MARGIN, CONFIDENCE = 0.01, 0.95
+CONFIDENCE = 0.95
 BEST_LOSS = 3.0
 # Measured with SmolLM2-135M on 60 abstracts (docs/log.md): 0.26 to 0.35 nats for one decade from the best rate.
 CURVATURE = (0.2, 0.5)
@@ -181,8 +182,8 @@ def _judge(
         loss = responses[label].compute_loss(search.chosen.values["learning_rate"])  # type: ignore[union-attr]
         effects = world.seed_noise * generator.standard_normal((seeds, 1))
         noise = world.example_noise * generator.standard_normal((seeds, world.examples))
-        matrices[label] = ScoreMatrix(loss + effects + noise, np.ones(world.examples), stream=ord(label))
-        regret = getattr(search, "regret", None)
+        matrices[label] = ScoreMatrix(loss + effects + noise, np.ones(world.examples))
+        regret = search.regret
         true = loss - responses[label].best_loss
         regrets[label] = regret
         tally.regrets.append(true)
@@ -190,14 +191,11 @@ def _judge(
         tally.covered += regret is not None and true <= regret
         if regret is not None:
             tally.estimates.append(regret)
-    interval = PairedDifference(matrices["b"], matrices["a"]).estimate(CONFIDENCE)
-    mean, low, high, loser = interval.mean, interval.low, interval.high, "b"
-    if mean < 0:
-        mean, low, high, loser = -mean, -high, -low, "a"
+    difference = compare_all([matrices["b"], matrices["a"]])[0, 1].estimate(CONFIDENCE)
+    low, loser = (difference.low, "b") if difference.mean > 0 else (-difference.high, "a")
     tally.pairs += 1
-    tally.different += low > 0 and mean >= MARGIN
-    regret = regrets[loser]
-    tally.different_with_regret += regret is not None and low - regret > 0 and mean >= MARGIN
+    tally.different += low > 0
+    tally.different_with_regret += low - (regrets[loser] or 0.0) > 0
 
 
 def describe(tally: Tally) -> str:
