@@ -9,7 +9,9 @@ Source: O'Hagan, Stevens and Campbell 2005, "Assurance in clinical trial design"
 
 from __future__ import annotations
 
+import bisect
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,12 +77,22 @@ class Outlook:
         return float(((size_R > half_width_R) | (size_R + half_width_R <= self.margin)).mean())
 
     def _compute_half_widths(self, seeds: int | None, examples: int | None, run_R: Array) -> Array:
-        """The half-width of the interval to come, with each draw's own variance between runs, (R,)."""
+        """The half-width of the interval to come, (R,).
+
+        Its variance between runs is estimated from the runs so far, which are known, and from further ones, which vary
+        as each draw says.
+
+        Args:
+            run_R: each draw's variance between runs of the difference to come, without the interaction.
+        """
         paired = self.pair.paired
         of_examples, *of_seeds = paired.compute_parts(seeds, examples)
         squared_R = np.zeros(len(run_R))
         if of_seeds:
-            variance_R = run_R + (1 - WELL_KNOWN_SHARE) * paired.compute_interaction(seeds, examples)
+            runs_now = max(paired.first.seeds, paired.second.seeds)
+            known = (runs_now - 1) / ((seeds or runs_now) - 1)
+            drawn_R = run_R + (1 - WELL_KNOWN_SHARE) * paired.compute_interaction(seeds, examples)
+            variance_R = known * sum(part.variance for part in of_seeds) + (1 - known) * drawn_R
             freedom = min(part.freedom for part in of_seeds)
             squared_R = get_critical_value(paired.methods, freedom, self.confidence) ** 2 * variance_R
         critical = get_critical_value(paired.methods, of_examples.freedom, self.confidence)
@@ -94,9 +106,16 @@ def estimate_needed(outlook: Outlook) -> Needed:
     more_examples = _list_example_counts(paired.first.examples)
     return Needed(
         pair=outlook.pair,
-        seeds=next((count for count in more_seeds if outlook.compute_chance(seeds=count) >= POWER), None),
-        examples=next((count for count in more_examples if outlook.compute_chance(examples=count) >= POWER), None),
+        seeds=_find_smallest(more_seeds, lambda count: outlook.compute_chance(seeds=count)),
+        examples=_find_smallest(more_examples, lambda count: outlook.compute_chance(examples=count)),
     )
+
+
+def _find_smallest(counts: Sequence[int], compute_chance: Callable[[int], float]) -> int | None:
+    """The smallest count with a chance of at least `POWER`, where the chance rises with the count; None if none has."""
+    if not counts or compute_chance(counts[-1]) < POWER:
+        return None
+    return counts[bisect.bisect_left(counts, POWER, key=compute_chance)]
 
 
 def compute_power(variance: float, freedom: float, difference: float, critical: float) -> float:
