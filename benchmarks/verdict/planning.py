@@ -30,61 +30,66 @@ class Followed:
     is_decided: bool
 
 
-@dataclass(frozen=True)
-class Truth:
-    """Methods whose scores can be drawn further: more examples under the same seeds, or more seeds.
+@dataclass(frozen=True, kw_only=True)
+class Pilot:
+    """A pilot with three seeds, whose scores can be drawn further: more examples under the same seeds, or more seeds.
 
     Standard deviations are in points. An example's effect on a method is the same under every seed.
     """
 
-    means_M: Array
+    raised: Literal["seeds", "examples"]
+    examples: int
     run_deviation: float
-    example_effect: float = 4.0
-    interaction: float = 6.0
+    example_effect: float
+    interaction: float
+    seeds: int = 3
 
-    def draw_effects(self, generator: Generator, seeds: int) -> Array:
-        return generator.normal(0, self.run_deviation, size=(len(self.means_M), seeds))
+    def draw_effects(self, generator: Generator, methods: int, seeds: int) -> Array:
+        return generator.normal(0, self.run_deviation, size=(methods, seeds))
 
-    def draw_examples(self, generator: Generator, examples: int) -> Array:
-        """Draw each example's effect on each method, (M, E)."""
-        own_ME = generator.normal(0, self.example_effect, size=(len(self.means_M), examples))
-        return np.asarray(own_ME + generator.normal(20, DIFFICULTY, size=examples))
+    def draw_examples(self, generator: Generator, means_M: Array, examples: int) -> Array:
+        """Draw each example's score without any effect of a seed, (M, E)."""
+        own_ME = generator.normal(0, self.example_effect, size=(len(means_M), examples))
+        return np.asarray(means_M[:, None] + own_ME + generator.normal(20, DIFFICULTY, size=examples))
 
     def draw_scores(self, generator: Generator, effects_MS: Array, examples_ME: Array) -> Array:
-        shape = (*effects_MS.shape, examples_ME.shape[1])
-        noise_MSE = generator.normal(0, self.interaction, size=shape)
-        return np.asarray(self.means_M[:, None, None] + effects_MS[..., None] + examples_ME[:, None] + noise_MSE)
+        noise_MSE = generator.normal(0, self.interaction, size=(*effects_MS.shape, examples_ME.shape[1]))
+        return np.asarray(effects_MS[..., None] + examples_ME[:, None] + noise_MSE)
 
 
-def follow_pilot(
-    generator: Generator, truth: Truth, raised: Literal["seeds", "examples"], *, seeds: int = 3, examples: int = 40
-) -> Followed | Literal["decided", "no number"]:
+# Where the runs differ little, further examples help; where they differ much, only further seeds do.
+MORE_EXAMPLES = Pilot(raised="examples", examples=40, run_deviation=0.05, example_effect=4.0, interaction=1.0)
+MORE_SEEDS = Pilot(raised="seeds", examples=100, run_deviation=1.0, example_effect=1.0, interaction=2.0)
+
+
+def follow_pilot(generator: Generator, pilot: Pilot, means_M: Array) -> Followed | Literal["decided", "no number"]:
     """Simulate a pilot, ask how many seeds or examples would decide it, and simulate as many."""
-    effects_MS, examples_ME = truth.draw_effects(generator, seeds), truth.draw_examples(generator, examples)
-    pilot_MSE = truth.draw_scores(generator, effects_MS, examples_ME)
+    effects_MS = pilot.draw_effects(generator, len(means_M), pilot.seeds)
+    examples_ME = pilot.draw_examples(generator, means_M, pilot.examples)
+    pilot_MSE = pilot.draw_scores(generator, effects_MS, examples_ME)
     matrices = build_matrices(pilot_MSE)
     outlooks = _look_ahead(matrices)
     if not outlooks:
         return "decided"
     hardest = max((estimate_needed(outlook) for outlook in outlooks), key=rank_effort)
     outlook = next(outlook for outlook in outlooks if outlook.pair is hardest.pair)
-    count = hardest.seeds if raised == "seeds" else hardest.examples
-    if count is None or (raised == "examples" and count > MOST_SIMULATED):
-        return "no number"
-    if raised == "seeds":
-        added_MS = truth.draw_effects(generator, count - seeds)
-        added_MSE = truth.draw_scores(generator, added_MS, examples_ME)
+    if pilot.raised == "seeds":
+        if hardest.seeds is None:
+            return "no number"
+        chance = outlook.compute_chance(seeds=hardest.seeds)
+        added_MS = pilot.draw_effects(generator, len(means_M), hardest.seeds - pilot.seeds)
+        added_MSE = pilot.draw_scores(generator, added_MS, examples_ME)
         scores_MSE = np.concatenate([pilot_MSE, added_MSE], axis=1)
     else:
-        added_ME = truth.draw_examples(generator, count - examples)
-        added_MSE = truth.draw_scores(generator, effects_MS, added_ME)
+        if hardest.examples is None or hardest.examples > MOST_SIMULATED:
+            return "no number"
+        chance = outlook.compute_chance(examples=hardest.examples)
+        added_ME = pilot.draw_examples(generator, means_M, hardest.examples - pilot.examples)
+        added_MSE = pilot.draw_scores(generator, effects_MS, added_ME)
         scores_MSE = np.concatenate([pilot_MSE, added_MSE], axis=2)
     pairs = compare_all(build_matrices(scores_MSE))
     first, second = sorted(_find_methods(matrices, hardest))
-    return Followed(
-        chance=outlook.compute_chance(**{raised: count}),
-        is_decided=_decide(pairs[first, second]) != "open",
-    )
+    return Followed(chance=chance, is_decided=_decide(pairs[first, second]) != "open")
 
 
 def _look_ahead(matrices: Sequence[ScoreMatrix]) -> list[Outlook]:
@@ -126,22 +131,13 @@ def _find_methods(matrices: Sequence[ScoreMatrix], needed: Needed) -> tuple[int,
 
 
 def follow_pilots(
-    generator: Generator,
-    raised: Literal["seeds", "examples"],
-    *,
-    spread: float,
-    run_deviation: float,
-    pilots: int,
-    methods: int = 4,
+    generator: Generator, pilot: Pilot, *, spread: float, pilots: int, methods: int
 ) -> tuple[list[Followed], int, int]:
     """Follow pilots of methods whose true means have a standard deviation of `spread` points.
 
     Returns:
         The pilots that were followed, the number that were decided at once, and that of those without an answer.
     """
-    results = [
-        follow_pilot(generator, Truth(generator.normal(0, spread, size=methods), run_deviation), raised)
-        for _ in range(pilots)
-    ]
+    results = [follow_pilot(generator, pilot, generator.normal(0, spread, size=methods)) for _ in range(pilots)]
     followed = [result for result in results if isinstance(result, Followed)]
     return followed, results.count("decided"), results.count("no number")

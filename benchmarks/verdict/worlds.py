@@ -109,6 +109,11 @@ STABLE_AND_UNSTABLE = World(
     example_effect=3.0,
     interaction=3.0,
 )
+SKEWED_AND_STABLE = World(
+    title="every second method skewed like this, the others 10 times more stable",
+    draw_effects=draw_skewed,
+    draw_deviations=lambda _, methods: np.where(np.arange(methods) % 2, 1.0, 0.1),
+)
 UNSEEN = (
     World(title="lognormal variances", draw_deviations=draw_unequal),
     World(title="half of the methods 5 times less stable", draw_deviations=make_half_unstable),
