@@ -74,7 +74,7 @@ def write_page(comparison: Comparison, folder: Path) -> Elements:
 
 
 def test_a_report_is_a_page_tables_and_figures(folder: Path) -> None:
-    names = {"index.html", "table.md", "table.tex", "results.csv", "differences.csv", "figures"}
+    names = {"index.html", "table.md", "table.tex", "results.csv", "methods.csv", "differences.csv", "figures"}
     assert {path.name for path in folder.iterdir()} == names
 
 
@@ -128,7 +128,9 @@ def test_every_chart_of_the_page_has_its_specification(elements: Elements) -> No
 
 def test_the_page_shows_the_verdict_the_note_and_every_diagnosis(comparison: Comparison, elements: Elements) -> None:
     text = elements.text.replace("\u2011", "-")
-    sentences = [*describe_verdict(comparison), comparison.run.recipe.note, *(d.text for d in diagnose(comparison))]
+    verdict = describe_verdict(comparison)
+    words = [verdict.headline, *verdict.points, *verdict.details]
+    sentences = [*words, comparison.run.recipe.note, *(d.text for d in diagnose(comparison))]
     assert [sentence for sentence in sentences if sentence not in text] == []
 
 

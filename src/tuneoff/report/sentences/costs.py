@@ -38,6 +38,8 @@ def describe_cheapest(comparison: Comparison, rows: Sequence[Row], names: Names)
     named, cheapest = COSTS[comparison.run.recipe.verdict.cheaper_by], find_cheapest(comparison, rows)
     name, by = names.get(cheapest.row), cheapest.by
     superlative = "cheaper" if len(rows) == 2 else "the cheapest"
+    if cheapest.row.is_base:
+        return f"; {name} is {superlative} (no training)"
     if named.name not in cheapest.row.costs and by is not named:
         return f"; {name} is {superlative} ({_format_prices(by, [cheapest.row])})" if by else ""
     if len(cheapest.same) == 1:
