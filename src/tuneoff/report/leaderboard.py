@@ -235,4 +235,4 @@ def _describe_reasons(row: Row) -> str:
         if record.status != "done":
             seed = f"Seed {record.trial.seed} " if len(row.records) > 1 else ""
             reasons.append(f"{seed}{record.status}: {escape_control(record.reason or 'no reason recorded')}")
-    return " ".join(reasons)
+    return "; ".join(reasons)
