@@ -34,7 +34,7 @@ def make_winner(seeds: int = 3, **verdict: Any) -> Comparison:
 
 def make_tie(**verdict: Any) -> Comparison:
     """LoRA and full tuning equal within the margin."""
-    return make_outcome(verdict=verdict, lora=24.1, full=24, soft_prompt=18)
+    return make_outcome(5, verdict=verdict, lora=24.1, full=24, soft_prompt=18)
 
 
 def make_open(seeds: int = 3, **verdict: Any) -> Comparison:

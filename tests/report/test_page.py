@@ -2,18 +2,28 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from tests.report.outcomes import (
+    add_loss,
+    lose_runs,
+    make_disagreement,
+    make_open,
+    make_single_runs,
+    make_tie,
+    make_winner,
+    relabel,
+)
 from tests.report.synthetic import (
     HOSTILE,
     judge_records,
     judge_with_changes,
     make_synthetic_comparison,
-    make_synthetic_run,
 )
 from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
@@ -23,7 +33,7 @@ from tuneoff.report.hyperparameters import format_hyperparameters
 from tuneoff.report.page import write_report
 from tuneoff.report.search_table import list_notes
 from tuneoff.report.sentences import describe_verdict
-from tuneoff.report.setting import list_headline_facts, list_setting_facts
+from tuneoff.report.setting import list_setting_facts
 from tuneoff.runs import Run
 
 
@@ -172,6 +182,28 @@ def test_a_page_of_a_search_shows_the_choice_and_how_to_read_the_figures(tmp_pat
     assert {"search-rates", "search-budget"} <= {a["data-chart"] for _, a in elements.attributes if "data-chart" in a}
 
 
+@pytest.mark.parametrize("make", [make_winner, make_tie, make_open, make_single_runs, make_disagreement])
+def test_a_page_has_a_headline_three_points_and_folds_the_rest(make: Callable[[], Comparison], tmp_path: Path) -> None:
+    comparison = make()
+    html = write_report(comparison, tmp_path).read_text("utf-8").replace("\u2011", "-")
+    header = html[html.index("<header>") : html.index("</header>")]
+    verdict = describe_verdict(comparison)
+    visible, _, folded = header.partition("<details")
+    words = Elements(visible).text
+    assert [sentence for sentence in (verdict.headline, *verdict.points) if sentence not in words] == []
+    assert [a.get("class") for tag, a in Elements(visible).attributes if tag in ("ul", "li", "p")].count(None) == 3
+    assert [sentence for sentence in verdict.details if sentence not in Elements(folded).text] == []
+    chances = [chance.best for chance in verdict.chances]
+    assert all(chance in Elements(folded).text for chance in chances)
+    assert ("Chance to be the best" in folded) == bool(chances)
+
+
+def test_a_headline_fits_two_lines_of_a_page_also_with_long_labels() -> None:
+    labels = {"lora": "lora-rank-16-in-every-linear-layer", "full": "full-tuning-with-a-low-rate-and-decay"}
+    worst = relabel(add_loss(lose_runs(make_open(5), "lora", 2), "lora", 0.4), labels)
+    assert len(describe_verdict(worst).headline) <= 180
+
+
 def test_a_page_without_a_search_has_no_such_section(page: str) -> None:
     assert "<h2>Search</h2>" not in page
 
@@ -198,20 +230,3 @@ def test_the_setting_shows_the_search_the_seeds_and_what_counts_as_a_difference(
 
 def test_the_same_records_give_the_same_page(page: str, comparison: Comparison, tmp_path: Path) -> None:
     assert write_report(comparison, tmp_path).read_text("utf-8") == page
-
-
-def test_the_fastest_trainings_are_named_together_and_not_at_all_if_all_are() -> None:
-    run = make_synthetic_run(methods=["full", "lora", "soft-prompt"])
-
-    def describe(*seconds: float) -> str:
-        by_label = dict(zip(("full", "lora", "soft-prompt"), seconds, strict=True))
-        records = [
-            r.model_copy(update={"costs": r.costs.model_copy(update={"train_seconds": by_label[r.trial.label]})})
-            for r in run.records
-            if r.costs
-        ]
-        facts = {fact.title: fact.detail for fact in list_headline_facts(judge_records(run, records))}
-        return facts["Training time of the best"]
-
-    assert describe(100, 104, 150) == "fastest: lora and full, 1 min 40 s"
-    assert describe(100, 104, 107) == ""

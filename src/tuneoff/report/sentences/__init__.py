@@ -10,7 +10,7 @@ from tuneoff.records.metrics import METRICS
 from tuneoff.report.format import join_list, pluralize
 from tuneoff.report.main_metrics import list_main_metrics
 from tuneoff.report.sentences.chances import Chance, describe_chances, describe_condition, list_chances
-from tuneoff.report.sentences.costs import describe_costs
+from tuneoff.report.sentences.costs import describe_costs, describe_fastest
 from tuneoff.report.sentences.evidence import describe_evidence
 from tuneoff.report.sentences.headline import describe_headline
 from tuneoff.report.sentences.lead import describe_lead, describe_next
@@ -95,6 +95,7 @@ def _describe_results(comparison: Comparison, name_width: int | None) -> Verdict
         details=(
             *following,
             *_describe_other_metrics(comparison, names),
+            *describe_fastest(comparison, names),
             *describe_condition(comparison, verdict),
             describe_evidence(comparison),
         ),
