@@ -16,6 +16,7 @@ import tuneoff
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.budget.spending import read_spending
 from tuneoff.report.format import format_seconds, join_list, pluralize
+from tuneoff.report.leaderboard import list_footnotes
 
 ROOT = Path(__file__).parent.parent
 README, PICTURE = ROOT / "README.md", ROOT / "docs" / "images" / "page.png"
@@ -34,7 +35,8 @@ def write_leaderboard(comparison: Comparison, seconds: float) -> str:
     return (
         f"{table}\n\n"
         f"`tuneoff {comparison.run.recipe.name}`; {seeds_text}; {pluralize(examples, 'test example')}, 95 % intervals; "
-        f"≈ is not clearly worse than the best of its column. {versions}; {environment['processor']}, "
+        f"≈ is not shown to be worse than the best of its column. {' '.join([*list_footnotes(comparison), versions])}; "
+        f"{environment['processor']}, "
         f"{environment['cores']} cores, {environment['threads']} threads, {comparison.setting.precision} products, "
         f"{format_seconds(seconds)} in total.\n"
     )

@@ -36,7 +36,7 @@ def list_seeds(comparison: Comparison) -> dict[str, list[int]]:
 def test_a_complete_comparison_is_not_partial() -> None:
     run = make_complete_run((1, 2))
     assert judge(run).partial is None
-    assert not describe_verdict(judge(run))[0].startswith("Partial")
+    assert not describe_verdict(judge(run)).headline.startswith("Partial")
 
 
 def test_methods_are_compared_on_the_seeds_that_all_of_them_have() -> None:
@@ -44,7 +44,7 @@ def test_methods_are_compared_on_the_seeds_that_all_of_them_have() -> None:
     assert list_seeds(comparison) == {"base": [0], "lora": [1], "full": [1], "soft-prompt": [1]}
     assert comparison.partial is not None
     assert (comparison.partial.seeds, comparison.partial.waiting) == ((1,), {"lora": 1, "full": 1})
-    text = " ".join(describe_verdict(comparison))
+    text = " ".join(describe_verdict(comparison).details)
     assert "It uses only seed 1 of 1, 2 and 3" in text
     assert "Set aside until the other methods have the same seeds: 1 trial of lora and 1 trial of full." in text
 
@@ -54,13 +54,13 @@ def test_a_method_without_a_trial_is_listed_as_untried() -> None:
     assert "soft-prompt" not in list_seeds(comparison)
     assert comparison.partial is not None
     assert comparison.partial.untried == ("soft-prompt",)
-    assert "soft-prompt has no trial yet, so nothing can be said about it." in describe_verdict(comparison)
+    assert "soft-prompt has no trial yet, so nothing can be said about it." in describe_verdict(comparison).details
 
 
 def test_the_first_sentence_says_that_the_verdict_is_partial_and_whether_methods_are_missing() -> None:
     three = judge_partial(("lora", 1), ("full", 1), ("soft-prompt", 1))
-    assert describe_verdict(three)[0].startswith("Partial result: ")
-    assert describe_verdict(judge_partial(("lora", 1), ("full", 1)))[0].startswith(
+    assert describe_verdict(three).headline.startswith("Partial result: ")
+    assert describe_verdict(judge_partial(("lora", 1), ("full", 1))).headline.startswith(
         "Partial result for the methods tried so far: "
     )
 

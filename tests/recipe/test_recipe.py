@@ -60,6 +60,7 @@ def test_methods_can_be_a_list_of_names(values: dict[str, Any]) -> None:
         ("data.source=hubb", r"^data.source is 'hubb', which is not supported. Did you mean 'hub'\?"),
         ("methods.lora.rank=0", r"methods.lora.rank: .*greater than or equal to 1 .got 0"),
         ("training.epochs=many", r"training.epochs: .*integer.*got 'many'"),
+        ("verdict.metric=los", r"verdict.metric is 'los', which is not a metric. Did you mean 'loss'\?"),
         ("search={metric: rogueL}", r"search.metric is 'rogueL', which is not a metric. Did you mean 'rougeL'\?"),
         ("seeds=[1,1]", "same seed twice"),
         ("seeds=[-1]", "greater than or equal to 0"),

@@ -1,6 +1,6 @@
 """Synthetic sweeps of LoRA's rank and modules, in one comparison, and of train size and model, over several."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.report.synthetic import judge_records, make_synthetic_recipe, make_synthetic_run
@@ -18,14 +18,14 @@ PARAMETERS = dict(zip(MODELS, (134_515_008, 361_821_120, 1_711_376_384), strict=
 MODULES = {"attention": -0.04, "all-linear": 0.0}
 
 
-def make_rank_sweep() -> Sweep:
+def make_rank_sweep(seeds: Sequence[int] = (0, 1, 2)) -> Sweep:
     """LoRA at four ranks, with full tuning as a reference, in one comparison."""
-    return _make_sweep("methods.lora.rank", RANKS)
+    return _make_sweep("methods.lora.rank", RANKS, seeds)
 
 
-def make_modules_sweep() -> Sweep:
+def make_modules_sweep(seeds: Sequence[int] = (0, 1, 2)) -> Sweep:
     """LoRA with two choices of modules, which have no order."""
-    return _make_sweep("methods.lora.modules", MODULES)
+    return _make_sweep("methods.lora.modules", MODULES, seeds)
 
 
 def make_size_sweep() -> Sweep:
@@ -38,10 +38,15 @@ def make_model_sweep() -> Sweep:
     return _make_sweep("model.name", MODELS)
 
 
-def _make_sweep(parameter: str, shifts: Mapping[Any, float]) -> Sweep:  # Any: values of the parameter
+def _make_sweep(
+    parameter: str, shifts: Mapping[Any, float], seeds: Sequence[int] = (0, 1, 2)
+) -> Sweep:  # Any: values of the parameter
     methods = METHODS | {"soft-prompt": {}} if parameter == "model.name" else METHODS
     recipe = make_synthetic_recipe(
-        name="synthetic-sweep", methods=methods, sweep={"parameter": parameter, "values": list(shifts)}
+        name="synthetic-sweep",
+        methods=methods,
+        seeds=list(seeds),
+        sweep={"parameter": parameter, "values": list(shifts)},
     )
     comparisons = {}
     for name, part in expand_sweep(recipe).items():

@@ -81,7 +81,7 @@ def test_the_verdict_says_how_much_more_time_the_rest_would_take(comparison: Com
     ).values()
     remaining = training + test + 5 + 6
     assert f"predicted to take {remaining // 60:.0f} min {remaining % 60:.0f} s more" in " ".join(
-        describe_verdict(half)
+        describe_verdict(half).details
     )
 
 
@@ -94,7 +94,7 @@ def test_what_the_budget_cut_is_in_the_verdict_and_in_the_setting(comparison: Co
     )  # fmt: skip
     assert comparison.spending is not None
     reduced = judge(comparison.run, replace(comparison.spending, fit=fit))
-    assert describe_verdict(reduced)[-1] == (
+    assert describe_verdict(reduced).details[-1] == (
         "To fit a budget of 1 h 0 min, the plan was reduced in the same way for every method, to 4 configurations "
         "of each search in place of 8 and seed 1 in place of 1, 2; the full plan was predicted to take 2 h 0 min."
     )

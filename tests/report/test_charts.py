@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import pytest
 
+from tests.report.outcomes import add_loss, lose_runs, make_outcome, make_winner
 from tests.report.synthetic import judge_records, make_synthetic_comparison
 from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
@@ -132,6 +133,32 @@ def test_a_run_without_a_finished_trial_has_costs_and_curves_only(run: Run) -> N
     broken = judge_records(run, [r for r in run.records if r.status != "done"])
     names = ["trainable-parameters", "slowest-epoch", "peak-memory", "validation-loss", "train-loss"]
     assert list(draw_figures(broken)) == names
+
+
+def test_every_run_is_a_dot_and_a_lost_one_a_cross_at_the_base_models_score() -> None:
+    charts = draw_figures(lose_runs(make_winner(5), "lora", 2))
+    for name in ("rouge", "evaluation-loss", "quality-time", "quality-memory", "quality-parameters"):
+        rows = {row["method"]: row for row in get_rows(charts[name])}
+        lora, full, base = rows["lora"], rows["full"], rows["base"]
+        assert (len(lora["runs"]), len(full["runs"]), len(base["runs"])) == (3, 5, 1)
+        assert sum(full["runs"]) / 5 == pytest.approx(full["value"])
+        assert (lora["lost_runs"], full["lost_runs"]) == ([base["value"]] * 2, [])
+        drawn = [layer["encoding"] for layer in make_page_specification(charts[name])["layer"]]
+        fields = {axis.get("field") for encoding in drawn for axis in encoding.values() if isinstance(axis, dict)}
+        assert {"runs", "lost_runs"} <= fields
+
+
+def test_a_run_outside_the_interval_is_inside_the_axis() -> None:
+    rows = get_rows(draw_figures(make_outcome(3, 3.0, lora=24, full=22))["evaluation-loss"])
+    assert all(row["least"] <= min(row["runs"]) and max(row["runs"]) <= row["end"] <= row["most"] for row in rows)
+
+
+def test_quality_is_drawn_by_the_primary_metric() -> None:
+    by_loss = add_loss(make_winner(metric="loss"), "lora", 0.5)
+    chart = draw_figures(by_loss)["quality-time"]
+    assert next(row["method"] for row in get_rows(chart)) == "full"
+    assert chart.description == "Evaluation loss by training time"
+    assert {row["metric"] for row in get_rows(chart)} == {"Evaluation loss"}
 
 
 def test_figures_are_written_in_all_formats(

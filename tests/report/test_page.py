@@ -2,12 +2,23 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from tests.report.outcomes import (
+    add_loss,
+    lose_runs,
+    make_disagreement,
+    make_open,
+    make_single_runs,
+    make_tie,
+    make_winner,
+    relabel,
+)
 from tests.report.synthetic import (
     HOSTILE,
     judge_records,
@@ -73,7 +84,7 @@ def write_page(comparison: Comparison, folder: Path) -> Elements:
 
 
 def test_a_report_is_a_page_tables_and_figures(folder: Path) -> None:
-    names = {"index.html", "table.md", "table.tex", "results.csv", "differences.csv", "figures"}
+    names = {"index.html", "table.md", "table.tex", "results.csv", "methods.csv", "differences.csv", "figures"}
     assert {path.name for path in folder.iterdir()} == names
 
 
@@ -127,7 +138,9 @@ def test_every_chart_of_the_page_has_its_specification(elements: Elements) -> No
 
 def test_the_page_shows_the_verdict_the_note_and_every_diagnosis(comparison: Comparison, elements: Elements) -> None:
     text = elements.text.replace("\u2011", "-")
-    sentences = [*describe_verdict(comparison), comparison.run.recipe.note, *(d.text for d in diagnose(comparison))]
+    verdict = describe_verdict(comparison)
+    words = [verdict.headline, *verdict.points, *verdict.details]
+    sentences = [*words, comparison.run.recipe.note, *(d.text for d in diagnose(comparison))]
     assert [sentence for sentence in sentences if sentence not in text] == []
 
 
@@ -167,6 +180,28 @@ def test_a_page_of_a_search_shows_the_choice_and_how_to_read_the_figures(tmp_pat
     assert format_hyperparameters(chosen.values) in elements.text
     assert all(note in elements.text for note in list_notes(searched).values())
     assert {"search-rates", "search-budget"} <= {a["data-chart"] for _, a in elements.attributes if "data-chart" in a}
+
+
+@pytest.mark.parametrize("make", [make_winner, make_tie, make_open, make_single_runs, make_disagreement])
+def test_a_page_has_a_headline_three_points_and_folds_the_rest(make: Callable[[], Comparison], tmp_path: Path) -> None:
+    comparison = make()
+    html = write_report(comparison, tmp_path).read_text("utf-8").replace("\u2011", "-")
+    header = html[html.index("<header>") : html.index("</header>")]
+    verdict = describe_verdict(comparison)
+    visible, _, folded = header.partition("<details")
+    words = Elements(visible).text
+    assert [sentence for sentence in (verdict.headline, *verdict.points) if sentence not in words] == []
+    assert [a.get("class") for tag, a in Elements(visible).attributes if tag in ("ul", "li", "p")].count(None) == 3
+    assert [sentence for sentence in verdict.details if sentence not in Elements(folded).text] == []
+    chances = [chance.best for chance in verdict.chances]
+    assert all(chance in Elements(folded).text for chance in chances)
+    assert ("Chance to be the best" in folded) == bool(chances)
+
+
+def test_a_headline_fits_two_lines_of_a_page_also_with_long_labels() -> None:
+    labels = {"lora": "lora-rank-16-in-every-linear-layer", "full": "full-tuning-with-a-low-rate-and-decay"}
+    worst = relabel(add_loss(lose_runs(make_open(5), "lora", 2), "lora", 0.4), labels)
+    assert len(describe_verdict(worst).headline) <= 180
 
 
 def test_a_page_without_a_search_has_no_such_section(page: str) -> None:

@@ -50,8 +50,10 @@ def test_several_seeds_speak_of_the_methods_on_the_train_split() -> None:
 def test_replicates_speak_of_the_methods_on_train_samples() -> None:
     comparison = judge_replicates()
     assert describe_population(comparison) == "the methods on train samples of 20 examples like these"
-    evidence = describe_verdict(comparison).details[-1]
-    assert "3 replicates per method, so the result is about the methods on train" in evidence
+    assert (
+        "3 replicates per method, so the result is about the methods on train"
+        in describe_verdict(comparison).details[-1]
+    )
 
 
 def test_a_single_method_with_one_finished_trial_makes_it_about_the_models() -> None:

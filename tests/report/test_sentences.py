@@ -1,4 +1,4 @@
-"""How numbers are formatted, and the verdict sentence by sentence."""
+"""The verdict in words: its headline for each outcome, the three points under it, and the details."""
 
 import re
 from collections.abc import Callable
@@ -6,199 +6,365 @@ from dataclasses import replace
 
 import pytest
 
+from tests.analysis.simulation import make_comparison
+from tests.report.outcomes import (
+    add_loss,
+    draw_scores,
+    lose_runs,
+    make_disagreement,
+    make_open,
+    make_outcome,
+    make_single_runs,
+    make_tie,
+    make_winner,
+    relabel,
+)
 from tests.report.synthetic import judge_records, judge_with_changes, make_synthetic_comparison, make_synthetic_run
-from tests.report.synthetic_sweep import shift_scores
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.verdict import decide_verdict
-from tuneoff.records.metrics import LOSS, METRICS, ROUGE_L, Metric
-from tuneoff.report.format import (
-    format_bytes,
-    format_confidence,
-    format_count,
-    format_rate,
-    format_score,
-    format_seconds,
-    format_share,
-    join_list,
-    pluralize,
-)
+from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
+from tuneoff.report.format import join_list
 from tuneoff.report.sentences import describe_verdict
-from tuneoff.report.sentences.evidence import describe_open
-from tuneoff.report.sentences.names import capitalize_name
+from tuneoff.report.sentences.chances import format_chance
+from tuneoff.report.sentences.names import capitalize_name, make_names, shorten_label
+from tuneoff.report.sentences.unsettled import describe_unsettled
 from tuneoff.runs import Run
 
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0"),
-        (6_912, "6,912"),
-        (460_800, "460.8 k"),
-        (999_960, "1.0 M"),
-        (134_515_008, "134.5 M"),
-        (1.236e9, "1.24 B"),
-    ],
-)
-def test_a_count_has_four_digits(count: float, text: str) -> None:
-    assert format_count(count) == text
+LONG = {"lora": "lora-rank-16-in-every-linear-layer", "full": "full-tuning-with-a-low-rate-and-decay"}
 
 
-@pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (27_744, "28 kB"), (999_600, "1.0 MB"), (19_562_008, "19.6 MB"), (3.87e9, "3.87 GB")]
-)
-def test_bytes_are_decimal(size: float, text: str) -> None:
-    assert format_bytes(size) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0.0 s"), (4.21, "4.2 s"), (9.96, "10 s"), (59.6, "1 min 0 s"), (192, "3 min 12 s"), (7_500, "2 h 5 min")],
-)
-def test_seconds_become_minutes_and_hours(seconds: float, text: str) -> None:
-    assert format_seconds(seconds) == text
-
-
-@pytest.mark.parametrize(("rate", "text"), [(5e-4, "5e-4"), (2.5e-5, "2.5e-5"), (0.03, "0.03"), (0.0, "0")])
-def test_a_rate_is_written_in_short_scientific_notation(rate: float, text: str) -> None:
-    assert format_rate(rate) == text
-
-
-def test_a_small_share_is_not_rounded_to_nothing() -> None:
-    assert format_share(0.00005) == "0.005 %"
-
-
-def test_a_confidence_keeps_the_digits_that_it_was_set_with() -> None:
-    assert (format_confidence(0.95), format_confidence(0.975)) == ("95 %", "97.5 %")
-
-
-def test_rouge_has_one_decimal_and_a_loss_three() -> None:
-    assert (format_score(ROUGE_L, 23.78), format_score(LOSS, 2.7184)) == ("23.8", "2.718")
-
-
-def test_a_negative_number_has_a_minus_sign() -> None:
-    assert format_score(ROUGE_L, -1.06) == "−1.1"
-
-
-def test_names_are_listed_as_in_a_sentence() -> None:
-    assert (join_list(["a"]), join_list(["a", "b", "c"])) == ("a", "a, b and c")
-
-
-def test_a_noun_is_plural_except_for_one() -> None:
-    assert (pluralize(1, "seed"), pluralize(2, "seed")) == ("1 seed", "2 seeds")
-
-
-INTERVAL = r"\(−?[\d.]+ to −?[\d.]+\)"
-WIDE = {"margin_rouge": 5, "margin_loss": 0.5}  # margins within which the synthetic methods are equal
-
-
-def only(run: Run, *labels: str) -> Comparison:
-    return judge_records(run, [r for r in run.records if r.trial.label in labels])
-
-
-def full_higher(by: float, seeds: list[int]) -> Comparison:
-    """LoRA and full tuning, equal up to random variation, with the ROUGE-L of full tuning (in [0, 1]) raised."""
-    run = make_synthetic_run(seeds=seeds, methods=["base", "lora", "full"])
-    return judge_records(run, [shift_scores(r, by) if r.trial.label == "full" else r for r in run.records])
-
-
-def score_of(metric: Metric, comparison: Comparison, label: str) -> str:
-    """A row's score with its interval, as the verdict should show it."""
-    (row,) = [row for row in comparison.rows if row.label == label]
-    return format_expected(
-        metric, row.scores[metric.name].mean, row.scores[metric.name].low, row.scores[metric.name].high
-    )
+def headline_of(comparison: Comparison) -> str:
+    return describe_verdict(comparison).headline
 
 
 def difference_of(metric: Metric, comparison: Comparison, *labels: str) -> str:
     """The difference of two rows with its interval, as the verdict should show it."""
     a, b = [row for row in comparison.rows if row.label in labels]
-    difference = comparison.find_pair(metric, a, b).difference
-    return format_expected(metric, difference.mean, difference.low, difference.high)
-
-
-def format_expected(metric: Metric, mean: float, low: float, high: float) -> str:
+    ends = comparison.find_pair(metric, a, b).difference
     digits = 1 if metric is ROUGE_L else 3
-    return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})".replace("-", "−")
+    text = f"{ends.mean:.{digits}f} ({ends.low:.{digits}f} to {ends.high:.{digits}f})"
+    return text.replace("-", "−")
 
 
-def test_a_winner_is_named_with_its_score_and_interval(run: Run) -> None:
-    clear = only(run, "base", "lora", "soft-prompt")
-    score = score_of(ROUGE_L, clear, "lora")
-    assert (
-        describe_verdict(clear)[0]
-        == f"lora wins by test ROUGE-L: {score}, significantly better than every other method."
+# The headline
+
+
+def test_a_winner_is_better_than_every_other_by_more_than_matters() -> None:
+    assert headline_of(make_winner()) == (
+        "lora wins by test ROUGE-L: better than every other method by more than matters."
     )
 
 
-def test_a_winner_leads_the_base_model_and_the_next(run: Run) -> None:
-    clear = only(run, "base", "lora", "soft-prompt")
-    base, following = (difference_of(ROUGE_L, clear, "lora", other) for other in ("base", "soft-prompt"))
-    assert (
-        describe_verdict(clear)[1]
-        == f"It leads the base model by {base}, and the next method, soft-prompt, by {following}."
-    )
+def test_a_winner_that_may_be_better_by_less_than_matters_is_only_better() -> None:
+    assert headline_of(make_winner(margin_rouge=1.9)) == "lora wins by test ROUGE-L: better than every other method."
 
 
-def test_a_winner_by_rouge_need_not_win_by_loss(comparison: Comparison) -> None:
-    assert f"full wins by evaluation loss: {score_of(LOSS, comparison, 'full')}" in " ".join(
-        describe_verdict(comparison)
-    )
-
-
-def test_without_evidence_there_is_no_winner_and_the_candidates_are_named(comparison: Comparison) -> None:
-    assert describe_verdict(comparison)[0] == (
-        f"No clear winner by test ROUGE-L: lora is ahead with "
-        f"{score_of(ROUGE_L, comparison, 'lora')}, but full is not clearly worse."
-    )
-
-
-def test_a_lead_within_noise_is_marked_as_such(comparison: Comparison) -> None:
-    lead = difference_of(ROUGE_L, comparison, "lora", "full")
-    assert describe_verdict(comparison)[1].endswith(f"the next method, full, by {lead}, within noise.")
-
-
-def test_the_number_of_examples_that_would_settle_it_is_given() -> None:
-    undecided = full_higher(0, seeds=[0])
-    needed = decide_verdict(undecided, ROUGE_L).needed
-    assert needed is not None
-    assert describe_verdict(undecided)[2] == (
-        f"About {needed.examples} test examples in total would settle the difference between lora and full, "
-        f"{difference_of(ROUGE_L, undecided, 'lora', 'full')}, with 80 % power."
-    )
-
-
-def test_the_number_of_seeds_that_would_settle_it_is_given() -> None:
-    undecided = full_higher(-0.008, seeds=[0, 1])
-    needed = decide_verdict(undecided, ROUGE_L).needed
-    assert needed is not None
-    assert describe_verdict(undecided)[2] == (
-        f"About {needed.seeds} seeds per method in total would settle the difference between lora and full, "
-        f"{difference_of(ROUGE_L, undecided, 'lora', 'full')}, with 80 % power."
+def test_methods_that_are_equal_within_the_margin_tie_and_the_cheaper_is_named() -> None:
+    assert headline_of(make_tie()) == (
+        "lora and full tie by test ROUGE-L: equal within 0.5; lora is cheaper (training time 3 min 7 s)."
     )
 
 
 @pytest.mark.parametrize(
-    ("seeds", "begins"),
+    ("cheaper_by", "named"),
     [
-        ([0], "Even 100,000 test examples would not settle the difference between lora and full, "),
-        (
-            [0, 1, 2],
-            "Neither 50 seeds per method nor 100,000 test examples alone would settle the difference between lora and "
-            "full, ",
-        ),
+        ("train_seconds", "last-layer is the cheapest (training time 14 s)"),
+        ("adapter_bytes", "soft-prompt is the cheapest (file size 28 kB)"),
     ],
 )
-def test_a_difference_that_no_affordable_number_would_settle_is_marked_as_such(seeds: list[int], begins: str) -> None:
-    undecided = full_higher(0.004 if seeds == [0] else -0.004, seeds=seeds)
-    assert describe_verdict(undecided)[2].startswith(begins + difference_of(ROUGE_L, undecided, "lora", "full"))
-
-
-def test_differences_too_small_to_matter_are_a_tie_and_the_cheaper_one_is_named() -> None:
-    tied = make_synthetic_comparison(methods=["base", "lora", "full"], verdict=WIDE)
-    assert describe_verdict(tied)[0] == (
-        f"lora and full tie by test ROUGE-L: they differ by {difference_of(ROUGE_L, tied, 'lora', 'full')}, less than "
-        "the smallest difference that matters, 5.0; lora is the cheaper of the two (training time: 3 min 7 s)."
+def test_the_recipe_says_which_cost_breaks_a_tie(cheaper_by: str, named: str) -> None:
+    tied = make_synthetic_comparison(
+        methods=["base", "last-layer", "lora", "soft-prompt", "full"],
+        seeds=[0, 1, 2],
+        verdict={"margin_rouge": 9, "cheaper_by": cheaper_by},
     )
+    assert headline_of(tied).endswith(f"tie by test ROUGE-L: equal within 9.0; {named}.")
+
+
+def test_a_base_model_that_ties_is_the_cheapest() -> None:
+    tied = make_outcome(verdict={"margin_rouge": 2}, lora=13.1)
+    assert headline_of(tied).endswith("equal within 2.0; the base model is cheaper (no training).")
+
+
+def test_without_evidence_there_is_no_winner_and_the_candidates_are_named() -> None:
+    assert headline_of(make_open()) == (
+        "No clear winner by test ROUGE-L: lora leads, but full is not shown to be worse."
+    )
+
+
+def test_many_candidates_are_counted() -> None:
+    near = make_outcome(3, 2.0, lora=13.6, full=13.5, soft_prompt=13.4, last_layer=13.3)
+    assert headline_of(near) == (
+        "No clear winner by test ROUGE-L: lora leads, but full, soft-prompt and 2 others are not shown to be worse."
+    )
+
+
+def test_a_base_model_that_nothing_beats_is_named_the_best() -> None:
+    worse = make_outcome(lora=9, full=8)
+    assert headline_of(worse) == (
+        "No training helped: the base model is the best by test ROUGE-L, better than every trained model."
+    )
+
+
+# One run
+
+
+def test_one_run_that_beats_another_is_not_a_win_of_its_method() -> None:
+    assert headline_of(make_single_runs()) == (
+        "This lora run beat this full run (test ROUGE-L 23.1 against 21.0); "
+        "how far another run would move is not known."
+    )
+
+
+def test_one_run_that_beats_the_base_model_is_not_a_win() -> None:
+    assert headline_of(make_outcome(1, lora=23.1)) == (
+        "This lora run beat the base model (test ROUGE-L 23.1 against 13.0); "
+        "how far another run would move is not known."
+    )
+
+
+def test_a_base_model_that_beats_one_run_is_not_a_win() -> None:
+    assert headline_of(make_outcome(1, lora=9)).startswith("The base model beat this lora run (test ROUGE-L 13.0")
+
+
+def test_two_runs_with_the_same_score_do_not_tie() -> None:
+    assert headline_of(make_outcome(1, lora=23.1, full=23.1)) == (
+        "This lora run and this full run have the same test ROUGE-L (23.1); "
+        "how far another run would move is not known."
+    )
+
+
+def test_a_method_trained_once_far_below_the_others_is_named() -> None:
+    means = {"base": 13, "lora": 24, "full": 22, "soft-prompt": 18}
+    once = {"base", "soft-prompt"}
+    scores = {label: draw_scores(mean, 1 if label in once else 3) for label, mean in means.items()}
+    assert headline_of(make_comparison(scores)) == (
+        "lora leads by test ROUGE-L; soft-prompt was trained once, and how far another run would move is not known."
+    )
+
+
+@pytest.mark.parametrize("means", [{"lora": 40, "full": 10}, {"lora": 20.0, "full": 20.0}, {"lora": 9, "full": 8}])
+def test_with_one_run_nothing_wins_or_ties_and_nothing_is_better(means: dict[str, float]) -> None:
+    text = describe_verdict(make_outcome(1, **means))
+    words = " ".join((text.headline, *text.points, *text.details))
+    assert [word for word in (" win", " tie", "better", "equal") if word in words] == []
+    assert text.chances == ()
+
+
+# Lost runs
+
+
+@pytest.mark.parametrize(
+    ("status", "verb"), [("diverged", "diverged in"), ("failed", "failed in"), ("done", "collapsed in")]
+)
+def test_a_best_method_with_lost_runs_is_the_best_where_it_trains(status: str, verb: str) -> None:
+    lost = lose_runs(make_winner(5), "lora", 2, status)
+    assert headline_of(lost) == f"lora is best where it trains, by test ROUGE-L, but {verb} 2 of 5 runs (5 to 85 %)."
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed", "done"])
+@pytest.mark.parametrize("lost", [1, 2, 3])
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_a_method_with_a_lost_run_is_never_the_plain_winner(status: str, lost: int, seeds: int) -> None:
+    comparison = lose_runs(make_winner(seeds), "lora", lost, status)
+    for metric in (ROUGE_L, LOSS):
+        verdict = decide_verdict(comparison, metric)
+        assert verdict.kind != "winner" or verdict.best.label != "lora"
+    assert "lora wins" not in " ".join((headline_of(comparison), *describe_verdict(comparison).details))
+
+
+def test_runs_lost_in_different_ways_are_lost() -> None:
+    lost = lose_runs(lose_runs(make_winner(5), "lora", 2, "failed"), "lora", 1, "diverged")
+    assert "but lost 2 of 5 runs" in headline_of(lost)
+
+
+@pytest.mark.parametrize("make", [make_open, make_tie])
+def test_the_first_sentence_has_the_lost_runs_of_a_method_that_leads(make: Callable[[], Comparison]) -> None:
+    assert re.search(r"; full diverged in 1 of \d runs \(1 to \d+ %\)\.$", headline_of(lose_runs(make(), "full", 1)))
+
+
+def test_a_lost_run_of_a_method_that_is_worse_is_not_in_the_first_sentence() -> None:
+    assert headline_of(lose_runs(make_winner(), "soft-prompt", 1)) == headline_of(make_winner())
+
+
+# Disagreement
+
+
+def test_the_first_sentence_says_where_another_metric_disagrees() -> None:
+    assert headline_of(make_disagreement()) == (
+        "lora wins by test ROUGE-L: better than every other method by more than matters; "
+        "by evaluation loss, full is better."
+    )
+
+
+def test_metrics_that_differ_within_noise_do_not_disagree() -> None:
+    barely = add_loss(make_open(), "lora", 0.005)
+    assert barely.rank(LOSS)[0].label == "full"
+    assert "by evaluation loss" not in headline_of(barely)
+
+
+def test_a_second_best_that_another_metric_shows_to_be_better_disagrees() -> None:
+    """The best by the other metric is a third method, which varies so much that it is not shown to be better."""
+    four = make_outcome(lora=24, full=22, last_layer=18, soft_prompt=17)
+    comparison = add_loss(add_loss(four, "lora", 0.05), "soft-prompt", -0.4, 0.1, 0.1)
+    assert comparison.rank(LOSS)[0].label == "soft-prompt"
+    assert headline_of(comparison).endswith("; by evaluation loss, full is better.")
+
+
+def test_the_primary_metric_is_that_of_the_recipe() -> None:
+    by_loss = add_loss(make_winner(metric="loss"), "lora", 0.5)
+    assert headline_of(by_loss) == (
+        "full wins by evaluation loss: better than every other method by more than matters; "
+        "by ROUGE-L, ROUGE-1, ROUGE-2 and ROUGE-Lsum, lora is better."
+    )
+    assert "lora wins by test ROUGE-L" in " ".join(describe_verdict(by_loss).details)
+
+
+# What is best, and what it costs
+
+
+def test_the_first_point_is_the_lead_over_the_base_model_and_after_a_win_over_the_next() -> None:
+    winner = make_winner()
+    base, following = (difference_of(ROUGE_L, winner, "lora", other) for other in ("base", "full"))
+    assert describe_verdict(winner).points[0] == (
+        f"lora is better than the base model by {base}, more than matters; better than full by {following}, "
+        "more than matters."
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "phrase"),
+    [
+        (make_tie, "lora is equal to full within 0.5, ahead by {}."),
+        (make_open, "lora is ahead of full by {}, which may be noise."),
+        (make_single_runs, "lora is ahead of full by {} in these runs."),
+    ],
+)
+def test_the_lead_over_the_next_method_is_a_detail_unless_it_won(make: Callable[[], Comparison], phrase: str) -> None:
+    comparison = make()
+    assert phrase.format(difference_of(ROUGE_L, comparison, "lora", "full")) in describe_verdict(comparison).details
+
+
+def test_beside_the_lead_stands_the_score_with_lost_runs_counted_as_the_base_models() -> None:
+    lead = describe_verdict(lose_runs(make_winner(5), "lora", 2)).points[0]
+    assert lead.endswith("; 19.6 with lost runs counted as the base model's.")
+
+
+def test_the_second_point_is_the_cost_of_the_best() -> None:
+    assert describe_verdict(make_winner()).points[1] == (
+        "Cost of lora: 3 min 7 s of training, 2.14 GB of memory, 19.6 MB on disk."
+    )
+
+
+def test_after_a_tie_the_cost_is_that_of_the_cheapest() -> None:
+    tied = make_outcome(verdict={"margin_rouge": 1}, lora=24.0, full=24.1)
+    assert tied.best is not None
+    assert (tied.best.label, describe_verdict(tied).points[1][:13]) == ("full", "Cost of lora:")
+
+
+def test_a_base_model_costs_no_training() -> None:
+    assert describe_verdict(make_outcome(lora=9, full=8)).points[1] == "The base model costs no training."
+
+
+def test_the_fastest_trainings_are_named_together_and_not_at_all_if_all_are() -> None:
+    run = make_synthetic_run(methods=["full", "lora", "soft-prompt"])
+
+    def describe(*seconds: float) -> str:
+        by_label = dict(zip(("full", "lora", "soft-prompt"), seconds, strict=True))
+        records = [
+            r.model_copy(update={"costs": r.costs.model_copy(update={"train_seconds": by_label[r.trial.label]})})
+            for r in run.records
+            if r.costs
+        ]
+        return " ".join(describe_verdict(judge_records(run, records)).details)
+
+    assert "Fastest training: lora and full (training time 1 min 40 s to 1 min 44 s)." in describe(100, 104, 150)
+    assert "Fastest training" not in describe(100, 104, 107)
+
+
+# What is not settled
+
+
+def unsettled(comparison: Comparison) -> str:
+    return describe_verdict(comparison).points[2]
+
+
+CHANCE = "with an 80 % chance, averaged over what is still possible"
+
+
+def with_needed(seeds: int | None, examples: int | None) -> str:
+    comparison = make_open()
+    verdict = decide_verdict(comparison, ROUGE_L)
+    assert verdict.needed is not None
+    changed = replace(verdict, needed=replace(verdict.needed, seeds=seeds, examples=examples))
+    return describe_unsettled(comparison, changed, make_names(comparison))
+
+
+def test_the_third_point_says_how_many_seeds_or_examples_would_settle_it() -> None:
+    assert (
+        with_needed(12, 1500) == f"Open: lora or full. 12 seeds or 1,500 test examples in all would settle it {CHANCE}."
+    )
+    assert with_needed(None, 1500) == f"Open: lora or full. 1,500 test examples in all would settle it {CHANCE}."
+    assert with_needed(12, None) == f"Open: lora or full. 12 seeds in all would settle it {CHANCE}."
+
+
+def test_a_question_that_no_affordable_number_would_settle_is_marked_as_such() -> None:
+    assert with_needed(None, None) == (
+        f"Open: lora or full. Neither 50 seeds nor 100,000 test examples settle it {CHANCE}."
+    )
+
+
+def test_the_numbers_are_those_of_the_verdict() -> None:
+    comparison = make_open(10)
+    needed = decide_verdict(comparison, ROUGE_L).needed
+    assert needed is not None
+    assert f"{needed.seeds or 50} seeds" in unsettled(comparison)
+
+
+def test_the_hardest_of_several_open_pairs_is_named() -> None:
+    open_pairs = make_outcome(3, 0.7, lora=24.4, full=24, soft_prompt=23.6)
+    assert "the hardest of 2 pairs" in unsettled(open_pairs)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (make_winner, "Nothing about the best method is left open."),
+        (make_tie, "Open: which of them is the best, by less than matters (0.5)."),
+        (make_single_runs, "Open: the methods themselves. More seeds of each would show how far runs move."),
+        (
+            lambda: lose_runs(make_winner(5), "lora", 2),
+            "Open: how often lora loses a run, 5 to 85 %. More seeds narrow this.",
+        ),
+        (
+            lambda: make_winner(margin_rouge=1.9),
+            "Open: whether it is better than full by more than matters (1.9).",
+        ),
+    ],
+    ids=["winner", "tie", "one run", "lost runs", "better"],
+)
+def test_each_outcome_leaves_something_else_open(make: Callable[[], Comparison], text: str) -> None:
+    assert unsettled(make()) == text
+
+
+# Chances
+
+
+def test_each_method_has_its_chances() -> None:
+    chances = {chance.label: chance for chance in describe_verdict(make_open()).chances}
+    assert set(chances) == {"lora", "full", "soft-prompt", "base"}
+    assert chances["base"].best == "< 1 %"
+    assert float(chances["base"].regret) > 10
+    assert int(chances["lora"].best[:-2]) + int(chances["full"].best[:-2]) in (99, 100, 101)
+    assert int(chances["lora"].within_margin[:-2]) >= int(chances["lora"].best[:-2])
+
+
+@pytest.mark.parametrize(("chance", "text"), [(0.0, "< 1 %"), (0.004, "< 1 %"), (0.622, "62 %"), (1.0, "> 99 %")])
+def test_a_chance_from_draws_is_never_certain(chance: float, text: str) -> None:
+    assert format_chance(chance) == text
+
+
+# Names, and comparisons without two scores
 
 
 @pytest.mark.parametrize(
@@ -213,113 +379,48 @@ def test_only_the_base_model_gets_a_capital_at_the_start_of_a_sentence(names: li
     assert capitalize_name(join_list(names)) == text
 
 
-@pytest.mark.parametrize(
-    ("cheaper_by", "named"),
-    [
-        ("train_seconds", "last-layer is the cheapest of them (training time: 14 s)"),
-        ("adapter_bytes", "soft-prompt is the cheapest of them (file size: 28 kB)"),
-    ],
-)
-def test_the_recipe_says_which_cost_breaks_a_tie(cheaper_by: str, named: str) -> None:
-    tied = make_synthetic_comparison(verdict={**WIDE, "cheaper_by": cheaper_by})
-    farthest = difference_of(LOSS, tied, "full", "last-layer")
-    (by_loss,) = [sentence for sentence in describe_verdict(tied) if "tie by evaluation loss" in sentence]
-    assert by_loss == (
-        f"full, lora, soft-prompt and last-layer tie by evaluation loss: they differ by at most {farthest}, less than "
-        f"the smallest difference that matters, 0.500; {named}."
-    )
+def test_a_long_label_loses_its_middle() -> None:
+    assert (shorten_label("lora", 8), shorten_label("lora-rank-16", 8)) == ("lora", "lora…-16")
 
 
-@pytest.mark.parametrize(
-    "outcome",
-    [
-        lambda: full_higher(0.05, seeds=[0]),
-        lambda: full_higher(0, seeds=[0]),
-        lambda: full_higher(-0.008, seeds=[0, 1]),
-        lambda: full_higher(0, seeds=[0, 1, 2]),
-        lambda: make_synthetic_comparison(verdict=WIDE),
-        lambda: make_synthetic_comparison(methods=["lora"]),
-    ],
-    ids=["winner", "open by examples", "open by seeds", "open for good", "tie", "alone"],
-)
-def test_every_sentence_with_scores_has_their_intervals(outcome: Callable[[], Comparison]) -> None:
-    sentences = describe_verdict(outcome())
-    scores = [s for s in sentences if not s.startswith("Intervals are") and " needed " not in s]
-    assert [s for s in scores if not re.search(INTERVAL, s)] == []
+def test_labels_are_not_shortened_where_that_would_make_them_equal() -> None:
+    alike = {"lora": "lora-rank-16-attention-only-tuned", "full": "lora-rank-16-everywhere-also-tuned"}
+    names = make_names(relabel(make_winner(), alike), 8)
+    assert [names.by_label[label] for label in alike.values()] == list(alike.values())
 
 
-def test_the_verdict_gives_the_cost_of_the_best(run: Run) -> None:
-    clear = only(run, "base", "lora")
-    assert "lora needed 3 min 7 s of training, 2.14 GB of peak memory and 19.6 MB of disk space." in describe_verdict(
-        clear
-    )
+def test_the_base_model_alone_is_not_a_comparison_yet(run: Run) -> None:
+    text = describe_verdict(judge_records(run, [r for r in run.records if r.trial.label == "base"]))
+    assert text.headline.startswith("The base model is the only method with a score so far: test ROUGE-L ")
+    assert text.points == ()
 
 
-def test_a_single_training_of_each_method_is_pointed_out(comparison: Comparison) -> None:
-    assert describe_verdict(comparison)[-1] == (
+def test_without_a_score_the_verdict_counts_what_went_wrong(run: Run) -> None:
+    broken = judge_records(run, [r for r in run.records if r.status != "done"])
+    assert headline_of(broken) == "No trial produced a score: 1 failed trial and 1 diverged trial."
+
+
+def test_a_label_cannot_reverse_the_text_direction_of_the_verdict() -> None:
+    text = describe_verdict(relabel(make_open(), {"full": "a\u202eb"}))
+    assert "\u202e" not in " ".join((text.headline, *text.points, *text.details))
+
+
+def test_a_failed_base_leaves_a_verdict(run: Run) -> None:
+    failed = judge_with_changes(run, "base", status="failed", predictions=(), costs=None)
+    assert headline_of(failed).startswith("This lora run beat this full run")
+
+
+# What the intervals cover
+
+
+def test_a_single_training_of_each_method_is_pointed_out() -> None:
+    assert describe_verdict(make_single_runs()).details[-1] == (
         "Intervals are 95 % confidence intervals over 40 test examples; each method was trained once, so the result is "
         "about these trained models and not yet about the methods."
     )
 
 
-def test_several_seeds_are_counted() -> None:
-    last = describe_verdict(make_synthetic_comparison(seeds=[0, 1], methods=["base", "lora"]))[-1]
-    assert last == (
-        "Intervals are 95 % confidence intervals over 40 test examples and 2 seeds per method, so the result is about "
-        "the methods on this train split, over seeds."
-    )
-
-
-def test_the_confidence_of_the_recipe_is_given() -> None:
-    last = describe_verdict(make_synthetic_comparison(methods=["base", "lora"], verdict={"confidence": 0.99}))[-1]
-    assert last.startswith("Intervals are 99 % confidence intervals over 40 test examples")
-
-
-def test_a_base_model_that_nothing_beats_is_named_best(run: Run) -> None:
-    ours = [r for r in run.records if r.trial.label in {"base", "soft-prompt"}]
-    worse = judge_records(run, [shift_scores(r, -0.1) if r.trial.label != "base" else r for r in ours])
-    score = score_of(ROUGE_L, worse, "base")
-    assert describe_verdict(worse)[0] == (
-        f"No training helped: the base model has the best test ROUGE-L, {score}, "
-        "significantly better than every trained model."
-    )
-
-
-def test_the_base_model_alone_is_not_a_comparison_yet(run: Run) -> None:
-    (only,) = describe_verdict(judge_records(run, [r for r in run.records if r.trial.label == "base"]))
-    assert only.startswith("The base model is the only method with a score so far")
-
-
-def test_without_a_score_the_verdict_counts_what_went_wrong(run: Run) -> None:
-    broken = judge_records(run, [r for r in run.records if r.status != "done"])
-    assert describe_verdict(broken) == ("No trial produced a score: 1 failed trial and 1 diverged trial.",)
-
-
-def test_a_label_cannot_reverse_the_text_direction_of_the_verdict(run: Run) -> None:
-    renamed = [
-        r.model_copy(update={"trial": r.trial.model_copy(update={"label": "a\u202eb"})})
-        if r.trial.label == "full"
-        else r
-        for r in run.records
-    ]
-    assert "\u202e" not in " ".join(describe_verdict(judge_records(run, renamed)))
-
-
-def test_every_metric_can_be_formatted(comparison: Comparison) -> None:
-    best = comparison.rows[0]
-    assert all(format_score(metric, best.scores[metric.name].mean) for metric in METRICS.values())
-
-
-def test_a_failed_base_leaves_a_verdict(run: Run) -> None:
-    assert describe_verdict(judge_with_changes(run, "base", status="failed", predictions=(), costs=None))
-
-
-def test_an_undecided_pair_whose_interval_excludes_zero_says_why(comparison: Comparison) -> None:
-    pair = comparison.get_pairs(ROUGE_L)[0]
-    beyond = replace(pair, difference=replace(pair.difference, mean=3.0, low=1.0, high=5.0), decision="open")
-    pairs = len(comparison.get_pairs(ROUGE_L))
-    among = f"not significant (p = 0.07 with Holm's correction for {pairs} pairs)"
-    assert describe_open(comparison, replace(beyond, p=0.07)) == among
-    small = replace(beyond, difference=replace(beyond.difference, mean=0.3, low=0.1, high=0.6), p=0.001)
-    assert describe_open(comparison, small) == "less than the smallest difference that matters, 0.5"
-    assert describe_open(comparison, replace(beyond, difference=replace(pair.difference, low=-1.0))) == "within noise"
+def test_several_seeds_are_counted_and_the_confidence_of_the_recipe_is_given() -> None:
+    last = describe_verdict(make_winner(2, confidence=0.99)).details[-1]
+    assert last.startswith("Intervals are 99 % confidence intervals over 40 test examples and 2 seeds per method")
+    assert last.endswith("Intervals of differences hold for all pairs of a metric at once.")

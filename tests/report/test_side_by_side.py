@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.report.outcomes import add_loss, make_disagreement, make_tie, make_winner
 from tests.report.synthetic import judge_with_changes, make_synthetic_comparison, make_synthetic_run
 from tests.report.synthetic_search import make_searched_comparison
 from tests.report.test_page import Elements
@@ -42,7 +43,10 @@ def test_each_side_has_its_own_verdict_and_its_own_ranking(
     fair: Comparison, shared: Comparison, pair: SideBySide
 ) -> None:
     assert (pair.other.name, pair.this.name) == ("shared-rate", "fair")
-    assert (pair.other.headline, pair.this.headline) == (describe_verdict(shared)[0], describe_verdict(fair)[0])
+    assert (pair.other.headline, pair.this.headline) == (
+        describe_verdict(shared).headline,
+        describe_verdict(fair).headline,
+    )
     assert [method.label for method in pair.this.ranking] == [row.label for row in fair.rows]
     assert [method.label for method in pair.other.ranking] == [row.label for row in shared.rows]
 
@@ -87,8 +91,30 @@ def test_unequal_settings_are_pointed_out_and_never_ranked_together(pair: SideBy
 def test_a_comparison_side_by_side_with_itself_has_no_differences(fair: Comparison) -> None:
     twins = compare_runs(fair, fair)
     assert twins.differences == ()
-    assert twins.changes == "Every method in both comparisons has the same rank in both."
+    assert twins.changes.startswith("Every method in both comparisons has the same rank in both.")
     assert twins.settings.startswith("The settings are equal")
+
+
+def test_ranks_of_single_runs_may_change_by_chance(pair: SideBySide) -> None:
+    assert pair.changes.endswith(
+        "In fair and shared-rate methods were trained once, and how far another run would move is not known, so a rank "
+        "may change by chance."
+    )
+    for side in (pair.this, pair.other):
+        assert "run beat th" in side.headline
+
+
+def test_ranks_over_several_seeds_have_no_such_warning() -> None:
+    twins = compare_runs(make_winner(), make_tie())
+    assert "by chance" not in twins.changes
+    assert (twins.this.headline[:9], twins.other.headline[:17]) == ("lora wins", "lora and full tie")
+
+
+def test_both_sides_are_ranked_by_this_comparisons_primary_metric() -> None:
+    by_rouge, by_loss = make_disagreement(), add_loss(make_winner(metric="loss"), "lora", 0.5)
+    twins = compare_runs(by_loss, by_rouge)
+    assert [method.label for method in twins.this.ranking] == [method.label for method in twins.other.ranking]
+    assert twins.other.ranking[0].score == "4.780"
 
 
 def test_the_figure_shows_ranks_and_no_scores_on_an_axis(fair: Comparison, shared: Comparison) -> None:
@@ -102,7 +128,7 @@ def test_the_page_shows_both(fair: Comparison, shared: Comparison, tmp_path: Pat
     text = Elements(write_report(fair, tmp_path, against=shared).read_text("utf-8")).text
     assert "Side by side with shared-rate" in text
     assert "methods.lora.learning_rate" in text
-    assert describe_verdict(shared)[0] in text.replace("\u2011", "-")
+    assert describe_verdict(shared).headline in text.replace("\u2011", "-")
 
 
 def test_a_page_without_another_comparison_has_no_such_section(fair: Comparison, tmp_path: Path) -> None:

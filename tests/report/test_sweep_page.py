@@ -144,9 +144,16 @@ def test_a_rise_is_described_with_its_ends(sizes: Sweep) -> None:
     assert next(iter(describe_conclusions(sizes))).endswith(" at 10,000 train examples.")
 
 
-def test_the_value_beyond_which_nothing_changes_significantly_is_named(ranks: Sweep) -> None:
+def test_the_value_beyond_which_nothing_changes_beyond_noise_is_named(ranks: Sweep) -> None:
     (loss,) = [sentence for sentence in describe_conclusions(ranks) if sentence.startswith("Evaluation loss")]
-    assert loss.endswith("at rank 16; beyond rank 16 it does not change significantly.")
+    assert loss.endswith("at rank 16; beyond rank 16 any change is within noise.")
+
+
+def test_with_one_run_no_change_is_beyond_or_within_noise() -> None:
+    for sweep in (make_rank_sweep(seeds=[0]), make_modules_sweep(seeds=[0])):
+        for sentence in describe_conclusions(sweep):
+            assert sentence.endswith("; how far another run would move is not known.")
+            assert "noise" not in sentence
 
 
 def test_values_without_an_order_have_a_best() -> None:
@@ -182,10 +189,10 @@ def test_a_page_can_be_written_for_a_sweep_without_a_score(ranks: Sweep, tmp_pat
 
 def test_the_gap_between_methods_is_their_paired_difference_at_both_ends() -> None:
     sweep = make_model_sweep()
-    sentences = [s for s in describe_conclusions(sweep) if s.startswith("ROUGE-L: lora is ahead of soft-prompt by ")]
+    sentences = [s for s in describe_conclusions(sweep) if s.startswith("ROUGE-L: full is ahead of soft-prompt by ")]
     first, last = (
         point.comparison.find_pair(ROUGE_L, point.row, soft.row).difference
-        for point, soft in zip(sweep.lines["lora"][::2], sweep.lines["soft-prompt"][::2], strict=True)
+        for point, soft in zip(sweep.lines["full"][::2], sweep.lines["soft-prompt"][::2], strict=True)
     )
     expected = f"{first.mean:.1f} ({first.low:.1f} to {first.high:.1f}) at SmolLM2-135M, and by {last.mean:.1f} ("
     assert len(sentences) == 1

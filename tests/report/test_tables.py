@@ -1,9 +1,11 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 
 import pytest
 
+from tests.report.outcomes import add_loss, lose_runs, make_open, make_single_runs, make_tie, make_winner
 from tests.report.synthetic import (
     OUTCOMES,
     judge_records,
@@ -16,6 +18,7 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.report.format import format_bytes, format_count, format_score, format_seconds
 from tuneoff.report.leaderboard import Cell, build_leaderboard
+from tuneoff.report.methods_csv import format_methods_csv
 from tuneoff.report.tables import (
     format_csv,
     format_latex_table,
@@ -65,9 +68,83 @@ def test_the_best_of_a_column_is_one_of_those_that_finished(comparison: Comparis
     assert best == ["soft-prompt"]
 
 
-def test_a_score_within_noise_of_the_best_is_tied(comparison: Comparison) -> None:
-    tied = [label for label, cell in cells_of(comparison, "rougeL").items() if cell.tied]
-    assert tied == [comparison.rows[1].label]
+def test_a_score_that_is_not_shown_to_be_worse_is_tied() -> None:
+    cells = cells_of(make_open(), "rougeL")
+    assert [label for label, cell in cells.items() if cell.best] == ["lora"]
+    assert [label for label, cell in cells.items() if cell.tied] == ["full"]
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
+def test_no_score_of_a_single_run_is_the_best_or_tied(metric: Metric) -> None:
+    cells = cells_of(make_single_runs(), metric.name).values()
+    assert not any(cell.best or cell.tied for cell in cells)
+
+
+def test_tables_of_single_runs_say_so() -> None:
+    single = make_single_runs()
+    note = "Each method was trained once, and how far another run would move is not known."
+    assert note in format_markdown_table(single)
+    assert note in format_latex_table(single)
+    assert note not in format_markdown_table(make_winner())
+
+
+def test_a_method_that_was_trained_once_among_others_is_named() -> None:
+    lost = lose_runs(make_winner(), "full", 2)
+    assert "full was trained once, and how far another run would move is not known." in format_latex_table(lost)
+
+
+def test_beside_a_mean_stands_the_score_with_lost_runs_counted_as_the_base_models() -> None:
+    """Two of five runs at the base model's 13 and three at 24 have a mean of 19.6."""
+    lost = lose_runs(make_winner(5), "lora", 2)
+    assert {label: cell.with_lost for label, cell in cells_of(lost, "rougeL").items() if cell.with_lost} == {
+        "lora": "19.6"
+    }
+    for table in (format_markdown_table(lost), format_latex_table(lost)):
+        assert " / 19.6" in table
+        assert "lora (2 of 5 lost)" in table
+        assert "After a slash stands the score with lost runs counted as the base model's." in table
+        assert "A lost run diverged, failed, or ended with a validation loss above the base model's." in table
+    header, first, *_ = make_terminal_rows(lost)
+    assert dict(zip(header, first, strict=True))["All runs"] == "19.6"
+
+
+def test_without_lost_runs_there_is_no_column_for_them() -> None:
+    assert "All runs" not in make_terminal_rows(make_winner())[0]
+    assert " / " not in format_markdown_table(make_winner())
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_primary_metric_comes_first_in_every_table_and_ranks_the_rows(name: str) -> None:
+    comparison = add_loss(make_winner(metric=name), "lora", 0.5)
+    best = "full" if name == "loss" else "lora"
+    assert comparison.best is comparison.rows[0]
+    assert comparison.best.label == best
+    header, first, *_ = make_terminal_rows(comparison)
+    assert header[1] == ("Loss" if name == "loss" else METRICS[name].title)
+    assert first[0] == best
+    assert format_markdown_table(comparison).startswith(f"| Method | {METRICS[name].title}")
+    assert build_leaderboard(comparison).columns[0].name == name
+
+
+def test_each_method_is_a_line_of_csv_with_its_lost_runs_and_chances() -> None:
+    lines = {line["label"]: line for line in lines_of(format_methods_csv(lose_runs(make_winner(5), "lora", 2)))}
+    assert list(lines) == ["lora", "full", "soft-prompt", "base"]
+    lora, full = lines["lora"], lines["full"]
+    assert (lora["runs"], lora["lost_runs"], full["lost_runs"]) == ("5", "2", "0")
+    assert (round(float(lora["lost_low"]), 2), round(float(lora["lost_high"]), 2)) == (0.05, 0.85)
+    assert float(lora["test_rougeL_x100_with_lost_runs"]) == pytest.approx(0.6 * 24 + 0.4 * 13, abs=0.1)
+    assert full["test_rougeL_x100_with_lost_runs"] == full["test_rougeL_x100"]
+    assert (lora["best_is"], full["best_is"], full["primary_metric"]) == ("", "matters", "rougeL")
+    assert float(lora["chance_best"]) > 0.99
+    assert float(full["expected_regret"]) == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [(make_winner, "matters"), (make_tie, "equal"), (make_open, "open"), (make_single_runs, "one run")],
+)
+def test_csv_has_the_word_for_the_lead_of_the_best(make: Callable[[], Comparison], word: str) -> None:
+    assert {line["label"]: line["best_is"] for line in lines_of(format_methods_csv(make()))}["full"] == word
 
 
 def test_the_terminal_has_a_row_for_every_method(comparison: Comparison) -> None:
@@ -82,9 +159,8 @@ def test_a_row_without_a_score_says_why_in_markdown(comparison: Comparison) -> N
     assert "lora-hot: diverged: the train loss is not finite in step 31" in table
 
 
-def test_markdown_makes_the_best_bold(comparison: Comparison) -> None:
-    best = comparison.rows[0].scores["rougeL"]
-    assert f"| **{best.mean:.1f} " in format_markdown_table(comparison)
+def test_markdown_makes_the_best_bold() -> None:
+    assert "| **24.0 " in format_markdown_table(make_winner())
 
 
 def test_a_label_cannot_inject_markdown(run: Run) -> None:

@@ -50,6 +50,11 @@ class Row:
         known = [score for score in scores if score is not None]
         return known if len(known) == len(scores) else []
 
+    @property
+    def was_trained_once(self) -> bool:
+        """Whether only one run has a score, so that how far another run would move is not known."""
+        return not self.is_base and len(self.finished) == 1
+
     def compute_mean_score(self, name: str) -> float | None:
         """The mean over seeds of a score in the records; None if any of them lacks it."""
         scores = self.list_scores(name)

@@ -19,6 +19,7 @@ from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence, format_cost, format_interval, format_score
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
 from tuneoff.report.sentences import describe_verdict
+from tuneoff.report.sentences.names import NAME_WIDTHS
 from tuneoff.report.sentences.sweep import describe_conclusions
 from tuneoff.report.tables import list_marks, make_terminal_rows
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from tuneoff.analysis.sweep import Sweep
 
 MOST_LINES = 6  # of the verdict
-NAME_WIDTHS = (24, 16, 8)  # characters after which labels in the verdict are shortened
 SWEEP_COSTS = {"trainable": "Trainable", "train_seconds": "Training", "training_memory": "Memory"}  # headings by cost
 
 

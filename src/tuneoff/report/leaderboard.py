@@ -121,7 +121,7 @@ def list_footnotes(comparison: Comparison) -> Iterator[str]:
     if any(comparison.assess(row).lost for row in comparison.rows):
         yield MEANING_OF_LOST
     trained = [row for row in comparison.rows if row.finished and not row.is_base]
-    single = [row for row in trained if len(row.finished) == 1]
+    single = [row for row in trained if row.was_trained_once]
     if single:
         subject = "Each method" if single == trained else join_list([escape_control(row.label) for row in single])
         was = "were" if len(single) > 1 and single != trained else "was"
@@ -235,4 +235,4 @@ def _describe_reasons(row: Row) -> str:
         if record.status != "done":
             seed = f"Seed {record.trial.seed} " if len(row.records) > 1 else ""
             reasons.append(f"{seed}{record.status}: {escape_control(record.reason or 'no reason recorded')}")
-    return " ".join(reasons)
+    return "; ".join(reasons)

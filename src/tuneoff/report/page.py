@@ -17,6 +17,7 @@ from tuneoff.report.figures import Specification, make_page_specification, write
 from tuneoff.report.html import render_document
 from tuneoff.report.hyperparameters import format_hyperparameters
 from tuneoff.report.leaderboard import build_leaderboard, list_footnotes
+from tuneoff.report.methods_csv import format_methods_csv
 from tuneoff.report.pairwise import build_matrices, format_pairs_csv
 from tuneoff.report.search_table import describe_search, list_notes, summarize_searches
 from tuneoff.report.sentences import describe_verdict
@@ -51,7 +52,9 @@ SECTIONS = (
 def write_report(
     comparison: Comparison, folder: str | Path, against: Comparison | None = None, *, with_text: bool = True
 ) -> Path:
-    """Write `index.html`, `table.md`, `table.tex`, `results.csv`, `differences.csv` and `figures/` into `folder`.
+    """Write `index.html`, `table.md`, `table.tex`, three CSV files and `figures/` into `folder`.
+
+    The CSV files have a line for each trial (`results.csv`), method (`methods.csv`) and pair (`differences.csv`).
 
     Args:
         against: another comparison, whose conclusions the page shows side by side with this one's.
@@ -66,6 +69,7 @@ def write_report(
     write_atomically(folder / "table.md", format_markdown_table(comparison))
     write_atomically(folder / "table.tex", format_latex_table(comparison))
     write_atomically(folder / "results.csv", format_results_csv(comparison))
+    write_atomically(folder / "methods.csv", format_methods_csv(comparison))
     write_atomically(folder / "differences.csv", format_pairs_csv(comparison))
     specifications = {name: make_page_specification(chart) for name, chart in charts.items()}
     index = folder / "index.html"

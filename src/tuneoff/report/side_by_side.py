@@ -112,17 +112,13 @@ def _build_conclusion(comparison: Comparison, metric: Metric, changes: Mapping[s
 
 def _describe_single_runs(*comparisons: Comparison) -> str:
     """Return a warning that ranks of single runs may change by chance; empty if every method has more runs."""
-    single = [escape_control(c.run.recipe.name) for c in comparisons if any(_was_trained_once(row) for row in c.rows)]
+    single = [escape_control(c.run.recipe.name) for c in comparisons if any(row.was_trained_once for row in c.rows)]
     if not single:
         return ""
     return (
         f" In {join_list(list(dict.fromkeys(single)))} methods were trained once, and how far another run would move "
         "is not known, so a rank may change by chance."
     )
-
-
-def _was_trained_once(row: Row) -> bool:
-    return not row.is_base and len(row.finished) == 1
 
 
 def _format_rate(row: Row) -> str:

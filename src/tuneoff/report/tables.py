@@ -161,7 +161,7 @@ def _list_result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]
     is_tested = record.status == "done" and trial.stage == "confirm"
     for metric in METRICS.values():
         score = estimate_mean(build_score_matrix([record], metric), confidence) if is_tested else None
-        name = _get_score_name(metric)
+        name = get_score_name(metric)
         yield f"test_{name}", score and score.mean
         yield f"test_{name}_low", score and score.low
         yield f"test_{name}_high", score and score.high
@@ -176,10 +176,11 @@ def _list_result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]
     yield "generation_seconds", costs and costs.generation_seconds
     for metric in METRICS.values():  # only a search by such a metric generates validation predictions
         if metric.needs_generation and (share := scores.get(f"validation/{metric.name}")) is not None:
-            yield f"validation_{_get_score_name(metric)}", metric.scale * share
+            yield f"validation_{get_score_name(metric)}", metric.scale * share
 
 
-def _get_score_name(metric: Metric) -> str:
+def get_score_name(metric: Metric) -> str:
+    """Return the name of a metric in CSV, with its unit."""
     return f"{metric.name}_{CSV_UNITS.get(metric.unit, metric.unit.replace(' ', '_'))}"
 
 

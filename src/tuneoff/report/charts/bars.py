@@ -70,7 +70,7 @@ def draw_evaluation_loss(comparison: Comparison) -> alt.LayerChart | None:
             x="value:Q", y=y, color=color, tooltip=tooltip
         ),
         *canvas.draw_runs("x", scale, y=y),
-        canvas.chart.mark_text(align="left", dx=8).encode(x="most:Q", y=y, text="text:N"),
+        canvas.chart.mark_text(align="left", dx=8).encode(x="end:Q", y=y, text="text:N"),
         height=len(canvas.rows) * BAND,
     )
 
@@ -95,7 +95,7 @@ def draw_rouge(comparison: Comparison) -> alt.LayerChart | None:
         ),
         canvas.chart.mark_rule(strokeWidth=1.5, opacity=0.75).encode(x="low:Q", x2="high:Q", y=y, yOffset=offset),
         *canvas.draw_runs("x", scale, y=y, yOffset=offset),
-        canvas.chart.mark_text(align="left", dx=6, fontSize=11).encode(x="most:Q", y=y, yOffset=offset, text="text:N"),
+        canvas.chart.mark_text(align="left", dx=6, fontSize=11).encode(x="end:Q", y=y, yOffset=offset, text="text:N"),
         height=len(metrics) * (len(canvas.methods) * 18 + 16),
     )
 

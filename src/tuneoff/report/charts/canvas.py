@@ -15,6 +15,7 @@ from tuneoff.report.escape import escape_control
 if TYPE_CHECKING:
     import altair as alt
 
+DIAGONAL_CROSS = "M-1,-1L1,1M1,-1L-1,1"  # a shape as an SVG path
 TOOLTIP_TITLES = {
     "exact": "value",
     "cost_text": "cost",
@@ -87,7 +88,7 @@ class Canvas:
                 **{axis: encode(f"{column}:Q", scale=score_scale)}, **place,
                 stroke=outline, tooltip=make_tooltip("method", column),
             )
-            for column, shape, size in (("runs", "circle", 22), ("lost_runs", "cross", 60))
+            for column, shape, size in (("runs", "circle", 22), ("lost_runs", DIAGONAL_CROSS, 40))
         ]  # fmt: skip
 
     def find_extent(self, low: str = "value", high: str = "value") -> tuple[float, float]:

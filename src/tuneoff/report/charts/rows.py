@@ -63,7 +63,7 @@ def make_score_row(row: Row, metric: Metric) -> Datum:
 
 
 def make_run_columns(comparison: Comparison, row: Row, metric: Metric) -> Datum:
-    """Return the score of every run, and the ends of all of them and the interval.
+    """Return the score of every run, and the ends of all of them and the interval, with and without lost runs.
 
     A lost run has the base model's score.
     """
@@ -71,6 +71,7 @@ def make_run_columns(comparison: Comparison, row: Row, metric: Metric) -> Datum:
     runs = [_score_run(record, metric) for record in row.finished if record not in lost]
     lost_runs = [base.scores[metric.name].mean] * len(lost) if base and base.scores else []
     return {
+        "end": max(estimate.high, *runs),
         "least": min(estimate.low, *runs, *lost_runs),
         "most": max(estimate.high, *runs, *lost_runs),
         "runs": runs,

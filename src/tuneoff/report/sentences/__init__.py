@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.disagreement import find_disagreements
-from tuneoff.analysis.verdict import decide_verdict
+from tuneoff.analysis.verdict import Verdict, decide_verdict
 from tuneoff.records.metrics import METRICS
 from tuneoff.report.format import join_list, pluralize
 from tuneoff.report.main_metrics import list_main_metrics
-from tuneoff.report.sentences.chances import Chance, describe_chances, list_chances
-from tuneoff.report.sentences.costs import describe_costs
+from tuneoff.report.sentences.chances import Chance, describe_chances, describe_condition, list_chances
+from tuneoff.report.sentences.costs import describe_costs, describe_fastest
 from tuneoff.report.sentences.evidence import describe_evidence
 from tuneoff.report.sentences.headline import describe_headline
 from tuneoff.report.sentences.lead import describe_lead, describe_next
 from tuneoff.report.sentences.names import (
-    NAME_WIDTH,
+    NAME_WIDTHS,
     Names,
     capitalize_name,
     format_with_interval,
@@ -24,6 +24,8 @@ from tuneoff.report.sentences.names import (
 )
 from tuneoff.report.sentences.partial import describe_budget_cuts, describe_missing
 from tuneoff.report.sentences.unsettled import describe_unsettled
+
+HEADLINE_LENGTH = 180  # characters of two lines on a page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +51,16 @@ class VerdictText:
         return tuple(self.points[i] for i in (2, 0, 1)) if self.points else ()
 
 
-def describe_verdict(comparison: Comparison, name_width: int = NAME_WIDTH) -> VerdictText:
+def describe_verdict(comparison: Comparison, name_width: int | None = None) -> VerdictText:
     """Describe the verdict by the primary metric, and what the others say.
 
     For an unfinished comparison the headline is marked as partial.
 
     Args:
-        name_width: the characters after which a label is shortened.
+        name_width: the characters after which a label is shortened; by default, those with which the headline fits
+            into two lines of a page.
     """
-    names = make_names(comparison, name_width)
-    text = _describe_results(comparison, names)
+    text = _describe_results(comparison, name_width)
     cuts = tuple(describe_budget_cuts(comparison))
     missing = tuple(describe_missing(comparison, comparison.partial)) if comparison.partial else ()
     return VerdictText(
@@ -70,15 +72,17 @@ def describe_verdict(comparison: Comparison, name_width: int = NAME_WIDTH) -> Ve
     )
 
 
-def _describe_results(comparison: Comparison, names: Names) -> VerdictText:
+def _describe_results(comparison: Comparison, name_width: int | None) -> VerdictText:
     metric = comparison.metric
     ranked = comparison.rank(metric)
     if not ranked:
         return VerdictText(headline=_describe_no_score(comparison))
     if len(ranked) == 1:
-        name, score = capitalize_name(names.get(ranked[0])), format_with_interval(metric, ranked[0])
+        name = capitalize_name(make_names(comparison).get(ranked[0]))
+        score = format_with_interval(metric, ranked[0])
         return VerdictText(headline=f"{name} is the only method with a score so far: {name_metric(metric)} {score}.")
     verdict = decide_verdict(comparison, metric)
+    names = make_names(comparison, name_width) if name_width else _choose_names(comparison, verdict)
     chances = describe_chances(verdict, names)
     following = [] if verdict.kind == "winner" else [describe_next(comparison, verdict, names)]
     return VerdictText(
@@ -91,11 +95,22 @@ def _describe_results(comparison: Comparison, names: Names) -> VerdictText:
         details=(
             *following,
             *_describe_other_metrics(comparison, names),
+            *describe_fastest(comparison, names),
+            *describe_condition(comparison, verdict),
             describe_evidence(comparison),
         ),
         chances=tuple(list_chances(verdict)),
         extras=(*following, *([chances] if chances else ())),
     )
+
+
+def _choose_names(comparison: Comparison, verdict: Verdict) -> Names:
+    """Shorten labels as far as the headline needs it."""
+    for width in NAME_WIDTHS:
+        names = make_names(comparison, width)
+        if len(_mark_partial(comparison, describe_headline(comparison, verdict, names))) <= HEADLINE_LENGTH:
+            break
+    return names
 
 
 def _describe_other_metrics(comparison: Comparison, names: Names) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.verdict import Verdict
 from tuneoff.report.format import format_score
 from tuneoff.report.sentences.names import Names
@@ -38,6 +39,12 @@ def describe_chances(verdict: Verdict, names: Names) -> str:
         return ""
     listed = [f"{names.by_label[label]} {format_chance(best)}" for label, best in named.items()]
     return f"Chance to be the best: {', '.join(listed)}."
+
+
+def describe_condition(comparison: Comparison, verdict: Verdict) -> Iterator[str]:
+    """Yield that chances do not count lost runs, where there are both."""
+    if verdict.chances and any(comparison.assess(row).lost for row in comparison.rank(verdict.metric)):
+        yield "Chances are about the methods where they train: lost runs are not counted in them."
 
 
 def format_chance(chance: float) -> str:

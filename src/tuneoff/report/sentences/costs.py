@@ -1,8 +1,8 @@
 """What the best method cost, and which of several methods is the cheapest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from tuneoff.analysis.cheapest import find_cheapest
+from tuneoff.analysis.cheapest import find_cheapest, keep_lowest
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS, Cost
 from tuneoff.analysis.row import Row
@@ -38,6 +38,8 @@ def describe_cheapest(comparison: Comparison, rows: Sequence[Row], names: Names)
     named, cheapest = COSTS[comparison.run.recipe.verdict.cheaper_by], find_cheapest(comparison, rows)
     name, by = names.get(cheapest.row), cheapest.by
     superlative = "cheaper" if len(rows) == 2 else "the cheapest"
+    if cheapest.row.is_base:
+        return f"; {name} is {superlative} (no training)"
     if named.name not in cheapest.row.costs and by is not named:
         return f"; {name} is {superlative} ({_format_prices(by, [cheapest.row])})" if by else ""
     if len(cheapest.same) == 1:
@@ -47,6 +49,15 @@ def describe_cheapest(comparison: Comparison, rows: Sequence[Row], names: Names)
     if by is None or by is named:
         return same
     return f"{same}, and {name} is {superlative} ({_format_prices(by, [cheapest.row])})"
+
+
+def describe_fastest(comparison: Comparison, names: Names) -> Iterator[str]:
+    """Yield the methods that trained fastest, which may cost the same; nothing if all of them do."""
+    time = COSTS["train_seconds"]
+    trained = [row for row in comparison.rows if row.finished and not row.is_base and time.name in row.costs]
+    fastest = keep_lowest(comparison, time, trained) if len(trained) > 1 else ()
+    if 0 < len(fastest) < len(trained):
+        yield f"Fastest training: {names.join(fastest)} ({_format_prices(time, fastest)})."
 
 
 def _format_prices(cost: Cost, rows: Sequence[Row]) -> str:

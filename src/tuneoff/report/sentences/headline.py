@@ -65,8 +65,8 @@ def _describe_undecided(_: Comparison, verdict: Verdict, names: Names) -> str:
 def _describe_single_runs(comparison: Comparison, verdict: Verdict, names: Names) -> str:
     best, second = comparison.rank(verdict.metric)[:2]
     unknown = "how far another run would move is not known"
-    if not (_has_one_run(best) or _has_one_run(second)):
-        single = [row for row in comparison.rank(verdict.metric) if _has_one_run(row)]
+    if not (best.was_trained_once or second.was_trained_once):
+        single = [row for row in comparison.rank(verdict.metric) if row.was_trained_once]
         was = "was" if len(single) == 1 else "were"
         leader, metric = capitalize_name(names.get(best)), name_metric(verdict.metric)
         return f"{leader} leads by {metric}; {names.join(single)} {was} trained once, and {unknown}"
@@ -77,17 +77,13 @@ def _describe_single_runs(comparison: Comparison, verdict: Verdict, names: Names
         outcome = f"{runs[0]} and {runs[1]} have the same {metric} ({scores[0]})"
     else:
         outcome = f"{runs[0]} beat {runs[1]} ({metric} {scores[0]} against {scores[1]})"
-    return f"{outcome[0].upper() if outcome.startswith('th') else outcome[0]}{outcome[1:]}; {unknown}"
-
-
-def _has_one_run(row: Row) -> bool:
-    return not row.is_base and len(row.finished) == 1
+    return f"T{outcome[1:]}; {unknown}"  # it begins with "this" or "the"
 
 
 def _name_runs(row: Row, names: Names) -> str:
     if row.is_base:
         return names.get(row)
-    return f"this {names.get(row)} run" if _has_one_run(row) else f"the {names.get(row)} runs"
+    return f"this {names.get(row)} run" if row.was_trained_once else f"the {names.get(row)} runs"
 
 
 def _list_pairs_with_best(comparison: Comparison, verdict: Verdict) -> list[Pair]:

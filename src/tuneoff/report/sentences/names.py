@@ -11,7 +11,7 @@ from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_interval, format_score, join_list, pluralize
 
 BASE_MODEL = "the base model"
-NAME_WIDTH = 24  # characters of a label in a sentence
+NAME_WIDTHS = (24, 16, 8)  # characters of a label in a sentence, fewer where it is too long
 MOST_NAMES = 3  # in one list of a sentence
 
 
@@ -33,7 +33,7 @@ class Names:
         return join_list(names)
 
 
-def make_names(comparison: Comparison, width: int = NAME_WIDTH) -> Names:
+def make_names(comparison: Comparison, width: int = NAME_WIDTHS[0]) -> Names:
     """Name every row by its label, or as `the base model`. A long label is shortened unless it would be ambiguous."""
     short = {row.label: shorten_label(escape_control(row.label), width) for row in comparison.rows}
     is_unique = len(set(short.values())) == len(short)

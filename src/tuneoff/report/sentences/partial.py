@@ -7,7 +7,7 @@ from tuneoff.analysis.partial import Partial
 from tuneoff.budget.estimate import estimate_remaining_seconds
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_seconds, join_list, pluralize
-from tuneoff.report.sentences.names import MOST_NAMES, NAME_WIDTH, shorten_label
+from tuneoff.report.sentences.names import MOST_NAMES, NAME_WIDTHS, shorten_label
 
 
 def describe_missing(comparison: Comparison, partial: Partial) -> Iterator[str]:
@@ -35,7 +35,7 @@ def describe_unfinished(comparison: Comparison, partial: Partial) -> str:
     missing = []
     if partial.untried:
         untried = [escape_control(label) for label in partial.untried]
-        shown = [shorten_label(label, NAME_WIDTH) for label in untried[: MOST_NAMES - 1]]
+        shown = [shorten_label(label, NAME_WIDTHS[0]) for label in untried[: MOST_NAMES - 1]]
         more = [pluralize(len(untried) - len(shown), "other")] if len(untried) > len(shown) else []
         missing.append(f"{join_list([*shown, *more])} {'has' if len(untried) == 1 else 'have'} no trial yet")
     if partial.seeds and len(partial.seeds) < len(partial.planned):

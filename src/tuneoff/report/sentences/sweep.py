@@ -11,13 +11,13 @@ from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_tit
 
 
 def describe_conclusions(sweep: Sweep) -> Iterator[str]:
-    """Yield how the parameter changes each method's ROUGE-L and then its loss, and the gaps between methods.
+    """Yield how the parameter changes each method's ROUGE-L and loss, and the gaps between methods.
 
     The base model has no sentence: the figures show it.
     """
     is_ordered = all(point.place is not None for line in sweep.lines.values() for point in line)
     describe = _describe_course if is_ordered else _describe_best
-    for metric in (ROUGE_L, LOSS):
+    for metric in sorted((ROUGE_L, LOSS), key=lambda metric: metric.name != sweep.recipe.verdict.metric):
         for label, line in sweep.lines.items():
             scored = [point for point in line if metric.name in point.row.scores]
             if len(scored) > 1 and not scored[0].row.is_base:
@@ -27,11 +27,17 @@ def describe_conclusions(sweep: Sweep) -> Iterator[str]:
 
 
 def _describe_course(sweep: Sweep, line: Sequence[Point], metric: Metric) -> str:
-    """Describe the scores up to the first value that is not significantly worse than the best, and those beyond."""
+    """Describe the scores up to the first value that is not shown to be worse than the best, and those beyond."""
     first, last, best = line[0], line[-1], _find_best(line, metric)
-    enough = next(i for i, point in enumerate(line) if not _is_significant(point, best, metric))
+    if _has_single_runs(line):
+        extreme = "highest" if metric.higher_is_better else "lowest"
+        return (
+            f"goes from {_format_score_at(sweep, first, metric)} to {_format_score_at(sweep, last, metric)} and is "
+            f"{extreme} at {_format_value_at(sweep, best)}; how far another run would move is not known"
+        )
+    enough = next(i for i, point in enumerate(line) if not _is_beyond_noise(point, best, metric))
     beyond = line[enough + 1 :]
-    worse = [point for point in beyond if _is_significant(point, line[enough], metric)]
+    worse = [point for point in beyond if _is_beyond_noise(point, line[enough], metric)]
     improves, worsens = ("rises", "falls") if metric.higher_is_better else ("falls", "rises")
     parts = []
     if enough:
@@ -43,10 +49,10 @@ def _describe_course(sweep: Sweep, line: Sequence[Point], metric: Metric) -> str
         start = f"from {_format_score_at(sweep, line[enough], metric)} " if not enough else ""
         parts.append(f"{worsens} {start}to {_format_score_at(sweep, last, metric)}")
     elif beyond and enough:
-        parts.append(f"beyond {_format_value_at(sweep, line[enough])} it does not change significantly")
+        parts.append(f"beyond {_format_value_at(sweep, line[enough])} any change is within noise")
     elif not enough:
         parts.append(
-            f"does not change significantly, from {_format_score_at(sweep, first, metric)} to "
+            f"changes within noise only, from {_format_score_at(sweep, first, metric)} to "
             f"{_format_score_at(sweep, last, metric)}"
         )
     return "; ".join(parts)
@@ -55,9 +61,14 @@ def _describe_course(sweep: Sweep, line: Sequence[Point], metric: Metric) -> str
 def _describe_best(sweep: Sweep, line: Sequence[Point], metric: Metric) -> str:
     """Describe the best of several values without an order."""
     best = _find_best(line, metric)
-    others = [point for point in line if point is not best and not _is_significant(point, best, metric)]
+    if _has_single_runs(line):
+        extreme = "highest" if metric.higher_is_better else "lowest"
+        score = format_score(metric, best.row.scores[metric.name].mean)
+        where = format_sweep_value(sweep, best.value)
+        return f"is {extreme} at {where}, {score}; how far another run would move is not known"
+    others = [point for point in line if point is not best and not _is_beyond_noise(point, best, metric)]
     names = [format_sweep_value(sweep, point.value) for point in others]
-    tied = f"; {join_list(names)} {'is' if len(names) == 1 else 'are'} not significantly worse" if names else ""
+    tied = f"; {join_list(names)} {'is' if len(names) == 1 else 'are'} not shown to be worse" if names else ""
     score = format_score(metric, best.row.scores[metric.name].mean)
     return f"is best at {format_sweep_value(sweep, best.value)}, {score}{tied}"
 
@@ -100,9 +111,13 @@ def _find_best(line: Sequence[Point], metric: Metric) -> Point:
     return choose(line, key=lambda point: point.row.scores[metric.name].mean)
 
 
-def _is_significant(point: Point, other: Point, metric: Metric) -> bool:
-    """Return whether two points differ: by the paired test within one comparison, and where their intervals do not
-    overlap between settings, in which nothing is paired."""
+def _has_single_runs(line: Sequence[Point]) -> bool:
+    return any(len(point.row.finished) < 2 for point in line)
+
+
+def _is_beyond_noise(point: Point, other: Point, metric: Metric) -> bool:
+    """Return whether two points differ: by their pair within one comparison, and where their intervals do not overlap
+    between settings, in which nothing is paired."""
     if point.comparison is other.comparison:
         return point is not other and point.comparison.find_pair(metric, point.row, other.row).is_beyond_noise
     score, other_score = point.row.scores[metric.name], other.row.scores[metric.name]
