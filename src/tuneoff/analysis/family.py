@@ -210,6 +210,24 @@ def compute_randomization_p(differences_E: Array) -> float:
     return float((1 + (np.abs(signs_RE @ differences_E) >= observed).sum()) / (1 + SIGN_FLIPS))
 
 
+def find_significant_means(residuals_RE: Array, p: float) -> Array:
+    """The mean beyond which the randomization test has at most this p-value, for each row of residuals, (R,).
+
+    A sign flip with the sum `a` of its signs and the sum `b` of the flipped residuals counts while the mean is at most
+    the larger of `b / (examples - a)` and `-b / (examples + a)`. Infinite if no mean is large enough.
+    """
+    examples = residuals_RE.shape[1]
+    counted = math.floor(p * (1 + SIGN_FLIPS) * (1 + 1e-12)) - 1  # how many flips may count
+    if counted < 0:
+        return np.full(len(residuals_RE), np.inf)
+    signs_FE = _draw_signs(examples)
+    sums_F1, flipped_FR = signs_FE.sum(axis=1, keepdims=True), signs_FE @ residuals_RE.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        limits_FR = np.fmax(flipped_FR / (examples - sums_F1), -flipped_FR / (examples + sums_F1))
+    limits_FR[np.abs(sums_F1[:, 0]) == examples] = np.inf  # nothing, or everything, is flipped: it always counts
+    return np.asarray(-np.partition(-limits_FR, counted, axis=0)[counted])
+
+
 @functools.lru_cache(maxsize=8)
 def _draw_signs(examples: int) -> Array:
     return np.random.default_rng(2).choice(np.array([-1.0, 1.0]), size=(SIGN_FLIPS, examples))

@@ -14,7 +14,7 @@ from tuneoff.api.comparisons import RUNS
 from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
 from tuneoff.budget.estimate import compute_epoch_seconds, estimate_cost
 from tuneoff.budget.ledger import Ledger
-from tuneoff.budget.plan import Capacity, Plan
+from tuneoff.analysis.plan import Capacity, Plan
 from tuneoff.budget.probe import Probe
 from tuneoff.budget.spending import read_spending
 from tuneoff.runner.listener import Listener

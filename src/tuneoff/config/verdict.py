@@ -7,6 +7,15 @@ from pydantic import Field
 from tuneoff.config.base import Options
 
 
+class PriorOptions(Options):
+    """What you know about the noise before anything is measured, as standard deviations in the metric's unit."""
+
+    seed_sd: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """Of a method's score between runs with different seeds; null takes a value measured on the recipe `fair`."""
+    example_sd: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """Over test examples, of the difference between two methods' scores; null takes a value measured on `fair`."""
+
+
 class VerdictOptions(Options):
     """How differences are judged. These options change no record: a report can be written again with other values."""
 
@@ -21,3 +30,5 @@ class VerdictOptions(Options):
     """The smallest difference in loss, in nats per target token, that matters in practice."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """The confidence level of the intervals."""
+    prior: PriorOptions | None = None
+    """The noise that `tuneoff plan` assumes where no stored run shows it; null takes what was measured on `fair`."""

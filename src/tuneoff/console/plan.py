@@ -17,7 +17,7 @@ from tuneoff.report.population import describe_samples
 from tuneoff.search.effort import MOST_TIMES
 
 if TYPE_CHECKING:
-    from tuneoff.budget.plan import Plan
+    from tuneoff.analysis.plan import Plan
     from tuneoff.data.statistics import DataSummary
     from tuneoff.runner.stages import Stage
 

@@ -15,6 +15,15 @@ from tuneoff.records.record import Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
+class TypicalNoise:
+    """How much scores varied in a comparison that was made, as standard deviations in the unit of the metric."""
+
+    seed_sd: float  # of a method's score between runs
+    example_sd: float  # over test examples, of the difference between two trained methods' scores
+    base_sd: float  # over test examples, of the base model's scores
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metric:
     """A score on a split: the sum of `value` over its examples divided by the sum of `weight`, times `scale`.
 
@@ -33,6 +42,7 @@ class Metric:
     weight: Callable[[Prediction], float] = lambda _: 1.0
     scale: float = 1.0  # from the value in a record to `unit`
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    noise: TypicalNoise | None = None  # what `tuneoff plan` assumes where nothing is measured; None: not known
 
     def compute_mean(self, predictions: Sequence[Prediction]) -> float:
         """The score of a split as `Record.scores` stores it, which is before `scale`."""
@@ -66,6 +76,7 @@ def _rouge(name: str, title: str, meaning: str) -> Metric:
         value=lambda p: p.rouge[name],
         scale=100.0,
         bounds=(0.0, 1.0),
+        noise=TypicalNoise(seed_sd=1.2, example_sd=10, base_sd=7.2),  # ROUGE-L of the recipe fair: docs/how-to/plan.md
     )
 
 
@@ -81,6 +92,7 @@ LOSS = Metric(
     margin=lambda options: options.margin_loss,
     value=lambda p: p.loss,
     weight=lambda p: p.target_tokens,
+    noise=TypicalNoise(seed_sd=0.03, example_sd=0.2, base_sd=0.78),  # of the recipe fair: docs/how-to/plan.md
 )
 
 METRICS: dict[str, Metric] = {  # in the order of the leaderboard's columns
