@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.budget.samples import GB, make_costs, make_probe
 from tests.samples import make_data_summary, make_recipe, make_search_recipe
-from tuneoff.budget.estimate import CostEstimate, estimate_cost
 from tuneoff.analysis.plan import Capacity
+from tuneoff.budget.estimate import CostEstimate, estimate_cost
 from tuneoff.budget.probe import Batches, Probe, Rate
 from tuneoff.budget.timing import fit_rate
 from tuneoff.budget.workload import count_prompt_batches

@@ -16,7 +16,7 @@ import numpy as np
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.family import PairedDifference
-from tuneoff.analysis.row import Row, build_score_matrix
+from tuneoff.analysis.row import build_score_matrix
 from tuneoff.analysis.seed_noise import compute_difference_variances
 from tuneoff.analysis.statistics import ScoreMatrix
 from tuneoff.config.verdict import PriorOptions
@@ -41,7 +41,8 @@ class ExampleNoise:
     variance: float  # of one example's difference
     freedom: float = math.inf
     effective_share: float = 1.0  # effective examples per example; below one if examples have unequal weights
-    measured: str = ""  # on what: "differences" or "the base model"; empty: assumed
+    measured: str = ""  # what showed it; empty: it is assumed
+    base_variance: float | None = None  # of one example's score by the base model, where the variance was measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,71 +55,71 @@ class Noise:
 
 
 def assume_noise(metric: Metric, options: PriorOptions | None) -> Noise | None:
-    """The noise that the recipe states, completed by that of the metric; None if neither gives both parts."""
-    stated = options or PriorOptions()
-    seed_sd = stated.seed_sd if stated.seed_sd is not None else metric.noise and metric.noise.seed_sd
-    example_sd = stated.example_sd if stated.example_sd is not None else metric.noise and metric.noise.example_sd
-    if seed_sd is None or example_sd is None:
+    """The noise that the recipe states, completed by what is typical of the metric; None if a part is in neither."""
+    stated, typical = options or PriorOptions(), metric.noise
+    seed_sd, example_sd = stated.seed_sd, stated.example_sd
+    if typical and seed_sd is None:
+        seed_sd = typical.seed_sd
+    if seed_sd is None or (example_sd is None and typical is None):
         return None
-    return Noise(runs=RunNoise(variance=seed_sd**2), examples=ExampleNoise(variance=example_sd**2))
+    if example_sd is not None:
+        examples = ExampleNoise(variance=example_sd**2)
+    else:
+        assert typical is not None, "checked above"
+        examples = ExampleNoise(variance=typical.example_sd**2, base_variance=typical.base_sd**2)
+    return Noise(runs=RunNoise(variance=seed_sd**2), examples=examples)
 
 
-def measure_noise(
-    comparisons: Sequence[Comparison],
-    metric: Metric,
-    labels: Collection[str],
-    assumed: Noise | None,
-    *,
-    measured_in: str,
-    against_base: bool,
-) -> Noise | None:
-    """Measure what stored comparisons show, pooled over their methods, and take the rest from `assumed`.
+@dataclass(frozen=True, kw_only=True)
+class StoredScores:
+    """The scores of a stored comparison by one metric."""
 
-    Args:
-        labels: the methods of interest. If a comparison has fewer than two of them, all its methods are used.
-        against_base: whether the difference is one from the base model, with the noise of one method's runs.
-
-    Returns:
-        None if a part is neither measured nor assumed, or if nothing is measured.
-    """
-    measured = [_collect_matrices(comparison, metric, labels) for comparison in comparisons]
-    runs = _pool_runs([noise for m in measured if (noise := _measure_runs(m.trained, against_base=against_base))])
-    pairs = [[(t, m.base) for t in m.trained if m.base] if against_base else m.pairs for m in measured]
-    examples = _pool_examples([_measure_examples(of_comparison) for of_comparison in pairs if of_comparison])
-    if examples is None and assumed and metric.noise:
-        spreads = [_measure_spread(m.base) for m in measured if m.base and m.base.examples > 1]
-        share = math.sqrt(fmean(spreads)) / metric.noise.base_sd if spreads else 0.0
-        variance = share**2 * metric.noise.example_sd**2
-        examples = ExampleNoise(variance=variance, measured="the base model") if variance > 0 else None
-    if not assumed and not (runs and examples):
-        return None
-    if not (runs or examples):
-        return None
-    runs, examples = runs or (assumed and assumed.runs), examples or (assumed and assumed.examples)
-    return Noise(runs=runs, examples=examples, measured_in=measured_in) if runs and examples else None
-
-
-@dataclass(frozen=True)
-class _Matrices:
     trained: tuple[ScoreMatrix, ...]
     base: ScoreMatrix | None
 
-    @property
-    def pairs(self) -> list[tuple[ScoreMatrix, ScoreMatrix]]:
+    def list_pairs(self, *, against_base: bool) -> list[tuple[ScoreMatrix, ScoreMatrix]]:
+        """Every two trained methods, or each of them with the base model."""
+        if against_base:
+            return [(matrix, self.base) for matrix in self.trained] if self.base else []
         return list(itertools.combinations(self.trained, 2))
 
 
-def _collect_matrices(comparison: Comparison, metric: Metric, labels: Collection[str]) -> _Matrices:
+def collect_scores(comparison: Comparison, metric: Metric, labels: Collection[str]) -> StoredScores:
+    """Collect the scores of the named methods; those of all methods if fewer than two of the named ones are there."""
     rows = comparison.rank(metric)
     trained = [row for row in rows if not row.is_base]
     named = [row for row in trained if row.label in labels]
-    chosen = named if len(named) > 1 else trained
     base = next((row for row in rows if row.is_base), None)
+    return StoredScores(
+        trained=tuple(build_score_matrix(row.finished, metric) for row in (named if len(named) > 1 else trained)),
+        base=build_score_matrix(base.finished, metric) if base else None,
+    )
 
-    def build(row: Row) -> ScoreMatrix:
-        return build_score_matrix(row.finished, metric)
 
-    return _Matrices(tuple(build(row) for row in chosen), build(base) if base else None)
+def measure_noise(
+    stored: Sequence[StoredScores], assumed: Noise | None, *, measured_in: str, against_base: bool = False
+) -> Noise | None:
+    """Measure what stored scores show, pooled over methods and comparisons, and take the rest from `assumed`.
+
+    Args:
+        measured_in: where the scores are stored.
+        against_base: whether the difference is one from the base model, with the noise of one method's runs.
+
+    Returns:
+        None if nothing is measured, or if a part is neither measured nor assumed.
+    """
+    runs = _pool_runs([noise for one in stored if (noise := _measure_runs(one.trained, against_base=against_base))])
+    pairs = [one.list_pairs(against_base=against_base) for one in stored]
+    examples = _pool_examples([noise for of_one in pairs if (noise := _measure_examples(of_one))])
+    if assumed:
+        examples = examples or _scale_by_base(assumed.examples, [one.base for one in stored if one.base])
+    if runs is None and examples is None:
+        return None
+    known_runs = runs or (assumed.runs if assumed else None)
+    known_examples = examples or (assumed.examples if assumed else None)
+    if known_runs is None or known_examples is None:
+        return None
+    return Noise(runs=known_runs, examples=known_examples, measured_in=measured_in)
 
 
 def _measure_runs(trained: Sequence[ScoreMatrix], *, against_base: bool) -> RunNoise | None:
@@ -146,22 +147,28 @@ def _measure_runs(trained: Sequence[ScoreMatrix], *, against_base: bool) -> RunN
 
 def _measure_examples(pairs: Sequence[tuple[ScoreMatrix, ScoreMatrix]]) -> ExampleNoise | None:
     """Pool the variance over examples of the pairs' differences; with one seed it contains the interaction."""
-    first = pairs[0][0]
-    if first.examples < 2:
+    if not pairs or pairs[0][0].examples < 2:
         return None
+    first = pairs[0][0]
     differences = [PairedDifference(a, b, ((), ())) for a, b in pairs]
     variances = [max(0.0, d.between_examples_variance - d.compute_interaction()) for d in differences]
     return ExampleNoise(
         variance=fmean(variances) * first.examples,
         freedom=max(1.0, first.effective_examples - 1),
         effective_share=first.effective_examples / first.examples,
-        measured="differences",
+        measured="the differences between methods",
     )
 
 
-def _measure_spread(base: ScoreMatrix) -> float:
-    """The variance of the base model's scores over examples."""
-    return float((base.influence_SE.mean(axis=0) ** 2).sum() / (base.examples - 1))
+def _scale_by_base(assumed: ExampleNoise, bases: Sequence[ScoreMatrix]) -> ExampleNoise | None:
+    """Scale what is assumed by how much more the base model's scores vary here than where it was measured."""
+    variances = [
+        float((base.influence_SE.mean(axis=0) ** 2).sum() / (base.examples - 1)) for base in bases if base.examples > 1
+    ]
+    if not variances or not assumed.base_variance:
+        return None
+    variance = assumed.variance * fmean(variances) / assumed.base_variance
+    return replace(assumed, variance=variance, measured="the spread of the base model's scores")
 
 
 def _pool_runs(noises: Sequence[RunNoise]) -> RunNoise | None:
@@ -176,12 +183,11 @@ def _pool_runs(noises: Sequence[RunNoise]) -> RunNoise | None:
     )
 
 
-def _pool_examples(noises: Sequence[ExampleNoise | None]) -> ExampleNoise | None:
-    known = [noise for noise in noises if noise]
-    if not known:
+def _pool_examples(noises: Sequence[ExampleNoise]) -> ExampleNoise | None:
+    if not noises:
         return None
     return replace(
-        known[0],
-        variance=fmean(noise.variance for noise in known),
-        effective_share=fmean(noise.effective_share for noise in known),
+        noises[0],
+        variance=fmean(noise.variance for noise in noises),
+        effective_share=fmean(noise.effective_share for noise in noises),
     )

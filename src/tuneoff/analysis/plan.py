@@ -1,10 +1,11 @@
-"""A comparison before it runs: its stages, what they should cost, and the capacity of the machine."""
+"""A comparison before it runs: its stages, their cost, the capacity of the machine, and what it can show."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tuneoff.analysis.sensitivity import Sensitivity
 from tuneoff.budget.estimate import CostEstimate
 from tuneoff.data.statistics import DataSummary
 from tuneoff.recipe.recipe import Recipe
@@ -31,3 +32,4 @@ class Plan:
     cost_estimate: CostEstimate | None = None  # None without a probe
     capacity: Capacity | None = None  # None without a probe
     refused: Mapping[str, str] = field(default_factory=dict)  # methods that could not be probed, with the reason
+    sensitivity: Sensitivity | None = None  # None: there is nothing to compare, or its noise is unknown

@@ -260,7 +260,9 @@ def _draw_run_estimates(trained: int, seeds: int, interaction_share: float) -> t
     parts = []
     for _ in range(math.ceil(DRAWS / len(pairs))):
         effects_MS = generator.normal(size=(trained, seeds))
-        noise = estimate_seed_noise([ScoreMatrix(effects_S[:, None] + interaction_SE, np.ones(2)) for effects_S in effects_MS])
+        noise = estimate_seed_noise(
+            [ScoreMatrix(effects_S[:, None] + interaction_SE, np.ones(2)) for effects_S in effects_MS]
+        )
         parts += [[noise.paired[method][0] for method in pair] for pair in pairs]
     of_pairs = np.array(parts[:DRAWS])  # (R, 2, 2): variance and degrees of freedom of each side
     return of_pairs[..., 0].T, of_pairs[..., 1].T

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuneoff.analysis.plan import Capacity, Plan
 from tuneoff.api.comparisons import RUNS
 from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
+from tuneoff.api.sensitivity import find_sensitivity
 from tuneoff.budget.estimate import compute_epoch_seconds, estimate_cost
 from tuneoff.budget.ledger import Ledger
-from tuneoff.analysis.plan import Capacity, Plan
 from tuneoff.budget.probe import Probe
 from tuneoff.budget.spending import read_spending
 from tuneoff.runner.listener import Listener
@@ -32,9 +34,13 @@ def plan(
     *overrides: str,
     probe: bool = False,
     run: str | Path | None = None,
+    like: str | Path | None = None,
+    differences: Sequence[float] = (),
     listener: Listener | None = None,
 ) -> Plan:
-    """List the trials of a comparison by stage. This reads the data, and loads weights only for a probe.
+    """List the trials of a comparison by stage, and find the smallest difference between methods that it can show.
+
+    This reads the data, and loads weights only for a probe.
 
     Args:
         recipe: as in `compare`.
@@ -42,6 +48,10 @@ def plan(
         probe: measure each method for a moment on this machine, and estimate the cost of the comparison here.
         run: a run directory to save the measurements in, which is created if necessary. What it already contains is
             not measured again, and the report compares the estimate with the actual cost.
+        like: the directory of a run or sweep on similar data, whose records show how scores vary. By default that is
+            the recipe's own run directory, if it has records.
+        differences: in the metric's unit; `Plan.sensitivity` has the seeds and examples that would show them. By
+            default they are the smallest difference that matters and a round one.
         listener: receives the progress events of the probe, as in `compare`.
 
     Raises:
@@ -59,7 +69,7 @@ def plan(
     data = preparation.text.summary
     planned = Plan(recipe=recipe, data=data, parameters=counts, stages=plan_stages(recipe, data, trained))
     if not probe:
-        return planned
+        return replace(planned, sensitivity=find_sensitivity(planned, None, like, differences))
     with contextlib.ExitStack() as stack:
         active_listener = stack.enter_context(open_listener(listener))
         folder = Path(run) if run else Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -67,6 +77,7 @@ def plan(
     return replace(
         planned,
         stages=plan_stages(recipe, data, trained, compute_epoch_seconds(measured)),
+        sensitivity=find_sensitivity(planned, measured, like, differences),
         cost_estimate=estimate_cost(recipe, data, measured),
         capacity=_measure_capacity(preparation, Path(run) if run else RUNS),
         refused={label: reason for label, reason in measured.refused.items() if label in recipe.methods},

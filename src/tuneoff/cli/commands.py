@@ -1,6 +1,7 @@
 """The commands. Each parses its arguments, calls one function of the library, and prints the result."""
 
 import json
+import math
 import shlex
 import signal
 import sys
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuneoff.errors import BudgetError, RunError, TuneoffError
+from tuneoff.errors import BudgetError, RecipeError, RunError, TuneoffError
 from tuneoff.report.escape import escape_control
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def demo(overrides: Overrides = None, run: RunOption = None, retry: Retry = Fals
         "plan demo training.epochs=3",
         "plan mine.yaml --probe --price 2.50",
         "plan demo --probe --run runs/demo",
+        "plan mine.yaml --like runs/fair --difference 1",
     )
 )
 def plan(
@@ -156,14 +158,33 @@ def plan(
         Path | None,
         typer.Option("--run", help="Save the measurements in this run directory, for the report.", metavar="RUN"),
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            "--like",
+            help="A run or sweep on similar data, to learn from how scores vary.",
+            metavar="RUN",
+            show_default="runs/NAME of the recipe, if it has records",
+        ),
+    ] = None,
+    difference: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--difference",
+            help="A difference between methods to plan seeds and test examples for. May be repeated.",
+            show_default="the smallest that matters, and a round one",
+        ),
+    ] = None,
 ) -> None:
-    """Show what a comparison will run and what it will cost.
+    """Show what a comparison will run, which differences it can show, and what it will cost.
 
     For each method, this lists the trainable parameters, and by stage the trials, steps and tokens. With --probe, it
     also estimates time, memory, disk space and money.
     """
+    if not all(0 < size < math.inf for size in difference or ()):
+        raise RecipeError("--difference must be a number above zero, in the unit of the metric, such as 1.")
     from tuneoff import api
-    from tuneoff.console.plan import print_cost_estimate, print_plan
+    from tuneoff.console.plan import print_cost_estimate, print_plan, print_sensitivity
 
     recipes = api.expand(recipe, *(overrides or ()))
     if run and (len(recipes) > 1 or not probe):
@@ -171,10 +192,11 @@ def plan(
             "--run saves what --probe measures, and needs a single comparison. Add --probe, or leave --run out."
         )
     for name, single in recipes.items():
-        planned = api.plan(single, probe=probe, run=run)
+        planned = api.plan(single, probe=probe, run=run, like=like, differences=difference or ())
         print_plan(planned, single.name if len(recipes) == 1 else f"{single.name}: {name}")
         if planned.cost_estimate:
             print_cost_estimate(planned, price)
+        print_sensitivity(planned)
 
 
 @app.command(epilog=_format_examples("report runs/demo", "report runs/fair --against runs/shared-rate"))

@@ -14,6 +14,7 @@ from tuneoff.report.budget_table import list_misfits
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_bytes, format_count, format_money, format_seconds, format_share, pluralize
 from tuneoff.report.population import describe_samples
+from tuneoff.report.sensitivity import describe_sensitivity
 from tuneoff.search.effort import MOST_TIMES
 
 if TYPE_CHECKING:
@@ -84,6 +85,13 @@ def print_cost_estimate(plan: Plan, price_per_hour: float | None = None) -> None
     for line in problems or ("The comparison fits into this machine's memory and disk.",):
         console.print(replace_unprintable(line), markup=False)
     console.print("Estimated by a probe on this machine, assuming that no trial diverges or stops early.", style="dim")
+
+
+def print_sensitivity(plan: Plan) -> None:
+    """Print which differences between methods the comparison can show; nothing if that is not known."""
+    console = Console(highlight=False)
+    for line in describe_sensitivity(plan.sensitivity, plan.recipe.verdict) if plan.sensitivity else ():
+        console.print(replace_unprintable(line), markup=False)
 
 
 def _describe_data(data: DataSummary) -> Iterator[str]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.budget.estimate import CostEstimate, estimate_trial_seconds, estimate_trunk_seconds
 from tuneoff.analysis.plan import Capacity
+from tuneoff.budget.estimate import CostEstimate, estimate_trial_seconds, estimate_trunk_seconds
 from tuneoff.budget.probe import Part
 from tuneoff.records.record import Record
 from tuneoff.report.format import NOTHING, format_bytes, format_seconds, format_signed
