@@ -10,10 +10,10 @@ import numpy as np
 
 from tuneoff.analysis.family import compare_all
 from tuneoff.analysis.noise import ExampleNoise, Noise, RunNoise, StoredScores, measure_noise
-from tuneoff.analysis.sensitivity import Design, find_visible_difference
+from tuneoff.analysis.sensitivity import Design, compute_chance, find_visible_difference
 from tuneoff.analysis.statistics import ScoreMatrix
 
-COMPARISONS = 5  # for each pilot run
+GAMMA_SPREAD = 1.5  # mean square of the weights over their squared mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +38,12 @@ class World:
     @property
     def noise(self) -> Noise:
         """The true noise, as if it had been measured without error."""
-        run = self.seed_sd**2 + self.interaction_sd**2 / self.examples
-        runs = RunNoise(variance=run, interaction=self.interaction_sd**2, examples=self.examples)
-        return Noise(runs=runs, examples=ExampleNoise(variance=self.example_sd**2))
+        spread = GAMMA_SPREAD if self.has_weights else 1.0
+        interaction = spread * self.interaction_sd**2
+        runs = RunNoise(
+            variance=self.seed_sd**2 + interaction / self.examples, interaction=interaction, examples=self.examples
+        )
+        return Noise(runs=runs, examples=ExampleNoise(variance=spread * self.example_sd**2, effective_share=1 / spread))
 
     def simulate(
         self, generator: np.random.Generator, *, difference: float = 0.0, seeds: int | None = None
@@ -77,9 +80,9 @@ def measure_found_share(world: World, comparisons: int, seed: int = 0) -> float:
     return sum(world.find(generator, difference) for _ in range(comparisons)) / comparisons
 
 
-def measure_found_share_after_pilots(world: World, pilots: int, *, pilot_seeds: int, seed: int = 0) -> float:
-    """The share of comparisons that find the difference of a plan that measured the noise on a stored run."""
-    generator, found = np.random.default_rng(seed), 0
+def compute_chance_after_pilots(world: World, pilots: int, *, pilot_seeds: int, seed: int = 0) -> float:
+    """The mean chance that a comparison shows the difference of a plan that measured the noise on a stored run."""
+    generator, chances = np.random.default_rng(seed), []
     for _ in range(pilots):
         trained, base = world.simulate(generator, seeds=pilot_seeds)
         stored = [StoredScores(trained=trained, base=base)]
@@ -87,8 +90,8 @@ def measure_found_share_after_pilots(world: World, pilots: int, *, pilot_seeds: 
         assert noise is not None
         difference = find_visible_difference(noise, world.design)
         assert difference is not None
-        found += sum(world.find(generator, difference) for _ in range(COMPARISONS))
-    return found / pilots / COMPARISONS
+        chances.append(compute_chance(difference, world.noise, world.design))
+    return float(np.mean(chances))
 
 
 WORLDS = {
@@ -109,7 +112,7 @@ def main() -> None:
     print("| world | known noise | after a pilot of 3 seeds |\n| --- | ---: | ---: |")
     for name, world in WORLDS.items():
         known = measure_found_share(world, 1600)
-        piloted = measure_found_share_after_pilots(world, 320, pilot_seeds=3)
+        piloted = compute_chance_after_pilots(world, 100, pilot_seeds=3)
         print(f"| {name} | {100 * known:.0f} % | {100 * piloted:.0f} % |", flush=True)
 
 

@@ -155,6 +155,21 @@ def test_the_plan_shows_each_rung_of_a_search_and_the_total(
     assert stages["test"] == ["1"]
 
 
+def test_the_plan_says_which_differences_the_recipe_can_show(
+    recipe_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", recipe_file, "data.sizes.test=8", "seeds=[1, 2, 3]", "--difference", "2"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "80 % chance to see a difference of" in shown
+    assert " 2 points: " in shown
+    assert "Assumed: a seed moves a score by 1.2 points" in shown
+
+
+def test_a_difference_to_plan_for_must_be_above_zero(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", recipe_file, "--difference", "-1"]) == 2
+    assert "above zero" in capsys.readouterr().err
+
+
 def test_methods_lists_what_each_method_trains(recipe_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods", "--recipe", recipe_file]) == 0
     out = capsys.readouterr().out

@@ -110,7 +110,7 @@ def measure_noise(
     """
     runs = _pool_runs([noise for one in stored if (noise := _measure_runs(one.trained, against_base=against_base))])
     pairs = [one.list_pairs(against_base=against_base) for one in stored]
-    examples = _pool_examples([noise for of_one in pairs if (noise := _measure_examples(of_one))])
+    examples = _pool_examples([found for of_one in pairs if (found := _measure_examples(of_one))])
     if assumed:
         examples = examples or _scale_by_base(assumed.examples, [one.base for one in stored if one.base])
     if runs is None and examples is None:

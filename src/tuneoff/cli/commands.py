@@ -176,10 +176,11 @@ def plan(
         ),
     ] = None,
 ) -> None:
-    """Show what a comparison will run, which differences it can show, and what it will cost.
+    """Show what a comparison will run, can show and will cost.
 
-    For each method, this lists the trainable parameters, and by stage the trials, steps and tokens. With --probe, it
-    also estimates time, memory, disk space and money.
+    For each method, this lists the trainable parameters, and by stage the trials, steps and tokens. It then says which
+    difference between methods the recipe can show, and what a smaller one needs. With --probe, it also estimates time,
+    memory, disk space and money.
     """
     if not all(0 < size < math.inf for size in difference or ()):
         raise RecipeError("--difference must be a number above zero, in the unit of the metric, such as 1.")
