@@ -106,3 +106,10 @@ def test_the_prior_of_the_recipe_is_used() -> None:
     assert quiet.difference is not None
     assert noisy.difference is not None
     assert quiet.difference < noisy.difference / 3
+
+
+def test_a_plan_goes_by_the_primary_metric() -> None:
+    sensitivity = find(verdict={"metric": "loss"})
+    assert sensitivity is not None
+    assert sensitivity.metric.name == "loss"
+    assert sensitivity.noise.examples.variance == pytest.approx(0.2**2)

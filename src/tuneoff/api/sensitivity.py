@@ -22,7 +22,7 @@ from tuneoff.budget.other_sizes import count_tokens_with, estimate_seconds_with
 from tuneoff.budget.probe import Probe
 from tuneoff.errors import RunError, TuneoffError
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.metrics import ROUGE_L, Metric
+from tuneoff.records.metrics import METRICS, Metric
 
 
 def find_sensitivity(
@@ -41,7 +41,7 @@ def find_sensitivity(
     Raises:
         RunError: `like` is not a run directory, cannot be read, or shows nothing about the noise.
     """
-    recipe, metric = plan.recipe, ROUGE_L
+    recipe, metric = plan.recipe, METRICS[plan.recipe.verdict.metric]
     trained = [label for label, (trainable, _) in plan.parameters.items() if trainable]
     if not trained or len(recipe.methods) < 2:
         return None
