@@ -85,9 +85,9 @@ def diagnose_groups(comparison: Comparison) -> Iterator[Diagnosis]:
         yield Diagnosis(
             label=None,
             kind="groups shared",
-            text=f"{pluralize(n, 'example')} of {name} {'has' if n == 1 else 'have'} a group that {other} has too. They "
-            "are kept because no method trains on them, but the best epoch was chosen with them. Move each group to one "
-            "of the two splits.",
+            text=f"{pluralize(n, 'example')} of {name} {'has' if n == 1 else 'have'} a group that {other} has too. "
+            "They are kept because no method trains on them, but the best epoch was chosen with them. Move each group "
+            "to one of the two splits.",
         )
 
 
