@@ -14,7 +14,16 @@ import itertools
 import numpy as np
 
 from benchmarks.verdict.shares import format_share, print_table
-from benchmarks.verdict.worlds import CORRELATED, EQUAL, SKEWED, STABLE_AND_UNSTABLE, Array, Generator, World
+from benchmarks.verdict.worlds import (
+    CORRELATED,
+    EQUAL,
+    SKEWED,
+    SKEWED_AND_STABLE,
+    STABLE_AND_UNSTABLE,
+    Array,
+    Generator,
+    World,
+)
 
 FAMILIES = 1000
 POWER_CASES = ((EQUAL, 3.0), (CORRELATED, 1.5))  # with the true advantage of the first method
@@ -36,7 +45,7 @@ def main() -> None:
         ("world", "methods x seeds", "false"),
         (
             (world.title, f"{methods} x {seeds}", measure_false(np.random.default_rng(1), world, methods, seeds))
-            for world in (EQUAL, CORRELATED, SKEWED, STABLE_AND_UNSTABLE)
+            for world in (EQUAL, CORRELATED, SKEWED, SKEWED_AND_STABLE, STABLE_AND_UNSTABLE)
             for methods, seeds in ((2, 2), (2, 3), (4, 2), (8, 2), (4, 3), (8, 3))
         ),
     )

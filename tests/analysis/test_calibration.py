@@ -9,6 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from benchmarks.verdict import records, worlds
+from benchmarks.verdict.records import measure_interval_coverage
 from tests.analysis.simulation import make_comparison
 from tuneoff.analysis import calibration as calibration_module
 from tuneoff.analysis.calibration import Calibration, calibrate_comparisons, calibrate_family, is_different
@@ -236,6 +238,20 @@ def test_without_any_noise_every_planted_difference_is_detected() -> None:
         label="", metric=ROUGE_L, methods=("a", "b"), families=5, confidence=0.95,
     )  # fmt: skip
     assert (calibration.false_families, calibration.observed_power, calibration.stated_power) == (0, 1, 1)
+
+
+# The interval
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.7])
+def test_the_interval_from_few_stored_seeds_covers_the_true_share(
+    confidence: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "FAMILIES", 30)
+    monkeypatch.setattr(records, "TRUE_FAMILIES", 400)
+    truth, mean, covered = measure_interval_coverage(np.random.default_rng(1), worlds.EQUAL, 6, confidence, 25)
+    assert mean == pytest.approx(truth, abs=0.06)
+    assert covered > 0.85
 
 
 # The table

@@ -113,3 +113,10 @@ def test_a_plan_goes_by_the_primary_metric() -> None:
     assert sensitivity is not None
     assert sensitivity.metric.name == "loss"
     assert sensitivity.noise.examples.variance == pytest.approx(0.2**2)
+
+
+def test_a_grouped_recipe_does_not_learn_from_a_run_without_groups() -> None:
+    write_run(Path("other"), methods=METHODS, seeds=[0, 1])
+    data = {"source": "jsonl", "files": "a.jsonl", "fields": {"group": "doc"}}
+    with pytest.raises(RunError, match="The test examples of the recipe belong to groups"):
+        find(Path("other"), data=data)

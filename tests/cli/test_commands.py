@@ -37,6 +37,21 @@ def test_a_comparison_prints_its_leaderboard_and_the_path_of_its_page(
             "report/results.csv"} <= files  # fmt: skip
 
 
+def test_a_comparison_of_examples_in_groups_says_over_how_many_its_intervals_are(
+    recipe_file: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"source": text, "target": text[:9], "doc": i // 2} for i, text in enumerate(SENTENCES * 2)]
+    file = tmp_path / "grouped.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    overrides = [f"data.files={file}", "data.fields.group=doc", "data.sizes.test=4", "methods=[base]"]
+    assert main(["plan", recipe_file, *overrides]) == 0
+    assert "4 test in 2 groups" in capsys.readouterr().out
+    assert main(["compare", recipe_file, *overrides, "--run", str(run)]) == 0
+    assert "4 test examples in 2 groups" in (run / "report" / "table.md").read_text()
+    (predictions,) = run.glob("trials/*/predictions.jsonl")
+    assert len({json.loads(line)["group"] for line in predictions.read_text().splitlines()}) == 2
+
+
 def test_the_report_is_written_again_from_the_records_alone(
     recipe_file: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

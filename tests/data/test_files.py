@@ -92,7 +92,7 @@ def test_json_lines_are_read_as_they_were_written(read, pairs):
         ("a.jsonl", '{"text": "a"}\n', r"no column 'source'.* Available: text"),
         ("a.json", '[{"source": "a"\n,]', "line 2, column .*: not valid JSON"),
         ("a.json", '[{"source": "a", "target": "b"}, 3]', "item 2: a int, not an object"),
-        ("a.json", '{"source": ["a"], "target": []}', "'source' lists 1 values and 'target' 0"),
+        ("a.json", '{"source": ["a"], "target": []}', "lists 1 of 'source' and 0 of 'target'"),
         ("a.json", "3", "contains a int, not an object"),
         ("a.json", '{"data": []}', "no column 'source'"),
         ("a.csv.gz", b"source,target\n", "cannot be read: Not a gzipped file"),

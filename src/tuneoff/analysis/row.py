@@ -96,19 +96,31 @@ def _estimate_costs(records: Sequence[Record], confidence: float) -> dict[str, A
 
 
 def build_score_matrix(records: Sequence[Record], metric: Metric) -> ScoreMatrix:
-    """The test scores of one method's trials, seed by example."""
+    """The test scores of one method's trials, seed by example; see `build_score_matrices`."""
     return build_score_matrices(records, [metric])[metric.name]
 
 
 def build_score_matrices(records: Sequence[Record], metrics: Sequence[Metric]) -> dict[str, ScoreMatrix]:
-    """The test scores of one method's trials by each metric, seed by example."""
+    """The test scores of one method's trials by each metric, seed by example, or by group if the examples have groups.
+
+    Examples of a group were not drawn independently, so the group is the unit of sampling. Its sums stand for it, which
+    leaves the mean over examples as it is.
+
+    Source: Cochran 1977, "Sampling Techniques", section 9A.5, on clusters of unequal sizes.
+    """
     predictions = [_sort_by_row(record.predictions) for record in records]
+    groups = [prediction.group for prediction in predictions[0] if prediction.group is not None]
+    places_E = np.unique(np.array(groups), return_inverse=True)[1] if groups else None
 
     def build(metric: Metric) -> ScoreMatrix:
         values_SE = np.array([list(map(metric.value, of_seed)) for of_seed in predictions], dtype=float)
+        weights_E = np.array(list(map(metric.weight, predictions[0])), dtype=float)
+        if places_E is not None:
+            values_SE = np.array([np.bincount(places_E, weights=values_E) for values_E in values_SE])
+            weights_E = np.bincount(places_E, weights=weights_E)
         return ScoreMatrix(
             values_SE * metric.scale,
-            np.array(list(map(metric.weight, predictions[0])), dtype=float),
+            weights_E,
             seed_ids=tuple(record.trial.seed for record in records),
             trained=METHODS[records[0].trial.method].trains,
         )

@@ -44,6 +44,7 @@ class Design:
     seeds: int
     examples: int  # of the test split; groups of examples if there are any
     confidence: float
+    has_groups: bool = False
 
     @property
     def sides(self) -> int:

@@ -20,6 +20,7 @@ from tuneoff.api.comparisons import RUNS, load_comparison
 from tuneoff.api.sweeps import is_sweep, load_sweep
 from tuneoff.budget.other_sizes import count_tokens_with, estimate_seconds_with
 from tuneoff.budget.probe import Probe
+from tuneoff.config.data import get_group_column
 from tuneoff.errors import RunError, TuneoffError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.metrics import METRICS, Metric
@@ -45,18 +46,21 @@ def find_sensitivity(
     trained = [label for label, (trainable, _) in plan.parameters.items() if trainable]
     if not trained or len(recipe.methods) < 2:
         return None
+    test = plan.data.splits["test"]
     design = Design(
         methods=len(recipe.methods),
         trained=len(trained),
         seeds=len(recipe.seeds),
-        examples=plan.data.splits["test"].examples,
+        examples=test.groups or test.examples,
         confidence=recipe.verdict.confidence,
+        has_groups=test.groups is not None,
     )
     noise = _find_noise(recipe, metric, trained, like)
     if noise is None:
         return None
 
-    def compute_cost(seeds: int, examples: int) -> float:
+    def compute_cost(seeds: int, units: int) -> float:
+        examples = round(units * test.examples / design.examples)
         if probe is None:
             return count_tokens_with(recipe, plan.data, seeds=seeds, test_examples=examples)
         return estimate_seconds_with(recipe, plan.data, probe, seeds=seeds, test_examples=examples)
@@ -83,6 +87,8 @@ def _find_noise(recipe: Recipe, metric: Metric, trained: Sequence[str], like: st
     assumed = assume_noise(metric, recipe.verdict.prior)
     run = Path(like) if like else RUNS / recipe.name
     comparisons = _load_comparisons(run) if like else _load_own_run(run, recipe)
+    for comparison in comparisons:
+        _require_same_units(comparison.run.recipe, recipe, run)
     stored = [collect_scores(comparison, metric, trained) for comparison in comparisons]
     noise = measure_noise(stored, assumed, measured_in=str(run), against_base=len(trained) == 1)
     if noise is None and like:
@@ -91,6 +97,16 @@ def _find_noise(recipe: Recipe, metric: Metric, trained: Sequence[str], like: st
             "with two or more seeds of a trained method."
         )
     return noise or assumed
+
+
+def _require_same_units(stored: Recipe, recipe: Recipe, run: Path) -> None:
+    """Refuse a run whose scores vary over examples if the recipe's vary over groups of them, or the other way round."""
+    if (get_group_column(stored.data) is None) != (get_group_column(recipe.data) is None):
+        with_groups, without = (run, "the recipe") if get_group_column(stored.data) else ("the recipe", run)
+        raise RunError(
+            f"The test examples of {with_groups} belong to groups (data.fields.group) and those of {without} do not. "
+            "Their scores vary in another way. Give --like a run whose data is grouped as in the recipe."
+        )
 
 
 def _load_comparisons(run: Path) -> list[Comparison]:

@@ -13,12 +13,20 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ColumnNames(Options):
-    """The names of the columns that hold the source and the target text."""
+    """The names of the columns that are read."""
 
     source: str = "source"
     """The column with the text that the model reads."""
     target: str = "target"
     """The column with the text that the model should write."""
+    group: str | None = Field(None, exclude_if=lambda column: column is None)  # older settings lack it
+    """The column whose equal values mark rows that belong together, such as parts of one document. A group stays in one
+    split, and intervals are over groups; null: every row is on its own."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns to read: source, target, and the group if there is one."""
+        return (self.source, self.target) if self.group is None else (self.source, self.target, self.group)
 
 
 class SplitNames(Options):
@@ -138,7 +146,7 @@ class HubText(TextOptions):
     splits: SplitNames = SplitNames()
     """Which split of the data set to use for which purpose."""
     fields: ColumnNames = ColumnNames()
-    """The columns of source and target."""
+    """The columns of source and target, and of groups if there are any."""
 
 
 class FileText(TextOptions):
@@ -149,7 +157,7 @@ class FileText(TextOptions):
     files: SplitFiles
     """One path, whose rows are divided into the three splits, or a path for each split."""
     fields: ColumnNames = ColumnNames()
-    """The columns of source and target."""
+    """The columns of source and target, and of groups if there are any."""
 
     @field_validator("files", mode="before", json_schema_input_type=str | SplitFiles)
     @classmethod
@@ -167,7 +175,7 @@ class SavedText(TextOptions):
     splits: SplitNames = SplitNames()
     """Which split of the data set to use for which purpose."""
     fields: ColumnNames = ColumnNames()
-    """The columns of source and target."""
+    """The columns of source and target, and of groups if there are any."""
 
 
 class AclsumText(TextOptions):
@@ -180,6 +188,12 @@ class AclsumText(TextOptions):
     """Read from the installed package, without a network."""
     aspect: Literal["challenge", "approach", "outcome"] = "challenge"
     """What the summary is about."""
+
+
+def get_group_column(options: TextOptions) -> str | None:
+    """Return the column of the groups; None if every row is on its own."""
+    fields = getattr(options, "fields", None)
+    return fields.group if isinstance(fields, ColumnNames) else None
 
 
 DataOptions = Annotated[HubText | FileText | SavedText | AclsumText, Field(discriminator="source")]

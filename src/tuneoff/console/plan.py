@@ -19,7 +19,7 @@ from tuneoff.search.effort import MOST_TIMES
 
 if TYPE_CHECKING:
     from tuneoff.analysis.plan import Plan
-    from tuneoff.data.statistics import DataSummary
+    from tuneoff.data.statistics import DataSummary, SplitSummary
     from tuneoff.runner.stages import Stage
 
 
@@ -96,7 +96,7 @@ def print_sensitivity(plan: Plan) -> None:
 
 def _describe_data(data: DataSummary) -> Iterator[str]:
     """Yield the number of examples, and for each split what was truncated, excluded or removed."""
-    yield f"Examples: {', '.join(f'{split.examples:,} {name}' for name, split in data.splits.items())}"
+    yield f"Examples: {', '.join(_count_examples(name, split) for name, split in data.splits.items())}"
     if samples := data.train_samples:
         yield f"  {describe_samples(samples)}"
     for name, split in data.splits.items():
@@ -105,9 +105,15 @@ def _describe_data(data: DataSummary) -> Iterator[str]:
             f"{format_share(split.target_cut_share)} of targets truncated": split.target_cut_share,
             f"{pluralize(split.left_out, 'row')} excluded ({'; '.join(split.left_out_examples)})": split.left_out,
             f"{pluralize(split.duplicates_removed, 'duplicate')} removed": split.duplicates_removed,
+            f"{pluralize(split.groups_removed, 'row')} left out to keep groups in one split": split.groups_removed,
         }
         if shown := [text for text, amount in remarks.items() if amount]:
             yield replace_unprintable(f"  {name}: {', '.join(shown)}")
+
+
+def _count_examples(name: str, split: SplitSummary) -> str:
+    in_groups = f" in {pluralize(split.groups, 'group')}" if split.groups else ""
+    return f"{split.examples:,} {name}{in_groups}"
 
 
 def _format_stage(plan: Plan, stage: Stage) -> str:

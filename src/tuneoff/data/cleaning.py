@@ -24,6 +24,21 @@ def clean_pair(pair: Pair, clean: CleaningOptions) -> TextPair:
     return _require_usable("source", pair[0], clean), _require_usable("target", pair[1], clean)
 
 
+def clean_group(value: object) -> str:
+    """Convert the group of a row to text, so that 7, 7.0 and "7" in different files are one group.
+
+    Raises:
+        UnusableRowError: the group is missing, or neither text nor a number. Rows without a group must not form one.
+    """
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+        raise UnusableRowError("group is missing")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise UnusableRowError(f"group is not text or a number but {type(value).__name__}: {value!r:.40}")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip()
+
+
 def clean_text(text: str, clean: CleaningOptions) -> str:
     """Convert to lower case, remove punctuation and collapse white space, each if `clean` asks for it.
 

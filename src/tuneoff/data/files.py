@@ -20,7 +20,7 @@ from tuneoff.errors import DataError
 
 
 def read_pairs(path: Path, kind: str, fields: ColumnNames) -> list[Pair]:
-    """Read the source and target of every row of a file. `kind` is csv, tsv, json or jsonl.
+    """Read the columns of every row of a file, in the order of `ColumnNames.names`. `kind` is csv, tsv, json or jsonl.
 
     Raises:
         DataError: the file is missing, not UTF-8, cannot be parsed, or lacks a column.
@@ -109,7 +109,7 @@ def _read_separated(path: Path, separator: str, fields: ColumnNames) -> list[Pai
             if not header:
                 raise DataError(f"{path} is empty. The first line must name the columns.")
             require_columns(str(path), header, fields)
-            source, target = header.index(fields.source), header.index(fields.target)
+            positions = [header.index(name) for name in fields.names]
             for row in reader:
                 if len(row) not in (0, len(header)):
                     raise DataError(
@@ -117,7 +117,7 @@ def _read_separated(path: Path, separator: str, fields: ColumnNames) -> list[Pai
                         "columns. Put text that contains the separator, a quote or a line break in double quotes."
                     )
                 if row:
-                    pairs.append((row[source], row[target]))
+                    pairs.append(tuple(row[position] for position in positions))
         except csv.Error as error:
             raise DataError(
                 f"{path}, line {reader.line_num}: {error}. Put text that contains the separator, a quote or a line "
@@ -147,25 +147,23 @@ def _read_json_objects(path: Path, fields: ColumnNames) -> list[dict[str, Any]]:
         raise _explain_unparsable(path, error) from None
     if isinstance(value, dict):
         require_columns(str(path), list(value), fields)
-        lists = value[fields.source], value[fields.target]
+        lists = [value[name] for name in fields.names]
         if not all(isinstance(column, list) for column in lists):
             return [value]
-        if len(lists[0]) != len(lists[1]):
-            raise DataError(
-                f"{path}: {fields.source!r} lists {len(lists[0])} values and {fields.target!r} {len(lists[1])}. "
-                "Give both columns one value for each row."
-            )
-        return [{fields.source: s, fields.target: t} for s, t in zip(*lists, strict=True)]
+        if len({len(column) for column in lists}) > 1:
+            counts = [f"{len(column)} of {name!r}" for name, column in zip(fields.names, lists, strict=True)]
+            raise DataError(f"{path} lists {' and '.join(counts)}. Give every column one value for each row.")
+        return [dict(zip(fields.names, row, strict=True)) for row in zip(*lists, strict=True)]
     if not isinstance(value, list):
         raise DataError(f"{path} contains {_describe_kind(value)}. Give a list of objects, one for each row.")
     return [_require_object(path, number, row, "item") for number, row in enumerate(value, start=1)]
 
 
 def _extract_pairs(path: Path, objects: Sequence[dict[str, Any]], fields: ColumnNames) -> list[Pair]:
-    """Extract both columns. A key that only some rows lack is a missing value; one that all lack is an error."""
+    """Extract the columns. A key that only some rows lack is a missing value; one that all lack is an error."""
     if objects:
         require_columns(str(path), list({key: None for row in objects for key in row}), fields)
-    return [(row.get(fields.source), row.get(fields.target)) for row in objects]
+    return [tuple(row.get(name) for name in fields.names) for row in objects]
 
 
 def _require_object(path: Path, number: int, value: Any, unit: str = "line") -> dict[str, Any]:

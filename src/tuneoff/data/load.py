@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tuneoff.config.data import DataOptions
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import read_rows
-from tuneoff.data.splits import SPLITS, Splits, draw_splits
+from tuneoff.data.splits import SPLITS, Split, Splits, draw_splits
 from tuneoff.data.statistics import DataSummary, TrainSamples, compute_fingerprint, summarize
 from tuneoff.data.tokens import compute_encoding_key, tokenize
 from tuneoff.data.train_samples import draw_train_samples
@@ -24,7 +24,7 @@ class TextData:
     """The three splits, tokenized, and their statistics.
 
     Each split has the columns source and target (cleaned text), tokens (prompt, target, EOS), prompt_tokens (the number
-    of tokens in the prompt), source_cut and target_cut (whether a limit removed the end).
+    of tokens in the prompt), source_cut and target_cut (whether a limit removed the end), and group if rows have one.
     """
 
     train: Dataset
@@ -45,14 +45,22 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
     """
     encoder, encoding = Encoder(options, tokenizer), compute_encoding_key(options, tokenizer)
     splits = draw_splits(read_rows(options), options)
-    tokens = {name: tokenize(splits.by_name[name].pairs, encoder, encoding) for name in SPLITS}
+    tokens = {
+        name: _add_groups(tokenize(split.pairs, encoder, encoding), split) for name, split in splits.by_name.items()
+    }
     summary = DataSummary(
         fingerprint=compute_fingerprint(tokens),
         splits={name: summarize(splits.by_name[name], tokens[name]) for name in SPLITS},
         duplicates=dict(splits.duplicates),
+        shared_groups=dict(splits.shared_groups),
     )
     data = TextData(train=tokens["train"], validation=tokens["validation"], test=tokens["test"], summary=summary)
     return _add_train_samples(data, splits, options, replicates, encoder, encoding) if replicates else data
+
+
+def _add_groups(dataset: Dataset, split: Split) -> Dataset:
+    """Add the groups as a column. They are not in the cache of tokens, because no token depends on them."""
+    return dataset.add_column("group", split.groups) if split.groups else dataset
 
 
 def _add_train_samples(

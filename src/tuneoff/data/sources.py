@@ -65,6 +65,7 @@ def _read_file(path: Path, kind: str, fields: ColumnNames) -> Rows:
         str(path),
         read_pairs(path, kind, fields),
         lambda: describe_columns(fields, read_column_names(path, kind, fields)),
+        has_groups=fields.group is not None,
     )
 
 

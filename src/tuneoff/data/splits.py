@@ -1,7 +1,10 @@
-"""The three splits: sampled, cleaned, and without duplicates between train and the others.
+"""The three splits: sampled, cleaned, and without duplicates or common groups between train and the others.
 
 Rows are drawn in a seeded order until a split has its size. What is drawn first does not depend on the size, so a
 smaller sample is part of a larger one, and test and validation are the same for every size of train.
+
+If the data has groups, and splits are taken out of train, whole groups are drawn. Of the last group of a split only as
+many rows are used as fit, and the rest of it is in no other split.
 """
 
 from collections import Counter
@@ -11,7 +14,7 @@ from itertools import islice
 from typing import Literal, get_args
 
 from tuneoff.config.data import CleaningOptions, TextOptions
-from tuneoff.data.cleaning import TextPair, UnusableRowError, clean_pair
+from tuneoff.data.cleaning import TextPair, UnusableRowError, clean_group, clean_pair
 from tuneoff.data.rows import Pair, Rows
 from tuneoff.errors import DataError
 
@@ -28,9 +31,11 @@ class Split:
 
     pairs: list[TextPair] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)  # their indices in the data
+    groups: list[str] = field(default_factory=list)  # their groups; empty if every row is on its own
     left_out: int = 0
     left_out_examples: list[str] = field(default_factory=list)
     duplicates_removed: int = 0
+    groups_removed: int = 0  # rows whose group is in another split
 
     def leave_out(self, row: int, reason: str) -> None:
         """Count a row without usable text. `row` counts from 0, the message from 1."""
@@ -49,6 +54,7 @@ class Splits:
 
     by_name: Mapping[SplitName, Split]
     duplicates: Mapping[str, int]
+    shared_groups: Mapping[str, int]  # rows of validation whose group is in test too, if the data has both splits
     more_train: Iterator[tuple[int, TextPair]] = field(default_factory=lambda: iter(()))  # what a sample of train left
 
 
@@ -65,19 +71,44 @@ def draw_splits(rows: Mapping[str, Rows], options: TextOptions) -> Splits:
     pools = {}
     for name in rows:
         is_shuffled = getattr(options.sizes, name) is not None or (name == "train" and bool(missing))
-        order = _order_rows(rows[name].count, options.seed, is_shuffled)
+        order = _order_rows(rows[name], options.seed, is_shuffled, by_group=name == "train" and bool(missing))
         pools[name] = _Pool(rows[name], options.clean, order)
     splits: dict[SplitName, Split] = {}
-    duplicates: Counter[str] = Counter()
+    counts = _Shared()
     for name in reversed(SPLITS):
         size = getattr(options.sizes, name)
         if name in missing and size is None:
             size = max(1, round(getattr(options.fractions, name) * rows["train"].count))
         pool = pools.get(name, pools["train"])
-        others = {other: set(split.pairs) for other, split in splits.items()}
-        splits[name] = pool.draw(name, size, others, duplicates)
-    evaluated: dict[SplitName, set[TextPair]] = {n: set(split.pairs) for n, split in splits.items() if n != "train"}
-    return Splits(splits, dict(duplicates), pools["train"].iterate_rest(evaluated))
+        splits[name] = pool.draw(name, size, {other: _Content(split) for other, split in splits.items()}, counts)
+    _require_several_groups(splits["test"])
+    evaluated: dict[SplitName, _Content] = {name: _Content(split) for name, split in splits.items() if name != "train"}
+    rest = pools["train"].iterate_rest(evaluated)
+    return Splits(splits, dict(counts.duplicates), dict(counts.groups), rest)
+
+
+def _require_several_groups(test: Split) -> None:
+    """Refuse a test split of one group: with it, no interval could be told from the scores."""
+    if len(set(test.groups)) == 1:
+        raise DataError(
+            f"All {len(test.groups)} test examples belong to one group, {test.groups[0]!r}, so nothing would show how "
+            "scores vary from group to group. Raise sizes.test, name another column in fields.group, or leave it out."
+        )
+
+
+class _Content:
+    """What a split that was drawn before contains."""
+
+    def __init__(self, split: Split) -> None:
+        self.pairs, self.groups = set(split.pairs), set(split.groups)
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """The rows that two splits share, or whose group they share, by "train-test" and the like."""
+
+    duplicates: Counter[str] = field(default_factory=Counter)
+    groups: Counter[str] = field(default_factory=Counter)
 
 
 class _Pool:
@@ -86,45 +117,60 @@ class _Pool:
     def __init__(self, rows: Rows, clean: CleaningOptions, order: Sequence[int]) -> None:
         self._rows, self._clean = rows, clean
         self._remaining = self._read_in_blocks(order)
+        self._drawn: set[SplitName] = set()  # the splits that were drawn from these rows
 
     def _read_in_blocks(self, order: Sequence[int]) -> Iterator[tuple[int, Pair]]:
         for start in range(0, len(order), BLOCK_ROWS):
             indices = order[start : start + BLOCK_ROWS]
             yield from zip(indices, self._rows.take(indices), strict=True)
 
-    def draw(
-        self, name: SplitName, size: int | None, others: Mapping[SplitName, set[TextPair]], duplicates: Counter[str]
-    ) -> Split:
-        """Draw the next `size` usable examples, or all if None. Shared examples are counted in `duplicates`."""
+    def draw(self, name: SplitName, size: int | None, others: Mapping[SplitName, _Content], shared: _Shared) -> Split:
+        """Draw the next `size` usable examples, or all if None. What others have too is counted in `shared`."""
         split = Split()
-        examples = dict(islice(self._iterate_usable(name, split, others, duplicates), size))
+        usable = islice(self._iterate_usable(name, split, others, shared), size)
+        examples = {row: (pair, group) for row, pair, group in usable}
+        self._drawn.add(name)
         if not examples:
             raise DataError(self._explain_empty(name, split))
         split.rows = sorted(examples)
-        split.pairs = [examples[row] for row in split.rows]
+        split.pairs = [examples[row][0] for row in split.rows]
+        split.groups = [group for row in split.rows if (group := examples[row][1]) is not None]
         return split
 
-    def iterate_rest(self, evaluated: Mapping[SplitName, set[TextPair]]) -> Iterator[tuple[int, TextPair]]:
+    def iterate_rest(self, evaluated: Mapping[SplitName, _Content]) -> Iterator[tuple[int, TextPair]]:
         """Yield the further examples for train in the order of drawing, read when they are needed."""
-        yield from self._iterate_usable("train", Split(), evaluated, Counter())
+        for row, pair, _ in self._iterate_usable("train", Split(), evaluated, _Shared()):
+            yield row, pair
 
     def _iterate_usable(
-        self, name: SplitName, split: Split, others: Mapping[SplitName, set[TextPair]], duplicates: Counter[str]
-    ) -> Iterator[tuple[int, TextPair]]:
+        self, name: SplitName, split: Split, others: Mapping[SplitName, _Content], shared: _Shared
+    ) -> Iterator[tuple[int, TextPair, str | None]]:
         for row, values in self._remaining:
             try:
                 pair = clean_pair(values, self._clean)
+                group = clean_group(values[2]) if self._rows.read_groups else None
             except UnusableRowError as error:
                 split.leave_out(row, str(error))
                 continue
-            sharing = [other for other, pairs in others.items() if pair in pairs]
-            duplicates.update(f"{name}-{other}" for other in sharing)
+            sharing = [other for other, content in others.items() if pair in content.pairs]
+            shared.duplicates.update(f"{name}-{other}" for other in sharing)
             if sharing and name == "train":
                 split.duplicates_removed += 1
-            else:
-                yield row, pair
+                continue
+            of_group = [other for other, content in others.items() if group in content.groups]
+            if of_group and (name == "train" or self._drawn.intersection(of_group)):
+                split.groups_removed += 1
+                continue
+            shared.groups.update(f"{name}-{other}" for other in of_group)
+            yield row, pair, group
 
     def _explain_empty(self, name: SplitName, split: Split) -> str:
+        if split.groups_removed:
+            return (
+                f"{self._rows.place} has no row for {name} whose group is not in another split already: "
+                f"{split.groups_removed} left out. Give rows of more groups, lower `sizes` or `fractions` of the other "
+                "splits, or name another column in fields.group."
+            )
         if split.left_out:
             reasons = "; ".join(split.left_out_examples)
             return (
@@ -143,11 +189,29 @@ class _Pool:
         )
 
 
-def _order_rows(count: int, seed: int, is_shuffled: bool) -> Sequence[int]:
-    """Return the order in which to draw rows. Without a sample it is the order of the data, the fastest to read."""
+def _order_rows(rows: Rows, seed: int, is_shuffled: bool, *, by_group: bool) -> Sequence[int]:
+    """Return the order in which to draw rows. Without a sample it is the order of the data, the fastest to read.
+
+    Args:
+        by_group: keep the rows of a group together, in the order of the data. Groups are drawn with equal chances,
+            however many rows they have.
+    """
     if not is_shuffled:
-        return range(count)
+        return range(rows.count)
     import numpy as np
 
-    order: list[int] = np.random.default_rng(seed).permutation(count).tolist()
-    return order
+    generator = np.random.default_rng(seed)
+    if not by_group or rows.read_groups is None:
+        order: list[int] = generator.permutation(rows.count).tolist()
+        return order
+    groups = [_get_group_key(value) for value in rows.read_groups()]
+    different = list(dict.fromkeys(groups))
+    places = dict(zip(different, generator.permutation(len(different)).tolist(), strict=True))
+    return sorted(range(rows.count), key=lambda row: places[groups[row]])
+
+
+def _get_group_key(value: object) -> str:
+    try:
+        return clean_group(value)
+    except UnusableRowError:
+        return ""  # such a row is left out when it is drawn

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from pydantic import Field
+
 from tuneoff.config.base import Options
 from tuneoff.data.splits import Split, SplitName
 
@@ -28,6 +30,8 @@ class SplitSummary(Options):
     target_tokens: int  # targets and EOS
     longest_tokens: int  # the longest example
     median_tokens: float
+    groups: int | None = None  # different groups of the examples; None: every example is on its own
+    groups_removed: int = 0  # rows left out because their group is in another split
 
 
 class TrainSamples(Options):
@@ -45,6 +49,7 @@ class DataSummary(Options):
     fingerprint: str  # of the texts and tokens of all splits, 16 hex digits
     splits: dict[str, SplitSummary]
     duplicates: dict[str, int]  # examples that two splits share, before they are removed from train: {"train-test": 2}
+    shared_groups: dict[str, int] = Field(default_factory=dict)  # examples whose group two splits share, and keep
     train_samples: TrainSamples | None = None  # None: there is one train sample, the train split
 
 
@@ -64,6 +69,8 @@ def summarize(split: Split, dataset: Dataset) -> SplitSummary:
         target_tokens=int(lengths.sum() - np.sum(dataset["prompt_tokens"])),
         longest_tokens=int(lengths.max()),
         median_tokens=float(np.median(lengths)),
+        groups=len(set(split.groups)) or None,
+        groups_removed=split.groups_removed,
     )
 
 
@@ -73,13 +80,15 @@ def count_tokens(dataset: Dataset) -> list[int]:
 
 
 def compute_fingerprint(splits: Mapping[SplitName, Dataset]) -> str:
-    """Hash the texts and tokens of all splits in their order. Returns 16 hex digits."""
+    """Hash the texts, tokens and groups of all splits in their order. Returns 16 hex digits."""
     digest = hashlib.sha256()
     for name in sorted(splits):
         dataset = splits[name]
         digest.update(f"{name} {len(dataset)}".encode())
         for block in dataset.select_columns(["source", "target", "prompt_tokens"]).iter(batch_size=1000):
             digest.update(json.dumps(block).encode())
+        if "group" in dataset.column_names:
+            digest.update(json.dumps(list(dataset["group"])).encode())
         for lengths, tokens in _read_token_columns(dataset):
             digest.update(lengths.astype("<i8").tobytes())
             digest.update(tokens.astype("<i8").tobytes())

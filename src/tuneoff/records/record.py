@@ -88,6 +88,7 @@ class Prediction(Options):
     """The prediction for one test example, and its scores."""
 
     row: int
+    group: str | None = Field(None, exclude_if=lambda group: group is None)  # of examples that belong together
     source: str
     reference: str
     prediction: str

@@ -3,7 +3,7 @@
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.population import find_population
 from tuneoff.data.statistics import TrainSamples
-from tuneoff.report.format import format_share
+from tuneoff.report.format import format_share, pluralize
 
 SMALL_OVERLAP = 0.05  # share of common examples; above it, the spread between samples is clearly too small
 
@@ -18,6 +18,25 @@ def describe_population(comparison: Comparison) -> str:
             return f"the methods on train samples of {data.train_samples.examples:,} examples like these"
         case _:
             return "the methods on this train split, over seeds"
+
+
+def describe_test_examples(comparison: Comparison) -> str:
+    """Return on how many test examples the scores are, and in how many groups these are, over which intervals are."""
+    rows = [row for row in comparison.rows if row.scores]
+    examples = max((len(row.finished[0].predictions) for row in rows), default=0)
+    units = max((estimate.examples for row in rows for estimate in row.scores.values()), default=0)
+    in_groups = f" in {pluralize(units, 'group')}" if has_groups(comparison) else ""
+    return f"{pluralize(examples, 'test example')}{in_groups}"
+
+
+def has_groups(comparison: Comparison) -> bool:
+    """Return whether test examples belong to groups, over which the intervals then are."""
+    return any(p.group is not None for row in comparison.rows for r in row.finished[:1] for p in r.predictions[:1])
+
+
+def name_test_units(comparison: Comparison) -> str:
+    """Return what more of would narrow the intervals: test examples, or groups of them."""
+    return "groups of test examples" if has_groups(comparison) else "test examples"
 
 
 def describe_samples(samples: TrainSamples) -> str:

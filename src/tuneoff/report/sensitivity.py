@@ -26,7 +26,7 @@ def _describe_visible(sensitivity: Sensitivity) -> str:
         )
     if sensitivity.difference is None:
         return (
-            f"With {pluralize(design.examples, 'test example')}, no difference can be shown: so few may all improve by "
+            f"With {design.examples} {_name_units(sensitivity)}, no difference can be shown: so few may all improve by "
             "chance. Raise data.sizes.test."
         )
     size = _format_difference(sensitivity, sensitivity.difference)
@@ -44,9 +44,9 @@ def _describe_need(sensitivity: Sensitivity, wanted: Wanted, margin: float) -> s
     size = _format_difference(sensitivity, wanted.difference)
     size = f"{size} (the smallest that matters)" if wanted.difference == margin else size
     if wanted.seeds is None or wanted.examples is None:
-        return f"{size}: not even with {SEED_COUNTS[-1]} seeds × {MOST_EXAMPLES:,} test examples."
+        return f"{size}: not even with {SEED_COUNTS[-1]} seeds × {MOST_EXAMPLES:,} {_name_units(sensitivity)}."
     time = f", about {format_seconds(wanted.seconds)} in all" if wanted.seconds is not None else ""
-    return f"{size}: {wanted.seeds} seeds × {wanted.examples:,} test examples{time}."
+    return f"{size}: {wanted.seeds} seeds × {wanted.examples:,} {_name_units(sensitivity)}{time}."
 
 
 def _describe_source(sensitivity: Sensitivity) -> str:
@@ -58,10 +58,11 @@ def _describe_source(sensitivity: Sensitivity) -> str:
     else:
         assumed.append(f"a seed moves a score by {_format_deviation(sensitivity, noise.runs.variance)}")
     if noise.examples.measured:
-        measured.append(f"that over test examples ({noise.examples.measured})")
+        measured.append(f"that over {_name_units(sensitivity)} ({noise.examples.measured})")
     else:
         deviation = _format_deviation(sensitivity, noise.examples.variance)
-        assumed.append(f"a test example moves a difference by {deviation}")
+        unit = "a group" if sensitivity.design.has_groups else "a test example"
+        assumed.append(f"{unit} moves a difference by {deviation}")
     lines = []
     if measured:
         lines.append(f"Measured in {noise.measured_in}: {join_list(measured)}.")
@@ -69,6 +70,10 @@ def _describe_source(sensitivity: Sensitivity) -> str:
         cure = "Better: --like RUN with a run of two or more seeds, or state verdict.prior."
         lines.append(f"Assumed: {join_list(assumed)} (standard deviations). {cure}")
     return " ".join(lines)
+
+
+def _name_units(sensitivity: Sensitivity) -> str:
+    return "groups of test examples" if sensitivity.design.has_groups else "test examples"
 
 
 def _format_deviation(sensitivity: Sensitivity, variance: float) -> str:

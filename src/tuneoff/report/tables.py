@@ -13,8 +13,9 @@ from tuneoff.analysis.statistics import estimate_mean
 from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.records.record import Record
 from tuneoff.report.escape import escape_control
-from tuneoff.report.format import format_confidence, pluralize
+from tuneoff.report.format import format_confidence
 from tuneoff.report.leaderboard import TIED, Cell, Column, Leaderboard, build_leaderboard, list_footnotes
+from tuneoff.report.population import describe_test_examples, has_groups
 
 TERMINAL_COSTS = {"trainable": "Trainable", "train_seconds": "Training", "training_memory": "Memory"}  # headings
 WITH_LOST = "All runs"
@@ -187,10 +188,10 @@ def get_score_name(metric: Metric) -> str:
 def _list_remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:
     estimates = [e for row in comparison.rows for e in row.scores.values()]
     if estimates:
-        examples, seeds = max(e.examples for e in estimates), max(e.seeds for e in estimates)
+        seeds, units = max(e.seeds for e in estimates), "groups" if has_groups(comparison) else "examples"
         yield (
-            f"Scores on {pluralize(examples, 'test example')}, with "
-            f"{format_confidence(comparison.run.recipe.verdict.confidence)} confidence intervals over examples"
+            f"Scores on {describe_test_examples(comparison)}, with "
+            f"{format_confidence(comparison.run.recipe.verdict.confidence)} confidence intervals over {units}"
             f"{' and seeds' if seeds > 1 else ''}; ROUGE is F1 × 100."
         )
     if comparison.partial:

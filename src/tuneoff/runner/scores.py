@@ -75,10 +75,12 @@ def predict_split(
     losses = evaluate_losses(tuned, split, context, batch_size=evaluation.batch_size, phase="evaluation")
     texts = generate_predictions(tuned, split, evaluation.generation, context, max_new_tokens=data.max_target_tokens)
     references, sources = list(split["target"]), list(split["source"])
+    groups = list(split["group"]) if "group" in split.column_names else [None] * len(split)
     rouge = compute_rouge(references, texts)
     return tuple(
         Prediction(
             row=row,
+            group=groups[row],
             source=sources[row],
             reference=references[row],
             prediction=texts[row],

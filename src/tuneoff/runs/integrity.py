@@ -46,7 +46,7 @@ def _find_impossible_prediction(record: Record) -> str | None:
 def _find_unpaired(records: Mapping[str, Record]) -> list[str]:
     """Return the ids of the records that were tested on other examples than most."""
     examples = {
-        id: tuple(sorted((p.row, p.target_tokens) for p in record.predictions))
+        id: tuple(sorted((p.row, p.target_tokens, p.group or "") for p in record.predictions))
         for id, record in records.items()
         if _is_tested(record)
     }

@@ -11,7 +11,7 @@ from tuneoff.analysis.row import Row
 from tuneoff.records.metrics import Metric
 from tuneoff.records.record import Record
 from tuneoff.report.escape import escape_control
-from tuneoff.report.format import format_cost, format_interval, format_score
+from tuneoff.report.format import format_cost, format_interval, format_score, pluralize
 
 Datum = dict[str, Any]  # Any: numbers and text, by column
 
@@ -58,7 +58,7 @@ def make_score_row(row: Row, metric: Metric) -> Datum:
         "text": format_score(metric, estimate.mean),
         "exact": f"{estimate.mean:.4f} {metric.unit}",
         "interval": format_interval(metric, estimate),
-        "examples": f"{estimate.examples:,}",
+        "examples": _count_examples(row),
     }
 
 
@@ -81,3 +81,9 @@ def make_run_columns(comparison: Comparison, row: Row, metric: Metric) -> Datum:
 
 def _score_run(record: Record, metric: Metric) -> float:
     return metric.scale * metric.compute_mean(record.predictions)
+
+
+def _count_examples(row: Row) -> str:
+    predictions = row.finished[0].predictions
+    groups = {prediction.group for prediction in predictions}
+    return f"{len(predictions):,}" if None in groups else f"{len(predictions):,} in {pluralize(len(groups), 'group')}"

@@ -12,6 +12,7 @@ from tuneoff.report.diagnostics.costs import diagnose_full_logits, diagnose_memo
 from tuneoff.report.diagnostics.data import (
     diagnose_duplicates,
     diagnose_excluded_rows,
+    diagnose_groups,
     diagnose_sample_overlap,
     diagnose_truncation,
 )
@@ -54,6 +55,7 @@ OF_COMPARISON: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
     diagnose_truncation,
     diagnose_excluded_rows,
     diagnose_duplicates,
+    diagnose_groups,
     diagnose_sample_overlap,
     diagnose_full_logits,
     diagnose_memory_counter,

@@ -68,6 +68,29 @@ def diagnose_duplicates(comparison: Comparison) -> Iterator[Diagnosis]:
         )
 
 
+def diagnose_groups(comparison: Comparison) -> Iterator[Diagnosis]:
+    """Report rows that were left out to keep groups together, and groups that two splits share."""
+    data = comparison.run.data
+    removed = {name: split.groups_removed for name, split in data.splits.items() if split.groups_removed}
+    if removed:
+        counts = join_list([f"{_count_rows(n)} left out of {name}" for name, n in removed.items()])
+        yield Diagnosis(
+            label=None,
+            kind="groups kept together",
+            text=f"{counts} because other rows of the same group are in another split. The scores are not affected, "
+            "and nothing needs to be done.",
+        )
+    for pair, n in data.shared_groups.items():
+        name, other = pair.split("-")
+        yield Diagnosis(
+            label=None,
+            kind="groups shared",
+            text=f"{pluralize(n, 'example')} of {name} {'has' if n == 1 else 'have'} a group that {other} has too. "
+            "They are kept because no method trains on them, but the best epoch was chosen with them. Move each group "
+            "to one of the two splits.",
+        )
+
+
 def diagnose_sample_overlap(comparison: Comparison) -> Iterator[Diagnosis]:
     """Report train samples of replicates that share examples."""
     samples = comparison.run.data.train_samples

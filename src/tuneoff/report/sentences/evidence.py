@@ -1,17 +1,16 @@
 """What the intervals cover."""
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.report.format import format_confidence, pluralize
-from tuneoff.report.population import describe_population
+from tuneoff.report.format import format_confidence
+from tuneoff.report.population import describe_population, describe_test_examples
 from tuneoff.report.sentences.names import name_trainings
 
 
 def describe_evidence(comparison: Comparison) -> str:
     """Return what the intervals cover: the test examples and, with several runs of each method, its seeds."""
     confidence = format_confidence(comparison.run.recipe.verdict.confidence)
-    examples = max(row.scores[comparison.metric.name].examples for row in comparison.rows if row.scores)
     seeds = [len(row.finished) for row in comparison.rows if row.finished and not row.is_base]
-    intervals = f"Intervals are {confidence} confidence intervals over {pluralize(examples, 'test example')}"
+    intervals = f"Intervals are {confidence} confidence intervals over {describe_test_examples(comparison)}"
     population = describe_population(comparison)
     if not seeds or max(seeds) == 1:
         return f"{intervals}; each method was trained once, so the result is about {population}."

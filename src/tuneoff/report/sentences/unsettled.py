@@ -4,6 +4,7 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.needed import MOST_EXAMPLES, MOST_SEEDS, POWER, Needed
 from tuneoff.analysis.verdict import Verdict
 from tuneoff.report.format import format_confidence
+from tuneoff.report.population import name_test_units
 from tuneoff.report.sentences.names import Names, format_margin, name_trainings
 from tuneoff.report.sentences.partial import describe_unfinished
 
@@ -32,10 +33,11 @@ def _describe_needed(comparison: Comparison, verdict: Verdict, needed: Needed, n
     chance = f"with an {format_confidence(POWER)} chance, averaged over what is still possible"
     unit = name_trainings(comparison)
     counts = [f"{needed.seeds} {unit}"] if needed.seeds else []
-    counts += [f"{needed.examples:,} test examples"] if needed.examples else []
+    examples = name_test_units(comparison)
+    counts += [f"{needed.examples:,} {examples}"] if needed.examples else []
     if counts:
         return f"Open: {pair}. {' or '.join(counts)} in all would settle it {chance}."
-    return f"Open: {pair}. Neither {MOST_SEEDS} {unit} nor {MOST_EXAMPLES:,} test examples settle it {chance}."
+    return f"Open: {pair}. Neither {MOST_SEEDS} {unit} nor {MOST_EXAMPLES:,} {examples} settle it {chance}."
 
 
 def _get_lost_interval(comparison: Comparison, verdict: Verdict) -> tuple[float, float]:
