@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
+from tuneoff.api.rounds import run_until_decided
 from tuneoff.budget.ledger import Ledger, MeteredListener
 from tuneoff.budget.spending import read_spending
 from tuneoff.errors import BudgetError, RecipeError, RunError, suggest
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Record
 from tuneoff.report.tables import format_markdown_table
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.plan import select_records
@@ -139,7 +141,7 @@ def run_comparison(
 ) -> Comparison:
     """Run the missing trials of a comparison in its run directory, as far as the budget allows, and report them."""
     from tuneoff.budget.limit import fit_to_budget
-    from tuneoff.runner.local_engine import run_missing
+    from tuneoff.runner.local_engine import reset_failed, run_missing
     from tuneoff.runner.prepare import prepare
 
     directory.require_same_recipe(recipe)
@@ -151,11 +153,24 @@ def run_comparison(
         with ledger.saving():
             affordable = fit_to_budget(preparation, ledger, listener, drop)
             stop = StopRequest(find_reason=affordable.get_stop_reason)
-            with stop_on_signals(stop), _end_with_budget(affordable):
+
+            def run_part(part: Recipe, listener: Listener) -> None:
                 run_missing(
-                    affordable.recipe, preparation, directory, MeteredListener(listener, ledger),
-                    retry=retry, fits_budget=affordable.fits_budget, stop=stop,
+                    part, preparation, directory, MeteredListener(listener, ledger),
+                    fits_budget=affordable.fits_budget, stop=stop,
                 )  # fmt: skip
+
+            def read_selected() -> tuple[Record, ...]:
+                samples = preparation.text.summary.train_samples
+                return select_records(affordable.recipe, directory.read_records(), samples)
+
+            with stop_on_signals(stop), _end_with_budget(affordable):
+                if retry:
+                    reset_failed(directory)
+                if affordable.recipe.until_decided:
+                    run_until_decided(affordable.recipe, read_selected, run_part, listener)
+                else:
+                    run_part(affordable.recipe, listener)
             ledger.end_trial()  # a trial may have been stopped
             ledger.write()  # the report reads it
             _require_any_record(directory, recipe)

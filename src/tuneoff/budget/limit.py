@@ -11,7 +11,15 @@ from tuneoff.budget.estimate import estimate_cost, estimate_trial_seconds
 from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.probe import REPORT_SECONDS, Probe
 from tuneoff.budget.shortage import explain_shortage, format_minutes
-from tuneoff.budget.shrink import Fit, describe_cuts, drop_methods, get_size, get_smallest_recipe, shrink_to_fit
+from tuneoff.budget.shrink import (
+    Fit,
+    describe_cuts,
+    drop_methods,
+    get_first_round,
+    get_size,
+    get_smallest_recipe,
+    shrink_to_fit,
+)
 from tuneoff.budget.spending import FIT_FILE, PROBE_FILE, read_spending, save_json
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.recipe.recipe import Recipe
@@ -82,7 +90,7 @@ def fit_to_budget(
         has_trials = bool(spending.spent.trials)
         fit = _compute_fit(preparation, probe, recipe.budget, ledger.seconds, now, drop, has_trials=has_trials)
         save_json(fit, run / FIT_FILE)
-    listener.on_message(describe_fit(fit, ledger.seconds))
+    listener.on_message(describe_fit(fit, ledger.seconds, may_end_early=recipe.until_decided is not None))
     end = fit.whole_seconds if fit.ends is None else ledger.seconds + (fit.ends - now).total_seconds()
     return AffordablePlan(recipe=fit.shrink(recipe), ledger=ledger, end_seconds=end - REPORT_SECONDS)
 
@@ -100,7 +108,7 @@ def _compute_fit(
     recipe, budget_seconds = preparation.recipe, budget.compute_total_seconds(spent, now)
 
     def estimate_seconds(candidate: Recipe) -> float:
-        return estimate_run_seconds(candidate, preparation, probe)
+        return estimate_run_seconds(get_first_round(candidate), preparation, probe)
 
     dropped: tuple[str, ...] = ()
     reduced = shrink_to_fit(recipe, budget_seconds, estimate_seconds)
@@ -115,12 +123,18 @@ def _compute_fit(
         asked=get_size(recipe),
         left=get_size(reduced),
         whole_seconds=budget_seconds,
-        predicted_seconds=estimate_seconds(reduced),
-        asked_seconds=estimate_seconds(recipe),
+        predicted_seconds=_predict_seconds(reduced, budget_seconds, preparation, probe),
+        asked_seconds=estimate_run_seconds(recipe, preparation, probe),
         cuts=describe_cuts(recipe, reduced),
         ends=budget.compute_deadline(now) if budget.until else None,
         dropped=dropped,
     )
+
+
+def _predict_seconds(recipe: Recipe, budget_seconds: float, preparation: Preparation, probe: Probe) -> float:
+    """Estimate a reduced recipe. One that runs until decided goes on until then or until the end of the budget."""
+    seconds = estimate_run_seconds(recipe, preparation, probe)
+    return min(seconds, budget_seconds) if recipe.until_decided else seconds
 
 
 def estimate_run_seconds(recipe: Recipe, preparation: Preparation, probe: Probe) -> float:
@@ -128,11 +142,12 @@ def estimate_run_seconds(recipe: Recipe, preparation: Preparation, probe: Probe)
     return probe.probe_seconds + estimate_cost(recipe, preparation.text.summary, probe).seconds
 
 
-def describe_fit(fit: Fit, spent_seconds: float) -> str:
+def describe_fit(fit: Fit, spent_seconds: float, *, may_end_early: bool = False) -> str:
     """Return the message about a budget: what it allows, and how the plan was reduced to fit it."""
+    at_most = "at most " if may_end_early else ""
     cuts = f" It was reduced by the same amount for every method: {' and '.join(fit.cuts)}." if fit.cuts else ""
     dropped = f" Left out: {', '.join(fit.dropped)}." if fit.dropped else ""
     return (
         f"Budget: {format_minutes(fit.whole_seconds)}. Used so far: {format_minutes(spent_seconds)}. "
-        f"The plan should take {format_minutes(fit.predicted_seconds)} in total.{cuts}{dropped}"
+        f"The plan should take {at_most}{format_minutes(fit.predicted_seconds)} in total.{cuts}{dropped}"
     )

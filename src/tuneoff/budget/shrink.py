@@ -86,7 +86,8 @@ def iterate_smaller_recipes(recipe: Recipe) -> Iterator[Recipe]:
     counts: list[int | None] = [*range(most, min(most, MIN_CONFIGURATIONS) - 1, -1)] if most else [None]
     for configurations in counts:
         yield _resize(recipe, configurations, recipe.seeds)
-    for seeds in range(len(recipe.seeds) - 1, MIN_SEEDS - 1, -1):
+    fewest_seeds = len(recipe.seeds) if recipe.until_decided else MIN_SEEDS  # it may end with any number of them
+    for seeds in range(len(recipe.seeds) - 1, fewest_seeds - 1, -1):
         yield _resize(recipe, counts[-1], recipe.seeds[:seeds])
 
 
@@ -104,6 +105,16 @@ def drop_methods(recipe: Recipe, labels: Collection[str]) -> Recipe:
         spaces = {label: space for label, space in search.spaces.items() if label in methods}
         search = search.model_copy(update={"spaces": spaces})
     return recipe.model_copy(update={"methods": methods, "search": search})
+
+
+def narrow_recipe(recipe: Recipe, labels: Collection[str], seeds: tuple[int, ...]) -> Recipe:
+    """Return the recipe with some of its methods and seeds alone."""
+    return _resize(drop_methods(recipe, recipe.methods.keys() - set(labels)), None, seeds)
+
+
+def get_first_round(recipe: Recipe) -> Recipe:
+    """Return what must fit into the budget: the first two seeds if the recipe runs until decided, and else all."""
+    return narrow_recipe(recipe, recipe.methods, recipe.seeds[:MIN_SEEDS]) if recipe.until_decided else recipe
 
 
 def propose_drops(seconds_by_label: Mapping[str, float], excess_seconds: float, keep: int) -> tuple[str, ...]:

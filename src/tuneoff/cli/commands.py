@@ -48,6 +48,14 @@ RunOption = Annotated[
 ]
 RunArgument = Annotated[Path, typer.Argument(help="A run directory.", metavar="RUN")]
 Retry = Annotated[bool, typer.Option("--retry", help="Run failed trials again.")]
+UntilDecided = Annotated[
+    bool,
+    typer.Option(
+        "--until-decided",
+        help="Train one seed after another, and stop training a method once it is shown to be worse than the best one. "
+        "The same as until_decided=true.",
+    ),
+]
 Drop = Annotated[
     list[str] | None,
     typer.Option(
@@ -62,6 +70,7 @@ Drop = Annotated[
         "compare demo",
         "compare mine.yaml training.epochs=3 methods.lora.rank=16 --run runs/rank-16",
         "compare mine.yaml budget=2h30m",
+        "compare mine.yaml --until-decided budget=8h",
         "compare rank",
     )
 )
@@ -71,6 +80,7 @@ def compare(
     run: RunOption = None,
     retry: Retry = False,
     drop: Drop = None,
+    until_decided: UntilDecided = False,
 ) -> None:
     """Run a comparison or a sweep, and write its report.
 
@@ -81,6 +91,9 @@ def compare(
     from tuneoff.system import supervisor
 
     loaded = load_recipe(recipe, overrides or ())
+    if until_decided and loaded.until_decided is None:
+        overrides = [*(overrides or ()), "until_decided=true"]
+        loaded = load_recipe(recipe, overrides)
     directory = run or api.RUNS / loaded.name
     drop_flags = [part for label in drop or () for part in ("--drop", label)]
     arguments = ["compare", recipe, *(overrides or ()), *(["--run", str(run)] if run else []), *drop_flags]

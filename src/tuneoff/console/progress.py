@@ -18,7 +18,7 @@ from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_bytes, format_rate, format_seconds, format_share
-from tuneoff.runner.listener import Listener, Tallies
+from tuneoff.runner.listener import Listener, Tallies, Tally
 from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 
 TRAINING_SHARE = 0.8  # of the time of a trial, for the time left
@@ -113,7 +113,7 @@ class ScreenListener:
         grid = Table.grid(padding=(0, 1))
         for stage, tally in self._tallies.items():
             bar = ProgressBar(total=tally.of, completed=tally.done, width=30)
-            grid.add_row(Text(stage), bar, Text(f"{tally.done} of {tally.of}"))
+            grid.add_row(Text(stage), bar, Text(_format_tally(tally)))
         grid.add_row(
             Text(_format_trial(self._running), style="bold"),
             ProgressBar(total=max(self._progress.of, 1), completed=self._progress.done, width=30),
@@ -139,7 +139,8 @@ class ScreenListener:
         elapsed, new_work = time.monotonic() - self._start, done - self._initial_work
         if new_work < MIN_WORK or elapsed < MIN_SECONDS:
             return ""
-        return f" · about {format_seconds(elapsed / new_work * (total - done))} left"
+        at_most = "at most" if any(tally.is_most for tally in self._tallies.values()) else "about"
+        return f" · {at_most} {format_seconds(elapsed / new_work * (total - done))} left"
 
 
 def print_line(line: str) -> None:
@@ -159,7 +160,11 @@ def _count_work(tallies: Tallies) -> tuple[float, float]:
 
 
 def _format_tallies(tallies: Tallies) -> str:
-    return ", ".join(f"{stage} {tally.done} of {tally.of}" for stage, tally in tallies.items())
+    return ", ".join(f"{stage} {_format_tally(tally)}" for stage, tally in tallies.items())
+
+
+def _format_tally(tally: Tally) -> str:
+    return f"{tally.done} of {'at most ' if tally.is_most else ''}{tally.of}"
 
 
 def _format_trial(trial: Trial) -> str:

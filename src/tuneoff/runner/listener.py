@@ -11,10 +11,14 @@ from tuneoff.runtime.progress import OnProgress, ignore_progress
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """How many trials of a stage are done, and how many there are."""
+    """How many trials of a stage are done, and how many there are.
+
+    `is_most`: there may be fewer, because a method that is decided needs no further trial.
+    """
 
     done: int
     of: int
+    is_most: bool = False
 
 
 Tallies = Mapping[str, Tally]  # by stage: "search", "confirm" (trainings), "test" (evaluations on the test split)

@@ -43,8 +43,7 @@ def run_missing(
     """
     stop = stop or StopRequest()
     if retry:
-        for record in [record for record in directory.read_records() if record.status == "failed"]:
-            directory.reset_trial(record.trial)
+        reset_failed(directory)
     known = {record.trial.id: record for record in directory.read_records()}
     setting, samples = preparation.setting, preparation.text.summary.train_samples
     listener.on_start(tally_stages(recipe, setting, known, samples))
@@ -62,6 +61,12 @@ def run_missing(
             stop.raise_if_requested()
     finally:
         gc.unfreeze()
+
+
+def reset_failed(directory: RunDirectory) -> None:
+    """Remove the records of failed trials, so that they run again."""
+    for record in [record for record in directory.read_records() if record.status == "failed"]:
+        directory.reset_trial(record.trial)
 
 
 def _run_or_skip(

@@ -18,7 +18,7 @@ from tuneoff.runs.layout import RECIPE, TRIALS, WRITTEN_BEFORE_RECIPE, has_recip
 from tuneoff.runs.reading import read_recipe
 from tuneoff.system.checksums import find_damaged_files
 
-CHANGEABLE = {"note", "seeds", "replicates", "verdict", "budget"}
+CHANGEABLE = {"note", "seeds", "replicates", "verdict", "budget", "until_decided"}
 BY_METHOD = ("methods", "search.spaces")  # compared for the methods that both recipes have
 
 _LOG = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ def require_same_recipe(path: Path, recipe: Recipe) -> None:
     if has_recipe(path):
         require_self_contained(path)
         stored = _read_stored_recipe(path)
+        if stored:
+            _require_same_plan(path, stored, recipe)
         if stored and (differing := _list_differences(stored, recipe)):
             raise RunError(
                 f"{path} was made by another recipe, which differs in {', '.join(differing)}. Name another run "
@@ -43,6 +45,20 @@ def require_same_recipe(path: Path, recipe: Recipe) -> None:
     elif path.exists() and any(not entry.name.startswith(WRITTEN_BEFORE_RECIPE) for entry in path.iterdir()):
         raise RunError(
             f"{path} contains other files and is not a run directory. Name a new or empty directory with --run."
+        )
+
+
+def _require_same_plan(path: Path, stored: Recipe, recipe: Recipe) -> None:
+    """Check that a comparison that runs until decided keeps its plan, on which the decisions of its looks rest.
+
+    Raises:
+        RunError: the plan differs.
+    """
+    if stored.until_decided not in {None, recipe.until_decided}:
+        raise RunError(
+            f"{path} has until_decided={stored.until_decided}, and what its looks decided rests on this number. Write "
+            f"until_decided={stored.until_decided} to continue. Seeds may be added. Or name another run directory with "
+            "--run."
         )
 
 
