@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tuneoff.analysis.statistics import Array
 
 FEW_EXAMPLES = 50  # up to so many examples that differ, the t distribution is checked by a randomization test
+EXAMPLES_ERROR = 0.8  # the share of the error for the part from the examples, if later looks move around its limit
 SIGN_FLIPS = 10_000  # of the randomization test
 FREEDOMS = (1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8, 12, 20, 40, 120, math.inf)  # at which quantiles are computed
 
@@ -116,7 +117,7 @@ class PairedDifference:
 
         The half-widths from each part of the variance are added in quadrature; see `statistics.compute_half_width`.
         With several looks, the parts that each further seed renews have the confidence of the look. The examples are
-        the same at every look, so their part cannot mislead more often than once.
+        the same at every look, so their part misleads hardly more often than once.
         """
         at_look = self.look_confidence or confidence
         parts = [part for part in self.compute_parts(seeds, examples) if part.variance > 0]
@@ -124,7 +125,8 @@ class PairedDifference:
         examples_alone = self._compute_examples_alone(examples)
         if self.look_confidence and examples_alone > 0:
             of_examples = self.compute_parts(seeds, examples)[0].freedom
-            once, again = (get_critical_value(self.methods, of_examples, level) for level in (confidence, at_look))
+            levels = (1 - EXAMPLES_ERROR * (1 - confidence), at_look)
+            once, again = (get_critical_value(self.methods, of_examples, level) for level in levels)
             squares.append((once**2 - again**2) * examples_alone)
         return math.sqrt(sum(squares))
 

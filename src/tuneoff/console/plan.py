@@ -39,6 +39,10 @@ def print_plan(plan: Plan, title: str) -> None:
         if len(stages) > 1:
             table.add_row("  total", str(sum(stage.trainings for stage in stages)), *_format_work(*stages))
     console.print(table)
+    if plan.recipe.until_decided:
+        console.print(
+            "At most: a method gets no further seed once it is shown to be worse than the best one.", style="dim"
+        )
     rungs = "Above the first rung, a trial continues from its checkpoint. " if plan.recipe.search else ""
     console.print(f"{rungs}Steps and tokens assume that no trial diverges or stops early.", style="dim")
     if plan.recipe.search and plan.recipe.search.effort == "seconds" and plan.cost_estimate is None:

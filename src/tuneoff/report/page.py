@@ -21,6 +21,7 @@ from tuneoff.report.methods_csv import format_methods_csv
 from tuneoff.report.pairwise import build_matrices, format_pairs_csv
 from tuneoff.report.search_table import describe_search, list_notes, summarize_searches
 from tuneoff.report.sentences import describe_verdict
+from tuneoff.report.sentences.sequential import list_looks
 from tuneoff.report.setting import list_environment_facts, list_setting_facts
 from tuneoff.report.side_by_side import compare_runs
 from tuneoff.report.tables import format_latex_table, format_markdown_table, format_results_csv
@@ -100,6 +101,7 @@ def render_page(
         colors=assign_colors(comparison, against),
         side_by_side=compare_runs(comparison, against) if against else None,
         matrices=build_matrices(comparison),
+        looks=list_looks(comparison),
         sections=[(heading, text, _select_present(titles, images)) for heading, text, titles in SECTIONS],
         searches=list(summarize_searches(comparison)),
         search_figures=_select_present(SEARCHES, images),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.partial import Partial
 from tuneoff.budget.estimate import estimate_remaining_seconds
+from tuneoff.budget.shrink import narrow_recipe
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_seconds, join_list, pluralize
 from tuneoff.report.sentences.names import MOST_NAMES, NAME_WIDTHS, shorten_label
@@ -42,7 +43,8 @@ def describe_unfinished(comparison: Comparison, partial: Partial) -> str:
         missing.append(f"{len(partial.seeds)} of {len(partial.planned)} seeds are compared")
     remaining = _predict_remaining(comparison)
     if remaining:
-        missing.append(f"about {remaining} more with a larger budget")
+        about = "" if comparison.rounds else "about "
+        missing.append(f"{about}{remaining} more with a larger budget")
     return f"Not finished: {'; '.join(missing or ['trials are missing'])}."
 
 
@@ -68,5 +70,9 @@ def _predict_remaining(comparison: Comparison) -> str:
     spending, run = comparison.spending, comparison.run
     if not spending or not spending.probe:
         return ""
-    done = [record.trial for record in run.records]
-    return format_seconds(estimate_remaining_seconds(run.recipe, run.data, spending.probe, done))
+    recipe, rounds = run.recipe, comparison.rounds
+    if rounds:
+        recipe = narrow_recipe(recipe, rounds.remaining, recipe.seeds)
+    done = [record.trial for record in run.records if record.trial.label in recipe.methods]
+    remaining = format_seconds(estimate_remaining_seconds(recipe, run.data, spending.probe, done))
+    return f"at most {remaining}" if rounds else remaining
