@@ -62,17 +62,17 @@ def make_comparison(
     seeds = max(len(scores_SE) for scores_SE in rouge_SE.values())
     run = make_synthetic_run(methods=list(rouge_SE), seeds=list(range(seeds)), verdict=verdict)
     return judge_records(
-        run, [_replace_scores(r, rouge_SE[r.trial.label], (costs or {}).get(r.trial.label, {})) for r in run.records]
+        run, [give_scores(r, rouge_SE[r.trial.label], (costs or {}).get(r.trial.label, {})) for r in run.records]
     )
 
 
-def _replace_scores(record: Record, rouge_SE: Array, costs: Mapping[str, Any]) -> Record:
+def give_scores(record: Record, rouge_SE: Array, costs: Mapping[str, Any] | None = None) -> Record:
     """Give a record the scores of its seed, or make it fail if there are none."""
     if record.trial.seed >= len(rouge_SE):
         return record.model_copy(update={"status": "failed", "reason": "no memory", "scores": {}, "predictions": ()})
     assert isinstance(record.costs, Costs)
     predictions = _make_predictions(record.predictions[0], rouge_SE[record.trial.seed])
-    return record.model_copy(update={"predictions": predictions, "costs": record.costs.model_copy(update=costs)})
+    return record.model_copy(update={"predictions": predictions, "costs": record.costs.model_copy(update=costs or {})})
 
 
 def _make_predictions(template: Prediction, rouge_E: Sequence[float] | Array) -> tuple[Prediction, ...]:

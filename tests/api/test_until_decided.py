@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 import tuneoff
+from tuneoff.api import load_comparison
 from tuneoff.records.record import Record
-from tuneoff.runner.listener import SilentListener, Tallies
+from tuneoff.runner.listener import SilentListener, Tallies, Tally
 
 pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
@@ -53,9 +54,10 @@ def test_a_method_that_is_shown_to_be_worse_gets_no_further_seed(recipe: dict[st
     listener = NotingListener()
     comparison = tuneoff.compare(recipe, run=tmp_path / "run", listener=listener)
     assert comparison.rounds is not None
-    print(listener.messages, listener.tallies, comparison.rounds)
     assert list(comparison.rounds.dropped) == ["idle"]
     assert comparison.partial is None
     seeds = {row.label: len(row.records) for row in comparison.rows}
-    print(seeds)
     assert seeds == {"full": 4, "slower": 4, "idle": comparison.rounds.dropped["idle"].seeds}
+    assert listener.tallies[0]["confirm"] == Tally(done=4, of=12, is_most=True)
+    assert "idle is worse than" in " ".join(listener.messages)
+    assert load_comparison(tmp_path / "run").rounds == comparison.rounds

@@ -219,3 +219,30 @@ def test_the_command_exits_with_three_if_the_budget_is_used_up(
     out, err = capsys.readouterr()
     assert "Partial result for" in " ".join(out.split())
     assert "The budget is used up." in err
+
+
+def test_a_run_until_decided_needs_time_for_two_seeds_and_keeps_all_of_them(
+    search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_estimate(monkeypatch, 400)
+    until_decided = search_recipe | {"seeds": list(range(1, 9)), "until_decided": True}
+    assert fit_and_count(until_decided, "60m", tmp_path / "60m") == (6, 8)
+    assert fit_and_count(until_decided, "45m", tmp_path / "45m") == (4, 8)
+    with pytest.raises(BudgetError, match="2 seeds"):
+        fit_and_count(until_decided, "30m", tmp_path / "30m")
+
+
+def test_a_run_until_decided_keeps_its_search_under_a_larger_budget_and_without_one(
+    search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_estimate(monkeypatch, 400)
+    until_decided = search_recipe | {"seeds": [1, 2, 3], "until_decided": True}
+    assert fit_and_count(until_decided, "45m", tmp_path) == (4, 3)
+    (tmp_path / SPENT_FILE).write_text(json.dumps({"seconds": 9.0, "trials": {"t": {"confirm": 9.0}}}))
+    assert fit_and_count(until_decided, "9h", tmp_path) == (4, 3)
+    more = Recipe.read(until_decided | {"seeds": [1, 2, 3, 4, 5], "until_decided": 3})
+    reduced = fit_to_budget(prepare(more), Ledger(tmp_path), SilentListener()).recipe
+    assert (reduced.search.configurations, len(reduced.seeds)) == (4, 5)  # type: ignore[union-attr]
+    stored = read_spending(tmp_path).fit
+    assert stored is not None
+    assert stored.shrink(more) == reduced

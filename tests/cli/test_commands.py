@@ -241,3 +241,14 @@ def test_records_are_plain_json(recipe_file: str, run: Path) -> None:
     main(["compare", recipe_file, "methods=[base]", "--run", str(run)])
     (record,) = run.glob("trials/*/record.json")
     assert json.loads(record.read_text())["trial"]["method"] == "base"
+
+
+@pytest.mark.parametrize(("written", "planned"), [([], 10), (["until_decided=4"], 4), (["seeds=[1, 2, 3]"], 3)])
+def test_the_flag_until_decided_keeps_a_number_that_the_recipe_has(
+    written: list[str], planned: int, recipe_file: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare = Mock(side_effect=KeyboardInterrupt("SIGINT"))
+    monkeypatch.setattr("tuneoff.api.compare", compare)
+    main(["compare", recipe_file, *written, "--until-decided", "--run", str(run)])
+    (recipe,) = compare.call_args.args
+    assert recipe.until_decided == planned

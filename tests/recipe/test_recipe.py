@@ -119,3 +119,41 @@ def test_replicates_without_samples_of_their_own_are_refused(
 ) -> None:
     with pytest.raises(RecipeError, match=message):
         Recipe.read(values | SAMPLED | change)
+
+
+# until_decided
+
+
+@pytest.mark.parametrize(
+    ("changes", "planned", "seeds"),
+    [
+        ({}, 10, tuple(range(10))),
+        ({"search": {}}, 10, tuple(range(1, 11))),
+        ({"seeds": [3, 5, 8]}, 3, (3, 5, 8)),
+        ({"until_decided": 4}, 4, (0, 1, 2, 3)),
+        ({"until_decided": 3, "seeds": [1, 2, 3, 4]}, 3, (1, 2, 3, 4)),
+        ({"until_decided": False}, None, (0,)),
+    ],
+)
+def test_until_decided_is_the_number_of_seeds_that_are_planned(
+    changes: dict[str, Any], planned: int | None, seeds: tuple[int, ...], values: dict[str, Any]
+) -> None:
+    recipe = Recipe.read(values | {"until_decided": True} | changes)
+    assert (recipe.until_decided, recipe.seeds) == (planned, seeds)
+    assert Recipe.read(recipe.to_dict()).until_decided == planned
+
+
+def test_until_decided_with_replicates_plans_as_many(values: dict[str, Any]) -> None:
+    assert Recipe.read(values | SAMPLED | {"until_decided": True}).until_decided == SAMPLED["replicates"]
+
+
+@pytest.mark.parametrize("changes", [{"seeds": [0]}, {"seeds": [0], "until_decided": 5}])
+def test_until_decided_needs_two_seeds(changes: dict[str, Any], values: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="needs at least two seeds: remove seeds, or write all"):
+        Recipe.read(values | {"until_decided": True} | changes)
+
+
+def test_a_sweep_does_not_run_until_it_is_decided(values: dict[str, Any]) -> None:
+    sweep = {"parameter": "methods.lora.rank", "values": [2, 4]}
+    with pytest.raises(RecipeError, match="a sweep makes several comparisons, and until_decided is for one"):
+        Recipe.read(values | {"methods": ["base", "lora"], "sweep": sweep, "until_decided": True})

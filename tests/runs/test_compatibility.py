@@ -65,6 +65,23 @@ def test_other_changes_are_refused_by_name(
         require(**changes)
 
 
+def test_a_comparison_may_begin_to_run_until_it_is_decided(require: Callable[..., None]) -> None:
+    require(seeds=[1, 2, 3], until_decided=True)
+
+
+@pytest.mark.parametrize(
+    "later", [{}, {"until_decided": True}, {"until_decided": 4}], ids=["off", "replanned", "other"]
+)
+def test_a_comparison_that_runs_until_it_is_decided_keeps_its_plan(
+    later: dict[str, Any], tmp_path: Path, summary: DataSummary
+) -> None:
+    directory, more = RunDirectory(tmp_path / "run"), RECIPE | {"seeds": [1, 2, 3, 4, 5]}
+    directory.begin(Recipe.read(RECIPE | {"seeds": [1, 2, 3], "until_decided": True}), {}, summary)
+    directory.require_same_recipe(Recipe.read(more | {"until_decided": 3}))
+    with pytest.raises(RunError, match="Write until_decided=3 to continue"):
+        directory.require_same_recipe(Recipe.read(more | later))
+
+
 def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="is a file"):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tuneoff.analysis.statistics import Array
 
 FEW_EXAMPLES = 50  # up to so many examples that differ, the t distribution is checked by a randomization test
-EXAMPLES_ERROR = 0.8  # the share of the error for the part from the examples, if later looks move around its limit
+EXAMPLES_ERROR = 0.7  # the share of the error for the part from the examples, if later looks move around its limit
 SIGN_FLIPS = 10_000  # of the randomization test
 FREEDOMS = (1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8, 12, 20, 40, 120, math.inf)  # at which quantiles are computed
 

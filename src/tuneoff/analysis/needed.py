@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tuneoff.analysis.error_spending import get_look_confidence
 from tuneoff.analysis.family import get_critical_value
 from tuneoff.analysis.pairs import Pair
 from tuneoff.analysis.posterior import Posterior
@@ -45,6 +46,7 @@ class Outlook:
     Args:
         columns: the two methods' columns of the posterior, in the order of the pair.
         margin: the smallest difference that matters, in the metric's unit.
+        planned: the seeds that a comparison is planned for that runs until it is decided; its looks are stricter.
     """
 
     pair: Pair
@@ -52,6 +54,7 @@ class Outlook:
     columns: tuple[int, int]
     margin: float
     confidence: float
+    planned: int | None = None
 
     def compute_chance(self, seeds: int | None = None, examples: int | None = None) -> float:
         """The probability that the pair is then shown to differ, or to be equal within the margin."""
@@ -94,9 +97,15 @@ class Outlook:
             drawn_R = run_R + (1 - WELL_KNOWN_SHARE) * paired.compute_interaction(seeds, examples)
             variance_R = known * sum(part.variance for part in of_seeds) + (1 - known) * drawn_R
             freedom = min(part.freedom for part in of_seeds)
-            squared_R = get_critical_value(paired.methods, freedom, self.confidence) ** 2 * variance_R
+            squared_R = get_critical_value(paired.methods, freedom, self._get_confidence(seeds)) ** 2 * variance_R
         critical = get_critical_value(paired.methods, of_examples.freedom, self.confidence)
         return np.sqrt(critical**2 * of_examples.variance + squared_R)
+
+    def _get_confidence(self, seeds: int | None) -> float:
+        """The confidence of the parts that further seeds renew."""
+        if self.planned and seeds:
+            return get_look_confidence(seeds, self.planned, self.confidence)
+        return self.pair.paired.look_confidence or self.confidence
 
 
 def estimate_needed(outlook: Outlook) -> Needed:

@@ -80,8 +80,10 @@ def _look_ahead(
         return {}, None
     labels = [row.label for row in ranked]
     chances = compute_chances(posterior, higher_is_better=metric.higher_is_better, margin=margin)
-    needed = [
-        estimate_needed(Outlook(pair, posterior, (0, labels.index(pair.other.label)), margin, options.confidence))
+    planned = comparison.run.recipe.until_decided
+    outlooks = [
+        Outlook(pair, posterior, (0, labels.index(pair.other.label)), margin, options.confidence, planned)
         for pair in undecided
     ]
+    needed = [estimate_needed(outlook) for outlook in outlooks]
     return dict(zip(labels, chances, strict=True)), max(needed, key=rank_effort) if needed else None

@@ -71,7 +71,8 @@ def fit_to_budget(
 ) -> AffordablePlan:
     """Reduce the recipe to fit its budget, and send the listener a message about it.
 
-    The reduction is stored, so that a run that resumes under the same budget keeps its plan.
+    The reduction is stored, so that a run that resumes under the same budget keeps its plan. A run that goes on until
+    it is decided keeps its search under any budget: what its looks decided is about the configurations that it chose.
 
     Args:
         drop: methods that may be left out if not even the smallest plan of all methods should fit.
@@ -80,15 +81,21 @@ def fit_to_budget(
         BudgetError: not even the smallest plan should fit, and the run has no trials yet.
     """
     recipe, run, now = preparation.recipe, ledger.run, datetime.now().astimezone()
+    spending = read_spending(run)
+    kept = spending.fit if recipe.until_decided and spending.spent.trials else None
     if recipe.budget is None:
+        if kept:
+            save_json(
+                kept.model_copy(update={"left": get_size(kept.keep_search(recipe)), "dropped": ()}), run / FIT_FILE
+            )
+            return AffordablePlan(recipe=kept.keep_search(recipe), ledger=ledger)
         (run / FIT_FILE).unlink(missing_ok=True)
         return AffordablePlan(recipe=recipe, ledger=ledger)
-    spending = read_spending(run)
     fit = spending.fit if spending.fit and spending.fit.still_applies(recipe, now) else None
     if fit is None:
         probe = load_or_run_probe(preparation, run, ledger.seconds, listener)
         has_trials = bool(spending.spent.trials)
-        fit = _compute_fit(preparation, probe, recipe.budget, ledger.seconds, now, drop, has_trials=has_trials)
+        fit = _compute_fit(preparation, probe, recipe.budget, ledger.seconds, now, drop, kept, has_trials=has_trials)
         save_json(fit, run / FIT_FILE)
     listener.on_message(describe_fit(fit, ledger.seconds, may_end_early=recipe.until_decided is not None))
     end = fit.whole_seconds if fit.ends is None else ledger.seconds + (fit.ends - now).total_seconds()
@@ -102,6 +109,7 @@ def _compute_fit(
     spent: float,
     now: datetime,
     drop: Collection[str],
+    kept: Fit | None,
     *,
     has_trials: bool,
 ) -> Fit:
@@ -111,13 +119,14 @@ def _compute_fit(
         return estimate_run_seconds(get_first_round(candidate), preparation, probe)
 
     dropped: tuple[str, ...] = ()
-    reduced = shrink_to_fit(recipe, budget_seconds, estimate_seconds)
+    allowed = kept.keep_search(recipe) if kept else recipe
+    reduced = shrink_to_fit(allowed, budget_seconds, estimate_seconds)
     if reduced is None and drop:
         dropped = tuple(label for label in recipe.methods if label in drop)
-        reduced = shrink_to_fit(drop_methods(recipe, dropped), budget_seconds, estimate_seconds)
+        reduced = shrink_to_fit(drop_methods(allowed, dropped), budget_seconds, estimate_seconds)
     if reduced is None and not has_trials:
         raise explain_shortage(recipe, dropped, budget_seconds, estimate_seconds)
-    reduced = reduced or get_smallest_recipe(drop_methods(recipe, dropped))
+    reduced = drop_methods(allowed, dropped) if kept else reduced or get_smallest_recipe(drop_methods(recipe, dropped))
     return Fit(
         budget=budget,
         asked=get_size(recipe),

@@ -9,6 +9,7 @@ from tuneoff.budget.shrink import (
     RESERVED_SHARE,
     drop_methods,
     format_sufficient_budget,
+    get_first_round,
     get_smallest_recipe,
     propose_drops,
 )
@@ -26,7 +27,7 @@ def explain_shortage(
         dropped: methods that were already left out, which was not enough.
         estimate_seconds: returns the seconds that a recipe should take.
     """
-    smallest = get_smallest_recipe(drop_methods(recipe, dropped))
+    smallest = get_first_round(get_smallest_recipe(drop_methods(recipe, dropped)))
     needed_seconds = estimate_seconds(smallest)
     costs = {
         label: needed_seconds - estimate_seconds(drop_methods(smallest, [label]))

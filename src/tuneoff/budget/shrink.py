@@ -45,6 +45,10 @@ class Fit(Options):
         """Return the recipe reduced to this size."""
         return _resize(drop_methods(recipe, self.dropped), self.left.configurations, self.left.seeds)
 
+    def keep_search(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with at most as many configurations as it has here, and all its methods and seeds."""
+        return _resize(recipe, self.left.configurations, recipe.seeds)
+
     def still_applies(self, recipe: Recipe, now: datetime) -> bool:
         """Return whether the recipe has the same size and budget as then, and the budget has not ended.
 
