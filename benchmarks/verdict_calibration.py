@@ -6,7 +6,8 @@ that judge a run. A share is "false" if any two methods of a family are declared
 - families: methods whose differences come almost only from the seeds, by two metrics from the same runs.
 - pairs: a stable and an unstable method, and skewed luck.
 - kinds: whole comparisons with one seed, and with a method that diverges in one of five runs.
-- unseen: worlds that the rule was not chosen on: unequal and heavy-tailed seed effects, lost seeds, and correlation.
+- worlds: unequal, skewed, heavy-tailed and correlated seed effects, and lost seeds; the rule was chosen on these.
+- unseen: worlds that the rule was not chosen on.
 - means: intervals of a token-weighted loss.
 - power: how often a true advantage of one method is found.
 - planning: pilots with three seeds, asked how many seeds or examples would decide them, and then given as many.
@@ -104,9 +105,23 @@ def print_kinds(generator: np.random.Generator, families: int) -> None:
 KINDS = ("winner", "winner where it trains")
 
 
-def print_unseen(generator: np.random.Generator, families: int) -> None:
+def print_worlds(generator: np.random.Generator, families: int) -> None:
     cases = [(methods, seeds) for seeds in (2, 3, 5) for methods in (2, 3, 4, 8)]
+    _print_worlds("Worlds that the rule was chosen on", (worlds.EQUAL, *worlds.CHOSEN_ON), cases, generator, families)
 
+
+def print_unseen(generator: np.random.Generator, families: int) -> None:
+    cases = [(methods, seeds) for seeds in (2, 3, 4) for methods in (2, 3, 5, 6)]
+    _print_worlds("Worlds that the rule was not chosen on", worlds.UNSEEN, cases, generator, families)
+
+
+def _print_worlds(
+    title: str,
+    chosen: Sequence[worlds.World],
+    cases: Sequence[tuple[int, int]],
+    generator: np.random.Generator,
+    families: int,
+) -> None:
     def measure(world: worlds.World) -> Iterator[str]:
         yield world.title
         for methods, seeds in cases:
@@ -119,9 +134,9 @@ def print_unseen(generator: np.random.Generator, families: int) -> None:
             yield "" if share is None else format_share(share, families)
 
     print_table(
-        "Worlds that the rule was not chosen on, methods x seeds",
-        ("world", *(f"{methods} x {seeds}" for methods, seeds in cases)),
-        (tuple(cells) for cells in (measure(worlds.EQUAL), *map(measure, worlds.UNSEEN), measure_lost())),
+        f"{title}, methods x seeds",
+        ("seed effects", *(f"{methods} x {seeds}" for methods, seeds in cases)),
+        (tuple(cells) for cells in (*map(measure, chosen), measure_lost())),
     )
 
 
@@ -286,13 +301,14 @@ TABLES: dict[str, Table] = {
     "families": print_families,
     "pairs": print_pairs,
     "kinds": print_kinds,
-    "unseen": print_unseen,
+    "worlds": print_worlds,
     "means": print_means,
     "power": print_power,
     "planning": print_planning,
     "chances": print_chances,
     "interaction": print_interaction,
     "records": print_records,
+    "unseen": print_unseen,
 }
 
 

@@ -114,7 +114,7 @@ SKEWED_AND_STABLE = World(
     draw_effects=draw_skewed,
     draw_deviations=lambda _, methods: np.where(np.arange(methods) % 2, 1.0, 0.1),
 )
-UNSEEN = (
+CHOSEN_ON = (  # with the worlds above, those that the rule was chosen on
     World(title="lognormal variances", draw_deviations=draw_unequal),
     World(title="half of the methods 5 times less stable", draw_deviations=make_half_unstable),
     World(title="one method 10 times less stable", draw_deviations=make_one_unstable),
@@ -124,3 +124,32 @@ UNSEEN = (
     CORRELATED,
     World(title="correlated +0.77 and lognormal variances", shared=0.77, draw_deviations=draw_unequal),
 )
+
+
+def draw_laplace(generator: Generator, shape: tuple[int, ...]) -> Array:
+    return np.asarray(generator.laplace(0, math.sqrt(0.5), size=shape))
+
+
+def draw_two_kinds(generator: Generator, shape: tuple[int, ...]) -> Array:
+    """Runs end in one of two equally frequent optima."""
+    return np.asarray(
+        math.sqrt(0.9) * generator.choice([-1.0, 1.0], size=shape) + generator.normal(0, math.sqrt(0.1), size=shape)
+    )
+
+
+def draw_gamma_bad_luck(generator: Generator, shape: tuple[int, ...]) -> Array:
+    return np.asarray((2 - generator.gamma(2, size=shape)) / math.sqrt(2))
+
+
+UNSEEN = (  # measured once, after the rule was chosen
+    World(title="exponential variances", draw_deviations=lambda g, methods: np.sqrt(g.exponential(size=methods))),
+    World(
+        title="a third of the methods 3 times less stable",
+        draw_deviations=lambda _, methods: np.where(np.arange(methods) % 3, 0.33, 1.0),
+    ),
+    World(title="Laplace", draw_effects=draw_laplace),
+    World(title="two optima", draw_effects=draw_two_kinds),
+    World(title="gamma bad luck, deviations 0.5 to 1.5", draw_effects=draw_gamma_bad_luck,
+          draw_deviations=lambda g, methods: g.uniform(0.5, 1.5, size=methods)),
+    World(title="correlated +0.5, Laplace", draw_effects=draw_laplace, shared=0.5),
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""How often equal methods are declared different, in small simulations of worlds that the rule was not chosen on.
+"""How often equal methods are declared different, in small simulations, also of worlds that the rule was not chosen on.
 
 `benchmarks.verdict_calibration` measures the same with more families and in more worlds.
 """
