@@ -78,3 +78,13 @@ def test_among_equal_methods_no_method_is_stated_to_be_almost_surely_the_best(ge
     stated = state_chances(generator, worlds.EQUAL, methods=8, seeds=3, spread=0.0, families=20)
     assert (stated.best_FM.max(axis=1) > 0.95).mean() < 0.05
     assert stated.best_FM.max(axis=1).mean() < 0.5
+
+
+@pytest.mark.parametrize("scores", [[0.0], [0.0, 0.0], [1.0, 2.0]])
+def test_scores_without_any_noise_have_chances(scores: list[float]) -> None:
+    """Such as a base model that answers nothing right: every example scores zero."""
+    posterior = draw_posterior([make_scores(np.full((2, 8), score)) for score in scores])
+    assert posterior is not None
+    chances = compute_chances(posterior, higher_is_better=True, margin=0.5)
+    assert sum(of_method.best for of_method in chances) == pytest.approx(1)
+    assert chances[-1].within_margin == pytest.approx(1, abs=0.01)

@@ -62,7 +62,8 @@ def draw_posterior(matrices: Sequence[ScoreMatrix]) -> Posterior | None:
     typical_MM = example_MM + np.diag(np.median(run_RM, axis=0) / seeds_M)
     spreads_R = _draw_spreads(scores_M[trained], typical_MM[np.ix_(trained, trained)], generator)
     seed_RMM = np.einsum("rm,mn->rmn", run_RM / seeds_M, np.eye(len(matrices)))
-    noise_RMM = example_MM + seed_RMM + 1e-12 * np.trace(typical_MM) * np.eye(len(matrices))
+    least = 1e-12 * (np.trace(typical_MM) or 1.0)  # scores without any noise have a singular covariance
+    noise_RMM = example_MM + seed_RMM + least * np.eye(len(matrices))
     means_RM = _draw_means(scores_M, noise_RMM, spreads_R, trained, generator)
     seed_noise_RM = _draw_normal(
         np.einsum("rmn,rn->rm", seed_RMM, np.linalg.solve(noise_RMM, (scores_M - means_RM)[..., None])[..., 0]),

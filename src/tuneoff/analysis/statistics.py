@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # The interaction is known well from seeds × examples residuals, so this share of it counts with the examples' degrees
 # of freedom and not with the few of the seeds. With one half, no ratio of the two makes an interval miss more than
-# 5.5 % of the time at three seeds, and 2.8 % at two; with all of it, 9 and 14 % (docs/concepts/calibration.md).
+# 5.4 % of the time at three seeds, and 0.2 % at two; with all of it, 7 and 16 % (docs/concepts/calibration.md).
 WELL_KNOWN_SHARE = 0.5
 
 
