@@ -114,7 +114,8 @@ def _describe_regrets(comparison: Comparison) -> str:
     most = max(known, key=lambda label: known[label])
     bound = f"{_format_regret(known[most], metric)} {metric.unit}"
     found = f"A better learning rate could gain at most {bound}{f' ({most})' if len(known) > 1 else ''}."
-    return f"{found} {missing}".strip()
+    covered = f"The intervals of differences by {metric.title} contain that; those by other metrics do not."
+    return f"{found} {covered} {missing}".strip()
 
 
 def describe_effort(comparison: Comparison) -> str:
