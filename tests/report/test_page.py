@@ -230,3 +230,11 @@ def test_the_setting_shows_the_search_the_seeds_and_what_counts_as_a_difference(
 
 def test_the_same_records_give_the_same_page(page: str, comparison: Comparison, tmp_path: Path) -> None:
     assert write_report(comparison, tmp_path).read_text("utf-8") == page
+
+
+def test_a_method_whose_only_run_is_worse_than_the_base_model_is_shown(run: Run, tmp_path: Path) -> None:
+    """Such as full tuning at a learning rate that is too high: its run finished, and counts as lost."""
+    changed = judge_with_changes(run, "full", scores={"validation/loss": 99.0})
+    assert len(changed.assess(next(row for row in changed.rows if row.label == "full")).lost) == 1
+    write_report(changed, tmp_path)
+    assert "1 of 1 lost" in (tmp_path / "table.md").read_text("utf-8")

@@ -152,6 +152,7 @@ def test_the_page_says_what_is_left_to_gain_and_what_is_not_known(comparison: Co
     text = describe_search(comparison)
     most = max(search.regret or 0.0 for search in comparison.searches.values())
     assert f"A better learning rate could gain at most {math.ceil(1000 * most) / 1000:.3f} nats" in text
+    assert "The intervals of differences by Evaluation loss contain that; those by other metrics do not." in text
     assert "not known" not in text
     diverged = {"scores": {}, "status": "diverged"}
     records = [r.model_copy(update=diverged) if is_second_seed(r) else r for r in comparison.run.records]

@@ -38,7 +38,7 @@ def test_records_of_a_method_with_other_hyperparameters_than_in_the_recipe_are_l
 
 
 def count_work(recipe: Recipe) -> dict[tuple[str, str, float, float], tuple[int, int, int]]:
-    """Return the trainings, steps and tokens of each stage, by method, name, and the shares where it starts and ends."""
+    """Return the trainings, steps and tokens of each stage, by method, name, and the shares from and to."""
     stages = plan_stages(recipe, make_data_summary(80), [label for label in recipe.methods if label != "base"])
     return {(s.label, s.name, s.previous_rung, s.rung): (s.trainings, s.steps, s.trained_tokens) for s in stages}
 

@@ -71,9 +71,9 @@ def make_run_columns(comparison: Comparison, row: Row, metric: Metric) -> Datum:
     runs = [_score_run(record, metric) for record in row.finished if record not in lost]
     lost_runs = [base.scores[metric.name].mean] * len(lost) if base and base.scores else []
     return {
-        "end": max(estimate.high, *runs),
-        "least": min(estimate.low, *runs, *lost_runs),
-        "most": max(estimate.high, *runs, *lost_runs),
+        "end": max([estimate.high, *runs]),
+        "least": min([estimate.low, *runs, *lost_runs]),
+        "most": max([estimate.high, *runs, *lost_runs]),
         "runs": runs,
         "lost_runs": lost_runs,
     }
