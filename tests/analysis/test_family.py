@@ -189,3 +189,13 @@ def test_a_difference_in_few_of_many_examples_is_checked_too() -> None:
     gains_E = np.where(np.arange(400) < 5, 1.0, 0.0)
     pair = compare([gains_E], [np.zeros(400)])
     assert pair.estimate(0.95).low == 0
+
+
+def test_p_is_not_significant_where_the_interval_of_a_strict_look_contains_zero() -> None:
+    """With two seeds the critical value at 99.5 % is beyond that of one degree of freedom at 95 %."""
+    first_SE = np.repeat(np.array([[20.0], [20.6]]), 60, axis=1)
+    for lead in np.linspace(1, 60, 30):
+        pair = compare(first_SE + lead, np.full((2, 60), 20.0))
+        for confidence in (0.95, 0.995):
+            estimate = pair.estimate(confidence)
+            assert (pair.compute_p(confidence) < 1 - confidence) == (estimate.low > 0 or estimate.high < 0)

@@ -10,8 +10,9 @@ from scipy import stats
 from tests.analysis.simulation import Array, make_comparison
 from tests.report.synthetic import judge_records, make_synthetic_run
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.needed import Needed, compute_power
+from tuneoff.analysis.needed import Needed, Outlook, compute_power
 from tuneoff.analysis.pairs import Decision, compare_pairs, decide
+from tuneoff.analysis.posterior import draw_posterior
 from tuneoff.analysis.reliability import assess_reliability, estimate_with_lost_runs
 from tuneoff.analysis.statistics import Estimate
 from tuneoff.analysis.verdict import Verdict, decide_verdict
@@ -269,3 +270,17 @@ def test_the_chances_to_be_the_best_add_up_to_one_and_follow_the_evidence() -> N
     assert clear["lora"].best > 0.97
     assert 0.3 < unclear["lora"].best < 0.7
     assert clear["lora"].regret < 0.1 < clear["full"].regret
+
+
+def test_no_number_of_seeds_settles_a_pair_that_is_open_because_of_the_search() -> None:
+    """What a better learning rate might still gain does not shrink with more seeds or examples."""
+    pair_rows = make_comparison({"lora": draw(21), "full": draw(20)}, margin_rouge=0.1).rank(ROUGE_L)
+    (pair,) = compare_pairs(ROUGE_L, pair_rows, VerdictOptions())
+    posterior = draw_posterior([row.matrices[ROUGE_L.name] for row in pair_rows])
+    assert posterior is not None
+    without, with_gain = (
+        Outlook(pair, posterior, (0, 1), 0.1, 0.95, gains=gains).compute_chance(seeds=50, examples=10_000)
+        for gains in ((0.0, 0.0), (0.0, 9.0))
+    )
+    assert without > 0.8
+    assert with_gain < 0.05

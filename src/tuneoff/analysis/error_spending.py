@@ -22,6 +22,7 @@ import numpy as np
 FIRST_LOOK = 2  # seeds; with one, the variation between runs is unknown
 LATER_SHARE = 0.1  # of the error, kept for looks beyond the planned number of seeds
 SIMULATED_SEQUENCES = 200_000
+LEAST_LEVEL = 1e-6  # where a look may spend less than the simulation resolves
 
 
 def get_look_confidence(seeds: int, planned: int, confidence: float) -> float:
@@ -70,5 +71,5 @@ def _simulate_levels(planned: int, confidence: float) -> tuple[float, ...]:
         may_reject = round((1 - confidence) * compute_spent_share(seeds, planned) * count) - int((~is_alive_R).sum())
         critical = float(np.partition(sizes_R, count - may_reject)[count - may_reject]) if may_reject > 0 else np.inf
         is_alive_R &= sizes_R < critical
-        levels.append(float(2 * t.sf(critical, seeds - 1)))
+        levels.append(max(LEAST_LEVEL, float(2 * t.sf(critical, seeds - 1))))
     return tuple(levels)

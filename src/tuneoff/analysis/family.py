@@ -159,8 +159,10 @@ class PairedDifference:
         distance = max(0.0, abs(self.mean) - shift)
         if deviation == 0:
             return 1.0 if distance == 0 else 0.0
-        freedom = find_freedom(self.methods, self.compute_half_width(confidence) / deviation, confidence)
-        p = compute_tail(math.sqrt(2) * distance / deviation, self.methods, freedom)
+        half_width = self.compute_half_width(confidence)
+        freedom = find_freedom(self.methods, half_width / deviation, confidence)
+        errors = distance / half_width * get_critical_value(self.methods, freedom, confidence)
+        p = compute_tail(math.sqrt(2) * errors, self.methods, freedom)
         return max(min(1.0, p), self.randomization_p if distance > 0 else 1.0)
 
     @cached_property

@@ -47,6 +47,7 @@ class Outlook:
         columns: the two methods' columns of the posterior, in the order of the pair.
         margin: the smallest difference that matters, in the metric's unit.
         planned: the seeds that a comparison is planned for that runs until it is decided; its looks are stricter.
+        gains: what a better learning rate might still gain, for the better and the other method, in the metric's unit.
     """
 
     pair: Pair
@@ -55,6 +56,7 @@ class Outlook:
     margin: float
     confidence: float
     planned: int | None = None
+    gains: tuple[float, float] = (0.0, 0.0)
 
     def compute_chance(self, seeds: int | None = None, examples: int | None = None) -> float:
         """The probability that the pair is then shown to differ, or to be equal within the margin."""
@@ -76,8 +78,10 @@ class Outlook:
             + np.sqrt(added_R) * np.random.default_rng(4).normal(size=len(added_R))
         )
         half_width_R = self._compute_half_widths(seeds, examples, np.asarray(run_R) * old_seeds)
-        size_R = np.abs(future_R)
-        return float(((size_R > half_width_R) | (size_R + half_width_R <= self.margin)).mean())
+        lead_R = future_R if self.pair.metric.higher_is_better else -future_R
+        low_R, high_R = lead_R - half_width_R - self.gains[1], lead_R + half_width_R + self.gains[0]
+        is_equal_R = (low_R >= -self.margin) & (high_R <= self.margin)
+        return float(((low_R > 0) | (high_R < 0) | is_equal_R).mean())
 
     def _compute_half_widths(self, seeds: int | None, examples: int | None, run_R: Array) -> Array:
         """The half-width of the interval to come, (R,).

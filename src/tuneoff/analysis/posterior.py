@@ -104,11 +104,9 @@ def _draw_run_variances(matrices: Sequence[ScoreMatrix], generator: np.random.Ge
     """Draw each method's variance of one run's mean around its own examples' part, (R, M); zero for the base model."""
     noise = estimate_seed_noise(matrices)
     variances_RM = np.zeros((DRAWS, len(matrices)))
-    pooled_R = generator.chisquare(1.0, DRAWS)
     for i, parts in enumerate(noise.paired):
         for part in parts:
-            pooled_R = generator.chisquare(part.freedom, DRAWS)
-            drawn_R = part.variance * part.freedom / pooled_R
+            drawn_R = part.variance * part.freedom / generator.chisquare(part.freedom, DRAWS)
             variances_RM[:, i] = np.maximum(0.0, drawn_R - matrices[i].interaction_variance)
     return variances_RM
 

@@ -9,7 +9,7 @@ from typing import Literal
 from tuneoff.analysis.cheapest import find_cheapest
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.needed import Needed, Outlook, estimate_needed, rank_effort
-from tuneoff.analysis.pairs import Pair
+from tuneoff.analysis.pairs import Pair, find_regrets
 from tuneoff.analysis.posterior import Chances, compute_chances, draw_posterior
 from tuneoff.analysis.row import Row
 from tuneoff.records.metrics import Metric
@@ -81,9 +81,12 @@ def _look_ahead(
     labels = [row.label for row in ranked]
     chances = compute_chances(posterior, higher_is_better=metric.higher_is_better, margin=margin)
     planned = comparison.run.recipe.until_decided
-    outlooks = [
-        Outlook(pair, posterior, (0, labels.index(pair.other.label)), margin, options.confidence, planned)
-        for pair in undecided
-    ]
-    needed = [estimate_needed(outlook) for outlook in outlooks]
+    regrets = find_regrets(comparison.run.recipe, comparison.searches, metric)
+
+    def build_outlook(pair: Pair) -> Outlook:
+        columns = (0, labels.index(pair.other.label))
+        gains = (regrets.get(pair.better.label, 0.0), regrets.get(pair.other.label, 0.0))
+        return Outlook(pair, posterior, columns, margin, options.confidence, planned, gains)
+
+    needed = [estimate_needed(build_outlook(pair)) for pair in undecided]
     return dict(zip(labels, chances, strict=True)), max(needed, key=rank_effort) if needed else None

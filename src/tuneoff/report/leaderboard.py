@@ -144,7 +144,10 @@ def _build_score_column(comparison: Comparison, metric: Metric) -> Column:
             interval=format_interval(metric, estimate),
             with_lost=format_score(metric, with_lost.mean) if with_lost else "",
             best=row is best and is_known,
-            tied=pair is not None and pair.paired.knows_seed_variance and not pair.is_beyond_noise,
+            tied=pair is not None
+            and pair.paired.knows_seed_variance
+            and not pair.is_beyond_noise
+            and not comparison.is_dropped(row, metric),
         )
 
     return _build_column(metric.name, metric.title, metric.unit, metric.meaning, map(build_cell, comparison.rows))

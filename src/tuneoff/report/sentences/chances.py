@@ -42,9 +42,11 @@ def describe_chances(verdict: Verdict, names: Names) -> str:
 
 
 def describe_condition(comparison: Comparison, verdict: Verdict) -> Iterator[str]:
-    """Yield that chances do not count lost runs, where there are both."""
+    """Yield what chances leave out: lost runs, and what a better learning rate might gain."""
     if verdict.chances and any(comparison.assess(row).lost for row in comparison.rank(verdict.metric)):
         yield "Chances are about the methods where they train: lost runs are not counted in them."
+    if verdict.chances and comparison.searches:
+        yield "Chances are about each method at the learning rate that its search chose."
 
 
 def format_chance(chance: float) -> str:

@@ -1,6 +1,7 @@
 """What the intervals cover."""
 
 from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.pairs import find_regrets
 from tuneoff.report.format import format_confidence
 from tuneoff.report.population import describe_population, describe_test_examples
 from tuneoff.report.sentences.names import name_trainings
@@ -18,5 +19,13 @@ def describe_evidence(comparison: Comparison) -> str:
     trainings = f"{most if fewest == most else f'{fewest} to {most}'} {name_trainings(comparison)} per method"
     return (
         f"{intervals} and {trainings}, so the result is about {population}. "
-        "Intervals of differences hold for all pairs of a metric at once."
+        f"Intervals of differences hold for all pairs of a metric at once.{_describe_regrets(comparison)}"
     )
+
+
+def _describe_regrets(comparison: Comparison) -> str:
+    """Return that the intervals by the primary metric leave out what better learning rates might gain, if they do."""
+    regrets = find_regrets(comparison.run.recipe, comparison.searches, comparison.metric)
+    if all(label in regrets for label in comparison.searches):
+        return ""
+    return " They do not contain all that better learning rates might still gain."

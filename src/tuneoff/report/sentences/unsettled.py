@@ -27,7 +27,7 @@ def describe_unsettled(comparison: Comparison, verdict: Verdict, names: Names) -
 def _describe_needed(comparison: Comparison, verdict: Verdict, needed: Needed, names: Names) -> str:
     """Describe what would settle the pair that is hardest to decide."""
     pairs = [pair for pair in comparison.get_pairs(verdict.metric) if pair.better is verdict.best]
-    undecided = sum(pair.decision == "open" for pair in pairs)
+    undecided = sum(pair.decision == "open" and not comparison.is_dropped(pair.other, verdict.metric) for pair in pairs)
     hardest = f", the hardest of {undecided} pairs" if undecided > 1 else ""
     pair = f"{names.get(needed.pair.better)} or {names.get(needed.pair.other)}{hardest}"
     chance = f"with an {format_confidence(POWER)} chance, averaged over what is still possible"
