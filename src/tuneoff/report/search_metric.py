@@ -12,11 +12,6 @@ def get_search_metric(comparison: Comparison) -> Metric:
     return METRICS[options.metric]
 
 
-def get_primary_metric(comparison: Comparison) -> Metric:
-    """Return the metric that the headline goes by, on the test split."""
-    return METRICS[comparison.run.recipe.verdict.metric]
-
-
 def format_score_title(metric: Metric) -> str:
     """Return the name of a validation score with its unit."""
     return f"validation {'loss' if metric is LOSS else metric.title}, {metric.unit}"

@@ -8,7 +8,7 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.records.metrics import LOSS, Metric
 from tuneoff.report.format import format_score, format_seconds, join_list
 from tuneoff.report.hyperparameters import format_hyperparameters, format_range
-from tuneoff.report.search_metric import convert_unit, get_primary_metric, get_search_metric, is_adaptive
+from tuneoff.report.search_metric import convert_unit, get_search_metric, is_adaptive
 from tuneoff.search.halving import LEARNING_RATE
 from tuneoff.search.history import Search
 
@@ -88,7 +88,7 @@ def _describe_metric(comparison: Comparison) -> str:
     """Return which metric chose the configuration and the epoch, and why, if it is not that of the headline."""
     if not comparison.searches:
         return ""
-    chose, primary = get_search_metric(comparison), get_primary_metric(comparison)
+    chose, primary = get_search_metric(comparison), comparison.metric
     why = "which needs no generated text and so can be computed after every epoch of every training"
     if chose is not LOSS:
         differs = "" if chose is primary else f", although the headline goes by {primary.title}, as the recipe says"
