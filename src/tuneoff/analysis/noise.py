@@ -17,7 +17,7 @@ import numpy as np
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.family import PairedDifference
 from tuneoff.analysis.row import build_score_matrix
-from tuneoff.analysis.seed_noise import compute_difference_variances
+from tuneoff.analysis.seed_noise import compute_difference_variances, compute_pooled_variance
 from tuneoff.analysis.statistics import ScoreMatrix
 from tuneoff.config.verdict import PriorOptions
 from tuneoff.records.metrics import Metric
@@ -130,7 +130,7 @@ def _measure_runs(trained: Sequence[ScoreMatrix], *, against_base: bool) -> RunN
     are_paired = len({matrix.seed_ids for matrix in repeated}) == 1 and len(repeated) > 1
     if are_paired and not against_base:
         differences_MM = compute_difference_variances(np.array([matrix.seed_effects_S for matrix in repeated]))
-        variance = float(differences_MM.sum() / 2 / (len(repeated) * (len(repeated) - 1)))
+        variance = compute_pooled_variance(differences_MM)
         freedom = (len(repeated) - 1) * (repeated[0].seeds - 1)
     else:
         variance = fmean(matrix.run_variance for matrix in repeated)

@@ -43,14 +43,9 @@ def assess_reliability(row: Row, base: Row | None, confidence: float) -> Reliabi
 
 def has_collapsed(record: Record, base: Row | None) -> bool:
     """Return whether the trained model is worse on validation than the base model."""
-    base_loss = base.compute_mean_score(VALIDATION_LOSS) if base and not record_is_base(record, base) else None
+    base_loss = base.compute_mean_score(VALIDATION_LOSS) if base and record.trial.label != base.label else None
     loss = record.scores.get(VALIDATION_LOSS)
     return base_loss is not None and loss is not None and loss > base_loss
-
-
-def record_is_base(record: Record, base: Row) -> bool:
-    """Return whether the record is one of the base model's."""
-    return record.trial.label == base.label
 
 
 def estimate_with_lost_runs(
