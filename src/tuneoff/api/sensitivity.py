@@ -20,7 +20,7 @@ from tuneoff.api.comparisons import RUNS, load_comparison
 from tuneoff.api.sweeps import is_sweep, load_sweep
 from tuneoff.budget.other_sizes import count_tokens_with, estimate_seconds_with
 from tuneoff.budget.probe import Probe
-from tuneoff.config.data import get_group_column
+from tuneoff.config.data import get_fields
 from tuneoff.errors import RunError, TuneoffError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.metrics import METRICS, Metric
@@ -101,8 +101,8 @@ def _find_noise(recipe: Recipe, metric: Metric, trained: Sequence[str], like: st
 
 def _require_same_units(stored: Recipe, recipe: Recipe, run: Path) -> None:
     """Refuse a run whose scores vary over examples if the recipe's vary over groups of them, or the other way round."""
-    if (get_group_column(stored.data) is None) != (get_group_column(recipe.data) is None):
-        with_groups, without = (run, "the recipe") if get_group_column(stored.data) else ("the recipe", run)
+    if (get_fields(stored.data).group is None) != (get_fields(recipe.data).group is None):
+        with_groups, without = (run, "the recipe") if get_fields(stored.data).group else ("the recipe", run)
         raise RunError(
             f"The test examples of {with_groups} belong to groups (data.fields.group) and those of {without} do not. "
             "Their scores vary in another way. Give --like a run whose data is grouped as in the recipe."

@@ -9,6 +9,9 @@ from tuneoff.config.base import Options
 CHAT = "chat"  # the one value of `prompt` that is not a template: use the tokenizer's chat template
 PLACEHOLDER = "{source}"  # where a template takes the source text
 
+# What the examples are about, which decides the metrics. "text" is language modeling, without prompts and answers.
+Task = Literal["prose", "labels", "answers", "translation", "code", "numbers", "json", "chat", "text"]
+
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -190,10 +193,9 @@ class AclsumText(TextOptions):
     """What the summary is about."""
 
 
-def get_group_column(options: TextOptions) -> str | None:
-    """Return the column of the groups; None if every row is on its own."""
-    fields = getattr(options, "fields", None)
-    return fields.group if isinstance(fields, ColumnNames) else None
+def get_fields(options: TextOptions) -> ColumnNames:
+    """Return the columns to read; a source without the option has the default names."""
+    return getattr(options, "fields", None) or ColumnNames()
 
 
 DataOptions = Annotated[HubText | FileText | SavedText | AclsumText, Field(discriminator="source")]

@@ -3,25 +3,28 @@
 import re
 import unicodedata
 
-from tuneoff.config.data import CleaningOptions
-from tuneoff.data.rows import Pair
+from tuneoff.config.data import CleaningOptions, ColumnNames
+from tuneoff.data.example import Example, Row
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON allows half of a surrogate pair, which cannot be encoded
-
-TextPair = tuple[str, str]  # source and target, cleaned and not empty
 
 
 class UnusableRowError(ValueError):
     """A row without text to learn from; the message is the reason, and is stored with the data's statistics."""
 
 
-def clean_pair(pair: Pair, clean: CleaningOptions) -> TextPair:
-    """Clean the source and the target of a row.
+def build_example(row: Row, fields: ColumnNames, clean: CleaningOptions) -> Example:
+    """Build the example of a row.
 
     Raises:
-        UnusableRowError: the source or the target is not text, or is empty after cleaning.
+        UnusableRowError: the source or the target is not text, or is empty after cleaning; or the group is missing.
     """
-    return _require_usable("source", pair[0], clean), _require_usable("target", pair[1], clean)
+    return Example(
+        source=_require_usable("source", row.get(fields.source), clean),
+        target=_require_usable("target", row.get(fields.target), clean),
+        columns=row,
+        group=None if fields.group is None else clean_group(row.get(fields.group)),
+    )
 
 
 def clean_group(value: object) -> str:

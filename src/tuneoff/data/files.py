@@ -9,44 +9,31 @@ import gzip
 import json
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from tuneoff.config.data import ColumnNames
-from tuneoff.data.rows import Pair, require_columns
+from tuneoff.data.example import Row
 from tuneoff.errors import DataError
 
 
-def read_pairs(path: Path, kind: str, fields: ColumnNames) -> list[Pair]:
-    """Read the columns of every row of a file, in the order of `ColumnNames.names`. `kind` is csv, tsv, json or jsonl.
+def read_file_rows(path: Path, kind: str) -> list[Row]:
+    """Read every row of a file. `kind` is csv, tsv, json or jsonl.
 
     Raises:
-        DataError: the file is missing, not UTF-8, cannot be parsed, or lacks a column.
+        DataError: the file is missing, not UTF-8, or cannot be parsed.
     """
     require_file(path)
     match kind:
         case "csv":
-            return _read_separated(path, ",", fields)
+            return _read_separated(path, ",")
         case "tsv":
-            return _read_separated(path, "\t", fields)
+            return _read_separated(path, "\t")
         case "jsonl":
-            return _extract_pairs(path, [_require_object(path, *line) for line in iterate_json_lines(path)], fields)
+            return [_require_object(path, *line) for line in iterate_json_lines(path)]
         case _:
-            return _extract_pairs(path, _read_json_objects(path, fields), fields)
-
-
-def read_column_names(path: Path, kind: str, fields: ColumnNames) -> list[str]:
-    """Read the column names of a file of one of the formats of `read_pairs`."""
-    match kind:
-        case "csv" | "tsv":
-            return next(csv.reader(iterate_lines(path), delimiter="," if kind == "csv" else "\t"))
-        case "jsonl":
-            objects = [value for _, value in iterate_json_lines(path)]
-        case _:
-            objects = _read_json_objects(path, fields)
-    return list({key: None for row in objects for key in row})
+            return _read_json_objects(path)
 
 
 def require_file(path: Path) -> None:
@@ -100,16 +87,14 @@ def _open(path: Path) -> Iterator[BinaryIO]:
         ) from error
 
 
-def _read_separated(path: Path, separator: str, fields: ColumnNames) -> list[Pair]:
-    pairs: list[Pair] = []
+def _read_separated(path: Path, separator: str) -> list[Row]:
+    rows: list[Row] = []
     with _allow_any_field_size():
         reader = csv.reader(iterate_lines(path), delimiter=separator, strict=True)
         try:
             header = next(reader, [])
             if not header:
                 raise DataError(f"{path} is empty. The first line must name the columns.")
-            require_columns(str(path), header, fields)
-            positions = [header.index(name) for name in fields.names]
             for row in reader:
                 if len(row) not in (0, len(header)):
                     raise DataError(
@@ -117,13 +102,13 @@ def _read_separated(path: Path, separator: str, fields: ColumnNames) -> list[Pai
                         "columns. Put text that contains the separator, a quote or a line break in double quotes."
                     )
                 if row:
-                    pairs.append(tuple(row[position] for position in positions))
+                    rows.append(dict(zip(header, row, strict=True)))
         except csv.Error as error:
             raise DataError(
                 f"{path}, line {reader.line_num}: {error}. Put text that contains the separator, a quote or a line "
                 "break in double quotes, and double a quote inside them."
             ) from None
-    return pairs
+    return rows
 
 
 @contextmanager
@@ -136,7 +121,7 @@ def _allow_any_field_size() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _read_json_objects(path: Path, fields: ColumnNames) -> list[dict[str, Any]]:  # Any: whatever JSON may hold
+def _read_json_objects(path: Path) -> list[Row]:
     """Read the rows of a JSON file: a list of objects, an object of lists, or, as is common, JSON lines."""
     text = "".join(iterate_lines(path))
     try:
@@ -146,24 +131,15 @@ def _read_json_objects(path: Path, fields: ColumnNames) -> list[dict[str, Any]]:
             return [_require_object(path, *line) for line in iterate_json_lines(path)]
         raise _explain_unparsable(path, error) from None
     if isinstance(value, dict):
-        require_columns(str(path), list(value), fields)
-        lists = [value[name] for name in fields.names]
-        if not all(isinstance(column, list) for column in lists):
+        if not value or not all(isinstance(column, list) for column in value.values()):
             return [value]
-        if len({len(column) for column in lists}) > 1:
-            counts = [f"{len(column)} of {name!r}" for name, column in zip(fields.names, lists, strict=True)]
+        if len({len(column) for column in value.values()}) > 1:
+            counts = [f"{len(column)} of {name!r}" for name, column in value.items()]
             raise DataError(f"{path} lists {' and '.join(counts)}. Give every column one value for each row.")
-        return [dict(zip(fields.names, row, strict=True)) for row in zip(*lists, strict=True)]
+        return [dict(zip(value, row, strict=True)) for row in zip(*value.values(), strict=True)]
     if not isinstance(value, list):
         raise DataError(f"{path} contains {_describe_kind(value)}. Give a list of objects, one for each row.")
     return [_require_object(path, number, row, "item") for number, row in enumerate(value, start=1)]
-
-
-def _extract_pairs(path: Path, objects: Sequence[dict[str, Any]], fields: ColumnNames) -> list[Pair]:
-    """Extract the columns. A key that only some rows lack is a missing value; one that all lack is an error."""
-    if objects:
-        require_columns(str(path), list({key: None for row in objects for key in row}), fields)
-    return [tuple(row.get(name) for name in fields.names) for row in objects]
 
 
 def _require_object(path: Path, number: int, value: Any, unit: str = "line") -> dict[str, Any]:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class TextData:
     """The three splits, tokenized, and their statistics.
 
-    Each split has the columns source and target (cleaned text), tokens (prompt, target, EOS), prompt_tokens (the number
-    of tokens in the prompt), source_cut and target_cut (whether a limit removed the end), and group if rows have one.
+    Each split has the columns source, target and references (text), row (the columns of the data as JSON), tokens
+    (prompt, target, EOS), prompt_tokens (the number of tokens in the prompt), source_cut and target_cut (whether a
+    limit removed a part), and group if rows have one.
     """
 
     train: Dataset
@@ -46,7 +47,7 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
     encoder, encoding = Encoder(options, tokenizer), compute_encoding_key(options, tokenizer)
     splits = draw_splits(read_rows(options), options)
     tokens = {
-        name: _add_groups(tokenize(split.pairs, encoder, encoding), split) for name, split in splits.by_name.items()
+        name: _add_groups(tokenize(split.examples, encoder, encoding), split) for name, split in splits.by_name.items()
     }
     summary = DataSummary(
         fingerprint=compute_fingerprint(tokens),
@@ -69,7 +70,7 @@ def _add_train_samples(
     size = options.sizes.train
     assert size is not None, "a recipe with replicates has a size for train"
     drawn = draw_train_samples(splits.by_name["train"], splits.more_train, size, replicates, options.seed)
-    datasets = {number: tokenize(pairs, encoder, encoding) for number, pairs in drawn.pairs.items()}
+    datasets = {number: tokenize(examples, encoder, encoding) for number, examples in drawn.examples.items()}
     fingerprints = {number: compute_fingerprint({"train": dataset}) for number, dataset in datasets.items()}
     samples = TrainSamples(
         fingerprints=fingerprints, examples=size, pool_examples=drawn.pool_examples, overlap=drawn.overlap

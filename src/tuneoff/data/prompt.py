@@ -8,9 +8,10 @@ differ from the same prompt in generation. Only the end of the source is cut; th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tuneoff.config.data import CHAT, PLACEHOLDER, TextOptions
+from tuneoff.data.example import Example
 from tuneoff.errors import DataError
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ class Encoder:
                 f"{options.max_target_tokens}). Raise max_tokens, lower max_target_tokens or shorten the template."
             )
 
-    def encode(self, sources: Sequence[str], targets: Sequence[str]) -> dict[str, list[object]]:
+    def encode(self, examples: Sequence[Example]) -> dict[str, list[Any]]:
         """Return the columns of a tokenized split: tokens (prompt, target, EOS), prompt_tokens, and what was cut."""
-        prompts, sources_cut = self.encode_prompts(sources)
-        answers, targets_cut = self.encode_targets(targets)
+        prompts, sources_cut = self.encode_prompts([example.source for example in examples])
+        answers, targets_cut = self.encode_targets([example.target for example in examples])
         return {
             "tokens": [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)],
             "prompt_tokens": [len(prompt) for prompt in prompts],

@@ -5,82 +5,72 @@ Rows are read by their index, so that a sample of a large data set costs no more
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tuneoff.config.data import ColumnNames
+from tuneoff.data.example import Row
 from tuneoff.errors import DataError, suggest
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-Pair = tuple[object, ...]  # source, target, and the group if there are groups; cleaning finds values of a wrong type
-
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """One split: how many rows it has, and functions to read some and to describe its columns in an error message."""
+    """One split: how many rows it has, and a function to read some of them."""
 
     place: str  # for error messages: a path or a name
     count: int
-    take: Callable[[Sequence[int]], list[Pair]]  # the rows with these indices
-    describe_columns: Callable[[], str]
-    read_groups: Callable[[], Sequence[object]] | None = None  # of all rows; None: every row is on its own
+    columns: tuple[str, ...]  # their names, in the order of the data
+    take: Callable[[Sequence[int]], list[Row]]  # the rows with these indices
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # names of the classes of a ClassLabel column
 
 
-def make_rows(
-    place: str, pairs: Sequence[Pair], describe_columns: Callable[[], str] = str, *, has_groups: bool = False
-) -> Rows:
-    """Wrap rows that are in memory.
-
-    Args:
-        has_groups: whether each row has a group after its source and its target.
-        describe_columns: called only for an error message; the default is for data without named columns.
+def make_rows(place: str, rows: Sequence[Row]) -> Rows:
+    """Wrap rows that are in memory. A key that only some rows have is a missing value in the others.
 
     Raises:
         DataError: there are no rows.
     """
-    _require_rows(place, len(pairs))
+    _require_rows(place, len(rows))
 
-    def take(indices: Sequence[int]) -> list[Pair]:
-        return [pairs[i] for i in indices]
+    def take(indices: Sequence[int]) -> list[Row]:
+        return [rows[i] for i in indices]
 
-    return Rows(
-        place=place,
-        count=len(pairs),
-        take=take,
-        describe_columns=describe_columns,
-        read_groups=(lambda: [pair[2] for pair in pairs]) if has_groups else None,
-    )
+    return Rows(place=place, count=len(rows), columns=tuple({key: None for row in rows for key in row}), take=take)
 
 
-def convert_dataset(place: str, dataset: Dataset, fields: ColumnNames) -> Rows:
+def convert_dataset(place: str, dataset: Dataset) -> Rows:
     """Wrap a data set, whose rows stay on disk until they are read.
 
     Raises:
-        DataError: a column is missing, or there are no rows.
+        DataError: there are no rows.
     """
-    require_columns(place, dataset.column_names, fields)
-    _require_rows(place, len(dataset))
-    columns = dataset.with_format(None).select_columns(list(set(fields.names)))
+    from datasets import ClassLabel
 
-    def take(indices: Sequence[int]) -> list[Pair]:
-        block = columns[list(indices)]
-        return list(zip(*(block[name] for name in fields.names), strict=True))
+    _require_rows(place, len(dataset))
+    plain = dataset.with_format(None)
+
+    def take(indices: Sequence[int]) -> list[Row]:
+        block = plain[list(indices)]
+        return [dict(zip(block, values, strict=True)) for values in zip(*block.values(), strict=True)]
 
     return Rows(
         place=place,
         count=len(dataset),
+        columns=tuple(dataset.column_names),
         take=take,
-        describe_columns=lambda: describe_columns(fields, dataset.column_names),
-        read_groups=(lambda: list(columns[fields.group])) if fields.group is not None else None,
+        labels={
+            name: tuple(feature.names) for name, feature in dataset.features.items() if isinstance(feature, ClassLabel)
+        },
     )
 
 
-def describe_columns(fields: ColumnNames, present: Sequence[str]) -> str:
+def describe_columns(rows: Rows, fields: ColumnNames) -> str:
     """Return a sentence that names the columns of the recipe and those of the data."""
-    return f"Looked for {' and '.join(map(repr, fields.names))}; the columns are {', '.join(map(repr, present))}. "
+    return f"Looked for {' and '.join(map(repr, fields.names))}; the columns are {', '.join(map(repr, rows.columns))}. "
 
 
 def require_columns(place: str, present: Sequence[str], fields: ColumnNames) -> None:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.config.data import AclsumText, ColumnNames, DataOptions, FileText, HubText, SavedText, SplitNames
-from tuneoff.data.files import iterate_json_lines, read_column_names, read_pairs, require_file
-from tuneoff.data.rows import Rows, convert_dataset, describe_columns, make_rows
+from tuneoff.config.data import AclsumText, DataOptions, FileText, HubText, SavedText, SplitNames
+from tuneoff.data.files import iterate_json_lines, read_file_rows, require_file
+from tuneoff.data.rows import Rows, convert_dataset, make_rows
 from tuneoff.errors import DataError, suggest
 
 if TYPE_CHECKING:
@@ -24,16 +24,16 @@ def read_rows(options: DataOptions) -> dict[str, Rows]:
     """Read the rows of "train", and of "validation" and "test" if the data has them.
 
     Raises:
-        DataError: the data cannot be reached, found or parsed, has no rows, or a column or a split is missing.
+        DataError: the data cannot be reached, found or parsed, has no rows, or a split is missing.
     """
     match options:
         case HubText():
-            return _pick_splits(_read_hub(options), options.splits, options.fields, options.path)
+            return _pick_splits(_read_hub(options), options.splits, options.path)
         case SavedText():
             return _read_saved(options)
         case FileText():
             paths = {split: Path(path).expanduser() for split, path in options.files if path is not None}
-            return {split: _read_file(path, options.source, options.fields) for split, path in paths.items()}
+            return {split: _read_file(path, options.source) for split, path in paths.items()}
         case AclsumText():
             return _read_aclsum(options.aspect)
 
@@ -54,19 +54,14 @@ def _read_saved(options: SavedText) -> dict[str, Rows]:
     with _explain_read_errors(f"The saved data {options.path!r}"):
         saved = datasets.load_from_disk(str(Path(options.path).expanduser()))
     if isinstance(saved, datasets.Dataset):
-        return {"train": convert_dataset(options.path, saved, options.fields)}
-    return _pick_splits(saved, options.splits, options.fields, options.path)
+        return {"train": convert_dataset(options.path, saved)}
+    return _pick_splits(saved, options.splits, options.path)
 
 
-def _read_file(path: Path, kind: str, fields: ColumnNames) -> Rows:
+def _read_file(path: Path, kind: str) -> Rows:
     if kind == "parquet":
-        return convert_dataset(str(path), _read_parquet(path), fields)
-    return make_rows(
-        str(path),
-        read_pairs(path, kind, fields),
-        lambda: describe_columns(fields, read_column_names(path, kind, fields)),
-        has_groups=fields.group is not None,
-    )
+        return convert_dataset(str(path), _read_parquet(path))
+    return make_rows(str(path), read_file_rows(path, kind))
 
 
 def _read_parquet(path: Path) -> Dataset:
@@ -78,7 +73,7 @@ def _read_parquet(path: Path) -> Dataset:
         return datasets.load_dataset("parquet", data_files=glob.escape(str(path)), split="train")
 
 
-def _pick_splits(data: Mapping[str, Dataset], names: SplitNames, fields: ColumnNames, path: str) -> dict[str, Rows]:
+def _pick_splits(data: Mapping[str, Dataset], names: SplitNames, path: str) -> dict[str, Rows]:
     rows: dict[str, Rows] = {}
     for split, name in names:
         if name is None:
@@ -89,7 +84,7 @@ def _pick_splits(data: Mapping[str, Dataset], names: SplitNames, fields: ColumnN
                 f"{path} has no split {name!r} for {split}.{suggest(name, data)} "
                 f"Name the right one: splits: {{{split}: NAME}}{null}."
             )
-        rows[split] = convert_dataset(f"Split {name!r} of {path}", data[name], fields)
+        rows[split] = convert_dataset(f"Split {name!r} of {path}", data[name])
     return rows
 
 
@@ -105,7 +100,8 @@ def _read_aclsum_split(path: Path, aspect: str) -> Rows:
     require_file(path)
     papers: Iterator[Any] = (paper for _, paper in iterate_json_lines(path))  # Any: a paper is plain JSON
     return make_rows(
-        str(path), [(" ".join(paper["sentences"]["abstract"]), paper["summary"][aspect]) for paper in papers]
+        str(path),
+        [{"source": " ".join(paper["sentences"]["abstract"]), "target": paper["summary"][aspect]} for paper in papers],
     )
 
 

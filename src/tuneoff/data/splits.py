@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, get_args
 
-from tuneoff.config.data import CleaningOptions, TextOptions
-from tuneoff.data.cleaning import TextPair, UnusableRowError, clean_group, clean_pair
-from tuneoff.data.rows import Pair, Rows
+from tuneoff.config.data import TextOptions, get_fields
+from tuneoff.data.cleaning import UnusableRowError, build_example, clean_group
+from tuneoff.data.example import Example, Row
+from tuneoff.data.rows import Rows, describe_columns, require_columns
 from tuneoff.errors import DataError
 
 SplitName = Literal["train", "validation", "test"]
@@ -29,13 +30,17 @@ MAX_EXAMPLES = 3  # rows left out that are listed with their reason
 class Split:
     """The examples of one split in the order of the data, and counts of the rows that it left out."""
 
-    pairs: list[TextPair] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)  # their indices in the data
-    groups: list[str] = field(default_factory=list)  # their groups; empty if every row is on its own
     left_out: int = 0
     left_out_examples: list[str] = field(default_factory=list)
     duplicates_removed: int = 0
     groups_removed: int = 0  # rows whose group is in another split
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups of the examples; empty if every row is on its own."""
+        return [example.group for example in self.examples if example.group is not None]
 
     def leave_out(self, row: int, reason: str) -> None:
         """Count a row without usable text. `row` counts from 0, the message from 1."""
@@ -55,7 +60,7 @@ class Splits:
     by_name: Mapping[SplitName, Split]
     duplicates: Mapping[str, int]
     shared_groups: Mapping[str, int]  # rows of validation whose group is in test too, if the data has both splits
-    more_train: Iterator[tuple[int, TextPair]] = field(default_factory=lambda: iter(()))  # what a sample of train left
+    more_train: Iterator[tuple[int, Example]] = field(default_factory=lambda: iter(()))  # what a sample of train left
 
 
 def draw_splits(rows: Mapping[str, Rows], options: TextOptions) -> Splits:
@@ -65,14 +70,18 @@ def draw_splits(rows: Mapping[str, Rows], options: TextOptions) -> Splits:
         rows: "train", and the other splits if the data has them; a missing one is taken out of train.
 
     Raises:
-        DataError: a split has no example.
+        DataError: a column is missing, or a split has no example.
     """
+    fields = get_fields(options)
+    for of_split in rows.values():
+        require_columns(of_split.place, of_split.columns, fields)
     missing = [name for name in SPLITS if name not in rows]
     pools = {}
     for name in rows:
         is_shuffled = getattr(options.sizes, name) is not None or (name == "train" and bool(missing))
-        order = _order_rows(rows[name], options.seed, is_shuffled, by_group=name == "train" and bool(missing))
-        pools[name] = _Pool(rows[name], options.clean, order)
+        group = fields.group if name == "train" and missing else None
+        order = _order_rows(rows[name], options.seed, is_shuffled, group)
+        pools[name] = _Pool(rows[name], options, order)
     splits: dict[SplitName, Split] = {}
     counts = _Shared()
     for name in reversed(SPLITS):
@@ -100,7 +109,7 @@ class _Content:
     """What a split that was drawn before contains."""
 
     def __init__(self, split: Split) -> None:
-        self.pairs, self.groups = set(split.pairs), set(split.groups)
+        self.texts, self.groups = {example.content for example in split.examples}, set(split.groups)
 
 
 @dataclass(frozen=True)
@@ -114,12 +123,12 @@ class _Shared:
 class _Pool:
     """The rows of one split of the data. Each row is drawn at most once, in a given order."""
 
-    def __init__(self, rows: Rows, clean: CleaningOptions, order: Sequence[int]) -> None:
-        self._rows, self._clean = rows, clean
+    def __init__(self, rows: Rows, options: TextOptions, order: Sequence[int]) -> None:
+        self._rows, self._fields, self._clean = rows, get_fields(options), options.clean
         self._remaining = self._read_in_blocks(order)
         self._drawn: set[SplitName] = set()  # the splits that were drawn from these rows
 
-    def _read_in_blocks(self, order: Sequence[int]) -> Iterator[tuple[int, Pair]]:
+    def _read_in_blocks(self, order: Sequence[int]) -> Iterator[tuple[int, Row]]:
         for start in range(0, len(order), BLOCK_ROWS):
             indices = order[start : start + BLOCK_ROWS]
             yield from zip(indices, self._rows.take(indices), strict=True)
@@ -128,41 +137,38 @@ class _Pool:
         """Draw the next `size` usable examples, or all if None. What others have too is counted in `shared`."""
         split = Split()
         usable = islice(self._iterate_usable(name, split, others, shared), size)
-        examples = {row: (pair, group) for row, pair, group in usable}
+        examples = dict(usable)
         self._drawn.add(name)
         if not examples:
             raise DataError(self._explain_empty(name, split))
         split.rows = sorted(examples)
-        split.pairs = [examples[row][0] for row in split.rows]
-        split.groups = [group for row in split.rows if (group := examples[row][1]) is not None]
+        split.examples = [examples[row] for row in split.rows]
         return split
 
-    def iterate_rest(self, evaluated: Mapping[SplitName, _Content]) -> Iterator[tuple[int, TextPair]]:
+    def iterate_rest(self, evaluated: Mapping[SplitName, _Content]) -> Iterator[tuple[int, Example]]:
         """Yield the further examples for train in the order of drawing, read when they are needed."""
-        for row, pair, _ in self._iterate_usable("train", Split(), evaluated, _Shared()):
-            yield row, pair
+        yield from self._iterate_usable("train", Split(), evaluated, _Shared())
 
     def _iterate_usable(
         self, name: SplitName, split: Split, others: Mapping[SplitName, _Content], shared: _Shared
-    ) -> Iterator[tuple[int, TextPair, str | None]]:
+    ) -> Iterator[tuple[int, Example]]:
         for row, values in self._remaining:
             try:
-                pair = clean_pair(values, self._clean)
-                group = clean_group(values[2]) if self._rows.read_groups else None
+                example = build_example(values, self._fields, self._clean)
             except UnusableRowError as error:
                 split.leave_out(row, str(error))
                 continue
-            sharing = [other for other, content in others.items() if pair in content.pairs]
+            sharing = [other for other, content in others.items() if example.content in content.texts]
             shared.duplicates.update(f"{name}-{other}" for other in sharing)
             if sharing and name == "train":
                 split.duplicates_removed += 1
                 continue
-            of_group = [other for other, content in others.items() if group in content.groups]
+            of_group = [other for other, content in others.items() if example.group in content.groups]
             if of_group and (name == "train" or self._drawn.intersection(of_group)):
                 split.groups_removed += 1
                 continue
             shared.groups.update(f"{name}-{other}" for other in of_group)
-            yield row, pair, group
+            yield row, example
 
     def _explain_empty(self, name: SplitName, split: Split) -> str:
         if split.groups_removed:
@@ -175,7 +181,7 @@ class _Pool:
             reasons = "; ".join(split.left_out_examples)
             return (
                 f"{self._rows.place} has no usable row for {name}: {split.left_out} left out ({reasons}). "
-                f"{self._rows.describe_columns()}Check `fields`, and that both columns contain text; "
+                f"{describe_columns(self._rows, self._fields)}Check `fields`, and that both columns contain text; "
                 "numbers must be written as text, in quotes."
             )
         if split.duplicates_removed:
@@ -189,22 +195,22 @@ class _Pool:
         )
 
 
-def _order_rows(rows: Rows, seed: int, is_shuffled: bool, *, by_group: bool) -> Sequence[int]:
+def _order_rows(rows: Rows, seed: int, is_shuffled: bool, group: str | None) -> Sequence[int]:
     """Return the order in which to draw rows. Without a sample it is the order of the data, the fastest to read.
 
     Args:
-        by_group: keep the rows of a group together, in the order of the data. Groups are drawn with equal chances,
-            however many rows they have.
+        group: the column of the groups, to keep the rows of a group together, in the order of the data. Groups are
+            drawn with equal chances, however many rows they have.
     """
     if not is_shuffled:
         return range(rows.count)
     import numpy as np
 
     generator = np.random.default_rng(seed)
-    if not by_group or rows.read_groups is None:
+    if group is None:
         order: list[int] = generator.permutation(rows.count).tolist()
         return order
-    groups = [_get_group_key(value) for value in rows.read_groups()]
+    groups = [_get_group_key(row.get(group)) for row in rows.take(range(rows.count))]
     different = list(dict.fromkeys(groups))
     places = dict(zip(different, generator.permutation(len(different)).tolist(), strict=True))
     return sorted(range(rows.count), key=lambda row: places[groups[row]])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from tuneoff.config.base import Options
+from tuneoff.config.data import Task
 from tuneoff.data.splits import Split, SplitName
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class DataSummary(Options):
     duplicates: dict[str, int]  # examples that two splits share, before they are removed from train: {"train-test": 2}
     shared_groups: dict[str, int] = Field(default_factory=dict)  # examples whose group two splits share, and keep
     train_samples: TrainSamples | None = None  # None: there is one train sample, the train split
+    task: Task = "prose"  # what the examples are about, which decides the default metrics
 
 
 def summarize(split: Split, dataset: Dataset) -> SplitSummary:
@@ -85,7 +87,7 @@ def compute_fingerprint(splits: Mapping[SplitName, Dataset]) -> str:
     for name in sorted(splits):
         dataset = splits[name]
         digest.update(f"{name} {len(dataset)}".encode())
-        for block in dataset.select_columns(["source", "target", "prompt_tokens"]).iter(batch_size=1000):
+        for block in dataset.select_columns(["source", "target", "references", "prompt_tokens"]).iter(batch_size=1000):
             digest.update(json.dumps(block).encode())
         if "group" in dataset.column_names:
             digest.update(json.dumps(list(dataset["group"])).encode())

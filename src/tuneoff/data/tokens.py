@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tuneoff.config.data import CHAT, TextOptions
-from tuneoff.data.cleaning import TextPair
+from tuneoff.data.example import Example, Row
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.sources import hide_progress_bars
 from tuneoff.system.cache import check_cache_folder, get_cache_folder, write_cache_checksums
@@ -22,35 +22,43 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-SCHEME = 1  # increase it when a change of the code makes other tokens from the same text and options
+SCHEME = 2  # increase it when a change of the code makes other tokens from the same text and options
 
 
-def tokenize(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Dataset:
+def tokenize(examples: Sequence[Example], encoder: Encoder, encoding: str) -> Dataset:
     """Tokenize the examples of a split, or load them from the cache. The result is memory-mapped.
 
-    Columns: source and target (cleaned text), tokens (prompt, target, EOS), prompt_tokens, source_cut, target_cut.
+    Columns: source, target and references (cleaned text), row (the columns of the data as JSON), tokens (prompt,
+    target, EOS), prompt_tokens, source_cut, target_cut.
 
     Args:
         encoding: from `compute_encoding_key`; computed once for all splits, because it reads the whole vocabulary.
     """
     from datasets import Dataset, Features, List, Value
 
-    key = compute_tokens_key(pairs, encoding)
+    key = compute_tokens_key(examples, encoding)
     folder = get_cache_folder() / "tokens" / key
     file = folder / "tokens.arrow"
-    text = {"source": [source for source, _ in pairs], "target": [target for _, target in pairs]}
     columns = {
         **dict.fromkeys(("source", "target"), Value("string")),
+        "references": List(Value("string")),
+        "row": Value("string"),
         "tokens": List(Value("int32")),
         "prompt_tokens": Value("int32"),
         **dict.fromkeys(("source_cut", "target_cut"), Value("bool")),
     }
+
+    def encode(positions: Sequence[int]) -> dict[str, list[Any]]:
+        block = [examples[i] for i in positions]
+        return {**_make_text_columns(block), **encoder.encode(block)}
+
     with hide_progress_bars(), explain_full_disk(file):
         folder.mkdir(parents=True, exist_ok=True)
         is_cached = check_cache_folder(folder)
-        dataset = Dataset.from_dict(text).map(
-            encoder.encode,
-            input_columns=["source", "target"],
+        dataset = Dataset.from_dict({"position": range(len(examples))}).map(
+            encode,
+            input_columns=["position"],
+            remove_columns=["position"],
             batched=True,
             features=Features(columns),
             cache_file_name=str(file),
@@ -62,17 +70,31 @@ def tokenize(pairs: Sequence[TextPair], encoder: Encoder, encoding: str) -> Data
         return dataset
 
 
+def _make_text_columns(examples: Sequence[Example]) -> dict[str, list[Any]]:
+    return {
+        "source": [example.source for example in examples],
+        "target": [example.target for example in examples],
+        "references": [list(example.references) for example in examples],
+        "row": [_dump_row(example.columns) for example in examples],
+    }
+
+
+def _dump_row(row: Row) -> str:
+    """Write the columns of a row as JSON. A value that JSON does not have, such as a date, becomes text."""
+    return json.dumps(row, ensure_ascii=False, default=str)
+
+
 def compute_encoding_key(options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> str:
     """Return a key of everything besides the text that decides its tokens: the tokenizer, template and limits."""
     fields = {"prompt", "max_tokens", "max_target_tokens"} | ({"chat_instruction"} if options.prompt == CHAT else set())
     return f"{SCHEME} {compute_tokenizer_identity(tokenizer)} {options.model_dump_json(include=fields)}"
 
 
-def compute_tokens_key(pairs: Sequence[TextPair], encoding: str) -> str:
-    """Hash everything that the tokens of these pairs depend on. Returns 32 hex digits."""
+def compute_tokens_key(examples: Sequence[Example], encoding: str) -> str:
+    """Hash everything that the columns of these examples depend on. Returns 32 hex digits."""
     key = hashlib.sha256(encoding.encode())
-    for pair in pairs:
-        key.update(json.dumps(pair).encode())
+    for e in examples:
+        key.update(json.dumps([e.source, e.target, e.references, e.messages, e.columns], default=str).encode())
     return key.hexdigest()[:32]
 
 

@@ -15,8 +15,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 
-from tuneoff.data.cleaning import TextPair
+from tuneoff.data.example import Example
 from tuneoff.data.splits import Split
 from tuneoff.errors import DataError
 
@@ -27,13 +28,13 @@ MIN_POOL = 2  # examples to draw from, as a multiple of the sample; with fewer, 
 class DrawnSamples:
     """The examples of each sample in the order of the data, by its number."""
 
-    pairs: Mapping[int, list[TextPair]]
+    examples: Mapping[int, list[Example]]
     pool_examples: int | None  # that were drawn from; None: more than the samples needed
     overlap: float  # share of the examples of a sample that another one has too, mean over all pairs of samples
 
 
 def draw_train_samples(
-    train: Split, more: Iterator[tuple[int, TextPair]], size: int, numbers: Sequence[int], seed: int
+    train: Split, more: Iterator[tuple[int, Example]], size: int, numbers: Sequence[int], seed: int
 ) -> DrawnSamples:
     """Draw the samples with these numbers.
 
@@ -47,7 +48,7 @@ def draw_train_samples(
         DataError: there are not twice as many examples as in a sample.
     """
     needed = size * (max(numbers) + 1)
-    pool = [*zip(train.rows, train.pairs, strict=True)]
+    pool = [*zip(train.rows, train.examples, strict=True)]
     pool += islice(more, needed - len(pool))
     is_exhausted = len(pool) < needed
     if len(pool) < MIN_POOL * size:
@@ -59,7 +60,10 @@ def draw_train_samples(
         )
     drawn = {number: _choose_positions(len(pool), size, number, seed) for number in numbers}
     return DrawnSamples(
-        pairs={number: [pair for _, pair in sorted(pool[i] for i in chosen)] for number, chosen in drawn.items()},
+        examples={
+            number: [example for _, example in sorted((pool[i] for i in chosen), key=itemgetter(0))]
+            for number, chosen in drawn.items()
+        },
         pool_examples=len(pool) if is_exhausted else None,
         overlap=_compute_overlap(list(drawn.values()), size),
     )
