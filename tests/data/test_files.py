@@ -6,8 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuneoff.config.data import ColumnNames
-from tuneoff.data.files import read_pairs
+from tuneoff.data.files import read_file_rows
 from tuneoff.errors import DataError
 
 CUT_GZIP = gzip.compress(b"source,target\na,b\n" * 99, mtime=0)[:-9]  # mtime: test ids must not change with the clock
@@ -15,9 +14,12 @@ CUT_GZIP = gzip.compress(b"source,target\na,b\n" * 99, mtime=0)[:-9]  # mtime: t
 
 @pytest.fixture
 def read(write):
-    def _read(name, content, **fields):
+    """A function that writes a file and returns two of its columns."""
+
+    def _read(name, content, source="source", target="target"):
         path = Path(write(name, content))
-        return read_pairs(path, path.name.removesuffix(".gz").rsplit(".", 1)[-1], ColumnNames(**fields))
+        rows = read_file_rows(path, path.name.removesuffix(".gz").rsplit(".", 1)[-1])
+        return [(row.get(source), row.get(target)) for row in rows]
 
     return _read
 
@@ -86,15 +88,12 @@ def test_json_lines_are_read_as_they_were_written(read, pairs):
         ("a.csv", "source,target\na,b,c\n", "line 2: 3 fields where the first line names 2"),
         ("a.csv", 'source,target\na,b\n"a,b\n', r"line 3: unexpected end of data. Put text"),
         ("a.csv", "", "is empty. The first line must name the columns"),
-        ("a.csv", "source,targets\na,b\n", r"no column 'target'.* Did you mean 'targets'\? Available: source, targets"),
         ("a.jsonl", '{"source": "a", "target": "b"}\n{"source": \n', "line 2, column .*: not valid JSON"),
         ("a.jsonl", '["a", "b"]\n', "line 1: a list, not an object"),
-        ("a.jsonl", '{"text": "a"}\n', r"no column 'source'.* Available: text"),
         ("a.json", '[{"source": "a"\n,]', "line 2, column .*: not valid JSON"),
         ("a.json", '[{"source": "a", "target": "b"}, 3]', "item 2: a int, not an object"),
         ("a.json", '{"source": ["a"], "target": []}', "lists 1 of 'source' and 0 of 'target'"),
         ("a.json", "3", "contains a int, not an object"),
-        ("a.json", '{"data": []}', "no column 'source'"),
         ("a.csv.gz", b"source,target\n", "cannot be read: Not a gzipped file"),
         ("a.csv.gz", CUT_GZIP, "cannot be read: .* file is complete"),
     ],
@@ -106,9 +105,9 @@ def test_an_error_names_its_place_and_its_cure(read, name, content, message):
 
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"gone\.csv does not exist"):
-        read_pairs(tmp_path / "gone.csv", "csv", ColumnNames())
+        read_file_rows(tmp_path / "gone.csv", "csv")
 
 
 def test_a_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match="is a folder, not a file"):
-        read_pairs(tmp_path, "csv", ColumnNames())
+        read_file_rows(tmp_path, "csv")
