@@ -3,6 +3,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tuneoff.config.data import TextOptions
+from tuneoff.data.example import Example
 from tuneoff.data.prompt import Encoder
 from tuneoff.errors import DataError
 
@@ -44,7 +45,8 @@ def test_a_cut_source_is_marked(encoder):
 
 def test_the_limit_of_a_prompt_does_not_depend_on_the_target(encoder):
     long = "the cat sat on the mat " * 9
-    tokens = encoder().encode([long, long], ["a", "a dog ran over the hill " * 9])
+    targets = "a", "a dog ran over the hill " * 9
+    tokens = encoder().encode([Example(source=long, target=target) for target in targets])
     assert tokens["prompt_tokens"][0] == tokens["prompt_tokens"][1]
 
 

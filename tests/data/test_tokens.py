@@ -2,41 +2,45 @@ import pytest
 
 from tuneoff.config.data import TextOptions
 from tuneoff.data import tokens
+from tuneoff.data.example import Example
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.tokens import compute_encoding_key, compute_tokenizer_identity, compute_tokens_key
 from tuneoff.system.cache import get_cache_folder
 
-PAIRS = [("the cat sat on the mat", "cat"), ("a dog ran over the hill", "dog")]
+EXAMPLES = [
+    Example(source="the cat sat on the mat", target="cat"),
+    Example(source="a dog ran over the hill", target="dog"),
+]
 OPTIONS = TextOptions(max_tokens=48, max_target_tokens=16)
 
 
-def tokenize(pairs, options, tokenizer):
-    return tokens.tokenize(pairs, Encoder(options, tokenizer), compute_encoding_key(options, tokenizer))
+def tokenize(examples, options, tokenizer):
+    return tokens.tokenize(examples, Encoder(options, tokenizer), compute_encoding_key(options, tokenizer))
 
 
-def compute_key(tokenizer, pairs=PAIRS, **change):
-    return compute_tokens_key(pairs, compute_encoding_key(OPTIONS.model_copy(update=change), tokenizer))
+def compute_key(tokenizer, examples=EXAMPLES, **change):
+    return compute_tokens_key(examples, compute_encoding_key(OPTIONS.model_copy(update=change), tokenizer))
 
 
 def test_tokens_are_prompt_then_target_then_eos(tokenizer):
-    example = tokenize(PAIRS, OPTIONS, tokenizer)[0]
+    example = tokenize(EXAMPLES, OPTIONS, tokenizer)[0]
     start = example["prompt_tokens"]
     assert tokenizer.decode(example["tokens"][:start]) == "the cat sat on the mat\n\nTL;DR: "
     assert tokenizer.decode(example["tokens"][start:]) == "cat<eos>"
 
 
 def test_an_example_keeps_its_text_with_its_tokens(tokenizer):
-    assert tokenize(PAIRS, OPTIONS, tokenizer)["target"][:] == ["cat", "dog"]
+    assert tokenize(EXAMPLES, OPTIONS, tokenizer)["target"][:] == ["cat", "dog"]
 
 
 def test_text_is_tokenized_once(tokenizer, monkeypatch):
-    first = tokenize(PAIRS, OPTIONS, tokenizer)[:]
+    first = tokenize(EXAMPLES, OPTIONS, tokenizer)[:]
     monkeypatch.setattr("tuneoff.data.prompt.Encoder.encode", None)  # a second time would fail
-    assert tokenize(PAIRS, OPTIONS, tokenizer)[:] == first
+    assert tokenize(EXAMPLES, OPTIONS, tokenizer)[:] == first
 
 
 def test_the_cache_is_where_the_environment_says(tokenizer, tmp_path):
-    tokenize(PAIRS, OPTIONS, tokenizer)
+    tokenize(EXAMPLES, OPTIONS, tokenizer)
     assert [file.parent.parent for file in tmp_path.rglob("*.arrow")] == [get_cache_folder() / "tokens"]
 
 
@@ -51,7 +55,7 @@ def test_options_that_do_not_change_the_tokens_keep_their_key(tokenizer, change)
 
 
 def test_other_text_changes_the_key(tokenizer):
-    assert compute_key(tokenizer, PAIRS[:1]) != compute_key(tokenizer)
+    assert compute_key(tokenizer, EXAMPLES[:1]) != compute_key(tokenizer)
 
 
 def test_a_chat_template_is_part_of_the_identity_of_a_tokenizer(tokenizer, chat_tokenizer):
@@ -66,20 +70,20 @@ def test_a_call_with_padding_does_not_change_the_identity_of_a_tokenizer(tokeniz
 
 @pytest.mark.parametrize("name", ["tokens.arrow", "SHA256SUMS"])
 def test_a_damaged_cache_file_is_made_again_with_a_message(tokenizer, caplog, name):
-    before = tokenize(PAIRS, OPTIONS, tokenizer).to_list()
+    before = tokenize(EXAMPLES, OPTIONS, tokenizer).to_list()
     (file,) = get_cache_folder().rglob(name)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    assert tokenize(PAIRS, OPTIONS, tokenizer).to_list() == before
+    assert tokenize(EXAMPLES, OPTIONS, tokenizer).to_list() == before
     assert f"{name} is damaged. It was removed and is made again" in caplog.text or name == "SHA256SUMS"
     caplog.clear()
-    assert tokenize(PAIRS, OPTIONS, tokenizer).to_list() == before
+    assert tokenize(EXAMPLES, OPTIONS, tokenizer).to_list() == before
     assert not caplog.records
 
 
 def test_a_truncated_cache_file_is_made_again(tokenizer):
-    before = tokenize(PAIRS, OPTIONS, tokenizer).to_list()
+    before = tokenize(EXAMPLES, OPTIONS, tokenizer).to_list()
     (file,) = get_cache_folder().rglob("*.arrow")
     file.write_bytes(file.read_bytes()[:-40])
-    assert tokenize(PAIRS, OPTIONS, tokenizer).to_list() == before
+    assert tokenize(EXAMPLES, OPTIONS, tokenizer).to_list() == before
