@@ -101,7 +101,7 @@ def test_padding_is_added_where_it_makes_new_tokens_faster(
 ) -> None:
     model = load_tiny(architecture).eval()
     with torch.no_grad():
-        _, cache, seen_BT = greedy_decoding._read_prompts(
+        _, cache, seen_BT = greedy_decoding.read_prompts(
             model.base, partial(compute_last_logits, model), *unpadded, None, max_new_tokens=1
         )
     assert cache.get_seq_length() == seen_BT.shape[1] == width

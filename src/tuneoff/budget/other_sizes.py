@@ -33,7 +33,7 @@ def _set_seeds(recipe: Recipe, seeds: int) -> Recipe:
 def _resize_work(work: Work, recipe: Recipe, data: DataSummary, test_examples: int) -> Work:
     """Return the work of a trial with another number of test examples, which are as long as those of the data."""
     test = data.splits["test"]
-    batch_size, prompts_at_once = recipe.evaluation.batch_size, recipe.evaluation.generation.batch_size
+    batch_size, prompts_at_once = recipe.evaluation.batch_size, recipe.evaluation.generation.prompts_at_once
     added_batches = math.ceil(test_examples / batch_size) - math.ceil(test.examples / batch_size)
     added_tokens = round((test_examples - test.examples) * test.tokens / test.examples)
     evaluation = Batches(

@@ -27,7 +27,7 @@ def choose_probe_rows(preparation: Preparation) -> TextData:
     typical = by_length[len(by_length) // 2 :][: math.ceil(size / 2)]
     by_prompt_length = sorted(range(len(prompt_lengths)), key=lambda row: -prompt_lengths[row])
     evaluated_rows = max(len(text.validation), len(text.test))
-    generated_rows = min(recipe.evaluation.generation.batch_size, len(text.test))
+    generated_rows = min(recipe.evaluation.generation.prompts_at_once, len(text.test))
     return replace(
         text,
         train=text.train.select(list(dict.fromkeys([*by_length[:size], *typical]))),

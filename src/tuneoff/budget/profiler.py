@@ -220,8 +220,8 @@ class _MethodProfiler:
             evaluate_losses(self._tuned, unrelated, self._context, batch_size=evaluation.batch_size, phase="evaluation")
         options = evaluation.generation
         number = min(NEW_TOKENS, options.max_new_tokens or self._preparation.recipe.data.max_target_tokens)
-        options = options.model_copy(update={"max_new_tokens": number, "min_new_tokens": number})
+        options = options.model_copy(update={"max_new_tokens": number, "min_new_tokens": number, "stop": ()})
         generate_predictions(self._tuned, self._text.test, options, self._context, max_new_tokens=number)
-        prompts = count_prompt_batches(self._text.test["prompt_tokens"], options.batch_size)
+        prompts = count_prompt_batches(self._text.test["prompt_tokens"], options.prompts_at_once)
         new_seconds = self._context.meter.get_seconds("generation") - rate.estimate_seconds(prompts)
         return rate, max(0.0, new_seconds) / (number * prompts.count)

@@ -25,11 +25,24 @@ def compute_work(preparation: Preparation) -> Work:
         epoch=_count_epoch_batches(lengths["train"], recipe.training),
         validation=count_evaluation_batches(lengths["validation"], evaluation.batch_size),
         evaluation=_sum_batches([count_evaluation_batches(split, evaluation.batch_size) for split in evaluated]),
-        prompts=count_prompt_batches(text.test["prompt_tokens"], generation.batch_size),
-        validation_prompts=count_prompt_batches(text.validation["prompt_tokens"], generation.batch_size),
+        prompts=count_prompt_batches(text.test["prompt_tokens"], generation.prompts_at_once),
+        validation_prompts=count_prompt_batches(text.validation["prompt_tokens"], generation.prompts_at_once),
         trunk=_sum_batches([count_evaluation_batches(lengths[name], BATCH_SIZE) for name in ("train", "validation")]),
-        new_tokens=generation.max_new_tokens or recipe.data.max_target_tokens,
+        new_tokens=_count_new_tokens(preparation),
     )
+
+
+def _count_new_tokens(preparation: Preparation) -> int:
+    """Return how often at most the model continues a batch of prompts by a token.
+
+    Predictions by likelihood continue them by each label without its last token.
+    """
+    recipe, labels = preparation.recipe, preparation.labels
+    if labels is None:
+        return recipe.evaluation.generation.max_new_tokens or recipe.data.max_target_tokens
+    if recipe.evaluation.generation.constrain_to:
+        return labels.longest
+    return sum(len(tokens) - 1 for tokens in labels.name_by_tokens)
 
 
 def _count_epoch_batches(lengths: Sequence[int], options: TrainingOptions) -> Batches:

@@ -4,8 +4,8 @@ transformers' `generate` copies all keys and values for every new token, keeps a
 gives the head a slice that PyTorch multiplies with a copy of the head's weight for each row. Here the buffers of keys
 and values are allocated in advance, finished rows are removed, and the head sees one position. The tokens are the same.
 
-Shapes: B rows, R rows that are not removed yet, T positions, N new tokens, V vocabulary, P soft-prompt positions,
-D width.
+Shapes: B prompts, S rows (samples of all prompts), R rows that are not removed yet, T positions, N new tokens,
+V vocabulary, P soft-prompt positions, D width.
 """
 
 from __future__ import annotations
@@ -21,8 +21,12 @@ from torch.nn import functional
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from tuneoff.models.decoding import Rules
+
 READ_TOGETHER = 16  # prompts in one pass: enough for the full rate, while new tokens gain from every further row
 REMOVAL_SHARE = 0.25  # of the rows that must be finished before they are removed, since removing copies the others
+
+NO_RULES = Rules()
 
 ComputeLogits = Callable[..., Tensor]  # from a network's inputs to the logits of each row's last position, (B, V)
 
@@ -52,8 +56,10 @@ def generate(
     pad: int,
     max_new_tokens: int,
     min_new_tokens: int = 0,
+    rules: Rules = NO_RULES,
+    samples: int = 1,
 ) -> Tensor:
-    """Append the most likely token to each row until it is one of `ends`; return the new tokens, (B, N), then padding.
+    """Append the most likely token to each row until it is one of `ends`; return the new tokens, (S, N), then padding.
 
     Args:
         network: transformers' model.
@@ -63,21 +69,28 @@ def generate(
         prompt_PD: vectors before every row's text. Their keys and values are computed once.
         ends: ids of the end tokens.
         pad: id of the token that fills a finished row.
+        rules: what else decides which token follows and where a row ends.
+        samples: rows for each prompt, which is read once. They differ only by what the rules do.
     """
-    logits_RV, cache, attention_RT = _read_prompts(
+    logits_RV, cache, attention_RT = read_prompts(
         network, compute_logits, tokens_BT, attention_BT, prompt_PD, max_new_tokens
     )
+    if samples > 1:
+        cache.batch_repeat_interleave(samples)
+        logits_RV, attention_RT = (t.repeat_interleave(samples, dim=0) for t in (logits_RV, attention_RT))
     positions_R1 = attention_RT.sum(dim=1, keepdim=True)  # of the next token
-    new_tokens_BN = tokens_BT.new_full((len(tokens_BT), max_new_tokens), pad)
-    rows_R = torch.arange(len(tokens_BT), device=tokens_BT.device)  # that are not removed yet
+    new_tokens_SN = tokens_BT.new_full((len(logits_RV), max_new_tokens), pad)
+    rows_R = torch.arange(len(logits_RV), device=tokens_BT.device)  # that are not removed yet
     finished_R = torch.zeros_like(rows_R, dtype=torch.bool)
     ends_E = torch.tensor(ends, dtype=torch.long, device=tokens_BT.device)
     for n in range(max_new_tokens):
         if n < min_new_tokens:
             logits_RV[:, ends_E] = -torch.inf
-        next_R = logits_RV.argmax(dim=-1)
-        new_tokens_BN[rows_R, n] = next_R.where(~finished_R, pad)
+        next_R = rules.adjust(logits_RV, new_tokens_SN[rows_R, :n], rows_R).argmax(dim=-1)
+        new_tokens_SN[rows_R, n] = next_R.where(~finished_R, pad)
         finished_R |= torch.isin(next_R, ends_E)
+        if rules.is_stopped:
+            finished_R |= rules.is_stopped(new_tokens_SN[rows_R, : n + 1])
         if n + 1 == max_new_tokens or bool(finished_R.all()):
             break
         if finished_R.sum() >= REMOVAL_SHARE * len(rows_R):
@@ -91,10 +104,10 @@ def generate(
             past_key_values=cache, use_cache=True,
         ).float()  # fmt: skip
         positions_R1 = positions_R1 + 1
-    return new_tokens_BN[:, : n + 1]
+    return new_tokens_SN[:, : n + 1]
 
 
-def _read_prompts(
+def read_prompts(
     network: Any,
     compute_logits: ComputeLogits,
     tokens_BT: Tensor,
@@ -182,6 +195,10 @@ class _BufferedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not
 
     def batch_select_indices(self, indices: Tensor) -> None:
         self._buffers = [buffer[indices] for buffer in self._buffers]
+        self._set_length(self.get_seq_length())
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        self._buffers = [buffer.repeat_interleave(repeats, dim=0) for buffer in self._buffers]
         self._set_length(self.get_seq_length())
 
     def _set_length(self, length: int) -> None:

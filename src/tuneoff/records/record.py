@@ -92,9 +92,10 @@ class Prediction(Options):
     source: str
     reference: str
     prediction: str
+    samples: tuple[str, ...] = Field((), exclude_if=lambda samples: not samples)  # of several texts, all of them
     loss: float  # nats, summed over the target tokens of the example
     target_tokens: int
-    rouge: Mapping[str, float]  # F1 in [0, 1], by "rouge1", "rouge2", "rougeL", "rougeLsum"
+    rouge: Mapping[str, float]  # F1 in [0, 1], the mean over the samples, by "rouge1", "rouge2", "rougeL", "rougeLsum"
 
 
 class Record(Options):

@@ -9,6 +9,7 @@ from tuneoff.analysis.costs import COSTS
 from tuneoff.budget.shrink import Fit
 from tuneoff.budget.spending import Spending
 from tuneoff.config.budget import BudgetOptions
+from tuneoff.config.evaluation import EvaluationOptions
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.report.format import (
     format_bytes,
@@ -35,7 +36,6 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
     """Yield what was equal for all methods."""
     setting, run = comparison.setting, comparison.run
     model, data, training = setting.model, setting.data, setting.training
-    generation = setting.evaluation.generation
     revision = f"revision {model.revision}, " if model.revision else ""
     yield Fact(title="Base model", value=model.name, detail=f"{revision}fingerprint {setting.model_fingerprint}")
     yield Fact(title="Data", value=_format_source(data.model_dump()), detail=f"fingerprint {setting.data_fingerprint}")
@@ -62,11 +62,7 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
         detail=f"{training.schedule} schedule, {100 * training.warmup:g} % warmup, "
         + (f"gradients clipped at {training.clip_norm:g}" if training.clip_norm else "no gradient clipping"),
     )
-    yield Fact(
-        title="Generation",
-        value="greedy" if generation.beams == 1 else f"{generation.beams} beams",
-        detail=f"at most {generation.max_new_tokens or data.max_target_tokens} new tokens",
-    )
+    yield _build_prediction_fact(setting.evaluation, data.max_target_tokens)
     yield from _list_search_facts(run.recipe)
     yield Fact(
         title="Replicates" if run.recipe.replicates else "Seeds",
@@ -94,6 +90,26 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
         f"a tie goes to the method with the lower cost ({_get_cost_title(margins.cheaper_by)})",
     )
     yield Fact(title="Device", value=setting.device, detail=f"matrix multiplication in {setting.precision}")
+
+
+def _build_prediction_fact(evaluation: EvaluationOptions, max_target_tokens: int) -> Fact:
+    generation, labels = evaluation.generation, evaluation.labels
+    if labels and labels.predict_by == "likelihood":
+        per_token = " per token" if labels.per_token else ""
+        return Fact(title="Predictions", value="the most likely label", detail=f"by log-probability{per_token}")
+    value = "greedy" if generation.beams == 1 else f"{generation.beams} beams"
+    if generation.temperature is not None:
+        limits = {"top-p": generation.top_p, "top-k": generation.top_k}
+        parts = [f"sampled at temperature {generation.temperature:g}"]
+        value = ", ".join(parts + [f"{name} {limit:g}" for name, limit in limits.items() if limit is not None])
+    details = [f"at most {generation.max_new_tokens or max_target_tokens} new tokens"]
+    if generation.constrain_to:
+        details = ["constrained to the labels"]
+    if generation.stop:
+        details.append(f"ends before {join_list([repr(stop) for stop in generation.stop])}")
+    if generation.samples > 1:
+        details.append(f"{generation.samples} samples per prompt")
+    return Fact(title="Generation", value=value, detail="; ".join(details))
 
 
 def _list_search_facts(recipe: Recipe) -> Iterator[Fact]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.search_space import Range
 from tuneoff.data import TextData, load_text
+from tuneoff.data.prompt import Encoder
 from tuneoff.data.unrelated_text import load_unrelated_text
 from tuneoff.errors import RecipeError
+from tuneoff.evaluation.labels import LabelSet, find_labels
 from tuneoff.models.compilation import require_compiler
 from tuneoff.models.loading import build_empty_model, load_model, load_tokenizer
 from tuneoff.models.precision import resolve_precision
@@ -38,6 +40,7 @@ class Preparation:
     text: TextData
     setting: Setting
     device: torch.device
+    labels: LabelSet | None = None  # that predictions are chosen from; None: predictions are free text
 
     @cached_property
     def unrelated_text(self) -> Dataset:
@@ -74,6 +77,7 @@ def prepare(recipe: Recipe) -> Preparation:
     if recipe.training.compile:
         require_compiler(device)
     text = load_text(recipe.data, tokenizer, recipe.seeds if recipe.replicates else ())
+    labels = find_labels(recipe.evaluation, text.train, Encoder(recipe.data, tokenizer).encode)
     setting = Setting(
         model=recipe.model,
         model_fingerprint=source.fingerprint,
@@ -85,7 +89,9 @@ def prepare(recipe: Recipe) -> Preparation:
         device=_get_device_name(device),
         versions=get_numeric_versions(),
     )
-    return Preparation(recipe=recipe, source=source, tokenizer=tokenizer, text=text, setting=setting, device=device)
+    return Preparation(
+        recipe=recipe, source=source, tokenizer=tokenizer, text=text, setting=setting, device=device, labels=labels
+    )
 
 
 def fit_methods(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tuneoff.data import TextData
 from tuneoff.evaluation.generation import generate_predictions
+from tuneoff.evaluation.labels import predict_labels
 from tuneoff.evaluation.loss import evaluate_losses, evaluate_mean_loss
 from tuneoff.evaluation.rouge import compute_rouge
 from tuneoff.models.language_model import LanguageModel
@@ -70,26 +71,50 @@ def compute_train_and_unrelated_scores(
 def predict_split(
     tuned: LanguageModel, split: Dataset, preparation: Preparation, context: TrialContext
 ) -> tuple[Prediction, ...]:
-    """Return the loss, the generated text and the ROUGE of each example, in the order of the split."""
-    evaluation, data = preparation.setting.evaluation, preparation.setting.data
+    """Return the loss, the predicted text and the ROUGE of each example, in the order of the split."""
+    evaluation = preparation.setting.evaluation
     losses = evaluate_losses(tuned, split, context, batch_size=evaluation.batch_size, phase="evaluation")
-    texts = generate_predictions(tuned, split, evaluation.generation, context, max_new_tokens=data.max_target_tokens)
+    texts = _predict_texts(tuned, split, preparation, context)
     references, sources = list(split["target"]), list(split["source"])
     groups = list(split["group"]) if "group" in split.column_names else [None] * len(split)
-    rouge = compute_rouge(references, texts)
+    rouge = [_compute_mean_rouge(*pair) for pair in zip(references, texts, strict=True)]
     return tuple(
         Prediction(
             row=row,
             group=groups[row],
             source=sources[row],
             reference=references[row],
-            prediction=texts[row],
+            prediction=texts[row][0],
+            samples=texts[row] if len(texts[row]) > 1 else (),
             loss=losses[row][0],
             target_tokens=losses[row][1],
             rouge=rouge[row],
         )
         for row in range(len(split))
     )
+
+
+def _predict_texts(
+    tuned: LanguageModel, split: Dataset, preparation: Preparation, context: TrialContext
+) -> list[tuple[str, ...]]:
+    """Return the texts for each example: one, or as many as are sampled."""
+    evaluation, labels = preparation.setting.evaluation, preparation.labels
+    if labels and evaluation.generation.constrain_to is None:
+        return [(name,) for name in predict_labels(tuned, split, labels, evaluation, context)]
+    return generate_predictions(
+        tuned,
+        split,
+        evaluation.generation,
+        context,
+        max_new_tokens=preparation.setting.data.max_target_tokens,
+        labels=labels,
+    )
+
+
+def _compute_mean_rouge(reference: str, texts: Sequence[str]) -> dict[str, float]:
+    """Return the mean over the texts, by type."""
+    scores = compute_rouge([reference] * len(texts), texts)
+    return {name: sum(score[name] for score in scores) / len(scores) for name in scores[0]}
 
 
 def _build_loss_scores(split: str, nats_per_token: float) -> dict[str, float]:

@@ -54,9 +54,9 @@ class TrainedModel:
         if max_new_tokens is not None:
             options = type(options).read({**options.model_dump(), "max_new_tokens": max_new_tokens})
         return [
-            answer
-            for rows in chunk(range(len(prompts)), options.batch_size)
-            for answer in generate_batch(model, split, rows, options, max_new_tokens=data.max_target_tokens)
+            answers[0]
+            for rows in chunk(range(len(prompts)), options.prompts_at_once)
+            for answers in generate_batch(model, split, rows, options, max_new_tokens=data.max_target_tokens)
         ]
 
 
