@@ -21,7 +21,7 @@ from tests.report.synthetic import make_synthetic_run
 from tuneoff.api import load_comparison, load_sweep
 from tuneoff.config.data import DataOptions, TextOptions
 from tuneoff.data.prompt import Encoder
-from tuneoff.data.sources import read_rows
+from tuneoff.data.reading import read_rows
 from tuneoff.data.splits import draw_splits
 from tuneoff.recipe.loading import load_recipe
 from tuneoff.recipe.recipe import Recipe

@@ -19,7 +19,7 @@ def test_the_source_decides_which_keys_are_known():
 
 
 def test_an_unknown_source_is_refused_with_the_known_ones():
-    with pytest.raises(RecipeError, match=r"data.source is 'excel'.* Available: hub, csv, tsv"):
+    with pytest.raises(RecipeError, match=r"data.source is 'excel'.* Available: hub, files, csv, tsv"):
         Recipe.read({"data": {"source": "excel"}})
 
 

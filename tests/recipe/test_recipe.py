@@ -55,7 +55,7 @@ def test_methods_can_be_a_list_of_names(values: dict[str, Any]) -> None:
         ("methods.lorra={}", r"No method 'lorra'. Did you mean 'lora'\?"),
         ("data.aspec=outcome", r"Unknown key 'data.aspec'. Did you mean 'aspect'\?"),
         ("data.max_tokens=many", r"^data.max_tokens: Input should be a valid integer"),
-        ("data={aspect: outcome}", r"Missing key 'data.source'. Available: hub, csv, tsv, json, jsonl"),
+        ("data={aspect: outcome}", r"Missing key 'data.source'. Available: hub, files, csv, tsv"),
         ("data=3", r"data must be a mapping of keys to values \(got 3\)."),
         ("data.source=hubb", r"^data.source is 'hubb', which is not supported. Did you mean 'hub'\?"),
         ("methods.lora.rank=0", r"methods.lora.rank: .*greater than or equal to 1 .got 0"),

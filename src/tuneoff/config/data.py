@@ -12,6 +12,9 @@ PLACEHOLDER = "{source}"  # where a template takes the source text
 # What the examples are about, which decides the metrics. "text" is language modeling, without prompts and answers.
 Task = Literal["prose", "labels", "answers", "translation", "code", "numbers", "json", "chat", "text"]
 
+Path = Annotated[str, Field(min_length=1)]
+Paths = Path | Annotated[tuple[Path, ...], Field(min_length=1)]
+
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -44,14 +47,18 @@ class SplitNames(Options):
 
 
 class SplitFiles(Options):
-    """One file for each split. A split without a file is taken out of train."""
+    """The files of each split: a path, a folder, a pattern such as `data/*.jsonl`, or a list of these.
 
-    train: str
-    """The file to train on."""
-    validation: str | None = None
-    """The file to choose hyperparameters and epochs with; null takes the split out of train."""
-    test: str | None = None
-    """The file to report results on; null takes the split out of train."""
+    If only train is given, and the names of its files say their splits (`train.csv`, `dev.csv`, `test.csv`), they are
+    divided by these names. A split without files is taken out of train.
+    """
+
+    train: Paths
+    """The files to train on."""
+    validation: Paths | None = None
+    """The files to choose hyperparameters and epochs with; null takes the split out of train."""
+    test: Paths | None = None
+    """The files to report results on; null takes the split out of train."""
 
 
 class SplitSizes(Options):
@@ -153,19 +160,28 @@ class HubText(TextOptions):
 
 
 class FileText(TextOptions):
-    """Local files, plain or gzipped (`.gz`): one file to take all splits out of, or one file for each split."""
+    """Local files: CSV and other separated values, JSON, JSON lines, Parquet, Arrow, Excel or plain text.
 
-    source: Literal["csv", "tsv", "json", "jsonl", "parquet"]
-    """The format of the files."""
+    Formats, compression (gzip, bzip2, xz, Zstandard, zip) and encodings are recognized by the content. Plain text has
+    one column, `text`.
+    """
+
+    source: Literal["files", "csv", "tsv", "json", "jsonl", "parquet"]
+    """`files`, or a format for files whose content and name leave a choice."""
     files: SplitFiles
-    """One path, whose rows are divided into the three splits, or a path for each split."""
+    """A path, folder, pattern or list of these for all splits, or for each split."""
+    records: str | None = Field(None, exclude_if=lambda key: key is None)  # older settings lack it
+    """Where the rows are in a file: the key of the list in a JSON file (`data.items`), the sheet of a workbook, or
+    `line`, `paragraph` or `document` for plain text. Null finds it if there is one only."""
+    encoding: str | None = Field(None, exclude_if=lambda name: name is None)
+    """The encoding of text files, such as `cp1252`; null detects it."""
     fields: ColumnNames = ColumnNames()
     """The columns of source and target, and of groups if there are any."""
 
-    @field_validator("files", mode="before", json_schema_input_type=str | SplitFiles)
+    @field_validator("files", mode="before", json_schema_input_type=Paths | SplitFiles)
     @classmethod
-    def _read_one_path_as_train(cls, files: Any) -> Any:  # Any: unchecked user input
-        return {"train": files} if isinstance(files, str) else files
+    def _read_paths_as_train(cls, files: Any) -> Any:  # Any: unchecked user input
+        return {"train": files} if isinstance(files, str | list | tuple) else files
 
 
 class SavedText(TextOptions):

@@ -101,6 +101,7 @@ def print_sensitivity(plan: Plan) -> None:
 def _describe_data(data: DataSummary) -> Iterator[str]:
     """Yield the number of examples, and for each split what was truncated, excluded or removed."""
     yield f"Examples: {', '.join(_count_examples(name, split) for name, split in data.splits.items())}"
+    yield from (replace_unprintable(f"  {note}") for note in data.notes)
     if samples := data.train_samples:
         yield f"  {describe_samples(samples)}"
     for name, split in data.splits.items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tuneoff.config.data import DataOptions
 from tuneoff.data.prompt import Encoder
-from tuneoff.data.sources import read_rows
+from tuneoff.data.reading import read_rows
 from tuneoff.data.splits import SPLITS, Split, Splits, draw_splits
 from tuneoff.data.statistics import DataSummary, TrainSamples, compute_fingerprint, summarize
 from tuneoff.data.tokens import compute_encoding_key, tokenize
@@ -45,7 +45,8 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
         DataError: the data cannot be reached, read or used, or the limits are too small for the template.
     """
     encoder, encoding = Encoder(options, tokenizer), compute_encoding_key(options, tokenizer)
-    splits = draw_splits(read_rows(options), options)
+    rows = read_rows(options)
+    splits = draw_splits(rows, options)
     tokens = {
         name: _add_groups(tokenize(split.examples, encoder, encoding), split) for name, split in splits.by_name.items()
     }
@@ -54,6 +55,7 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
         splits={name: summarize(splits.by_name[name], tokens[name]) for name in SPLITS},
         duplicates=dict(splits.duplicates),
         shared_groups=dict(splits.shared_groups),
+        notes=list(dict.fromkeys(note for of_split in rows.values() for note in of_split.notes)),
     )
     data = TextData(train=tokens["train"], validation=tokens["validation"], test=tokens["test"], summary=summary)
     return _add_train_samples(data, splits, options, replicates, encoder, encoding) if replicates else data

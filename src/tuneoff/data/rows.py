@@ -5,9 +5,11 @@ Rows are read by their index, so that a sample of a large data set costs no more
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 from tuneoff.config.data import ColumnNames
 from tuneoff.data.example import Row
@@ -15,6 +17,8 @@ from tuneoff.errors import DataError, suggest
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+BLOCK_ROWS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,16 @@ class Rows:
     columns: tuple[str, ...]  # their names, in the order of the data
     take: Callable[[Sequence[int]], list[Row]]  # the rows with these indices
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # names of the classes of a ClassLabel column
+    notes: tuple[str, ...] = ()  # sentences for the user: what was assumed about the files
+
+    def iterate_column(self, name: str) -> Iterator[Any]:  # Any: columns hold anything
+        """Yield the values of one column, without keeping the rows in memory."""
+        for start in range(0, self.count, BLOCK_ROWS):
+            yield from (row.get(name) for row in self.take(range(start, min(start + BLOCK_ROWS, self.count))))
+
+    def add_notes(self, *notes: str) -> Rows:
+        """Return the same rows with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
 
 
 def make_rows(place: str, rows: Sequence[Row]) -> Rows:
@@ -34,7 +48,7 @@ def make_rows(place: str, rows: Sequence[Row]) -> Rows:
     Raises:
         DataError: there are no rows.
     """
-    _require_rows(place, len(rows))
+    require_rows(place, len(rows))
 
     def take(indices: Sequence[int]) -> list[Row]:
         return [rows[i] for i in indices]
@@ -50,22 +64,79 @@ def convert_dataset(place: str, dataset: Dataset) -> Rows:
     """
     from datasets import ClassLabel
 
-    _require_rows(place, len(dataset))
-    plain = dataset.with_format(None)
+    require_rows(place, len(dataset))
+    binary = [
+        name for name, field in zip(dataset.column_names, dataset.data.schema, strict=True) if _is_binary(field.type)
+    ]
+    readable = dataset.remove_columns(binary).with_format("arrow")
 
     def take(indices: Sequence[int]) -> list[Row]:
-        block = plain[list(indices)]
-        return [dict(zip(block, values, strict=True)) for values in zip(*block.values(), strict=True)]
+        rows: list[Row] = readable[list(indices)].to_pylist()
+        return rows
 
+    features = readable.features
     return Rows(
         place=place,
         count=len(dataset),
-        columns=tuple(dataset.column_names),
+        columns=tuple(readable.column_names),
         take=take,
-        labels={
-            name: tuple(feature.names) for name, feature in dataset.features.items() if isinstance(feature, ClassLabel)
-        },
+        labels={name: tuple(feature.names) for name, feature in features.items() if isinstance(feature, ClassLabel)},
+        notes=(f"{place}: {', '.join(binary)} left out, because they hold bytes and not text.",) if binary else (),
     )
+
+
+def join_rows(place: str, parts: Sequence[Rows]) -> Rows:
+    """Put the rows of several files one after another. A column that only some have is a missing value in the others.
+
+    Raises:
+        DataError: a column has classes with different names.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    starts = [0, *accumulate(part.count for part in parts)]
+
+    def take(indices: Sequence[int]) -> list[Row]:
+        taken: dict[int, Row] = {}
+        of_parts: dict[int, list[int]] = {}
+        for index in indices:
+            of_parts.setdefault(bisect_right(starts, index) - 1, []).append(index)
+        for number, some in of_parts.items():
+            taken.update(zip(some, parts[number].take([index - starts[number] for index in some]), strict=True))
+        return [taken[index] for index in indices]
+
+    labels: dict[str, tuple[str, ...]] = {}
+    for part in parts:
+        for name, classes in part.labels.items():
+            if labels.setdefault(name, classes) != classes:
+                raise DataError(f"{part.place}: the classes of {name!r} are others than in {parts[0].place}.")
+    return Rows(
+        place=place,
+        count=starts[-1],
+        columns=tuple(dict.fromkeys(name for part in parts for name in part.columns)),
+        take=take,
+        labels=labels,
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
+
+
+def require_rows(place: str, count: int) -> None:
+    """
+    Raises:
+        DataError: there are no rows.
+    """
+    if count == 0:
+        raise DataError(f"{place} has no rows. Give data with at least one example for each split.")
+
+
+def _is_binary(kind: Any) -> bool:  # Any: a type of pyarrow, which ships no types
+    """Return whether a column holds bytes, such as pictures, also inside structs and lists."""
+    import pyarrow.types
+
+    if pyarrow.types.is_struct(kind):
+        return any(_is_binary(field.type) for field in kind)
+    if pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind):
+        return _is_binary(kind.value_type)
+    return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
 
 
 def describe_columns(rows: Rows, fields: ColumnNames) -> str:
@@ -84,8 +155,3 @@ def require_columns(place: str, present: Sequence[str], fields: ColumnNames) -> 
                 f"{place} has no column {name!r} for the {role}.{suggest(name, present)} "
                 f"Name the right one: fields: {{{role}: NAME}}."
             )
-
-
-def _require_rows(place: str, count: int) -> None:
-    if count == 0:
-        raise DataError(f"{place} has no rows. Give data with at least one example for each split.")

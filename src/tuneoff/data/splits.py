@@ -210,7 +210,7 @@ def _order_rows(rows: Rows, seed: int, is_shuffled: bool, group: str | None) -> 
     if group is None:
         order: list[int] = generator.permutation(rows.count).tolist()
         return order
-    groups = [_get_group_key(row.get(group)) for row in rows.take(range(rows.count))]
+    groups = [_get_group_key(value) for value in rows.iterate_column(group)]
     different = list(dict.fromkeys(groups))
     places = dict(zip(different, generator.permutation(len(different)).tolist(), strict=True))
     return sorted(range(rows.count), key=lambda row: places[groups[row]])

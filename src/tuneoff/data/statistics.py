@@ -52,6 +52,7 @@ class DataSummary(Options):
     duplicates: dict[str, int]  # examples that two splits share, before they are removed from train: {"train-test": 2}
     shared_groups: dict[str, int] = Field(default_factory=dict)  # examples whose group two splits share, and keep
     train_samples: TrainSamples | None = None  # None: there is one train sample, the train split
+    notes: list[str] = Field(default_factory=list)  # what was assumed about the files
     task: Task = "prose"  # what the examples are about, which decides the default metrics
 
 

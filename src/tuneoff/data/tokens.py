@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tuneoff.config.data import CHAT, TextOptions
 from tuneoff.data.example import Example, Row
 from tuneoff.data.prompt import Encoder
-from tuneoff.data.sources import hide_progress_bars
+from tuneoff.data.reading import hide_progress_bars
 from tuneoff.system.cache import check_cache_folder, get_cache_folder, write_cache_checksums
 from tuneoff.system.full_disk import explain_full_disk
 

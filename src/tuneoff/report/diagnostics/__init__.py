@@ -12,6 +12,7 @@ from tuneoff.report.diagnostics.costs import diagnose_full_logits, diagnose_memo
 from tuneoff.report.diagnostics.data import (
     diagnose_duplicates,
     diagnose_excluded_rows,
+    diagnose_files,
     diagnose_groups,
     diagnose_sample_overlap,
     diagnose_truncation,
@@ -52,6 +53,7 @@ OF_COMPARISON: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
     diagnose_shared_rate,
     diagnose_unsearched_methods,
     diagnose_adaptive_sampler,
+    diagnose_files,
     diagnose_truncation,
     diagnose_excluded_rows,
     diagnose_duplicates,

@@ -29,6 +29,12 @@ def diagnose_truncation(comparison: Comparison) -> Iterator[Diagnosis]:
             )
 
 
+def diagnose_files(comparison: Comparison) -> Iterator[Diagnosis]:
+    """Report what was assumed about the files of the data."""
+    for note in comparison.run.data.notes:
+        yield Diagnosis(label=None, kind="files", text=note)
+
+
 def diagnose_excluded_rows(comparison: Comparison) -> Iterator[Diagnosis]:
     """Report rows that are no examples, with the first of them."""
     for name, split in comparison.run.data.splits.items():
