@@ -1,14 +1,13 @@
 """Groups of rows: they stay in one split, and a row without a group is no group."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tuneoff.config.data import ColumnNames, FileText, TextOptions
 from tuneoff.data import load_text
-from tuneoff.data.files import read_pairs
+from tuneoff.data.reading import read_rows
 from tuneoff.data.rows import Rows, make_rows
 from tuneoff.data.splits import Split, Splits, draw_splits
 from tuneoff.errors import DataError
@@ -157,9 +156,11 @@ def test_a_group_column_that_is_not_there_is_refused_with_the_nearest(load: Call
         ("json", '[{"source": "a", "target": "b", "doc": "1"}, {"doc": "2", "source": "c", "target": "d"}]'),
     ],
 )
-def test_every_format_reads_the_group(kind: str, content: str, write: Callable[[str, str], str]) -> None:
-    path = Path(write(f"a.{kind}", content))
-    assert read_pairs(path, kind, ColumnNames(group="doc")) == [("a", "b", "1"), ("c", "d", "2")]
+def test_every_format_reads_the_group(
+    kind: str, content: str, write: Callable[[str, str], str], options: Callable[..., FileText]
+) -> None:
+    rows = read_rows(options(source=kind, files=write(f"a.{kind}", content), fields={"group": "doc"}))["train"]
+    assert [str(row["doc"]) for row in rows.take([0, 1])] == ["1", "2"]
 
 
 def test_a_setting_without_groups_is_stored_as_before_there_were_any() -> None:
