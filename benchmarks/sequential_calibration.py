@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.verdict.looks import take_looks
 from tuneoff.analysis.family import compare_all
-from tuneoff.analysis.looks import Rules, take_looks
+from tuneoff.analysis.looks import Rules
 from tuneoff.analysis.statistics import ScoreMatrix
 from tuneoff.records.metrics import ROUGE_L
 

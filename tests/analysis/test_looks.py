@@ -1,13 +1,16 @@
 """What one look decides, and what all of them do."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.verdict.looks import take_looks
 from tests.analysis.simulation import Array, make_scores, simulate_pair
 from tuneoff.analysis.error_spending import get_look_confidence
 from tuneoff.analysis.family import compare_all
-from tuneoff.analysis.looks import Look, Rules, compare_at_look, take_look, take_looks
+from tuneoff.analysis.looks import Look, Rules, compare_at_look, take_look
 from tuneoff.analysis.statistics import ScoreMatrix
 from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
 
@@ -117,3 +120,14 @@ def test_only_the_rows_of_selected_seeds_remain() -> None:
     assert matrix.select_seeds([9, 4]).seed_ids == (4, 9)
     base = ScoreMatrix(scores_SE[:1], np.ones(2), trained=False)
     assert base.select_seeds([9]) is base
+
+
+def test_an_outlook_on_more_seeds_has_the_width_that_the_later_look_has() -> None:
+    """Where examples decide, a look is hardly wider than a single verdict, and the outlook must not say that it is."""
+    generator = np.random.default_rng(5)
+    wide = [make_scores(20 + i + generator.normal(0, 8, 60) + generator.normal(0, 0.01, (3, 60))) for i in range(3)]
+    paired = compare_all(wide, look_confidence=0.99)[0, 1]
+    assert math.sqrt(paired.square_examples_width(0.95, 0.99)) == pytest.approx(
+        paired.compute_half_width(0.95), rel=0.01
+    )
+    assert paired.square_examples_width(0.95, None) < paired.square_examples_width(0.95, 0.99)

@@ -88,3 +88,19 @@ def test_scores_without_any_noise_have_chances(scores: list[float]) -> None:
     chances = compute_chances(posterior, higher_is_better=True, margin=0.5)
     assert sum(of_method.best for of_method in chances) == pytest.approx(1)
     assert chances[-1].within_margin == pytest.approx(1, abs=0.01)
+
+
+def test_what_all_trained_methods_have_in_common_under_a_seed_is_noise_against_the_base_model_alone(
+    generator: np.random.Generator,
+) -> None:
+    """Seeds move both methods up and down together by ten points, and hardly by themselves."""
+    common_S1 = np.array([[-10.0], [2.0], [8.0]])
+    trained = [make_scores(20 + common_S1 + generator.normal(0, 0.1, (3, 40))) for _ in range(2)]
+    base = make_scores(np.full((1, 40), 19.0), trained=False)
+    posterior = draw_posterior([*trained, base])
+    assert posterior is not None
+    chances = compute_chances(posterior, higher_is_better=True, margin=0.5)
+    assert 0.1 < chances[2].best < 0.45  # the mean of three seeds may be off by several points
+    apart, alone = (np.median(posterior.compute_run_variance(pair, (3, 1))) for pair in ((0, 1), (0, 2)))
+    assert apart < 0.1
+    assert alone > 10

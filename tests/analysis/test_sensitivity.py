@@ -183,3 +183,17 @@ def test_the_noise_of_a_metric_without_typical_values_must_be_stated_in_full() -
     metric = replace(LOSS, noise=None)
     assert assume_noise(metric, PriorOptions(seed_sd=0.5)) is None
     assert assume_noise(metric, PriorOptions(seed_sd=0.5, example_sd=1)) is not None
+
+
+def test_runs_of_a_sweep_with_test_splits_of_unequal_sizes_are_pooled_at_one_size() -> None:
+    """The interaction of a seed with an example changes a mean over 40 examples more than one over 1000."""
+    world = World(trained=3, seeds=40, examples=40, seed_sd=1.0, interaction_sd=10.0, has_base=False)
+    generator = np.random.default_rng(3)
+    stored = [
+        StoredScores(trained=replace(world, examples=examples).simulate(generator)[0], base=None)
+        for examples in (40, 1000)
+    ]
+    noise = measure_noise(stored, None, measured_in="a sweep")
+    assert noise is not None
+    assert noise.runs.examples == 40
+    assert noise.runs.variance == pytest.approx(world.noise.runs.variance, rel=0.2)

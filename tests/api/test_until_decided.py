@@ -61,3 +61,10 @@ def test_a_method_that_is_shown_to_be_worse_gets_no_further_seed(recipe: dict[st
     assert listener.tallies[0]["confirm"] == Tally(done=4, of=12, is_most=True)
     assert "idle is worse than" in " ".join(listener.messages)
     assert load_comparison(tmp_path / "run").rounds == comparison.rounds
+
+
+def test_every_look_is_a_use_of_the_test_split(recipe: dict[str, Any], tmp_path: Path) -> None:
+    comparison = tuneoff.compare(recipe, run=tmp_path / "run", listener=SilentListener())
+    assert comparison.rounds is not None
+    assert comparison.split_use is not None
+    assert comparison.split_use.looks >= len(comparison.rounds.looks) > 1

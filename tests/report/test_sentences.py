@@ -139,7 +139,7 @@ def test_a_method_trained_once_far_below_the_others_is_named() -> None:
     once = {"base", "soft-prompt"}
     scores = {label: draw_scores(mean, 1 if label in once else 3) for label, mean in means.items()}
     assert headline_of(make_comparison(scores)) == (
-        "lora leads by test ROUGE-L; soft-prompt was trained once, and how far another run would move is not known."
+        "lora leads by test ROUGE-L; soft-prompt has one finished run, and how far another run would move is not known."
     )
 
 
@@ -415,8 +415,8 @@ def test_a_failed_base_leaves_a_verdict(run: Run) -> None:
 
 def test_a_single_training_of_each_method_is_pointed_out() -> None:
     assert describe_verdict(make_single_runs()).details[-1] == (
-        "Intervals are 95 % confidence intervals over 40 test examples; each method was trained once, so the result is "
-        "about these trained models and not yet about the methods."
+        "Intervals are 95 % confidence intervals over 40 test examples; each method has one finished run, so the "
+        "result is about these trained models and not yet about the methods."
     )
 
 

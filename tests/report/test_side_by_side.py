@@ -97,8 +97,8 @@ def test_a_comparison_side_by_side_with_itself_has_no_differences(fair: Comparis
 
 def test_ranks_of_single_runs_may_change_by_chance(pair: SideBySide) -> None:
     assert pair.changes.endswith(
-        "In fair and shared-rate methods were trained once, and how far another run would move is not known, so a rank "
-        "may change by chance."
+        "In fair and shared-rate methods have one finished run, and how far another run would move is not known, so a "
+        "rank may change by chance."
     )
     for side in (pair.this, pair.other):
         assert "run beat th" in side.headline

@@ -82,15 +82,15 @@ def test_no_score_of_a_single_run_is_the_best_or_tied(metric: Metric) -> None:
 
 def test_tables_of_single_runs_say_so() -> None:
     single = make_single_runs()
-    note = "Each method was trained once, and how far another run would move is not known."
+    note = "Each method has one finished run, and how far another run would move is not known."
     assert note in format_markdown_table(single)
     assert note in format_latex_table(single)
     assert note not in format_markdown_table(make_winner())
 
 
-def test_a_method_that_was_trained_once_among_others_is_named() -> None:
+def test_a_method_with_one_finished_run_among_others_is_named() -> None:
     lost = lose_runs(make_winner(), "full", 2)
-    assert "full was trained once, and how far another run would move is not known." in format_latex_table(lost)
+    assert "full has one finished run, and how far another run would move is not known." in format_latex_table(lost)
 
 
 def test_beside_a_mean_stands_the_score_with_lost_runs_counted_as_the_base_models() -> None:

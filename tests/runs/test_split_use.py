@@ -172,3 +172,13 @@ def test_processes_that_write_at_the_same_time_lose_nothing(setting: Setting, tm
     use = note(tmp_path / "last", make_record(trial.model_copy(update={"seed": 999}), "x", "y"))
     assert count(use) == (91, 3, 91)
     assert use.problem == ""
+
+
+def test_each_look_of_a_comparison_that_runs_until_it_is_decided_is_counted(
+    trial: Callable[..., Trial], tmp_path: Path
+) -> None:
+    records = [make_record(trial(seed=seed)) for seed in range(4)]
+    use = note_use(tmp_path / "a", records, [records[:2], records[:3], records])
+    assert use is not None
+    assert count(use) == (4, 1, 3)
+    assert note_use(tmp_path / "a", records, [records[:2], records[:3], records]) == use

@@ -73,7 +73,7 @@ def test_a_small_space_is_tried_once_each(setting: Setting) -> None:
 
 def test_the_best_configurations_of_a_rung_continue(setting: Setting) -> None:
     search = search_lora(setting, score_best_at(3e-4), {"configurations": 8}, RATES_ONLY)
-    drawn = [t for t in search.tries if t.starts_at_first_rung]
+    drawn = [t for t in search.tries if t.shares != (1.0,)]
     ranked = sorted(drawn, key=lambda t: t.scores[0] or 0)
     assert [len(t.scores) for t in ranked] == [3, 3, 2, 1, 1, 1]
 
@@ -81,7 +81,7 @@ def test_the_best_configurations_of_a_rung_continue(setting: Setting) -> None:
 def test_the_last_tries_find_the_vertex(setting: Setting) -> None:
     search = search_lora(setting, score_best_at(3.3e-4), {"configurations": 8}, RATES_ONLY)
     assert search.chosen is not None
-    assert not search.chosen.starts_at_first_rung
+    assert search.chosen.shares == (1.0,)
     assert search.chosen.values[LEARNING_RATE] == pytest.approx(3.3e-4, rel=0.01)
     assert search.regret is not None
     assert search.regret < 0.05  # of a parabola that rises by 1 in a decade

@@ -120,15 +120,28 @@ class PairedDifference:
         the same at every look, so their part misleads hardly more often than once.
         """
         at_look = self.look_confidence or confidence
-        parts = [part for part in self.compute_parts(seeds, examples) if part.variance > 0]
+        parts = [part for part in self.compute_parts(seeds, examples)[1:] if part.variance > 0]
         squares = [get_critical_value(self.methods, part.freedom, at_look) ** 2 * part.variance for part in parts]
-        examples_alone = self._compute_examples_alone(examples)
-        if self.look_confidence and examples_alone > 0:
-            of_examples = self.compute_parts(seeds, examples)[0].freedom
-            levels = (1 - EXAMPLES_ERROR * (1 - confidence), at_look)
-            once, again = (get_critical_value(self.methods, of_examples, level) for level in levels)
-            squares.append((once**2 - again**2) * examples_alone)
-        return math.sqrt(sum(squares))
+        return math.sqrt(sum(squares, self.square_examples_width(confidence, self.look_confidence, seeds, examples)))
+
+    def square_examples_width(
+        self, confidence: float, look_confidence: float | None, seeds: int | None = None, examples: int | None = None
+    ) -> float:
+        """The square of the half-width from the part of the variance between examples, with the interaction in it.
+
+        Args:
+            look_confidence: of one of several looks; None: the methods are compared once.
+        """
+        of_examples = self.compute_parts(seeds, examples)[0]
+        if of_examples.variance == 0:
+            return 0.0
+        at_look = get_critical_value(self.methods, of_examples.freedom, look_confidence or confidence)
+        square = at_look**2 * of_examples.variance
+        if look_confidence:
+            level = 1 - EXAMPLES_ERROR * (1 - confidence)
+            once = get_critical_value(self.methods, of_examples.freedom, level)
+            square += (once**2 - at_look**2) * self._compute_examples_alone(examples)
+        return square
 
     def estimate(self, confidence: float) -> Estimate:
         """The difference with its simultaneous interval.

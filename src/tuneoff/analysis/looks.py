@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tuneoff.analysis.error_spending import FIRST_LOOK, get_look_confidence
+from tuneoff.analysis.error_spending import get_look_confidence
 from tuneoff.analysis.family import PairedDifference, compare_all
 from tuneoff.analysis.pairs import decide, estimate_lead
 from tuneoff.analysis.statistics import ScoreMatrix
@@ -40,24 +40,6 @@ class Look:
     confidence: float  # of this look's intervals, so that all looks together have the stated one
     dropped: Mapping[str, str | None]  # by label, the method that it is worse than; None: no run of it has a score
     is_decided: bool  # whether one method is left, or all that are left are equal within the margin
-
-
-def take_looks(matrices: Mapping[str, ScoreMatrix], seed_ids: Sequence[int], rules: Rules) -> tuple[Look, ...]:
-    """Look after every seed from the second one on, until the comparison is decided or the seeds end.
-
-    Args:
-        matrices: the scores of each method that has any, by label.
-        seed_ids: in the order in which the methods are trained with them.
-    """
-    looks: list[Look] = []
-    remaining = list(matrices)
-    for count in range(FIRST_LOOK, len(seed_ids) + 1):
-        scores = {label: matrices[label].select_seeds(seed_ids[:count]) for label in remaining}
-        looks.append(take_look(scores, count, rules))
-        if looks[-1].is_decided:
-            break
-        remaining = [label for label in remaining if label not in looks[-1].dropped]
-    return tuple(looks)
 
 
 def take_look(scores: Mapping[str, ScoreMatrix], seeds: int, rules: Rules) -> Look:

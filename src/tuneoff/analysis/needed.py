@@ -64,20 +64,17 @@ class Outlook:
         seeds_now, examples_now = max(paired.first.seeds, paired.second.seeds), paired.first.examples
         old_seeds, old_examples = seeds_now / (seeds or seeds_now), examples_now / (examples or examples_now)
         draws = self.posterior
-        run_R = sum(
-            draws.run_variances_RM[:, column] / side.seeds
-            for column, side in ((first, paired.first), (second, paired.second))
-        )
+        run_R = draws.compute_run_variance(self.columns, (paired.first.seeds, paired.second.seeds))
         covariance = draws.example_covariance_MM
         example_variance = covariance[first, first] + covariance[second, second] - 2 * covariance[first, second]
-        added_R = old_examples * (1 - old_examples) * example_variance + old_seeds * (1 - old_seeds) * np.asarray(run_R)
+        added_R = old_examples * (1 - old_examples) * example_variance + old_seeds * (1 - old_seeds) * run_R
         future_R = (
             _subtract(draws.means_RM, self.columns)
             + old_examples * _subtract(draws.example_noise_RM, self.columns)
             + old_seeds * _subtract(draws.seed_noise_RM, self.columns)
             + np.sqrt(added_R) * np.random.default_rng(4).normal(size=len(added_R))
         )
-        half_width_R = self._compute_half_widths(seeds, examples, np.asarray(run_R) * old_seeds)
+        half_width_R = self._compute_half_widths(seeds, examples, run_R * old_seeds)
         lead_R = future_R if self.pair.metric.higher_is_better else -future_R
         low_R, high_R = lead_R - half_width_R - self.gains[1], lead_R + half_width_R + self.gains[0]
         is_equal_R = (low_R >= -self.margin) & (high_R <= self.margin)
@@ -93,30 +90,30 @@ class Outlook:
             run_R: each draw's variance between runs of the difference to come, without the interaction.
         """
         paired = self.pair.paired
-        of_examples, *of_seeds = paired.compute_parts(seeds, examples)
-        squared_R = np.zeros(len(run_R))
+        _, *of_seeds = paired.compute_parts(seeds, examples)
+        at_look = self._get_look_confidence(seeds)
+        squared_R = np.full(len(run_R), paired.square_examples_width(self.confidence, at_look, seeds, examples))
         if of_seeds:
             runs_now = max(paired.first.seeds, paired.second.seeds)
             known = (runs_now - 1) / ((seeds or runs_now) - 1)
             drawn_R = run_R + (1 - WELL_KNOWN_SHARE) * paired.compute_interaction(seeds, examples)
             variance_R = known * sum(part.variance for part in of_seeds) + (1 - known) * drawn_R
             freedom = min(part.freedom for part in of_seeds)
-            squared_R = get_critical_value(paired.methods, freedom, self._get_confidence(seeds)) ** 2 * variance_R
-        critical = get_critical_value(paired.methods, of_examples.freedom, self.confidence)
-        return np.sqrt(critical**2 * of_examples.variance + squared_R)
+            squared_R += get_critical_value(paired.methods, freedom, at_look or self.confidence) ** 2 * variance_R
+        return np.asarray(np.sqrt(squared_R))
 
-    def _get_confidence(self, seeds: int | None) -> float:
-        """The confidence of the parts that further seeds renew."""
+    def _get_look_confidence(self, seeds: int | None) -> float | None:
+        """The confidence of the look after these seeds; None if the methods are compared once."""
         if self.planned and seeds:
             return get_look_confidence(seeds, self.planned, self.confidence)
-        return self.pair.paired.look_confidence or self.confidence
+        return self.pair.paired.look_confidence
 
 
 def estimate_needed(outlook: Outlook) -> Needed:
     """Estimate how many seeds, or how many examples, would decide a pair with a probability of `POWER`."""
     paired = outlook.pair.paired
     more_seeds = range(max(paired.first.seeds, paired.second.seeds) + 1, MOST_SEEDS + 1)
-    more_examples = _list_example_counts(paired.first.examples)
+    more_examples = list_example_counts(paired.first.examples)[1:]
     return Needed(
         pair=outlook.pair,
         seeds=_find_smallest(more_seeds, lambda count: outlook.compute_chance(seeds=count)),
@@ -156,11 +153,11 @@ def _subtract(values_RM: Array, columns: tuple[int, int]) -> Array:
     return np.asarray(values_RM[:, first] - values_RM[:, second])
 
 
-def _list_example_counts(examples: int) -> list[int]:
-    """Numbers of examples to try, each a tenth more than the one before, rounded up to two digits."""
-    counts, count = [], float(examples)
-    while count < MOST_EXAMPLES:
-        count = max(count * 1.1, count + 1)
-        digits = 10 ** max(0, len(str(int(count))) - 2)
-        counts.append(math.ceil(count / digits) * digits)
+def list_example_counts(examples: int) -> list[int]:
+    """Numbers of examples to consider: the given one, and then each a tenth more, rounded up to two digits."""
+    counts = [examples]
+    while counts[-1] < MOST_EXAMPLES:
+        count = max(counts[-1] * 1.1, counts[-1] + 1)
+        digit = 10 ** max(0, math.floor(math.log10(count)) - 1)
+        counts.append(math.ceil(count / digit) * digit)
     return counts

@@ -172,13 +172,16 @@ def _scale_by_base(assumed: ExampleNoise, bases: Sequence[ScoreMatrix]) -> Examp
 
 
 def _pool_runs(noises: Sequence[RunNoise]) -> RunNoise | None:
+    """Pool what several comparisons show, at the first one's number of examples, on which the interaction depends."""
     if not noises:
         return None
+    interaction = fmean(noise.interaction for noise in noises)
+    without = fmean(max(0.0, noise.variance - noise.interaction / noise.examples) for noise in noises)
     return replace(
         noises[0],
-        variance=fmean(noise.variance for noise in noises),
+        variance=without + interaction / noises[0].examples,
         freedom=sum(noise.freedom for noise in noises),
-        interaction=fmean(noise.interaction for noise in noises),
+        interaction=interaction,
         seeds=min(noise.seeds for noise in noises),
     )
 

@@ -1,7 +1,8 @@
 """What is still possible: draws of the methods' true means given their scores, and probabilities from them.
 
 The noise is that of the intervals: over examples, paired between methods, and between runs, with the uncertainty of its
-variance. The true means of trained methods are taken to be alike to an unknown degree, which the scores show: if
+variance. What all trained methods have in common under one seed cancels between them, and not between them and the base
+model. The true means of trained methods are taken to be alike to an unknown degree, which the scores show: if
 they differ no more than noise, they are drawn towards each other. Without that, the best of many equal methods would
 seem likely to be the best. The base model is not alike to them, so its mean is free.
 
@@ -20,6 +21,8 @@ from tuneoff.analysis.seed_noise import estimate_seed_noise
 from tuneoff.analysis.statistics import ScoreMatrix
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from tuneoff.analysis.statistics import Array
 
 DRAWS = 4000
@@ -36,8 +39,18 @@ class Posterior:
     means_RM: Array
     example_noise_RM: Array
     seed_noise_RM: Array
-    run_variances_RM: Array  # of one run's mean, without what is counted between examples
+    run_variances_RM: Array  # of one run's mean, without what is counted between examples or is common
+    common_variances_R: Array  # of what one seed changes in the mean of every trained method alike
+    trained_M: NDArray[np.bool_]
     example_covariance_MM: Array
+
+    def compute_run_variance(self, columns: tuple[int, int], seeds: tuple[int, int]) -> Array:
+        """The variance between runs of the difference of two methods with these numbers of seeds, (R,)."""
+        variance_R = self.run_variances_RM[:, columns] @ (1 / np.array(seeds, dtype=float))
+        is_alone = self.trained_M[list(columns)]
+        if is_alone[0] != is_alone[1]:
+            variance_R = variance_R + self.common_variances_R / seeds[int(is_alone[1])]
+        return np.asarray(variance_R)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +70,12 @@ def draw_posterior(matrices: Sequence[ScoreMatrix]) -> Posterior | None:
     seeds_M = np.array([matrix.seeds for matrix in matrices], dtype=float)
     scores_M = np.array([matrix.mean for matrix in matrices])
     example_MM = _compute_example_covariance(matrices)
-    run_RM = _draw_run_variances(matrices, generator)
+    run_RM, common_R = _draw_run_variances(matrices, generator)
     trained = np.array([matrix.trained for matrix in matrices])
     typical_MM = example_MM + np.diag(np.median(run_RM, axis=0) / seeds_M)
     spreads_R = _draw_spreads(scores_M[trained], typical_MM[np.ix_(trained, trained)], generator)
     seed_RMM = np.einsum("rm,mn->rmn", run_RM / seeds_M, np.eye(len(matrices)))
+    seed_RMM += common_R[:, None, None] * np.outer(trained, trained) / np.sqrt(np.outer(seeds_M, seeds_M))
     least = 1e-12 * (np.trace(typical_MM) or 1.0)  # scores without any noise have a singular covariance
     noise_RMM = example_MM + seed_RMM + least * np.eye(len(matrices))
     means_RM = _draw_means(scores_M, noise_RMM, spreads_R, trained, generator)
@@ -75,6 +89,8 @@ def draw_posterior(matrices: Sequence[ScoreMatrix]) -> Posterior | None:
         example_noise_RM=scores_M - means_RM - seed_noise_RM,
         seed_noise_RM=seed_noise_RM,
         run_variances_RM=run_RM,
+        common_variances_R=common_R,
+        trained_M=trained,
         example_covariance_MM=example_MM,
     )
 
@@ -100,15 +116,26 @@ def _compute_example_covariance(matrices: Sequence[ScoreMatrix]) -> Array:
     return np.asarray(influence_ME @ influence_ME.T / (examples * max(1, examples - 1)))
 
 
-def _draw_run_variances(matrices: Sequence[ScoreMatrix], generator: np.random.Generator) -> Array:
-    """Draw each method's variance of one run's mean around its own examples' part, (R, M); zero for the base model."""
+def _draw_run_variances(matrices: Sequence[ScoreMatrix], generator: np.random.Generator) -> tuple[Array, Array]:
+    """Draw each method's variance of one run's mean around its own examples' part, (R, M), and the common one, (R,).
+
+    The first is zero for the base model. The second is the mean over the trained methods of what a difference from the
+    base model has in addition.
+    """
     noise = estimate_seed_noise(matrices)
     variances_RM = np.zeros((DRAWS, len(matrices)))
     for i, parts in enumerate(noise.paired):
         for part in parts:
             drawn_R = part.variance * part.freedom / generator.chisquare(part.freedom, DRAWS)
             variances_RM[:, i] = np.maximum(0.0, drawn_R - matrices[i].interaction_variance)
-    return variances_RM
+    common = [
+        max(0.0, sum(part.variance for part in alone) - sum(part.variance for part in paired))
+        for paired, alone in zip(noise.paired, noise.alone, strict=True)
+        if alone
+    ]
+    freedom = min((matrix.seeds - 1 for matrix in matrices if matrix.trained), default=1)
+    common_R = (sum(common) / max(1, len(common))) * freedom / generator.chisquare(freedom, DRAWS)
+    return variances_RM, common_R
 
 
 def _draw_spreads(scores_T: Array, noise_TT: Array, generator: np.random.Generator) -> Array:

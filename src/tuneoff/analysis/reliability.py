@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuneoff.analysis.row import Row, build_score_matrix
+from tuneoff.analysis.row import Row
 from tuneoff.analysis.statistics import Estimate, ScoreMatrix, estimate_mean
 from tuneoff.records.metrics import Metric
 from tuneoff.records.record import Record
@@ -58,9 +58,9 @@ def estimate_with_lost_runs(
     """
     if not reliability.lost or base is None or not base.finished:
         return None
-    kept = [record for record in row.finished if record not in reliability.lost]
+    kept = [record.trial.seed for record in row.finished if record not in reliability.lost]
     base_scores = base.matrices[metric.name]
     rows = [base_scores.numerators_SE[:1]] * len(reliability.lost)
     if kept:
-        rows.append(build_score_matrix(kept, metric).numerators_SE)
+        rows.append(row.matrices[metric.name].select_seeds(kept).numerators_SE)
     return estimate_mean(ScoreMatrix(np.concatenate(rows), base_scores.denominators_E), confidence)

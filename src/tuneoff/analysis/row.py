@@ -51,8 +51,8 @@ class Row:
         return known if len(known) == len(scores) else []
 
     @property
-    def was_trained_once(self) -> bool:
-        """Whether only one run has a score, so that how far another run would move is not known."""
+    def has_one_finished_run(self) -> bool:
+        """Whether one run alone was made or kept its score, so that how far another would move is not known."""
         return not self.is_base and len(self.finished) == 1
 
     def compute_mean_score(self, name: str) -> float | None:

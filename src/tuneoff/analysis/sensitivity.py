@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tuneoff.analysis.family import FEW_EXAMPLES, find_significant_means, get_critical_value
-from tuneoff.analysis.needed import MOST_EXAMPLES, POWER
+from tuneoff.analysis.needed import POWER, list_example_counts
 from tuneoff.analysis.noise import Noise
 from tuneoff.analysis.seed_noise import estimate_seed_noise
 from tuneoff.analysis.statistics import WELL_KNOWN_SHARE, ScoreMatrix
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from tuneoff.analysis.statistics import Array
 
 SEED_COUNTS = (2, 3, 4, 5, 7, 10, 15, 20)  # the numbers of seeds that are considered
-EXAMPLE_STEP = 1.25  # each number of examples that is considered is so many times the one before
 INTERACTION_SHARES = (0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0)  # of the variance between runs, for which one is simulated
 DRAWS = 600  # pairs of methods that are simulated for each number of seeds
 
@@ -154,7 +153,7 @@ def _find_cheapest(
 
 def _find_fewest_examples(noise: Noise, design: Design, difference: float) -> int | None:
     """Find the fewest examples, at least those of the design, that show a difference; None if none of them do."""
-    counts = _list_example_counts(design.examples)
+    counts = list_example_counts(design.examples)
 
     def is_shown(examples: int) -> bool:
         return compute_chance(difference, noise, replace(design, examples=examples)) >= POWER
@@ -166,16 +165,6 @@ def _find_fewest_examples(noise: Noise, design: Design, difference: float) -> in
         middle = (low + high) // 2
         low, high = (low, middle) if is_shown(counts[middle]) else (middle, high)
     return counts[high]
-
-
-def _list_example_counts(examples: int) -> list[int]:
-    """Numbers of examples to consider, rounded up to two digits, the first as given."""
-    counts = [examples]
-    while counts[-1] < MOST_EXAMPLES:
-        count = max(counts[-1] * EXAMPLE_STEP, counts[-1] + 1)
-        digit = 10 ** max(0, math.floor(math.log10(count)) - 1)
-        counts.append(math.ceil(count / digit) * digit)
-    return counts
 
 
 def _average_chance(difference: float, half_width_R: Array, deviation_R: Array) -> float:

@@ -44,6 +44,19 @@ class Rounds:
         """The look at which each method was dropped, by label; the first one first."""
         return {label: look for look in self.looks for label in look.dropped}
 
+    def list_judged_records(self, recipe: Recipe, records: Sequence[Record]) -> list[list[Record]]:
+        """The confirmed trials that each look compared, whatever their outcome."""
+        confirmed = [record for record in records if record.trial.stage == "confirm"]
+        return [
+            [
+                record
+                for record in confirmed
+                if not recipe.methods[record.trial.label].depends_on_seed
+                or record.trial.seed in self.get_judged_seeds(record.trial.label)[: look.seeds]
+            ]
+            for look in self.looks
+        ]
+
     def get_judged_seeds(self, label: str) -> tuple[int, ...]:
         """The seeds of a method that count: those up to the last look that it was part of."""
         look = self.dropped.get(label, self.looks[-1] if self.looks else None)

@@ -87,7 +87,8 @@ def load_comparison(run: str | Path) -> Comparison:
     _show_in_notebooks()
     records = select_records(recipe, stored.records, stored.data.train_samples)
     comparison = judge(replace(stored, recipe=recipe, records=records), spending)
-    return replace(comparison, split_use=note_use(Path(run), stored.records))
+    looks = comparison.rounds.list_judged_records(recipe, records) if comparison.rounds else ()
+    return replace(comparison, split_use=note_use(Path(run), stored.records, looks))
 
 
 def load_model(run: str | Path, label: str | None = None, seed: int | None = None) -> TrainedModel:

@@ -117,15 +117,15 @@ def _list_metrics(comparison: Comparison) -> list[Metric]:
 
 
 def list_footnotes(comparison: Comparison) -> Iterator[str]:
-    """Yield what a lost run is, and which methods were trained only once."""
+    """Yield what a lost run is, and which methods have one finished run."""
     if any(comparison.assess(row).lost for row in comparison.rows):
         yield MEANING_OF_LOST
     trained = [row for row in comparison.rows if row.finished and not row.is_base]
-    single = [row for row in trained if row.was_trained_once]
+    single = [row for row in trained if row.has_one_finished_run]
     if single:
         subject = "Each method" if single == trained else join_list([escape_control(row.label) for row in single])
-        was = "were" if len(single) > 1 and single != trained else "was"
-        yield f"{subject} {was} trained once, and how far another run would move is not known."
+        has = "have" if len(single) > 1 and single != trained else "has"
+        yield f"{subject} {has} one finished run, and how far another run would move is not known."
 
 
 def _build_score_column(comparison: Comparison, metric: Metric) -> Column:

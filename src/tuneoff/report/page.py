@@ -20,7 +20,7 @@ from tuneoff.report.leaderboard import build_leaderboard, list_footnotes
 from tuneoff.report.methods_csv import format_methods_csv
 from tuneoff.report.pairwise import build_matrices, format_pairs_csv
 from tuneoff.report.search_table import describe_search, list_notes, summarize_searches
-from tuneoff.report.sentences import describe_verdict
+from tuneoff.report.sentences import HEADLINE_LENGTH, describe_verdict
 from tuneoff.report.sentences.sequential import list_looks
 from tuneoff.report.setting import list_environment_facts, list_setting_facts
 from tuneoff.report.side_by_side import compare_runs
@@ -95,6 +95,7 @@ def render_page(
         comparison=comparison,
         recipe=run.recipe,
         verdict=describe_verdict(comparison),
+        headline_length=HEADLINE_LENGTH,
         board=build_leaderboard(comparison),
         footnotes=list(list_footnotes(comparison)),
         rows=[(row, _format_settings(row.records[0].trial.hyperparameters)) for row in comparison.rows],

@@ -112,12 +112,12 @@ def _build_conclusion(comparison: Comparison, metric: Metric, changes: Mapping[s
 
 def _describe_single_runs(*comparisons: Comparison) -> str:
     """Return a warning that ranks of single runs may change by chance; empty if every method has more runs."""
-    single = [escape_control(c.run.recipe.name) for c in comparisons if any(row.was_trained_once for row in c.rows)]
+    single = [escape_control(c.run.recipe.name) for c in comparisons if any(row.has_one_finished_run for row in c.rows)]
     if not single:
         return ""
     return (
-        f" In {join_list(list(dict.fromkeys(single)))} methods were trained once, and how far another run would move "
-        "is not known, so a rank may change by chance."
+        f" In {join_list(list(dict.fromkeys(single)))} methods have one finished run, and how far another run would "
+        "move is not known, so a rank may change by chance."
     )
 
 

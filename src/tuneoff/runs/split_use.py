@@ -59,7 +59,7 @@ class SplitUse:
     problem: str = ""  # why the counts may be too low
 
 
-def note_use(run: Path, records: Iterable[Record]) -> SplitUse | None:
+def note_use(run: Path, records: Iterable[Record], looks: Iterable[Sequence[Record]] = ()) -> SplitUse | None:
     """Note that the trials of a run were scored on their test split and compared, and count all uses of the split.
 
     Noting the same trials again changes nothing. A ledger that cannot be read or written never raises.
@@ -67,6 +67,7 @@ def note_use(run: Path, records: Iterable[Record]) -> SplitUse | None:
     Args:
         run: the run directory.
         records: of the run.
+        looks: the trials that were compared at each earlier look, if the comparison runs until it is decided.
 
     Returns:
         The counts; None if no trial has been scored on the test split.
@@ -76,12 +77,14 @@ def note_use(run: Path, records: Iterable[Record]) -> SplitUse | None:
         return None
     fingerprint = compute_split_fingerprint(scored[0].predictions)
     trials = sorted(record.trial.id for record in scored)
+    compared = [sorted(r.trial.id for r in look if r.status == "done" and r.predictions) for look in (*looks, scored)]
+    look_ids = dict.fromkeys(_hash(" ".join(of_look))[:12] for of_look in compared)
     now = datetime.now(UTC).replace(microsecond=0)
 
     def list_new(known: Sequence[Use]) -> list[Use]:
         run_id = known[0].run if known else secrets.token_hex(6)
         uses = [Use(kind="trial", id=trial, run=run_id, at=now) for trial in trials]
-        uses.append(Use(kind="look", id=_hash(" ".join(trials))[:12], run=run_id, at=now))
+        uses += [Use(kind="look", id=look, run=run_id, at=now) for look in look_ids]
         return _select_new(uses, known)
 
     own = _append_to_run(run / RUN_FILE, list_new)

@@ -40,11 +40,6 @@ class Try:
         """Whether it was trained to the last rung."""
         return self.shares[-1] == 1.0
 
-    @property
-    def starts_at_first_rung(self) -> bool:
-        """Whether it was trained from rung to rung, and not straight to the last one."""
-        return self.records[0].trial.rungs[-1] < 1.0 or len(self.records) > 1
-
     def get_final_score(self, metric: str) -> float | None:
         """Return the score of the longest training, and the mean over both seeds where there are two."""
         if self.scores[-1] is None or self.second is None:

@@ -137,4 +137,4 @@ def _describe_no_score(comparison: Comparison) -> str:
     return f"No trial produced a score: {join_list(ended)}." if ended else "No trial has a score yet."
 
 
-__all__ = ["VerdictText", "describe_verdict"]
+__all__ = ["HEADLINE_LENGTH", "VerdictText", "describe_verdict"]

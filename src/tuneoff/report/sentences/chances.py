@@ -8,7 +8,7 @@ from tuneoff.analysis.verdict import Verdict
 from tuneoff.report.format import format_score
 from tuneoff.report.sentences.names import Names
 
-LEAST_CHANCE = 0.005  # below it, a method is not named
+LEAST_CHANCE = 0.01  # below it, a method is not named
 
 
 @dataclass(frozen=True, kw_only=True)

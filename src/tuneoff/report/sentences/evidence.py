@@ -14,7 +14,7 @@ def describe_evidence(comparison: Comparison) -> str:
     intervals = f"Intervals are {confidence} confidence intervals over {describe_test_examples(comparison)}"
     population = describe_population(comparison)
     if not seeds or max(seeds) == 1:
-        return f"{intervals}; each method was trained once, so the result is about {population}."
+        return f"{intervals}; each method has one finished run, so the result is about {population}."
     fewest, most = min(seeds), max(seeds)
     trainings = f"{most if fewest == most else f'{fewest} to {most}'} {name_trainings(comparison)} per method"
     return (

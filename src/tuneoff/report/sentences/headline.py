@@ -65,11 +65,11 @@ def _describe_undecided(_: Comparison, verdict: Verdict, names: Names) -> str:
 def _describe_single_runs(comparison: Comparison, verdict: Verdict, names: Names) -> str:
     best, second = comparison.rank(verdict.metric)[:2]
     unknown = "how far another run would move is not known"
-    if not (best.was_trained_once or second.was_trained_once):
-        single = [row for row in comparison.rank(verdict.metric) if row.was_trained_once]
-        was = "was" if len(single) == 1 else "were"
+    if not (best.has_one_finished_run or second.has_one_finished_run):
+        single = [row for row in comparison.rank(verdict.metric) if row.has_one_finished_run]
+        has = "has" if len(single) == 1 else "have"
         leader, metric = capitalize_name(names.get(best)), name_metric(verdict.metric)
-        return f"{leader} leads by {metric}; {names.join(single)} {was} trained once, and {unknown}"
+        return f"{leader} leads by {metric}; {names.join(single)} {has} one finished run, and {unknown}"
     scores = [format_score(verdict.metric, row.scores[verdict.metric.name].mean) for row in (best, second)]
     runs = [_name_runs(row, names) for row in (best, second)]
     metric = name_metric(verdict.metric)
@@ -83,7 +83,7 @@ def _describe_single_runs(comparison: Comparison, verdict: Verdict, names: Names
 def _name_runs(row: Row, names: Names) -> str:
     if row.is_base:
         return names.get(row)
-    return f"this {names.get(row)} run" if row.was_trained_once else f"the {names.get(row)} runs"
+    return f"this {names.get(row)} run" if row.has_one_finished_run else f"the {names.get(row)} runs"
 
 
 def _list_pairs_with_best(comparison: Comparison, verdict: Verdict) -> list[Pair]:
