@@ -24,7 +24,7 @@ import tuneoff
 from tests.conftest import SENTENCES, save_model, save_tokenizer
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.evaluation import latency
-from tuneoff.records.metrics import METRICS, Metric
+from tuneoff.metrics import METRICS, Metric
 from tuneoff.report import page
 from tuneoff.runner.listener import SilentListener
 

@@ -19,7 +19,7 @@ from benchmarks.verdict.looks import take_looks
 from tuneoff.analysis.family import compare_all
 from tuneoff.analysis.looks import Rules
 from tuneoff.analysis.statistics import ScoreMatrix
-from tuneoff.records.metrics import ROUGE_L
+from tuneoff.metrics import ROUGE_L
 
 Array = NDArray[np.float64]
 Family = Mapping[str, ScoreMatrix]

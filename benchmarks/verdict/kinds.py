@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.verdict.worlds import Array, Generator, World
 from tests.analysis.simulation import make_comparison
 from tuneoff.analysis.verdict import decide_verdict
-from tuneoff.records.metrics import LOSS, ROUGE_L
+from tuneoff.metrics import LOSS, ROUGE_L
 
 DIVERGES = 0.2  # of the runs of the unreliable method
 

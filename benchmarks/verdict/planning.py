@@ -16,7 +16,7 @@ from tuneoff.analysis.pairs import Decision, Pair, decide
 from tuneoff.analysis.posterior import draw_posterior
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.statistics import ScoreMatrix
-from tuneoff.records.metrics import ROUGE_L
+from tuneoff.metrics import ROUGE_L
 
 MARGIN = 0.5  # the default of ROUGE
 MOST_SIMULATED = 20_000  # examples; a pilot that needs more is counted, and not followed

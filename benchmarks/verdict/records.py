@@ -9,7 +9,7 @@ from benchmarks.verdict.worlds import Generator, World
 from tuneoff.analysis.calibration import calibrate_family, find_any_difference
 from tuneoff.analysis.family import compare_all
 from tuneoff.analysis.null_families import choose_source
-from tuneoff.records.metrics import ROUGE_L
+from tuneoff.metrics import ROUGE_L
 
 METHODS, SEEDS = 3, 3
 FAMILIES = 100  # drawn from each set of records

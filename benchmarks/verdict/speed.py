@@ -11,7 +11,7 @@ import numpy as np
 from tests.report.synthetic import make_synthetic_run
 from tuneoff.analysis.comparison import judge
 from tuneoff.analysis.verdict import decide_verdict
-from tuneoff.records.metrics import METRICS
+from tuneoff.metrics import METRICS
 from tuneoff.records.record import Prediction, Record
 from tuneoff.runs import Run
 
@@ -63,7 +63,7 @@ def _replace_predictions(record: Record, generator: np.random.Generator, difficu
             prediction="",
             loss=24 * (3 - score),
             target_tokens=24,
-            rouge={"rouge1": score, "rouge2": score / 2, "rougeL": score, "rougeLsum": score},
+            scores={"rouge1": score, "rouge2": score / 2, "rougeL": score, "rougeLsum": score},
         )
         for row, score in enumerate(scores_E.tolist())
     )

@@ -4,6 +4,7 @@ TuneoffError
 ├── RecipeError            a recipe, an override or a method that cannot be read
 ├── DataError              data that cannot be used
 ├── ModelError             a model that cannot be loaded, or not safely
+├── MetricError            a metric that cannot be loaded, or that returns what no score can be
 ├── RunError               a run directory that cannot be used
 ├── FullDiskError          a file that does not fit on the disk
 ├── BudgetError            a budget that is too small for any comparison
@@ -32,6 +33,10 @@ class DataError(TuneoffError, ValueError):
 
 class ModelError(TuneoffError, ValueError):
     """A model cannot be loaded, or not safely."""
+
+
+class MetricError(TuneoffError, ValueError):
+    """A metric cannot be loaded, or it returned what no score can be."""
 
 
 class RunError(TuneoffError, RuntimeError):

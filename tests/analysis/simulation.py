@@ -80,7 +80,7 @@ def _make_predictions(template: Prediction, rouge_E: Sequence[float] | Array) ->
         template.model_copy(
             update={
                 "row": row,
-                "rouge": dict.fromkeys(template.rouge, float(value) / 100),
+                "scores": dict.fromkeys(template.scores, float(value) / 100),
                 "loss": template.target_tokens * (5 - float(value) / 100),
             }
         )

@@ -17,7 +17,7 @@ from tuneoff.analysis.calibration import Calibration, calibrate_comparisons, cal
 from tuneoff.analysis.family import PairedDifference, compare_all
 from tuneoff.analysis.null_families import Source, build_draw_from_records, build_simulated_draw, choose_source
 from tuneoff.analysis.statistics import ScoreMatrix
-from tuneoff.records.metrics import LOSS, ROUGE_L
+from tuneoff.metrics import LOSS, ROUGE_L
 
 Array = NDArray[np.float64]
 FAMILIES = 250

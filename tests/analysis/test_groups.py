@@ -10,7 +10,7 @@ from tests.report.synthetic import judge_records
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import build_score_matrix
 from tuneoff.analysis.statistics import ScoreMatrix, estimate_mean
-from tuneoff.records.metrics import LOSS, METRICS, ROUGE_L
+from tuneoff.metrics import LOSS, METRICS, ROUGE_L
 from tuneoff.report.sentences.evidence import describe_evidence
 from tuneoff.report.tables import format_markdown_table
 
@@ -91,5 +91,5 @@ def test_intervals_over_groups_cover_and_intervals_over_their_examples_do_not() 
 
 def test_rouge_of_groups_is_the_mean_over_examples_and_not_over_groups(alone: Comparison) -> None:
     row = group_examples(alone, UNEQUAL).rows[0]
-    expected = np.mean([100 * p.rouge["rougeL"] for record in row.finished for p in record.predictions])
+    expected = np.mean([100 * p.scores["rougeL"] for record in row.finished for p in record.predictions])
     assert build_score_matrix(row.finished, ROUGE_L).mean == pytest.approx(expected)

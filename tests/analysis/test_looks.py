@@ -12,7 +12,7 @@ from tuneoff.analysis.error_spending import get_look_confidence
 from tuneoff.analysis.family import compare_all
 from tuneoff.analysis.looks import Look, Rules, compare_at_look, take_look
 from tuneoff.analysis.statistics import ScoreMatrix
-from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
+from tuneoff.metrics import LOSS, ROUGE_L, Metric
 
 SEEDS = 6
 

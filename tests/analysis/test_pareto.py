@@ -6,7 +6,7 @@ import pytest
 from tests.analysis.simulation import Array, make_comparison
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS, Cost
-from tuneoff.records.metrics import ROUGE_L
+from tuneoff.metrics import ROUGE_L
 
 SECONDS, RATE = COSTS["train_seconds"], COSTS["target_rate"]
 CHEAP, COSTLY = {"train_seconds": 10.0}, {"train_seconds": 90.0}

@@ -26,7 +26,7 @@ from tuneoff.analysis.sensitivity import (
     find_visible_difference,
 )
 from tuneoff.config.verdict import PriorOptions
-from tuneoff.records.metrics import LOSS, ROUGE_L
+from tuneoff.metrics import LOSS, ROUGE_L
 
 DESIGN = Design(methods=3, trained=2, seeds=3, examples=100, confidence=0.95)
 

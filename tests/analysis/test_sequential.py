@@ -12,7 +12,7 @@ from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.analysis.error_spending import get_look_confidence
 from tuneoff.analysis.sequential import replay_rounds
 from tuneoff.analysis.verdict import decide_verdict
-from tuneoff.records.metrics import LOSS, ROUGE_L
+from tuneoff.metrics import LOSS, ROUGE_L
 from tuneoff.report.page import render_page
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.sentences.sequential import list_looks

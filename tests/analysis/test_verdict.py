@@ -17,7 +17,7 @@ from tuneoff.analysis.reliability import assess_reliability, estimate_with_lost_
 from tuneoff.analysis.statistics import Estimate
 from tuneoff.analysis.verdict import Verdict, decide_verdict
 from tuneoff.config.verdict import VerdictOptions
-from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
+from tuneoff.metrics import LOSS, ROUGE_L, Metric
 
 
 def draw(mean: float, *, seeds: int = 3, examples: int = 40, noise: float = 1.0, seed_effect: float = 0.0) -> Array:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -12,15 +13,21 @@ import pytest
 import tuneoff
 from tests.report.synthetic import make_synthetic_comparison
 from tuneoff.analysis.comparison import Comparison
+from tuneoff.metrics import METRICS, Answer, Metric, Scores
 from tuneoff.recipe.schema import build_schema
-from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.records.record import Prediction
 from tuneoff.report.leaderboard import build_leaderboard
 from tuneoff.report.tables import format_results_csv
 
 
 def count_surplus_words(prediction: Prediction) -> int:
-    return abs(len(prediction.prediction.split()) - len(prediction.reference.split()))
+    return abs(len((prediction.prediction or "").split()) - len(prediction.reference.split()))
+
+
+def score_surplus(answers: Sequence[Answer]) -> Scores:
+    return Scores(
+        values=[abs(len(answer.prediction.split()) - len(answer.references[0].split())) for answer in answers]
+    )
 
 
 SURPLUS = Metric(
@@ -29,10 +36,10 @@ SURPLUS = Metric(
     unit="words",
     meaning="By how many words the prediction is longer or shorter than the reference.",
     higher_is_better=False,
-    needs_generation=True,
+    needs="text",
     decimals=2,
     margin=lambda _: 0.25,
-    value=count_surplus_words,
+    score=score_surplus,
     bounds=(0, 1000),
 )
 

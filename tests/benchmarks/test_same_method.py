@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.same_method import LABELS, compare_with_itself, is_more_often_than_stated
-from tuneoff.records.metrics import METRICS
+from tuneoff.metrics import METRICS
 
 
 @pytest.mark.model

@@ -209,7 +209,7 @@ def _make_predictions(label: str, seed: int, rouge: float, loss: float) -> tuple
                 prediction=HOSTILE if row == 0 else _make_sentence(own, own.randint(9, 24)),
                 loss=24 * (loss - 4 * difficulty + own.gauss(0, 0.05)),
                 target_tokens=24,
-                rouge={"rouge1": 1.25 * score, "rouge2": 0.4 * score, "rougeL": score, "rougeLsum": score},
+                scores={"rouge1": 1.25 * score, "rouge2": 0.4 * score, "rougeL": score, "rougeLsum": score},
             )
         )
     return tuple(predictions)
@@ -222,6 +222,6 @@ def _make_sentence(words: random.Random, length: int) -> str:
 def _compute_scores(predictions: Sequence[Prediction], losses: Sequence[float]) -> dict[str, float]:
     loss = sum(p.loss for p in predictions) / sum(p.target_tokens for p in predictions)
     rouge = {
-        f"test/{name}": sum(p.rouge[name] for p in predictions) / len(predictions) for name in predictions[0].rouge
+        f"test/{name}": sum(p.scores[name] for p in predictions) / len(predictions) for name in predictions[0].scores
     }
     return {**rouge, "test/loss": loss, "test/perplexity": math.exp(loss), "validation/loss": min(losses)}

@@ -74,7 +74,7 @@ def shift_scores(record: Record, by: float) -> Record:
         prediction.model_copy(
             update={
                 "loss": prediction.loss - 100 * by,
-                "rouge": {name: max(0.0, value + by) for name, value in prediction.rouge.items()},
+                "scores": {name: max(0.0, value + by) for name, value in prediction.scores.items()},
             }
         )
         for prediction in record.predictions

@@ -12,7 +12,7 @@ from tests.report.synthetic import judge_records, make_synthetic_comparison
 from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.analysis.costs import COSTS
-from tuneoff.records.metrics import ROUGE_L
+from tuneoff.metrics import ROUGE_L
 from tuneoff.report.charts import CURVES, FIGURES, TRADE_OFFS, assign_colors, draw_figures, list_titles
 from tuneoff.report.figures import make_file_specification, make_page_specification, write_figures
 from tuneoff.runs import Run

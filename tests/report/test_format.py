@@ -3,7 +3,7 @@
 import pytest
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.records.metrics import LOSS, METRICS, ROUGE_L
+from tuneoff.metrics import LOSS, METRICS, ROUGE_L
 from tuneoff.report.format import (
     format_bytes,
     format_confidence,

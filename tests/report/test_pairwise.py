@@ -6,7 +6,7 @@ import pytest
 from tests.report.outcomes import make_open, make_single_runs, make_tie, make_winner
 from tests.report.synthetic import judge_records, make_synthetic_comparison
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.records.metrics import ROUGE_L
+from tuneoff.metrics import ROUGE_L
 from tuneoff.report.pairwise import Matrix, build_matrices, format_pairs_csv
 from tuneoff.runs import Run
 

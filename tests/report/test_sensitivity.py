@@ -5,7 +5,7 @@ from dataclasses import replace
 from tuneoff.analysis.noise import ExampleNoise, Noise, RunNoise
 from tuneoff.analysis.sensitivity import Design, Sensitivity, Wanted
 from tuneoff.config.verdict import VerdictOptions
-from tuneoff.records.metrics import LOSS, ROUGE_L
+from tuneoff.metrics import LOSS, ROUGE_L
 from tuneoff.report.sensitivity import describe_sensitivity
 
 ASSUMED = Noise(runs=RunNoise(variance=1.44), examples=ExampleNoise(variance=100))

@@ -22,7 +22,7 @@ from tests.report.outcomes import (
 from tests.report.synthetic import judge_records, judge_with_changes, make_synthetic_comparison, make_synthetic_run
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.verdict import decide_verdict
-from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
+from tuneoff.metrics import LOSS, ROUGE_L, Metric
 from tuneoff.report.format import join_list
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.sentences.chances import format_chance

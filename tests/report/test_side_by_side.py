@@ -28,7 +28,7 @@ def shared() -> Comparison:
     run = make_synthetic_run(name="shared-rate", methods=methods, training={"epochs": 3, "patience": 1})
     (lora,) = [record for record in run.records if record.trial.label == "lora"]
     worse = tuple(
-        answer.model_copy(update={"rouge": {name: 0.6 * value for name, value in answer.rouge.items()}})
+        answer.model_copy(update={"scores": {name: 0.6 * value for name, value in answer.scores.items()}})
         for answer in lora.predictions
     )
     return judge_with_changes(run, "lora", predictions=worse)

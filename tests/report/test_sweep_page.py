@@ -15,7 +15,7 @@ from tests.report.synthetic_sweep import (
 from tests.report.test_page import Elements
 from tuneoff.analysis.sweep import Sweep, build_sweep
 from tuneoff.config.sweep import SweepOptions
-from tuneoff.records.metrics import ROUGE_L
+from tuneoff.metrics import ROUGE_L
 from tuneoff.report.charts.canvas import list_log_ticks
 from tuneoff.report.charts.sweep import assign_line_colors, draw_sweep, list_titles
 from tuneoff.report.escape import escape_control

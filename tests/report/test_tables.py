@@ -15,7 +15,7 @@ from tests.report.synthetic import (
 )
 from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.records.metrics import METRICS, Metric
+from tuneoff.metrics import METRICS, Metric
 from tuneoff.report.format import format_bytes, format_count, format_score, format_seconds
 from tuneoff.report.leaderboard import Cell, build_leaderboard
 from tuneoff.report.methods_csv import format_methods_csv

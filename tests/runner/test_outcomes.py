@@ -33,7 +33,7 @@ def test_empty_predictions_score_zero_and_are_in_the_report(
     monkeypatch.setattr("tuneoff.evaluation.generation.generate", generate_nothing)
     comparison = tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run")
     for record in read_records_by_label(tmp_path / "run").values():
-        assert {(p.prediction, p.rouge["rougeL"]) for p in record.predictions} == {("", 0.0)}
+        assert {(p.prediction, p.scores["rougeL"]) for p in record.predictions} == {("", 0.0)}
     assert [row.scores["rougeL"].mean for row in comparison.rows] == [0.0, 0.0]
     assert (tmp_path / "run" / "report" / "index.html").is_file()
 

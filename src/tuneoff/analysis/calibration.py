@@ -19,7 +19,7 @@ from tuneoff.analysis.family import PairedDifference, compare_all, find_freedom
 from tuneoff.analysis.needed import compute_power
 from tuneoff.analysis.null_families import Source, choose_source
 from tuneoff.analysis.row import Row
-from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
+from tuneoff.metrics import LOSS, ROUGE_L, Metric
 
 TITLES = {ROUGE_L.name: "ROUGE-L", LOSS.name: "Loss"}  # of the calibrated metrics, in the table
 STATED_POWER = 0.8  # for which the planted difference is chosen

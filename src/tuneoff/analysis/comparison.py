@@ -28,7 +28,8 @@ from tuneoff.analysis.sequential import (
 )
 from tuneoff.budget.spending import Spending
 from tuneoff.errors import UnequalSettingsError
-from tuneoff.records.metrics import METRICS, Metric
+from tuneoff.metrics import METRICS, Metric
+from tuneoff.metrics.stored import add_missing_scores
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
 from tuneoff.runs import Run
@@ -140,6 +141,7 @@ def judge(run: Run, spending: Spending | None = None) -> Comparison:
         UnequalSettingsError: two trials differ in base model, data, training, precision or device.
     """
     setting = _require_one_setting(run.records)
+    run = replace(run, records=tuple(add_missing_scores(record, METRICS.values()) for record in run.records))
     rounds = replay_rounds(run.recipe, run.records) if run.recipe.until_decided else None
     partial = find_missing_rounds(run.recipe, run.records, rounds) if rounds else find_missing(run.recipe, run.records)
     confirmed = [record for record in run.records if record.trial.stage == "confirm"]

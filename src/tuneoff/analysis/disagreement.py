@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.pairs import Pair
-from tuneoff.records.metrics import METRICS
+from tuneoff.metrics import METRICS
 
 
 def find_disagreements(comparison: Comparison) -> Iterator[Pair]:

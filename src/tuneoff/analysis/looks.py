@@ -17,7 +17,7 @@ from tuneoff.analysis.error_spending import get_look_confidence
 from tuneoff.analysis.family import PairedDifference, compare_all
 from tuneoff.analysis.pairs import decide, estimate_lead
 from tuneoff.analysis.statistics import ScoreMatrix
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from tuneoff.analysis.row import build_score_matrix
 from tuneoff.analysis.seed_noise import compute_difference_variances, compute_pooled_variance
 from tuneoff.analysis.statistics import ScoreMatrix
 from tuneoff.config.verdict import PriorOptions
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 
 
 @dataclass(frozen=True, kw_only=True)

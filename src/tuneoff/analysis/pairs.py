@@ -11,8 +11,8 @@ from tuneoff.analysis.family import PairedDifference, compare_all
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.statistics import Estimate
 from tuneoff.config.verdict import VerdictOptions
+from tuneoff.metrics import Metric
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.metrics import Metric
 from tuneoff.search.history import Search
 
 # "matters": better by more than the margin. "better": better beyond noise, and perhaps by more than the margin.
@@ -80,7 +80,7 @@ def build_pair(
         other=other,
         difference=difference,
         p=paired.compute_p(options.confidence, shift=gain_of_other),
-        decision=decide(difference, metric.margin(options)) if paired.knows_seed_variance else "open",
+        decision=decide(difference, metric.get_margin(options)) if paired.knows_seed_variance else "open",
         paired=paired,
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.statistics import Estimate, ScoreMatrix, estimate_mean
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 from tuneoff.records.record import Record
 
 VALIDATION_LOSS = "validation/loss"

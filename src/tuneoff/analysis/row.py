@@ -13,7 +13,7 @@ from tuneoff.analysis.costs import COSTS
 from tuneoff.analysis.latency import estimate_latency
 from tuneoff.analysis.statistics import Estimate, ScoreMatrix, estimate_mean
 from tuneoff.methods import METHODS
-from tuneoff.records.metrics import METRICS, Metric
+from tuneoff.metrics import METRICS, Metric
 from tuneoff.records.record import Prediction, Record
 
 

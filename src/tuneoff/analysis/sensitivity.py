@@ -24,7 +24,7 @@ from tuneoff.analysis.needed import POWER, list_example_counts
 from tuneoff.analysis.noise import Noise
 from tuneoff.analysis.seed_noise import estimate_seed_noise
 from tuneoff.analysis.statistics import WELL_KNOWN_SHARE, ScoreMatrix
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 
 if TYPE_CHECKING:
     from tuneoff.analysis.statistics import Array

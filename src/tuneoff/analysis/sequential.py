@@ -19,8 +19,8 @@ from tuneoff.analysis.pairs import Pair, build_pair, find_regrets
 from tuneoff.analysis.partial import Partial, find_missing, list_confirmable
 from tuneoff.analysis.row import Row, build_score_matrix
 from tuneoff.analysis.statistics import ScoreMatrix
+from tuneoff.metrics import METRICS, Metric
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.records.record import Record
 from tuneoff.search.history import build_searches
 
@@ -96,7 +96,7 @@ def build_rules(recipe: Recipe, records: Sequence[Record]) -> Rules:
     metric = METRICS[recipe.verdict.metric]
     return Rules(
         metric=metric,
-        margin=metric.margin(recipe.verdict),
+        margin=metric.get_margin(recipe.verdict),
         confidence=recipe.verdict.confidence,
         planned=recipe.until_decided,
         methods=len(recipe.methods),

@@ -12,7 +12,7 @@ from tuneoff.analysis.needed import Needed, Outlook, estimate_needed, rank_effor
 from tuneoff.analysis.pairs import Pair, find_regrets
 from tuneoff.analysis.posterior import Chances, compute_chances, draw_posterior
 from tuneoff.analysis.row import Row
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 
 # "winner": better than every other method beyond noise. "winner where it trains": that, but some of its runs were lost.
 # "tie": all leaders are equal within the margin. "open": not enough evidence. "one run": a method was trained once, so
@@ -74,7 +74,7 @@ def _look_ahead(
 ) -> tuple[dict[str, Chances], Needed | None]:
     """Return each method's chances, and what would decide the pair that is hardest to decide."""
     options = comparison.run.recipe.verdict
-    margin = metric.margin(options)
+    margin = metric.get_margin(options)
     posterior = draw_posterior([row.matrices[metric.name] for row in ranked])
     if posterior is None:
         return {}, None

@@ -22,8 +22,8 @@ from tuneoff.budget.other_sizes import count_tokens_with, estimate_seconds_with
 from tuneoff.budget.probe import Probe
 from tuneoff.config.data import get_fields
 from tuneoff.errors import RunError, TuneoffError
+from tuneoff.metrics import METRICS, Metric
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.metrics import METRICS, Metric
 
 
 def find_sensitivity(
@@ -78,7 +78,7 @@ def find_sensitivity(
 def _choose_differences(metric: Metric, recipe: Recipe, noise: Noise, design: Design) -> list[float]:
     """The smallest difference that matters, and a round one between it and what three or more seeds can show."""
     visible = find_visible_difference(noise, replace(design, seeds=max(3, design.seeds)))
-    margin = metric.margin(recipe.verdict)
+    margin = metric.get_margin(recipe.verdict)
     round_one = choose_round_difference(visible) if visible else 0.0
     return [difference for difference in dict.fromkeys((round_one, margin)) if difference >= max(margin, 1e-12)]
 

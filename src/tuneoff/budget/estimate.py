@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tuneoff.budget.probe import Batches, MethodCosts, Part, Probe
 from tuneoff.data import DataSummary
+from tuneoff.metrics import METRICS
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.metrics import METRICS
 from tuneoff.records.trial import Trial
 from tuneoff.runner.stages import plan_stages
 from tuneoff.search.effort import scale_configurations

@@ -32,7 +32,7 @@ class SearchOptions(Options):
     """One in `eta` configurations continues to the next rung, which is `eta` times as long."""
     sampler: Literal["quasi-random", "random", "tpe", "gp"] = "quasi-random"
     """How configurations are drawn: independently of results (quasi-random, random), or guided by them (tpe, gp)."""
-    metric: str = "loss"  # a name in `tuneoff.records.metrics.METRICS`, which `Recipe` checks
+    metric: str = "loss"  # a name in `tuneoff.metrics.METRICS`, which `Recipe` checks
     """The metric to choose by, always on the validation split."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of the draws and of every training in the search, except the second one of the best two."""

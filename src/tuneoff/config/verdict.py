@@ -1,6 +1,7 @@
 """Which differences count, and how to choose between methods that tie."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -19,7 +20,7 @@ class PriorOptions(Options):
 class VerdictOptions(Options):
     """How differences are judged. These options change no record: a report can be written again with other values."""
 
-    metric: str = "rougeL"  # a name in `tuneoff.records.metrics.METRICS`, which `Recipe` checks
+    metric: str = "rougeL"  # a name in `tuneoff.metrics.METRICS`, which `Recipe` checks
     """The primary metric, by which methods are ranked and the verdict is decided. The other metrics describe."""
     cheaper_by: Literal["token_ms", "training_memory", "train_seconds", "adapter_bytes"] = "train_seconds"
     """The cost that decides between methods that tie. If it is the same, trainable parameters, operations per token and
@@ -28,6 +29,9 @@ class VerdictOptions(Options):
     """The smallest difference in ROUGE (F1 × 100) that matters in practice."""
     margin_loss: float = Field(0.01, ge=0)
     """The smallest difference in loss, in nats per target token, that matters in practice."""
+    margins: Mapping[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    """The smallest difference that matters by metric, in the metric's unit, such as `{exact: 2}`; a metric that is not
+    named keeps its own."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """The confidence level of the intervals."""
     prior: PriorOptions | None = None

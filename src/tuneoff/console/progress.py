@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuneoff.records.metrics import METRICS
+from tuneoff.metrics import METRICS
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.report.escape import escape_control

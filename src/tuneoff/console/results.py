@@ -14,7 +14,7 @@ from tuneoff.analysis import calibration
 from tuneoff.analysis.costs import COSTS
 from tuneoff.console.progress import print_line
 from tuneoff.console.tables import make_table
-from tuneoff.records.metrics import ROUGE_L
+from tuneoff.metrics import ROUGE_L
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence, format_cost, format_interval, format_score
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title

@@ -22,7 +22,7 @@ from tuneoff.config.training import TrainingOptions
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.errors import RecipeError, suggest
 from tuneoff.methods import Method, read_method
-from tuneoff.records.metrics import METRICS
+from tuneoff.metrics import METRICS
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 

@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from tuneoff.methods import METHODS
+from tuneoff.metrics import METRICS
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.metrics import METRICS
 
 Schema = dict[str, Any]  # Any: JSON
 

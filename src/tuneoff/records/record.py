@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tuneoff.config.base import Options
 from tuneoff.records.trial import Trial
@@ -90,12 +90,29 @@ class Prediction(Options):
     row: int
     group: str | None = Field(None, exclude_if=lambda group: group is None)  # of examples that belong together
     source: str
-    reference: str
-    prediction: str
+    reference: str  # the text that the loss scores
+    # every accepted answer; empty: the reference alone
+    references: tuple[str, ...] = Field((), exclude_if=lambda references: not references)
+    prediction: str | None  # None: no metric of the comparison needs text, so none was generated
     samples: tuple[str, ...] = Field((), exclude_if=lambda samples: not samples)  # of several texts, all of them
     loss: float  # nats, summed over the target tokens of the example
     target_tokens: int
-    rouge: Mapping[str, float]  # F1 in [0, 1], the mean over the samples, by "rouge1", "rouge2", "rougeL", "rougeLsum"
+    scores: Mapping[str, float] = Field(default_factory=dict)  # by metric, before its scale, the mean over samples; without the loss
+    # by metric, what the example counts where that is not 1
+    weights: Mapping[str, float] = Field(default_factory=dict, exclude_if=lambda weights: not weights)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_rouge_as_scores(cls, values: Any) -> Any:  # Any: whatever a file holds
+        """Read `rouge`, the name of the scores before there were other metrics of the text."""
+        if isinstance(values, Mapping) and "rouge" in values:
+            return {name: value for name, value in values.items() if name != "rouge"} | {"scores": values["rouge"]}
+        return values
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """Every accepted answer."""
+        return self.references or (self.reference,)
 
 
 class Record(Options):

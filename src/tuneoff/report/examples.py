@@ -55,7 +55,7 @@ def pick_evenly(rows: list[int], count: int) -> list[int]:
 def _build_example(row: int, predictions: Mapping[str, Mapping[int, Prediction]]) -> Example:
     by_label = {label: by_row[row] for label, by_row in predictions.items() if row in by_row}
     first = next(iter(by_label.values()))
-    best_score = max(prediction.rouge["rougeL"] for prediction in by_label.values())
+    best_score = max(prediction.scores["rougeL"] for prediction in by_label.values())
     return Example(
         row=row,
         source=truncate(first.source, CHARACTERS),
@@ -63,9 +63,9 @@ def _build_example(row: int, predictions: Mapping[str, Mapping[int, Prediction]]
         predictions=tuple(
             MethodPrediction(
                 label=label,
-                prediction=truncate(prediction.prediction, CHARACTERS),
-                rouge=prediction.rouge["rougeL"],
-                best=len(by_label) > 1 and prediction.rouge["rougeL"] == best_score > 0,
+                prediction=truncate(prediction.prediction or "", CHARACTERS),
+                rouge=prediction.scores["rougeL"],
+                best=len(by_label) > 1 and prediction.scores["rougeL"] == best_score > 0,
             )
             for label, prediction in by_label.items()
         ),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tuneoff.analysis.amount import Amount
 from tuneoff.analysis.costs import Cost
 from tuneoff.analysis.statistics import Estimate
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 
 MINUS = "−"
 NOTHING = "–"  # in place of a number that does not exist

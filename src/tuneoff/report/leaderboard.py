@@ -11,7 +11,7 @@ from tuneoff.analysis.cheapest import keep_lowest
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS, Cost
 from tuneoff.analysis.row import Row
-from tuneoff.records.metrics import LOSS, METRICS, Metric, compute_perplexity
+from tuneoff.metrics import LOSS, METRICS, Metric, compute_perplexity
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import (
     NOTHING,

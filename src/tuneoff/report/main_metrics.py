@@ -1,7 +1,7 @@
 """The two metrics that a report compares every pair of methods by."""
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
+from tuneoff.metrics import LOSS, ROUGE_L, Metric
 
 
 def list_main_metrics(comparison: Comparison) -> tuple[Metric, Metric]:

@@ -6,7 +6,7 @@ from typing import Any
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.verdict import Verdict, decide_verdict
-from tuneoff.records.metrics import METRICS
+from tuneoff.metrics import METRICS
 from tuneoff.report.pairwise import name_decision
 from tuneoff.report.sentences.lost import count_lost_runs
 from tuneoff.report.tables import format_csv, get_score_name

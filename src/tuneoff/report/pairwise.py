@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.pairs import Pair
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 from tuneoff.report.format import format_signed
 from tuneoff.report.main_metrics import list_main_metrics
 from tuneoff.report.tables import format_csv

@@ -1,7 +1,7 @@
 """The metric that a search compares its configurations by, and how its scores are shown."""
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.records.metrics import LOSS, METRICS, Metric
+from tuneoff.metrics import LOSS, METRICS, Metric
 from tuneoff.search.sampling import ADAPTIVE
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.records.metrics import LOSS, Metric
+from tuneoff.metrics import LOSS, Metric
 from tuneoff.report.format import format_score, format_seconds, join_list
 from tuneoff.report.hyperparameters import format_hyperparameters, format_range
 from tuneoff.report.search_metric import convert_unit, get_search_metric, is_adaptive

@@ -12,7 +12,7 @@ POINTS = "F1 × 100"  # the unit of which one is called a point
 
 def describe_sensitivity(sensitivity: Sensitivity, options: VerdictOptions) -> Iterator[str]:
     """Yield what the comparison can show, what the wanted differences need, and the source of the noise."""
-    margin = sensitivity.metric.margin(options)
+    margin = sensitivity.metric.get_margin(options)
     yield f"{_describe_visible(sensitivity)} {_describe_wanted(sensitivity, margin)}".strip()
     yield _describe_source(sensitivity)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 from tuneoff.records.trial import Setting
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import NOTHING, format_interval, format_rate, format_score, join_list

@@ -11,7 +11,7 @@ import yaml
 
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.sweep import Sweep
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 from tuneoff.report.charts.sweep import COST, QUALITY, assign_line_colors, draw_sweep, get_figure_name, list_titles
 from tuneoff.report.escape import escape_control
 from tuneoff.report.figures import make_page_specification, write_figures

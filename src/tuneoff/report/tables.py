@@ -10,7 +10,7 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS
 from tuneoff.analysis.row import build_score_matrix
 from tuneoff.analysis.statistics import estimate_mean
-from tuneoff.records.metrics import METRICS, Metric
+from tuneoff.metrics import METRICS, Metric
 from tuneoff.records.record import Record
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,10 @@ from tuneoff.data import TextData
 from tuneoff.evaluation.generation import generate_predictions
 from tuneoff.evaluation.labels import predict_labels
 from tuneoff.evaluation.loss import evaluate_losses, evaluate_mean_loss
-from tuneoff.evaluation.rouge import compute_rouge
+from tuneoff.metrics import METRICS, compute_perplexity
+from tuneoff.metrics.stored import score_predictions
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.precision import get_dtype, hold_for_inference
-from tuneoff.records.metrics import METRICS, compute_perplexity
 from tuneoff.records.record import Prediction
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import TrialContext
@@ -71,27 +72,27 @@ def compute_train_and_unrelated_scores(
 def predict_split(
     tuned: LanguageModel, split: Dataset, preparation: Preparation, context: TrialContext
 ) -> tuple[Prediction, ...]:
-    """Return the loss, the predicted text and the ROUGE of each example, in the order of the split."""
+    """Return the loss, the predicted text and the scores of each example, in the order of the split."""
     evaluation = preparation.setting.evaluation
     losses = evaluate_losses(tuned, split, context, batch_size=evaluation.batch_size, phase="evaluation")
     texts = _predict_texts(tuned, split, preparation, context)
-    references, sources = list(split["target"]), list(split["source"])
+    targets, sources, references = list(split["target"]), list(split["source"]), list(split["references"])
     groups = list(split["group"]) if "group" in split.column_names else [None] * len(split)
-    rouge = [_compute_mean_rouge(*pair) for pair in zip(references, texts, strict=True)]
-    return tuple(
+    predictions = tuple(
         Prediction(
             row=row,
             group=groups[row],
             source=sources[row],
-            reference=references[row],
+            reference=targets[row],
+            references=tuple(references[row]),
             prediction=texts[row][0],
             samples=texts[row] if len(texts[row]) > 1 else (),
             loss=losses[row][0],
             target_tokens=losses[row][1],
-            rouge=rouge[row],
         )
         for row in range(len(split))
     )
+    return score_predictions(predictions, METRICS.values(), dict(enumerate(map(json.loads, split["row"]))))
 
 
 def _predict_texts(
@@ -109,12 +110,6 @@ def _predict_texts(
         max_new_tokens=preparation.setting.data.max_target_tokens,
         labels=labels,
     )
-
-
-def _compute_mean_rouge(reference: str, texts: Sequence[str]) -> dict[str, float]:
-    """Return the mean over the texts, by type."""
-    scores = compute_rouge([reference] * len(texts), texts)
-    return {name: sum(score[name] for score in scores) / len(scores) for name in scores[0]}
 
 
 def _build_loss_scores(split: str, nats_per_token: float) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tuneoff.errors import RunError
-from tuneoff.records.metrics import METRICS
+from tuneoff.metrics import LOSS, METRICS
 from tuneoff.records.record import Record
 from tuneoff.runs.layout import PREDICTIONS, SET_ASIDE, TRIALS, list_recorded_trials
 from tuneoff.runs.reading import read_records
@@ -37,8 +37,9 @@ def _find_impossible_prediction(record: Record) -> str | None:
         return None
     if not predictions or len({p.row for p in predictions}) < len(predictions):
         return f"{PREDICTIONS} has no predictions, or two for one example"
+    metrics = [LOSS, *(METRICS[name] for name in predictions[0].scores if name in METRICS)]
     for p in predictions:
-        if not all(metric.can_score(p) for metric in METRICS.values()):
+        if p.scores.keys() != predictions[0].scores.keys() or not all(metric.can_score(p) for metric in metrics):
             return f"{PREDICTIONS} has an impossible score in row {p.row}"
     return None
 

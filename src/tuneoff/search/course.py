@@ -261,6 +261,6 @@ def _list_points_at(rung: int, steps: Sequence[Step], look_up: LookUp) -> list[R
 
 
 def _is_higher_better(options: SearchOptions) -> bool:
-    from tuneoff.records.metrics import METRICS
+    from tuneoff.metrics import METRICS
 
     return METRICS[options.metric].higher_is_better

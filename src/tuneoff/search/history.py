@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from tuneoff.config.search_space import Space
+from tuneoff.metrics import METRICS, Metric
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.metrics import METRICS, Metric
 from tuneoff.records.record import Record
 from tuneoff.search.course import Outcome, make_point
 from tuneoff.search.halving import FINALISTS, LEARNING_RATE, get_validation_score

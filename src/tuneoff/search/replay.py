@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Range, Space
+from tuneoff.metrics import METRICS
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.metrics import METRICS
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.search.course import Outcome, Plan, Step, Wave, follow_course, make_comparable_points, make_point

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Domain, Range, Space
-from tuneoff.records.metrics import METRICS
+from tuneoff.metrics import METRICS
 
 Values = Mapping[str, Any]  # Any: the value of a hyperparameter
 MAX_POINTS_PER_DRAW = 20  # without a new configuration, a small space of choices is taken to be exhausted

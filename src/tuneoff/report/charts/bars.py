@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS
-from tuneoff.records.metrics import LOSS, METRICS, ROUGE_L
+from tuneoff.metrics import LOSS, METRICS, ROUGE_L
 from tuneoff.report.charts.canvas import Canvas, make_canvas, make_tooltip
 from tuneoff.report.charts.rows import get_memory_kind, make_cost_rows, make_score_rows
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 from tuneoff.report.charts.canvas import make_canvas, make_tooltip
 from tuneoff.report.charts.rows import Datum
 from tuneoff.report.escape import escape_control

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 from tuneoff.report.charts.canvas import Canvas, escape_labels, make_tooltip
 from tuneoff.report.charts.colors import assign_colors
 from tuneoff.report.escape import escape_control

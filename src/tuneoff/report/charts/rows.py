@@ -8,7 +8,7 @@ from typing import Any
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import Cost
 from tuneoff.analysis.row import Row
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 from tuneoff.records.record import Record
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_cost, format_interval, format_score, pluralize

@@ -7,7 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 from tuneoff.report.charts.canvas import Canvas, list_powers_of_ten, make_canvas, make_tooltip
 from tuneoff.report.charts.rows import Datum
 from tuneoff.report.escape import escape_control

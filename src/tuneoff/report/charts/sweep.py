@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tuneoff.analysis.costs import COSTS, Cost
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.sweep import Sweep
-from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
+from tuneoff.metrics import LOSS, ROUGE_L, Metric
 from tuneoff.report.charts.canvas import Canvas, escape_labels, list_log_ticks, make_tooltip
 from tuneoff.report.charts.colors import make_palette
 from tuneoff.report.charts.rows import Datum, make_score_row

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.disagreement import find_disagreements
 from tuneoff.analysis.verdict import Verdict, decide_verdict
-from tuneoff.records.metrics import METRICS
+from tuneoff.metrics import METRICS
 from tuneoff.report.format import join_list, pluralize
 from tuneoff.report.main_metrics import list_main_metrics
 from tuneoff.report.sentences.chances import Chance, describe_chances, describe_condition, list_chances

@@ -7,7 +7,7 @@ from tuneoff.analysis.disagreement import find_disagreements
 from tuneoff.analysis.pairs import Pair
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.verdict import Verdict
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 from tuneoff.report.format import format_score, join_list
 from tuneoff.report.sentences.costs import describe_cheapest
 from tuneoff.report.sentences.lost import describe_lost

@@ -4,7 +4,7 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.reliability import Reliability, estimate_with_lost_runs
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.statistics import Estimate
-from tuneoff.records.metrics import Metric
+from tuneoff.metrics import Metric
 
 VERBS = {"diverged": "diverged in", "failed": "failed in", "done": "collapsed in"}  # by a record's status
 MEANING = "A lost run diverged, failed, or ended with a validation loss above the base model's."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.pairs import Pair
 from tuneoff.analysis.row import Row
-from tuneoff.records.metrics import LOSS, Metric
+from tuneoff.metrics import LOSS, Metric
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_interval, format_score, join_list, pluralize
 
@@ -77,4 +77,4 @@ def format_difference(pair: Pair) -> str:
 
 def format_margin(comparison: Comparison, metric: Metric) -> str:
     """Format the smallest difference that matters."""
-    return format_score(metric, metric.margin(comparison.run.recipe.verdict))
+    return format_score(metric, metric.get_margin(comparison.run.recipe.verdict))

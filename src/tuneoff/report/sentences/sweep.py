@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tuneoff.analysis.sweep import Point, Sweep
-from tuneoff.records.metrics import LOSS, ROUGE_L, Metric
+from tuneoff.metrics import LOSS, ROUGE_L, Metric
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_interval, format_score, join_list
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
