@@ -24,7 +24,8 @@ def main() -> None:
             print(f"{row.label}, seed {record.trial.seed}, {record.status}: {scores or record.reason}")
     rows = {row.label: row for row in comparison.rows}
     pairs = zip(rows[chosen.first].records[0].predictions, rows[chosen.second].records[0].predictions, strict=True)
-    by_difference = sorted(pairs, key=lambda pair: abs(pair[0].rouge["rougeL"] - pair[1].rouge["rougeL"]), reverse=True)
+    name = comparison.metric.name
+    by_difference = sorted(pairs, key=lambda pair: abs(pair[0].scores[name] - pair[1].scores[name]), reverse=True)
     for first, second in by_difference[:3]:
         print(f"\nreference:      {first.reference}")
         print(f"{chosen.first:15} {first.prediction}")

@@ -65,9 +65,7 @@ def _make_answers(predictions: Sequence[Prediction], metric: Metric, rows: Rows)
                     "needed it. Make a new run with --run, or remove the metric."
                 )
             row = rows.get(prediction.row, {})
-            answers.append(
-                Answer(prediction=text, references=prediction.accepted, source=prediction.source, row=row)
-            )
+            answers.append(Answer(prediction=text, references=prediction.accepted, source=prediction.source, row=row))
         yield answers
 
 

@@ -97,7 +97,9 @@ class Prediction(Options):
     samples: tuple[str, ...] = Field((), exclude_if=lambda samples: not samples)  # of several texts, all of them
     loss: float  # nats, summed over the target tokens of the example
     target_tokens: int
-    scores: Mapping[str, float] = Field(default_factory=dict)  # by metric, before its scale, the mean over samples; without the loss
+    scores: Mapping[str, float] = Field(
+        default_factory=dict
+    )  # by metric, before its scale, the mean over samples; without the loss
     # by metric, what the example counts where that is not 1
     weights: Mapping[str, float] = Field(default_factory=dict, exclude_if=lambda weights: not weights)
 
