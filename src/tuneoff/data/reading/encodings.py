@@ -33,7 +33,8 @@ MAX_MESS, MESS_MARGIN, COHERENCE_MARGIN = 0.2, 0.05, 0.1
 MAX_ACCENTED = 0.3  # share of the letters in lines with any; 0.1 in French, 1 in Cyrillic read as cp1252
 
 # what no Western text has: a symbol inside a word, or an accented capital after a small letter
-_IMPLAUSIBLE = re.compile(r"[^\W\d_][¡-©«-´¶¸-¿×÷†‡ˆ‰‹›•˜™¤]+[^\W\d_]|[a-zß-öø-ÿ][À-ÖØ-ÞŠŽŒŸ]|\b[ýþð]\b")
+_IMPLAUSIBLE = re.compile(r"[^\W\d_][¡-©«-´¶¸-¿×÷†‡ˆ‰‹›•˜™¤]+[^\W\d_]|[a-zß-öø-ÿ][À-ÖØ-ÞŠŽŒŸ]")
+_ICELANDIC = re.compile("[ýþðÝÞÐ]")  # where Turkish has ı, ş and ğ in its encoding
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,16 @@ def _check_given(path: Path, place: str, given: str) -> Encoding:
         codecs.lookup(given)
     except LookupError:
         raise DataError(f"data.encoding: {given!r} is not known. Examples: utf-8, cp1252, utf-16, shift_jis.") from None
-    is_marked = given.lower().replace("_", "-") in ("utf-8", "utf8") and path.open("rb").read(3) == codecs.BOM_UTF8
-    return _check(path, place, Encoding("utf-8-sig" if is_marked else given))
+    is_utf_8 = codecs.lookup(given).name == "utf-8"
+    return _check(path, place, Encoding("utf-8-sig" if is_utf_8 else given))  # "sig": a mark is no text
 
 
 def _check(path: Path, place: str, encoding: Encoding) -> Encoding:
     line = find_undecodable_line(path, encoding.name)
     if line is not None:
         raise DataError(
-            f"{place}, line {line}: not {encoding.name}. Correct the line, or name the right encoding: "
-            "data.encoding: NAME."
+            f"{place}, line {line}: not {encoding.name.removesuffix('-sig')}. Correct the line, or name the right "
+            "encoding: data.encoding: NAME."
         )
     return encoding
 
@@ -125,8 +126,9 @@ def _detect(path: Path, place: str, offset: int) -> Encoding:
     if name is None:
         fitting = " and ".join(list(dict.fromkeys(name for name, *_ in ranked))[:3])
         fit = f"{fitting} fit about as well" if ranked else "no encoding fits"
+        example = ranked[0][0] if ranked else "cp1252"
         raise DataError(
-            f"{where}, and {fit}. Name its encoding, for example data.encoding: cp1252, or save it as UTF-8."
+            f"{where}, and {fit}. Name its encoding, for example data.encoding: {example}, or save it as UTF-8."
         )
     note = (
         f"{place} is not UTF-8. It was read as {name}; if letters look wrong, name its encoding: data.encoding: NAME."
@@ -148,7 +150,7 @@ def _choose(sample: bytes, ranked: list[tuple[str, float, float, str]]) -> str |
     if western:
         name, text = western
         coherence = max((c for _, _, c, other in ranked if other == text), default=best_coherence)
-        return name if coherence >= best_coherence - COHERENCE_MARGIN else None
+        return None if _ICELANDIC.search(text) or coherence < best_coherence - COHERENCE_MARGIN else name
     if not ranked:
         return None
     name, mess, coherence, text = ranked[0]

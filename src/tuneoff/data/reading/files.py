@@ -43,26 +43,27 @@ def read_items(items: Sequence[Item], options: ReadOptions) -> Rows:
             found = recognize(path, item.place, name, options.wanted, options.encoding)
             if found.kind in ("parquet", "arrow"):
                 part = read_arrow_file(path, item.place, found.kind, is_copy=path != item.path)
+            elif found.kind == "text":
+                unit = choose_unit(path, found.encoding, item.place, options.records, len(items) == 1)
+                part = store.add(iterate_plain_text(path, found.encoding, unit, item.place), item.place)
+                part = part.add_notes(f"{item.place} is plain text; each {unit} is a row.")
             else:
-                part = store.add(_iterate_rows(path, item.place, found, options, len(items) == 1), item.place)
+                part = store.add(_iterate_rows(path, item.place, found, options), item.place)
         if found.kind != "json":
             tables.require_equal(part)
         parts.append(part.add_notes(*found.notes))
     return join_rows(items[0].place if len(items) == 1 else f"{items[0].place} and {len(items) - 1} more", parts)
 
 
-def _iterate_rows(path: Path, place: str, found: Recognized, options: ReadOptions, stands_alone: bool) -> Iterator[Row]:
+def _iterate_rows(path: Path, place: str, found: Recognized, options: ReadOptions) -> Iterator[Row]:
     match found.kind:
         case "workbook":
             return iterate_workbook(path, place, options.records)
         case "json":
             return iterate_json(path, found.encoding, place, options.records, options.wanted)
-        case "separated":
+        case _:
             assert found.dialect is not None, "separated values have a dialect"
             return iterate_separated(path, found.encoding, found.dialect, place)
-        case _:
-            unit = choose_unit(path, found.encoding, place, options.records, stands_alone)
-            return iterate_plain_text(path, found.encoding, unit, place)
 
 
 class _TableColumns:

@@ -88,14 +88,17 @@ def _interpret_object(place: str, value: dict[str, Any], wanted: Sequence[str]) 
     tables = {key: inner for key, inner in lists.items() if _is_list_of_rows(inner)}
     if {"columns", "data"} <= value.keys() <= {"columns", "data", "index"} and len(lists) == len(value):
         return _iterate_split_form(place, value)
-    if any(find_column(name, list(value), place) for name in wanted) and len(lists) < len(value):
+    named = [column for column in (find_column(name, list(value), place) for name in wanted) if column]
+    if any(column.path for column in named):
+        return iter([value])  # the object itself has a nested value that the recipe names
+    if named and len(lists) < len(value):
         pass  # the object itself has a column that the recipe names
     elif len(tables) == 1:
         return _find_records(place, value, next(iter(tables)))
     elif len(tables) > 1:
         names = " and ".join(map(repr, tables))
         raise DataError(f"{place} has lists of rows under {names}. Name one: data.records: {next(iter(tables))}.")
-    if value and len(lists) == len(value):
+    if value and len(lists) == len(value) and not any(map(_is_chat, lists.values())):
         return _iterate_lists(place, lists)
     if value and all(isinstance(inner, dict) for inner in value.values()):
         return _iterate_dicts(place, value, wanted)
@@ -103,7 +106,11 @@ def _interpret_object(place: str, value: dict[str, Any], wanted: Sequence[str]) 
 
 
 def _is_list_of_rows(value: list[Any]) -> bool:
-    return bool(value) and all(isinstance(row, dict) for row in value) and not MESSAGE_KEYS & value[0].keys()
+    return bool(value) and all(isinstance(row, dict) for row in value) and not _is_chat(value)
+
+
+def _is_chat(value: list[Any]) -> bool:
+    return bool(value) and all(isinstance(turn, dict) and MESSAGE_KEYS & turn.keys() for turn in value)
 
 
 def _iterate_lists(place: str, lists: Mapping[str, list[Any]]) -> Iterator[Row]:

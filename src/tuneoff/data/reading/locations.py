@@ -50,9 +50,9 @@ def _divide_by_name(items: Sequence[Item]) -> Located:
         item: PurePath(os.path.relpath(item.path.absolute(), folder), item.member or "").as_posix() for item in items
     }
     by_name = name_splits(names.values())
-    if len(set(by_name.values())) < 2:
-        return Located({"train": items})
     unnamed = [item for item in items if names[item] not in by_name]
+    if not by_name or (not unnamed and len(set(by_name.values())) == 1):
+        return Located({"train": items})
     if unnamed and "train" in by_name.values():
         raise DataError(
             f"The names of some files in {folder} say which split they are, but that of {names[unnamed[0]]} does not. "

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO
 
 from tuneoff.errors import DataError, TuneoffError
 from tuneoff.system.cache import get_cache_folder
@@ -27,6 +27,8 @@ FREE_BYTES = 2**30  # may be unpacked whatever the size of the packed file
 MAX_RATIO = 100  # beyond that, as a multiple of the packed file
 MAX_MEMBERS = 10_000
 BLOCK_BYTES = 2**20
+ZSTANDARD_BYTES = 2**11  # packed; unpacked at once, they are 64 MiB at most
+Unpacker = Callable[[Path], Iterator[bytes]]
 PACKED_SUFFIXES = (".gz", ".gzip", ".bz2", ".xz", ".zst", ".zstd", ".zip")
 # members that make a zip file a document and not an archive
 DOCUMENTS = ("[Content_Types].xml", "mimetype", "data.pkl", "META-INF/MANIFEST.MF")
@@ -81,7 +83,7 @@ def list_members(path: Path) -> list[Item]:
     """
     require_file(path)
     with _explain_unreadable(str(path)):
-        if not _starts_with(path, b"PK\x03\x04") or not zipfile.is_zipfile(path):
+        if not any(_starts_with(path, mark) for mark in (b"PK\x03\x04", b"PK\x05\x06")) or not zipfile.is_zipfile(path):
             return [Item(path)]
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -107,7 +109,7 @@ def unpack(item: Item) -> Iterator[Path]:
         DataError: the content is damaged, or too large once unpacked.
     """
     require_file(item.path)
-    if item.member is None and _find_opener(item.path) is None:
+    if item.member is None and _find_unpacker(item.path) is None:
         yield item.path
         return
     folder = get_cache_folder()
@@ -115,11 +117,11 @@ def unpack(item: Item) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=folder, prefix="unpacked-") as work:
         path = item.path
         for layer in range(3):  # a packed file in an archive has two
-            opener = _open_member(item) if layer == 0 and item.member else _find_opener(path)
-            if opener is None:
+            unpacker = _find_member_unpacker(item) if layer == 0 and item.member else _find_unpacker(path)
+            if unpacker is None:
                 break
             copy = Path(work) / str(layer)
-            _copy_unpacked(opener, path, copy, item)
+            _copy_unpacked(unpacker, path, copy, item)
             path = copy
         if path.stat().st_size == 0:
             raise DataError(f"{item.place} is empty once unpacked. Give a file with at least one row.")
@@ -147,10 +149,10 @@ def compute_limit(path: Path) -> int:
     return max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
 
 
-def _copy_unpacked(opener: Callable[[Path], IO[bytes]], path: Path, copy: Path, item: Item) -> None:
+def _copy_unpacked(unpacker: Unpacker, path: Path, copy: Path, item: Item) -> None:
     limit, written = compute_limit(item.path), 0
-    with _explain_unreadable(item.place), explain_full_disk(copy), opener(path) as packed, copy.open("wb") as file:
-        while block := packed.read(BLOCK_BYTES):
+    with _explain_unreadable(item.place), explain_full_disk(copy), copy.open("wb") as file:
+        for block in unpacker(path):
             written += file.write(block)
             _require_within(written, limit, item.place)
 
@@ -163,29 +165,46 @@ def _require_within(size: int, limit: int, place: str) -> None:
         )
 
 
-def _find_opener(path: Path) -> Callable[[Path], IO[bytes]] | None:
-    """Return the function that opens a packed file, by its first bytes; None if it is not packed."""
-    openers: dict[bytes, Callable[[Path], Any]] = {
-        b"\x1f\x8b": gzip.open,
-        b"BZh": bz2.open,
-        b"\xfd7zXZ\x00": lzma.open,
-        b"\x28\xb5\x2f\xfd": _open_zstandard,
+def _find_unpacker(path: Path) -> Unpacker | None:
+    """Return the function that unpacks a packed file, by its first bytes; None if it is not packed."""
+    unpackers: dict[bytes, Unpacker] = {
+        b"\x1f\x8b": lambda path: _iterate_blocks(gzip.open(path)),  # noqa: SIM115
+        b"BZh": lambda path: _iterate_blocks(bz2.open(path)),  # noqa: SIM115
+        b"\xfd7zXZ\x00": lambda path: _iterate_blocks(lzma.open(path)),  # noqa: SIM115
+        b"\x28\xb5\x2f\xfd": _iterate_zstandard,
     }
-    return next((opener for mark, opener in openers.items() if _starts_with(path, mark)), None)
+    return next((unpacker for mark, unpacker in unpackers.items() if _starts_with(path, mark)), None)
 
 
-def _open_zstandard(path: Path) -> IO[bytes]:
+def _iterate_blocks(packed: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
+    with packed:
+        while block := packed.read(BLOCK_BYTES):
+            yield block
+
+
+def _find_member_unpacker(item: Item) -> Unpacker:
+    return lambda path: _iterate_member(path, item.member or "")
+
+
+def _iterate_member(path: Path, member: str) -> Iterator[bytes]:
+    with zipfile.ZipFile(path) as archive:
+        yield from _iterate_blocks(archive.open(member))
+
+
+def _iterate_zstandard(path: Path) -> Iterator[bytes]:
+    """Yield the content of all frames. The library's own file reader takes a cut file for a whole one."""
     import zstandard
 
-    reader: IO[bytes] = zstandard.open(path, "rb")
-    return reader
-
-
-def _open_member(item: Item) -> Callable[[Path], IO[bytes]]:
-    def open_member(path: Path) -> IO[bytes]:
-        return zipfile.ZipFile(path).open(item.member or "")
-
-    return open_member
+    decoder, is_between_frames = zstandard.ZstdDecompressor().decompressobj(), True
+    with path.open("rb") as file:
+        while block := file.read(ZSTANDARD_BYTES):
+            while block:
+                yield decoder.decompress(block)
+                is_between_frames, block = decoder.eof, decoder.unused_data
+                if is_between_frames:
+                    decoder = zstandard.ZstdDecompressor().decompressobj()
+    if not is_between_frames:
+        raise EOFError("it ends before its end is marked")
 
 
 def _starts_with(path: Path, mark: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ def iterate_workbook(path: Path, place: str, sheet: str | None = None) -> Iterat
     """
     from python_calamine import CalamineError, CalamineWorkbook
 
-    if path.open("rb").read(2) == b"PK":
+    if zipfile.is_zipfile(path):
         check_document_size(path, place)
     try:
         with CalamineWorkbook.from_path(path) as workbook:

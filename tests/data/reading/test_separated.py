@@ -1,0 +1,87 @@
+"""Separated values: the separator, the header and the quotes are found, and text stays text."""
+
+import pytest
+
+from tuneoff.errors import DataError
+
+ROW = {"source": "a b", "target": "c"}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_the_separator_is_found(read_dicts, separator):
+    content = f"source{separator}target\na b{separator}c\n"
+    assert read_dicts("a.csv", content) == [ROW]
+
+
+@pytest.mark.parametrize("first", ["sep=;\n", '"sep=;"\r\n', "SEP=;\n"])
+def test_excels_line_with_the_separator_is_not_the_header(read_dicts, first):
+    assert read_dicts("a.csv", first + "source;target\na b;c\n") == [ROW]
+
+
+def test_a_declared_separator_may_be_unusual(read_dicts):
+    assert read_dicts("a.csv", "sep=^\nsource^target\na b^c\n") == [ROW]
+
+
+def test_the_separator_inside_texts_does_not_mislead(read_dicts):
+    content = "source;target\n" + "one, two, three;four, five\n" * 9
+    assert read_dicts("a.csv", content)[0] == {"source": "one, two, three", "target": "four, five"}
+
+
+def test_spaces_around_names_are_no_part_of_them(read_dicts):
+    assert read_dicts("a.csv", "source , target\na b,c\n") == [ROW]
+
+
+def test_spaces_after_every_separator_are_no_part_of_the_values(read_dicts):
+    content = 'source, target\n"a, b", "c, d"\ne, f\n'
+    assert read_dicts("a.csv", content) == [{"source": "a, b", "target": "c, d"}, {"source": "e", "target": "f"}]
+
+
+def test_indentation_at_the_beginning_of_a_value_stays(read_dicts):
+    assert read_dicts("a.csv", "source,target\nf,  return x\ng,return y\n")[0]["target"] == "  return x"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_kind_of_line_end_is_read(read_dicts, end):
+    assert read_dicts("a.csv", end.join(["source,target", "a b,c", "d,e", ""])) == [ROW, {"source": "d", "target": "e"}]
+
+
+def test_a_line_break_inside_quotes_stays_as_it_is(read_dicts):
+    assert read_dicts("a.csv", 'source,target\r\n"a\r\nb",c\r\n')[0]["source"] == "a\r\nb"
+
+
+@pytest.mark.parametrize("value", ["007", "2020-01-01", "NA", "nan", "None", "TRUE", "1e5", "-0", "1,5"])
+def test_text_that_looks_like_another_type_stays_text(read_dicts, value):
+    assert read_dicts("a.csv", f'source,target\na,"{value}"\n')[0]["target"] == value
+
+
+def test_a_name_that_stands_twice_in_the_header_is_refused(read_dicts):
+    with pytest.raises(DataError, match=r"a\.csv has two columns 'target', the 2\. and the 3\. Rename one"):
+        read_dicts("a.csv", "source,target, target \na,b,c\n")
+
+
+def test_the_error_of_a_ragged_row_names_the_line_in_which_it_begins(read_dicts):
+    with pytest.raises(DataError, match=r"a\.csv, line 4: 3 fields where the first line names 2 columns"):
+        read_dicts("a.csv", 'source,target\n"a\nb",c\nd,"e\nf",g\n')
+
+
+def test_a_column_without_a_name_is_left_out(read_dicts):
+    assert read_dicts("a.csv", ",source,target\n0,a b,c\n") == [ROW]
+
+
+def test_plain_quotes_in_a_file_with_tabs_do_not_join_rows(read_dicts):
+    content = 'source\ttarget\n"Hello\tone\nhe said "two" and\t"three"\nbye"\tfour\n'
+    assert [row["source"] for row in read_dicts("a.tsv", content)] == ['"Hello', 'he said "two" and', 'bye"']
+
+
+def test_quotes_around_tabs_are_removed(read_dicts):
+    content = 'source\ttarget\n"a\tb"\t"say ""c"""\n'
+    assert read_dicts("a.tsv", content) == [{"source": "a\tb", "target": 'say "c"'}]
+
+
+def test_a_file_with_one_column_is_a_table_if_its_name_says_so(read_dicts):
+    assert read_dicts("a.csv", "text\nhello\nworld\n") == [{"text": "hello"}, {"text": "world"}]
+
+
+def test_a_table_is_recognized_under_any_name(read_dicts):
+    assert read_dicts("data.backup", "source,target\na b,c\n") == [ROW]
+    assert read_dicts("data.txt", "Source,Target,id\na b,c,7\n")[0]["source"] == "a b"
