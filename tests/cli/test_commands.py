@@ -198,7 +198,7 @@ def test_a_method_that_does_not_fit_the_model_is_listed_with_its_reason(
 ) -> None:
     assert main(["methods", "--model", str(model_folder("llama"))]) == 0
     shown = capsys.readouterr().out
-    assert "bitfit: BitFit trains biases, and this model has none." in shown
+    assert "bitfit: does not fit: BitFit trains biases, and this model has none." in shown
     assert "peft: Missing key 'methods.peft.peft_type'." in shown
     assert "prefix: 768 of" in shown
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tuneoff.config.search_space import Range
-from tuneoff.methods import METHODS, read_method
+from tuneoff.methods import GROUPS, METHODS, read_method
 from tuneoff.models.language_model import LanguageModel
 
 NEEDED = {"peft": {"peft_type": "LOHA"}}
@@ -49,3 +49,16 @@ def test_p_tuning_trains_more_than_it_stores(load_tiny: Callable[[str], Language
     stored = load_file(tmp_path / "adapter_model.safetensors")
     assert [tuple(t.shape) for t in stored.values()] == [(3, 32)]
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) > 3 * 32
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_has_known_methods_the_base_model_first(group: str) -> None:
+    first, *others = GROUPS[group]
+    assert first == "base"
+    assert set(others) <= METHODS.keys()
+    assert group not in METHODS
+
+
+def test_every_method_that_needs_no_hyperparameter_is_in_a_smaller_group_too() -> None:
+    grouped = {name for group, names in GROUPS.items() if group != "all" for name in names}
+    assert grouped == set(GROUPS["all"])

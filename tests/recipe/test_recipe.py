@@ -7,6 +7,7 @@ import yaml
 
 from tuneoff.config.search import SEED_DISTANCE
 from tuneoff.errors import RecipeError
+from tuneoff.methods import GROUPS, METHODS
 from tuneoff.recipe.loading import load_recipe
 from tuneoff.recipe.overrides import apply_overrides
 from tuneoff.recipe.recipe import Recipe
@@ -44,6 +45,25 @@ def test_a_method_can_be_compared_with_itself_under_another_label(values: dict[s
 
 def test_methods_can_be_a_list_of_names(values: dict[str, Any]) -> None:
     assert list(Recipe.read(values | {"methods": ["base", "full"]}).methods) == ["base", "full"]
+
+
+def test_a_group_stands_for_its_methods_and_the_base_model(values: dict[str, Any]) -> None:
+    assert list(Recipe.read(values | {"methods": ["prompts", "full"]}).methods) == [*GROUPS["prompts"], "full"]
+
+
+def test_all_stands_for_every_method_that_needs_no_hyperparameter(values: dict[str, Any]) -> None:
+    assert list(Recipe.read(values | {"methods": "all"}).methods) == [name for name in METHODS if name != "peft"]
+
+
+def test_what_a_recipe_says_about_a_method_counts_also_where_a_group_has_it(values: dict[str, Any]) -> None:
+    tree = apply_overrides(values | {"methods": "all"}, ["methods.lora.rank=3"])
+    methods = Recipe.read(tree).methods
+    assert methods["lora"].model_dump()["rank"] == 3
+    assert len(methods) == len(GROUPS["all"])
+
+
+def test_a_label_with_hyperparameters_is_not_a_group(values: dict[str, Any]) -> None:
+    assert list(Recipe.read(values | {"methods": {"cheap": {"method": "lora", "rank": 1}}}).methods) == ["cheap"]
 
 
 @pytest.mark.parametrize(

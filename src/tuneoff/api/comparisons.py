@@ -15,7 +15,7 @@ from tuneoff.api.rounds import run_until_decided
 from tuneoff.budget.ledger import Ledger, MeteredListener
 from tuneoff.budget.spending import read_spending
 from tuneoff.errors import BudgetError, RecipeError, RunError, suggest
-from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.recipe import Recipe, drop_methods
 from tuneoff.records.record import Record
 from tuneoff.report.tables import format_markdown_table
 from tuneoff.runner.listener import Listener
@@ -83,7 +83,8 @@ def load_comparison(run: str | Path) -> Comparison:
         RunError: this is not a run directory, or a file in it cannot be read.
     """
     stored, spending = RunDirectory(Path(run)).read(), read_spending(Path(run))
-    recipe = spending.fit.shrink(stored.recipe) if spending.fit else stored.recipe
+    recipe = drop_methods(stored.recipe, stored.misfits)
+    recipe = spending.fit.shrink(recipe) if spending.fit else recipe
     _show_in_notebooks()
     records = select_records(recipe, stored.records, stored.data.train_samples)
     comparison = judge(replace(stored, recipe=recipe, records=records), spending)
@@ -149,8 +150,10 @@ def run_comparison(
     ledger = Ledger(directory.path)
     preparation = prepare(recipe)
     directory.require_same_setting(preparation.setting)
+    for label, reason in preparation.fit.misfits.items():
+        listener.on_message(f"{label} does not fit {recipe.model.name}, so it is not trained: {reason}")
     with directory.lock():
-        directory.begin(recipe, describe_environment(), preparation.text.summary)
+        directory.begin(recipe, describe_environment(), preparation.text.summary, preparation.fit.misfits)
         with ledger.saving():
             affordable = fit_to_budget(preparation, ledger, listener, drop)
             stop = StopRequest(find_reason=affordable.get_stop_reason)

@@ -19,6 +19,7 @@ from tuneoff.budget.estimate import compute_epoch_seconds, estimate_cost
 from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.probe import Probe
 from tuneoff.budget.spending import read_spending
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.stages import plan_stages
 from tuneoff.runs import RunDirectory
@@ -57,23 +58,27 @@ def plan(
     Raises:
         TuneoffError: the recipe, the data, the model or the run directory cannot be used. The message has the cure.
     """
-    from tuneoff.models.parameters import count_parameters
-    from tuneoff.runner.prepare import fit_methods, prepare
+    from tuneoff.runner.prepare import prepare
 
-    recipe, start = read_recipe(recipe, overrides), time.perf_counter()
-    preparation = prepare(recipe)
+    written, start = read_recipe(recipe, overrides), time.perf_counter()
+    preparation = prepare(written)
     preparation_seconds = time.perf_counter() - start
-    shapes = fit_methods(recipe.methods, recipe.model, preparation.source, preparation.tokenizer)
-    counts = {label: count_parameters(model) for label, model in shapes}
+    recipe, counts = preparation.recipe, preparation.fit.parameters
     trained = [label for label, (trainable, _) in counts.items() if trainable]
     data = preparation.text.summary
-    planned = Plan(recipe=recipe, data=data, parameters=counts, stages=plan_stages(recipe, data, trained))
+    planned = Plan(
+        recipe=recipe,
+        data=data,
+        parameters=counts,
+        misfits=preparation.fit.misfits,
+        stages=plan_stages(recipe, data, trained),
+    )
     if not probe:
         return replace(planned, sensitivity=find_sensitivity(planned, None, like, differences))
     with contextlib.ExitStack() as stack:
         active_listener = stack.enter_context(open_listener(listener))
         folder = Path(run) if run else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        measured = _probe(preparation, RunDirectory(folder), preparation_seconds, active_listener)
+        measured = _probe(written, preparation, RunDirectory(folder), preparation_seconds, active_listener)
     return replace(
         planned,
         stages=plan_stages(recipe, data, trained, compute_epoch_seconds(measured)),
@@ -84,15 +89,17 @@ def plan(
     )
 
 
-def _probe(preparation: Preparation, directory: RunDirectory, preparation_seconds: float, listener: Listener) -> Probe:
+def _probe(
+    recipe: Recipe, preparation: Preparation, directory: RunDirectory, preparation_seconds: float, listener: Listener
+) -> Probe:
     from tuneoff.budget.limit import load_or_run_probe
 
-    recipe, data = preparation.recipe, preparation.text.summary
+    data = preparation.text.summary
     directory.require_same_recipe(recipe)
     directory.require_same_setting(preparation.setting)
     ledger = Ledger(directory.path)
     with directory.lock():
-        directory.begin(recipe, describe_environment(), data)
+        directory.begin(recipe, describe_environment(), data, preparation.fit.misfits)
         with ledger.saving():
             return load_or_run_probe(preparation, directory.path, preparation_seconds, listener)
 

@@ -14,7 +14,6 @@ from tuneoff.budget.shortage import explain_shortage, format_minutes
 from tuneoff.budget.shrink import (
     Fit,
     describe_cuts,
-    drop_methods,
     get_first_round,
     get_size,
     get_smallest_recipe,
@@ -22,7 +21,7 @@ from tuneoff.budget.shrink import (
 )
 from tuneoff.budget.spending import FIT_FILE, PROBE_FILE, read_spending, save_json
 from tuneoff.config.budget import BudgetOptions
-from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.recipe import Recipe, drop_methods
 from tuneoff.records.trial import Trial
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.prepare import Preparation

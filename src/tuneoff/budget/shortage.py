@@ -7,14 +7,13 @@ from collections.abc import Callable, Collection, Sequence
 
 from tuneoff.budget.shrink import (
     RESERVED_SHARE,
-    drop_methods,
     format_sufficient_budget,
     get_first_round,
     get_smallest_recipe,
     propose_drops,
 )
 from tuneoff.errors import BudgetError
-from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.recipe import Recipe, drop_methods
 
 
 def explain_shortage(

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from tuneoff.config.base import Options
 from tuneoff.config.budget import BudgetOptions
-from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.recipe import Recipe, drop_methods
 
 MIN_CONFIGURATIONS = 4  # a search over fewer has little to choose from
 MIN_SEEDS = 2  # with one, the variation between trainings is not known
@@ -99,16 +99,6 @@ def get_smallest_recipe(recipe: Recipe) -> Recipe:
     """Return the last of the smaller recipes."""
     *_, smallest = iterate_smaller_recipes(recipe)
     return smallest
-
-
-def drop_methods(recipe: Recipe, labels: Collection[str]) -> Recipe:
-    """Return the recipe without some of its methods."""
-    methods = {label: method for label, method in recipe.methods.items() if label not in labels}
-    search = recipe.search
-    if search:
-        spaces = {label: space for label, space in search.spaces.items() if label in methods}
-        search = search.model_copy(update={"spaces": spaces})
-    return recipe.model_copy(update={"methods": methods, "search": search})
 
 
 def narrow_recipe(recipe: Recipe, labels: Collection[str], seeds: tuple[int, ...]) -> Recipe:

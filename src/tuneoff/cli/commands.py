@@ -291,12 +291,14 @@ def methods(
 
     For each method, this lists the number of trainable parameters, their share of all, and their modules.
     """
-    from tuneoff.console.listings import print_methods
+    from tuneoff.console.listings import print_groups, print_methods
+    from tuneoff.methods import GROUPS
     from tuneoff.recipe.loading import load_recipe
     from tuneoff.runner import inspect
 
     if recipe is None:
         print_methods(inspect.inspect_methods(model))
+        print_groups(GROUPS)
     else:
         loaded = load_recipe(recipe)
         print_methods(inspect.inspect_methods(loaded.model, loaded.methods))

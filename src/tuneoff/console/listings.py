@@ -31,6 +31,15 @@ def print_methods(methods: Sequence[InspectedMethod]) -> None:
         console.print(_list_parameters(inspected))
 
 
+def print_groups(groups: Mapping[str, Sequence[str]]) -> None:
+    """Print the names that stand for several methods in a recipe."""
+    Console().print("Groups, as in `methods: [cheap, prompts]`:", style="dim", markup=False, highlight=False)
+    grid = Table.grid(padding=(0, 2))
+    for name, methods in groups.items():
+        grid.add_row("", Text(name, style="bold"), Text(", ".join(methods)))
+    Console().print(grid)
+
+
 def print_recipes(recipes: Mapping[str, str]) -> None:
     """Print the names of the shipped recipes, each with the first line of its text."""
     grid = Table.grid(padding=(0, 2))

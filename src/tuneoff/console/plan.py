@@ -38,7 +38,12 @@ def print_plan(plan: Plan, title: str) -> None:
             table.add_row(f"  {_format_stage(plan, stage)}", str(stage.trainings), *_format_work(stage))
         if len(stages) > 1:
             table.add_row("  total", str(sum(stage.trainings for stage in stages)), *_format_work(*stages))
+    for label in plan.misfits:
+        table.add_row(Text.assemble((escape_control(label), "bold"), "  does not fit"))
     console.print(table)
+    for label, reason in plan.misfits.items():
+        misfit = f"{label} does not fit {plan.recipe.model.name}: {reason}"
+        console.print(replace_unprintable(escape_control(misfit)), markup=False)
     if plan.recipe.until_decided:
         console.print(
             "At most: a method gets no further seed once it is shown to be worse than the best one.", style="dim"

@@ -1,4 +1,4 @@
-"""The table of methods. To add a method, write its file in this package and add its class to `METHODS`.
+"""The tables of methods and of groups. To add a method, write its file in this package and add its class to `METHODS`.
 
 Nothing else names the methods. CONTRIBUTING.md says which generated files to update then.
 """
@@ -50,6 +50,29 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
+# Names that stand for several methods in a recipe. Each group has the base model, without which no comparison says
+# whether training helped. `all` has every method that needs no hyperparameter.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "all": tuple(n for n, m in METHODS.items() if not any(field.is_required() for field in m.model_fields.values())),
+    "cheap": ("base", "last-layer", "bitfit", "layer-norm", "ia3", "soft-prompt"),
+    "subsets": ("base", "full", "last-layer", "last-blocks", "bitfit", "layer-norm"),
+    "lora-family": ("base", "lora", "lora-plus", "rslora", "dora", "pissa"),
+    "adapters": ("base", "lora", "dora", "ia3", "adapter"),
+    "prompts": ("base", "soft-prompt", "p-tuning", "prefix"),
+}
+
+
+def expand_groups(methods: Mapping[str, Any]) -> dict[str, Any]:  # Any: what a user wrote
+    """Return the methods of a recipe with each group replaced by its methods.
+
+    What the recipe says about one of them takes precedence. A label with hyperparameters is never a group.
+    """
+    labels = (
+        label for name, value in methods.items() for label in (GROUPS.get(name, (name,)) if value is None else (name,))
+    )
+    return {label: methods.get(label) for label in dict.fromkeys(labels)}
+
+
 def get_method(name: str) -> type[Method]:
     """Return the class of the method with this name.
 
@@ -58,7 +81,7 @@ def get_method(name: str) -> type[Method]:
     """
     if name in METHODS:
         return METHODS[name]
-    raise RecipeError(f"No method {name!r}.{suggest(name, METHODS)}")
+    raise RecipeError(f"No method {name!r}.{suggest(name, [*METHODS, *GROUPS])}")
 
 
 def read_method(label: str, value: Any) -> Method:  # Any: what a user wrote, before it is checked
@@ -74,4 +97,4 @@ def read_method(label: str, value: Any) -> Method:  # Any: what a user wrote, be
     return get_method(name).read(hyperparameters, where=f"methods.{label}")
 
 
-__all__ = ["METHODS", "Method", "get_method", "read_method"]
+__all__ = ["GROUPS", "METHODS", "Method", "expand_groups", "get_method", "read_method"]

@@ -51,6 +51,8 @@ def _set(tree: Mapping[str, Any], keys: list[str], value: Any, override: str) ->
     if not rest:
         return {**tree, first: value}
     branch = tree.get(first)
+    if first == "methods" and isinstance(branch, str):  # a single method or group
+        branch = [branch]
     if isinstance(branch, list):  # a list of methods, which stands for a mapping
         branch = dict.fromkeys(branch)
     if branch is not None and not isinstance(branch, Mapping):

@@ -4,7 +4,7 @@ A user writes only what differs from the defaults. The complete recipe is stored
 as a recipe again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import count, islice
 from typing import Annotated, Any, Self
 
@@ -21,7 +21,7 @@ from tuneoff.config.sweep import SweepOptions
 from tuneoff.config.training import TrainingOptions
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.errors import RecipeError, suggest
-from tuneoff.methods import Method, read_method
+from tuneoff.methods import Method, expand_groups, read_method
 from tuneoff.metrics import METRICS
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -58,7 +58,11 @@ class Recipe(Options):
     """The text to train and evaluate on. `source` says where it comes from."""
     methods: Mapping[str, SerializeAsAny[Method]]
     """The methods to compare: a list of names, or for each label the hyperparameters that differ from the defaults.
-    A label that is not the name of a method needs the key `method`."""
+    A label that is not the name of a method needs the key `method`. The name of a group, such as `all`, stands for its
+    methods; `tuneoff methods` lists the groups."""
+    strict: bool = Field(False, exclude_if=lambda strict: not strict)
+    """Refuse the recipe if one of its methods does not fit the model. Otherwise the others are compared, and the report
+    says which one does not fit and why."""
     training: TrainingOptions = TrainingOptions()
     """How every method is trained."""
     evaluation: EvaluationOptions = EvaluationOptions()
@@ -98,11 +102,14 @@ class Recipe(Options):
     @field_validator("methods", mode="before")
     @classmethod
     def _read_methods(cls, value: Any) -> dict[str, Method]:  # Any: unchecked user input
+        if isinstance(value, str):
+            value = [value]
         if isinstance(value, list) and all(isinstance(label, str) for label in value):
             value = dict.fromkeys(value)
         if not isinstance(value, Mapping) or not value or not all(isinstance(label, str) for label in value):
             raise ValueError("write the methods to compare, as `methods: [base, lora]` or `methods: {lora: {rank: 8}}`")
-        return {label: m if isinstance(m, Method) else read_method(label, m) for label, m in value.items()}
+        methods = expand_groups(value)
+        return {label: m if isinstance(m, Method) else read_method(label, m) for label, m in methods.items()}
 
     @field_validator("budget", mode="before", json_schema_input_type=Duration | BudgetOptions | None)
     @classmethod
@@ -217,3 +224,13 @@ class Recipe(Options):
             spaces = {label: self.get_space(label) for label in self.methods}
             recipe["search"] = self.search.model_copy(update={"spaces": spaces}).model_dump(mode="json")
         return recipe
+
+
+def drop_methods(recipe: Recipe, labels: Collection[str]) -> Recipe:
+    """Return the recipe without some of its methods."""
+    methods = {label: method for label, method in recipe.methods.items() if label not in labels}
+    search = recipe.search
+    if search:
+        spaces = {label: space for label, space in search.spaces.items() if label in methods}
+        search = search.model_copy(update={"spaces": spaces})
+    return recipe.model_copy(update={"methods": methods, "search": search})

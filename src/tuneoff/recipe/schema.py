@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from tuneoff.methods import METHODS
+from tuneoff.methods import GROUPS, METHODS
 from tuneoff.metrics import METRICS
 from tuneoff.recipe.recipe import Recipe
 
@@ -82,14 +82,15 @@ def _build_any_method(methods: Mapping[str, Schema]) -> Schema:
 
 
 def _build_methods(methods: Mapping[str, Schema]) -> Schema:
-    """A list of names, or a mapping from labels to hyperparameters."""
+    """A name, a list of names, or a mapping from labels to hyperparameters. A name may be that of a group."""
     usable_alone = [name for name, method in methods.items() if "required" not in method]
     by_label = {
         name: {"anyOf": [_refer_to(name), {"type": "null"}]} if name in usable_alone else _refer_to(name)
         for name in methods
-    }
+    } | {group: {"anyOf": [_refer_to("any-method"), {"type": "null"}]} for group in GROUPS}
+    names = {"enum": [*usable_alone, *GROUPS]}
     labels = {"properties": by_label, "additionalProperties": _refer_to("any-method"), "minProperties": 1}
-    return {"anyOf": [{"type": "array", "items": {"enum": usable_alone}, "minItems": 1}, {"type": "object", **labels}]}
+    return {"anyOf": [names, {"type": "array", "items": names, "minItems": 1}, {"type": "object", **labels}]}
 
 
 def _build_spaces(methods: Mapping[str, Schema]) -> Schema:

@@ -128,6 +128,13 @@ def list_footnotes(comparison: Comparison) -> Iterator[str]:
         yield f"{subject} {has} one finished run, and how far another run would move is not known."
 
 
+def list_misfits(comparison: Comparison) -> Iterator[str]:
+    """Yield which methods of the recipe do not fit the model, with the reason."""
+    model = escape_control(comparison.run.recipe.model.name)
+    for label, reason in comparison.run.misfits.items():
+        yield f"{escape_control(label)} does not fit {model}: {escape_control(reason).rstrip('.')}."
+
+
 def _build_score_column(comparison: Comparison, metric: Metric) -> Column:
     ranked = comparison.rank(metric)
     best = ranked[0] if len(ranked) > 1 else None

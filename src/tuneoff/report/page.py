@@ -12,6 +12,7 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.budget_table import compare_with_estimate
 from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TRADE_OFFS, assign_colors, draw_figures, list_titles
 from tuneoff.report.diagnostics import diagnose
+from tuneoff.report.escape import escape_control
 from tuneoff.report.examples import choose_examples
 from tuneoff.report.figures import Specification, make_page_specification, write_figures
 from tuneoff.report.html import render_document
@@ -98,6 +99,7 @@ def render_page(
         headline_length=HEADLINE_LENGTH,
         board=build_leaderboard(comparison),
         footnotes=list(list_footnotes(comparison)),
+        misfits={escape_control(label): escape_control(reason) for label, reason in run.misfits.items()},
         rows=[(row, _format_settings(row.records[0].trial.hyperparameters)) for row in comparison.rows],
         colors=assign_colors(comparison, against),
         side_by_side=compare_runs(comparison, against) if against else None,

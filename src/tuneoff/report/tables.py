@@ -14,7 +14,7 @@ from tuneoff.metrics import METRICS, Metric
 from tuneoff.records.record import Record
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence
-from tuneoff.report.leaderboard import TIED, Cell, Column, Leaderboard, build_leaderboard, list_footnotes
+from tuneoff.report.leaderboard import TIED, Cell, Column, Leaderboard, build_leaderboard, list_footnotes, list_misfits
 from tuneoff.report.population import describe_test_examples, has_groups
 
 TERMINAL_COSTS = {"trainable": "Trainable", "train_seconds": "Training", "training_memory": "Memory"}  # headings
@@ -89,7 +89,8 @@ def format_markdown_table(comparison: Comparison) -> str:
         lines.append(_join_cells(_escape_markdown(name), *cells))
     lines.append("")
     reasons = [f"{label}: {reason}" for label, reason in zip(board.labels, board.reasons, strict=True) if reason]
-    lines.extend(f"{_escape_markdown(line)}  " for line in [*_list_remarks(comparison, board), *reasons])
+    remarks = [*_list_remarks(comparison, board), *reasons, *list_misfits(comparison)]
+    lines.extend(f"{_escape_markdown(line)}  " for line in remarks)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -112,7 +113,7 @@ def format_latex_table(comparison: Comparison) -> str:
         for i, name in enumerate(board.names)
     ]
     body = "\n".join(f"    {' & '.join(row)} \\\\" for row in rows)
-    caption = " ".join(_list_remarks(comparison, board))
+    caption = " ".join([*_list_remarks(comparison, board), *list_misfits(comparison)])
     return rf"""% \usepackage{{booktabs}}
 \begin{{table}}
   \centering

@@ -36,19 +36,26 @@ def inspect_methods(
         methods: by label; every method of the package with its defaults unless given.
 
     Raises:
-        RecipeError: a method in `methods` cannot be applied to the model.
+        ModelError: the model cannot be used.
     """
-    from tuneoff.models.loading import load_tokenizer
+    from tuneoff.models.loading import build_empty_model, load_model, load_tokenizer
     from tuneoff.models.parameters import count_parameters, group_trainable
     from tuneoff.models.sources import find_source
-    from tuneoff.runner.prepare import fit_methods
+    from tuneoff.runner.fit import MisfitError, apply_to_shape
 
     options = ModelOptions(name=model) if isinstance(model, str) else model
     source = find_source(options)
     tokenizer = load_tokenizer(source, options)
 
     def inspect(label: str, method: Method) -> InspectedMethod:
-        ((_, tuned),) = fit_methods({label: method}, options, source, tokenizer)
+        try:
+            tuned = apply_to_shape(
+                method,
+                build=lambda: build_empty_model(source, options, tokenizer),
+                load=lambda: load_model(source, options, tokenizer),
+            )
+        except MisfitError as misfit:
+            return InspectedMethod(label=label, refused=f"does not fit: {misfit}")
         trainable, total = count_parameters(tuned)
         return InspectedMethod(
             label=label, method=method, groups=group_trainable(tuned), trainable=trainable, total=total
@@ -57,8 +64,8 @@ def inspect_methods(
     def inspect_default(name: str) -> InspectedMethod:
         try:
             return inspect(name, METHODS[name].read({}, where=f"methods.{name}"))
-        except RecipeError as error:
-            return InspectedMethod(label=name, refused=str(error.__cause__ or error))
+        except RecipeError as error:  # a method that needs a hyperparameter
+            return InspectedMethod(label=name, refused=str(error))
 
     if methods:
         return tuple(inspect(label, method) for label, method in methods.items())

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.config.model import ModelOptions
 from tuneoff.config.search_space import Range
 from tuneoff.data import TextData, load_text
 from tuneoff.data.prompt import Encoder
@@ -15,18 +13,18 @@ from tuneoff.data.unrelated_text import load_unrelated_text
 from tuneoff.errors import RecipeError
 from tuneoff.evaluation.labels import LabelSet, find_labels
 from tuneoff.models.compilation import require_compiler
-from tuneoff.models.loading import build_empty_model, load_model, load_tokenizer
+from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import resolve_precision
 from tuneoff.models.sources import Source, find_source
-from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.recipe import Recipe, drop_methods
 from tuneoff.records.trial import Setting, Trial
+from tuneoff.runner.fit import MethodFit, fit_methods, require_any_fit
 from tuneoff.system.environment import get_numeric_versions, get_processor_name
 
 if TYPE_CHECKING:
     import torch
     from datasets import Dataset
 
-    from tuneoff.methods import Method
     from tuneoff.models.language_model import LanguageModel
 
 
@@ -34,12 +32,13 @@ if TYPE_CHECKING:
 class Preparation:
     """What every trial of a comparison needs besides its method and seed."""
 
-    recipe: Recipe
+    recipe: Recipe  # without the methods that do not fit the model
     source: Source
     tokenizer: Any  # transformers' tokenizers share no type
     text: TextData
     setting: Setting
     device: torch.device
+    fit: MethodFit
     labels: LabelSet | None = None  # that predictions are chosen from; None: predictions are free text
 
     @cached_property
@@ -63,15 +62,17 @@ class Preparation:
 def prepare(recipe: Recipe) -> Preparation:
     """Find the model, read and tokenize the text, and apply every method to the model's shape.
 
-    Mistakes in a recipe are found here, before a run directory is created or any weights are loaded.
+    Mistakes in a recipe are found here, before a run directory is created or any weights are loaded. Methods that do
+    not fit the model are left out of the recipe.
 
     Raises:
         DataError, ModelError, RecipeError: with the mistake and how to fix it.
     """
     source = find_source(recipe.model)
     tokenizer = load_tokenizer(source, recipe.model)
-    for _ in fit_methods(recipe.methods, recipe.model, source, tokenizer):
-        pass
+    fit = fit_methods(recipe.methods, recipe.model, source, tokenizer)
+    require_any_fit(fit, recipe.methods, recipe.model.name, strict=recipe.strict)
+    recipe = drop_methods(recipe, fit.misfits)
     _require_positions(recipe, source)
     device = _choose_device(recipe)
     if recipe.training.compile:
@@ -90,25 +91,15 @@ def prepare(recipe: Recipe) -> Preparation:
         versions=get_numeric_versions(),
     )
     return Preparation(
-        recipe=recipe, source=source, tokenizer=tokenizer, text=text, setting=setting, device=device, labels=labels
+        recipe=recipe,
+        source=source,
+        tokenizer=tokenizer,
+        text=text,
+        setting=setting,
+        device=device,
+        fit=fit,
+        labels=labels,
     )
-
-
-def fit_methods(
-    methods: Mapping[str, Method], options: ModelOptions, source: Source, tokenizer: Any
-) -> Iterator[tuple[str, LanguageModel]]:
-    """Yield each label with its method applied to a model that has the shape of the base model but no weights.
-
-    Raises:
-        RecipeError: a method cannot be applied to this model.
-    """
-    for label, method in methods.items():
-        empty_model = build_empty_model(source, options, tokenizer)
-        try:
-            tuned = method.apply(empty_model)
-        except (ValueError, KeyError, TypeError, OSError, AttributeError, ZeroDivisionError) as error:
-            raise RecipeError(f"methods.{label} does not fit {options.name}: {error}") from error
-        yield label, tuned
 
 
 def _require_positions(recipe: Recipe, source: Source) -> None:

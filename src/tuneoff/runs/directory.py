@@ -15,7 +15,7 @@ from tuneoff.records.trial import Setting, Trial
 from tuneoff.runs import compatibility, integrity
 from tuneoff.runs.layout import TRIALS, has_recipe
 from tuneoff.runs.locking import lock_run
-from tuneoff.runs.reading import Run, read_data, read_environment, read_recipe, read_records
+from tuneoff.runs.reading import Run, read_data, read_environment, read_misfits, read_recipe, read_records
 from tuneoff.runs.writing import write_record, write_run
 
 _LOG = logging.getLogger(__name__)
@@ -64,15 +64,24 @@ class RunDirectory:
         """
         compatibility.require_same_setting(self.path, self.read_records(), setting)
 
-    def begin(self, recipe: Recipe, environment: Mapping[str, Any], data: DataSummary) -> None:
+    def begin(
+        self,
+        recipe: Recipe,
+        environment: Mapping[str, Any],
+        data: DataSummary,
+        misfits: Mapping[str, str] | None = None,
+    ) -> None:
         """Write what the trials share, and move damaged records away. Call this with the lock held.
+
+        Args:
+            misfits: why methods of the recipe do not fit the model, by label.
 
         Raises:
             RunError: the directory belongs to another recipe or to another program.
         """
         self.require_same_recipe(recipe)
         integrity.set_aside_damaged(self.path)
-        write_run(self.path, recipe, environment, data)
+        write_run(self.path, recipe, environment, data, misfits or {})
 
     def write_record(self, record: Record) -> None:
         """Write the result of a trial, which finishes it."""
@@ -113,4 +122,5 @@ class RunDirectory:
             data=read_data(self.path),
             records=tuple(records.values()),
             left_out=left_out,
+            misfits=read_misfits(self.path),
         )

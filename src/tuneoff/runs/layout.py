@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tuneoff.system.checksums import CHECKSUMS
 
-RECIPE, ENVIRONMENT, DATA = "recipe.yaml", "environment.json", "data.json"
+RECIPE, ENVIRONMENT, DATA, MISFITS = "recipe.yaml", "environment.json", "data.json", "misfits.json"
 RECORD, CURVE, PREDICTIONS = "record.json", "curve.jsonl", "predictions.jsonl"
 LOCK, TRIALS, SET_ASIDE = ".lock", "trials", "set-aside"
 # What a process that ends before it has written the recipe can leave behind, as prefixes of names.

@@ -13,7 +13,7 @@ from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Epoch, Prediction, Record
 from tuneoff.records.trial import compute_id
-from tuneoff.runs.layout import CURVE, DATA, ENVIRONMENT, PREDICTIONS, RECIPE, RECORD, list_recorded_trials
+from tuneoff.runs.layout import CURVE, DATA, ENVIRONMENT, MISFITS, PREDICTIONS, RECIPE, RECORD, list_recorded_trials
 from tuneoff.system.checksums import find_damaged_files
 
 UNREADABLE = (OSError, ValueError, RecursionError)  # missing, not text, not JSON, or with other content than expected
@@ -28,6 +28,7 @@ class Run:
     data: DataSummary
     records: tuple[Record, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)  # why a record cannot be used, by trial id
+    misfits: Mapping[str, str] = field(default_factory=dict)  # why a method does not fit the model, by label
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -59,6 +60,19 @@ def read_environment(path: Path) -> Mapping[str, Any]:  # Any: plain values, onl
     except UNREADABLE as error:
         raise _explain_unreadable(path / ENVIRONMENT, error) from error
     return environment
+
+
+def read_misfits(path: Path) -> dict[str, str]:
+    """Read why methods of the run directory `path` do not fit its model, by label; empty if all fit."""
+    if not (path / MISFITS).exists():
+        return {}
+    try:
+        misfits = _read_json(path / MISFITS)
+        if not isinstance(misfits, Mapping):
+            raise ValueError("it holds no mapping")
+    except UNREADABLE as error:
+        raise _explain_unreadable(path / MISFITS, error) from error
+    return {str(label): str(reason) for label, reason in misfits.items()}
 
 
 def _explain_unreadable(file: Path, error: Exception) -> RunError:

@@ -10,20 +10,30 @@ import yaml
 from tuneoff.data import DataSummary
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Epoch, Prediction, Record
-from tuneoff.runs.layout import CURVE, DATA, ENVIRONMENT, PREDICTIONS, RECIPE, RECORD
+from tuneoff.runs.layout import CURVE, DATA, ENVIRONMENT, MISFITS, PREDICTIONS, RECIPE, RECORD
 from tuneoff.runs.redaction import redact
 from tuneoff.system.atomic_write import write_atomically
 from tuneoff.system.checksums import CHECKSUMS, format_checksums, hash_files, hash_text
 
 
-def write_run(path: Path, recipe: Recipe, environment: Mapping[str, Any], data: DataSummary) -> None:
-    """Write what the trials of a run share."""
+def write_run(
+    path: Path, recipe: Recipe, environment: Mapping[str, Any], data: DataSummary, misfits: Mapping[str, str]
+) -> None:
+    """Write what the trials of a run share.
+
+    Args:
+        misfits: why methods do not fit the model, by label.
+    """
     contents = {
         RECIPE: yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True),
         ENVIRONMENT: _format_json(environment),
         DATA: _format_json(data.model_dump(mode="json")),
     }
+    if misfits:
+        contents[MISFITS] = _format_json({label: redact(reason) for label, reason in misfits.items()})
     _write_with_checksums(path, contents, {})
+    if not misfits:
+        (path / MISFITS).unlink(missing_ok=True)
 
 
 def write_record(folder: Path, record: Record, adapter: Path) -> None:

@@ -48,6 +48,13 @@ def describe_unfinished(comparison: Comparison, partial: Partial) -> str:
     return f"Not finished: {'; '.join(missing or ['trials are missing'])}."
 
 
+def describe_misfits(comparison: Comparison) -> Iterator[str]:
+    """Yield which methods of the recipe are not compared, because they do not fit the model."""
+    if labels := [escape_control(label) for label in comparison.run.misfits]:
+        do, are = ("does", "is") if len(labels) == 1 else ("do", "are")
+        yield f"{join_list(labels)} {do} not fit the model and {are} not compared."
+
+
 def describe_budget_cuts(comparison: Comparison) -> Iterator[str]:
     """Yield how the plan was reduced to fit the budget."""
     fit = comparison.spending.fit if comparison.spending else None

@@ -1,0 +1,167 @@
+"""Whether each method fits a model, found before anything runs.
+
+A method is applied to a model that has the shape of the base model but no weights. A training step without numbers then
+shows whether what the method trains takes part in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tuneoff.errors import ModelError, RecipeError
+from tuneoff.models.loading import build_empty_model, load_model
+from tuneoff.models.parameters import count_parameters
+from tuneoff.models.shapes import run_without_numbers
+
+if TYPE_CHECKING:
+    from tuneoff.config.model import ModelOptions
+    from tuneoff.methods import Method
+    from tuneoff.models.language_model import LanguageModel
+    from tuneoff.models.sources import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodFit:
+    """Which methods fit a model, and why the others do not."""
+
+    parameters: Mapping[str, tuple[int, int]]  # trainable and total, by label
+    misfits: Mapping[str, str]  # the reason, by label
+
+
+class MisfitError(Exception):
+    """A method does not fit a model."""
+
+
+def fit_methods(methods: Mapping[str, Method], options: ModelOptions, source: Source, tokenizer: Any) -> MethodFit:
+    """Apply every method to the model's shape.
+
+    Raises:
+        ModelError: the model's files describe no causal language model.
+        RecipeError: a method would fit the model with its default hyperparameters, but not with those of the recipe.
+    """
+
+    def build() -> LanguageModel:
+        return build_empty_model(source, options, tokenizer)
+
+    def load() -> LanguageModel:
+        return load_model(source, options, tokenizer)
+
+    parameters, misfits = {}, {}
+    for label, method in methods.items():
+        try:
+            parameters[label] = count_parameters(apply_to_shape(method, build, load))
+        except MisfitError as misfit:
+            if _fits_by_default(method, build, load):
+                raise RecipeError(
+                    f"methods.{label} does not fit {options.name}: {misfit}. With its default hyperparameters it would "
+                    "fit, so change those in the recipe."
+                ) from misfit
+            misfits[label] = str(misfit)
+    return MethodFit(parameters=parameters, misfits=misfits)
+
+
+def _fits_by_default(method: Method, build: Callable[[], LanguageModel], load: Callable[[], LanguageModel]) -> bool:
+    """Return whether the method fits if only what it requires is set."""
+    required = {name: getattr(method, name) for name, field in type(method).model_fields.items() if field.is_required()}
+    default = type(method).read(required)
+    if default == method:
+        return False
+    try:
+        apply_to_shape(default, build, load)
+    except MisfitError:
+        return False
+    return True
+
+
+def apply_to_shape(
+    method: Method, build: Callable[[], LanguageModel], load: Callable[[], LanguageModel]
+) -> LanguageModel:
+    """Return the method applied to a model without weights, after a training step without numbers.
+
+    Args:
+        build: returns a new model without weights.
+        load: returns a new model with its weights, for the few methods that cannot be applied without them.
+
+    Raises:
+        MisfitError: why the method does not fit.
+    """
+    empty_model = build()
+    try:
+        tuned = method.apply(empty_model)
+    except Exception as error:  # peft and the models' own code raise all types of errors
+        if _needs_numbers(error):
+            return _apply_to_weights(method, load)
+        raise MisfitError(_describe(error)) from error
+    if method.trains and (reason := _find_broken_step(tuned, build)):
+        raise MisfitError(reason)
+    return tuned
+
+
+def _apply_to_weights(method: Method, load: Callable[[], LanguageModel]) -> LanguageModel:
+    """Apply a method that computes something from the weights, such as their singular values."""
+    try:
+        return method.apply(load())
+    except ModelError:
+        raise
+    except Exception as error:
+        raise MisfitError(_describe(error)) from error
+
+
+def _needs_numbers(error: Exception) -> bool:
+    """Return whether an operation failed only because a tensor without numbers has none."""
+    is_raised_by_fake_tensors = type(error).__module__.startswith("torch._subclasses")
+    return is_raised_by_fake_tensors or (isinstance(error, NotImplementedError) and "meta tensor" in str(error))
+
+
+def require_any_fit(fit: MethodFit, methods: Mapping[str, Method], model: str, *, strict: bool) -> None:
+    """Check that enough methods are left to compare.
+
+    Raises:
+        RecipeError: with `strict` any method does not fit; otherwise none does that trains anything.
+    """
+    if not fit.misfits:
+        return
+    reasons = "\n".join(f"methods.{label} does not fit {model}: {reason}" for label, reason in fit.misfits.items())
+    if strict:
+        raise RecipeError(f"{reasons}\nChange or remove it, or leave `strict` out to compare the other methods.")
+    if not any(methods[label].trains for label in fit.parameters):
+        raise RecipeError(f"{reasons}\nNo method is left that trains anything. `tuneoff methods` shows those that do.")
+
+
+def _find_broken_step(tuned: LanguageModel, build: Callable[[], LanguageModel]) -> str | None:
+    """Return why a training step fails, if it does and the base model alone can be run without numbers."""
+    try:
+        _take_step(tuned)
+    except Exception as error:  # the models' own code raises all types of errors
+        return None if _needs_numbers(error) or not _can_run_without_numbers(build()) else _describe(error)
+    if not any(parameter.grad is not None for parameter in tuned.parameters() if parameter.requires_grad):
+        return "what it trains takes no part in the model's forward pass"
+    return None
+
+
+def _can_run_without_numbers(base: LanguageModel) -> bool:
+    try:
+        _take_step(base.requires_grad_(True))
+    except Exception:  # such as code that loops over the experts that were chosen
+        return False
+    return True
+
+
+def _take_step(model: LanguageModel) -> None:
+    """Run a forward and a backward pass over two short rows of a model without weights."""
+    with run_without_numbers(model.network):
+        tokens_BT = torch.zeros(2, 4, dtype=torch.long, device="meta")
+        logits = model.network(input_ids=tokens_BT, use_cache=False, **model.make_adapter_inputs(2)).logits
+        if logits.requires_grad:
+            logits.float().sum().backward()
+
+
+def _describe(error: Exception) -> str:
+    """Return an error's message in one line, with its type unless it was raised for people to read."""
+    message = " ".join(str(error).split())
+    text = message if message and isinstance(error, ValueError) else f"{type(error).__name__}: {message}"
+    return text.rstrip(".: ")

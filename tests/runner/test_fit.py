@@ -1,0 +1,104 @@
+"""A method that does not fit the model: the comparison goes on without it, and everything says so."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Literal, final
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+import tuneoff
+from tuneoff.config.search_space import Space
+from tuneoff.errors import RecipeError
+from tuneoff.methods import read_method
+from tuneoff.methods.subset import Subset
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.parameters import count_parameters
+from tuneoff.report.sentences import describe_verdict
+from tuneoff.report.tables import format_markdown_table
+from tuneoff.runner.fit import MisfitError, apply_to_shape
+
+METHODS = ["base", "bitfit", "lora"]
+REASON = "BitFit trains biases, and this model has none"
+
+
+@final
+class _Beside(Subset):
+    """Trains a vector that the model never uses."""
+
+    name: ClassVar[str] = "beside"
+    starts_as_base: ClassVar[bool] = True
+    space: ClassVar[Space] = {}
+    learning_rate: Literal[1] = 1
+
+    def select_parameters(self, base: LanguageModel) -> list[nn.Parameter]:
+        base.base.beside = nn.Parameter(torch.zeros(3, device="meta"))
+        return [base.base.beside]
+
+
+@pytest.mark.usefixtures("quick_inference")
+def test_the_other_methods_are_compared_and_the_report_has_the_reason(recipe: dict[str, Any], tmp_path: Path) -> None:
+    comparison = tuneoff.compare(recipe | {"methods": METHODS}, run=tmp_path / "run")
+    assert {row.label for row in comparison.rows} == {"base", "lora"}
+    assert comparison.partial is None
+    assert list(yaml.safe_load((tmp_path / "run/recipe.yaml").read_text())["methods"]) == METHODS
+    loaded = tuneoff.load_comparison(tmp_path / "run")
+    assert loaded.run.misfits["bitfit"].startswith(REASON)
+    page = (tmp_path / "run/report/index.html").read_text()
+    assert f"Does not fit the model, so it was not trained: {REASON}" in page
+    assert f"bitfit does not fit {recipe['model']['name']}: {REASON}" in format_markdown_table(loaded).replace("\\", "")
+    assert "bitfit does not fit the model and is not compared." in describe_verdict(loaded).details
+
+
+@pytest.mark.usefixtures("quick_comparisons")
+def test_a_method_that_is_removed_from_the_recipe_is_no_longer_mentioned(
+    recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    tuneoff.compare(recipe | {"methods": METHODS}, run=tmp_path / "run")
+    assert not tuneoff.compare(recipe | {"methods": ["base", "lora"]}, run=tmp_path / "run").run.misfits
+
+
+def test_the_plan_has_the_reason_and_no_trials_of_the_method(recipe: dict[str, Any]) -> None:
+    planned = tuneoff.plan(recipe | {"methods": METHODS})
+    assert list(planned.misfits) == ["bitfit"]
+    assert {stage.label for stage in planned.stages} == set(planned.parameters) == {"base", "lora"}
+
+
+def test_a_search_leaves_out_the_space_of_a_method_that_does_not_fit(recipe: dict[str, Any]) -> None:
+    spaces = {"bitfit": {"learning_rate": [0.1]}}
+    planned = tuneoff.plan(recipe | {"methods": METHODS, "search": {"configurations": 4, "spaces": spaces}})
+    assert list(planned.recipe.methods) == ["base", "lora"]
+
+
+def test_a_strict_recipe_is_refused(recipe: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=rf"methods.bitfit does not fit .*: {REASON}"):
+        tuneoff.plan(recipe | {"methods": METHODS, "strict": True})
+
+
+def test_a_recipe_in_which_only_the_base_model_is_left_is_refused(recipe: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="No method is left"):
+        tuneoff.plan(recipe | {"methods": ["base", "bitfit"]})
+
+
+def test_hyperparameters_that_do_not_fit_are_a_mistake_where_the_default_ones_fit(recipe: dict[str, Any]) -> None:
+    methods = {"base": {}, "lora": {}, "last-blocks": {"blocks": 9}}
+    with pytest.raises(RecipeError, match=r"blocks is 9, and the model has only 2\. With its default"):
+        tuneoff.plan(recipe | {"methods": methods})
+
+
+def test_a_method_whose_parameters_the_model_does_not_use_does_not_fit(
+    outline_tiny: Callable[[str], LanguageModel], load_tiny: Callable[[str], LanguageModel]
+) -> None:
+    with pytest.raises(MisfitError, match="takes no part"):
+        apply_to_shape(_Beside.read({}), lambda: outline_tiny("llama"), lambda: load_tiny("llama"))
+
+
+@pytest.mark.parametrize("peft_type", ["ADAMSS", "LOHA"])
+def test_a_type_of_peft_that_reads_the_weights_fits(
+    peft_type: str, outline_tiny: Callable[[str], LanguageModel], load_tiny: Callable[[str], LanguageModel]
+) -> None:
+    method = read_method("peft", {"peft_type": peft_type})
+    tuned = apply_to_shape(method, lambda: outline_tiny("llama"), lambda: load_tiny("llama"))
+    assert count_parameters(tuned) == count_parameters(method.apply(load_tiny("llama")))
