@@ -64,6 +64,15 @@ def test_the_first_step_of_a_warm_up_has_a_learning_rate_above_zero(run_training
     assert [row.learning_rate for row in training.curve] == pytest.approx([0.0, 0.0005, 0.001, 0.001, 0.0005])
 
 
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+@pytest.mark.parametrize("warmup", [0.0, 0.1])
+def test_a_training_of_one_step_trains(run_training: RunTraining, schedule: str, warmup: float) -> None:
+    _, training = run_training(epochs=1, batch_size=64, warmup=warmup, schedule=schedule)
+    assert [row.steps for row in training.curve] == [0, 1]
+    assert training.curve[1].learning_rate == pytest.approx(1e-3)
+    assert training.curve[1].validation_loss != training.curve[0].validation_loss
+
+
 def test_a_model_with_an_infinite_loss_before_its_first_step_has_diverged(
     run_training: RunTraining, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,8 +39,7 @@ class Checkpoint:
     sums: dict[str, Any]  # `RunningSums` since the last validation
     best_epoch: float  # 0: none yet
     best_loss: float | None
-    schedule: dict[str, Any]  # Any: a torch scheduler's state
-    groups: list[dict[str, Any]]  # the optimizer's parameter groups, without the parameters
+    groups: list[dict[str, Any]]  # the optimizer's parameter groups, without the parameters; Any: their options
     memory: dict[str, Memory]  # peaks so far, by phase
     tensors: dict[str, Tensor] = field(repr=False)  # on the CPU, named "kind/name"
 
@@ -83,6 +82,7 @@ def read_checkpoint(path: Path | None) -> Checkpoint | None:
         if _compute_sha256(header, tensors) != sha256:
             raise ValueError("its checksum does not match")
         state = json.loads(header)
+        state.pop("schedule", None)  # up to version 0.1.0; it follows from the steps
         curve = tuple(Epoch.model_validate(row) for row in state.pop("curve"))
         memory = {phase: Memory.model_validate(peak) for phase, peak in state.pop("memory").items()}
         return Checkpoint(curve=curve, memory=memory, tensors=tensors, **state)

@@ -35,7 +35,6 @@ def build_checkpoint(trainer: Trainer, curve: Sequence[Epoch], best: BestEpoch) 
         memory=trainer.context.meter.get_peaks(),
         best_epoch=best.epoch,
         best_loss=best.loss if best.epoch else None,
-        schedule={k: v for k, v in trainer.schedule.state_dict().items() if k != "lr_lambdas"},
         groups=[{k: v for k, v in group.items() if k != "params"} for group in optimizer["param_groups"]],
         tensors={name: tensor.cpu() for name, tensor in tensors.items()},
     )
@@ -65,4 +64,3 @@ def _restore_optimizer(trainer: Trainer, checkpoint: Checkpoint) -> None:
         for stored, group in zip(checkpoint.groups, trainer.optimizer.state_dict()["param_groups"], strict=True)
     ]
     trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
-    trainer.schedule.load_state_dict({**checkpoint.schedule, "lr_lambdas": [None] * len(groups)})

@@ -22,14 +22,15 @@ from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.meter import MMAP_THRESHOLD, keep_freed_memory
 from tuneoff.runtime.micro_batch import MicroBatch
 from tuneoff.training.checkpoint import CheckpointWriter
-from tuneoff.training.optimizer import ParameterGroups, create_optimizer, create_schedule
+from tuneoff.training.optimizer import ParameterGroups, create_optimizer
 from tuneoff.training.running_sums import RunningSums
+from tuneoff.training.schedule import Schedule
 from tuneoff.training.spec import TrainingSpec
 
 
 @final
 class Trainer:
-    """A model prepared by accelerate, with its optimizer, its schedule and the number of completed steps.
+    """A model prepared by accelerate, with its optimizer and the number of completed steps.
 
     Args:
         groups: the trainable parameters.
@@ -53,7 +54,12 @@ class Trainer:
         self.sums = RunningSums(train_seconds=trunk.seconds if trunk else 0.0)
         self._trunk, self._pad = trunk, model.tokenizer.pad_token_id
         self.model, self.optimizer = context.accelerator.prepare(model, create_optimizer(groups, spec))
-        self.schedule = create_schedule(self.optimizer, spec.options, self.steps_per_epoch)
+        self._rates = [spec.learning_rate * multiple for multiple, _ in groups]
+        self._schedule = Schedule(
+            kind=spec.options.schedule,
+            warmup=spec.options.warmup,
+            total_steps=self.steps_per_epoch * spec.options.epochs,
+        )
         largest_bytes = max(p.numel() * p.element_size() for p in self.parameters)
         self._keep_memory = keep_freed_memory if largest_bytes > MMAP_THRESHOLD else contextlib.nullcontext
         self.compile_blocks = partial(compile_blocks, model) if spec.options.compile else contextlib.nullcontext
@@ -94,13 +100,12 @@ class Trainer:
         batches = make_epoch_batches(self.lengths, options.effective_batch_size, self.spec.seed, epoch + 1)
         remaining = batches[steps_before : steps_before + stop - self.completed_steps]
         for step, rows in enumerate(remaining, start=steps_before + 1):
-            sums.learning_rate = float(self.schedule.get_last_lr()[0])
+            sums.learning_rate = self._set_learning_rate()
             nats, norm = self._take_step(rows)
             self.completed_steps += 1
             for name, value in (("training loss", nats), ("norm of the gradients", norm)):
                 if not math.isfinite(value):
                     return f"the {name} was {value} in step {step} of epoch {epoch + 1}"
-            self.schedule.step()
             self.context.on_progress(sums.to_progress(epoch + 1, options.epochs, step, self.steps_per_epoch))
             if is_due():
                 break
@@ -115,6 +120,13 @@ class Trainer:
     def make_batch(self, rows: Sequence[int]) -> Batch:
         """Return rows of the train split as tensors on the device."""
         return collate(self.spec.text.train, rows, self._pad, self.spec.loss_on, self.context.device, self._trunk)
+
+    def _set_learning_rate(self) -> float:
+        """Set the learning rate of the next step in every parameter group, and return that of the first."""
+        factor = self._schedule.compute_factor(self.completed_steps)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        return self._rates[0] * factor
 
     def compute_nats(self, batch: Batch) -> Tensor:
         """Return the loss in nats, summed over the batch's target tokens."""
