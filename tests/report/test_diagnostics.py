@@ -1,6 +1,8 @@
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.data import DataSummary
 from tuneoff.data.statistics import TrainSamples
 from tuneoff.records.record import Memory
+from tuneoff.report import diagnostics
 from tuneoff.report.diagnostics import Diagnosis, diagnose
 from tuneoff.runs import Run
 from tuneoff.runs.split_use import SplitUse
@@ -77,6 +80,10 @@ def make_use(runs: int, **changes: Any) -> SplitUse:
     return SplitUse(**{"fingerprint": "f", "trials": 12, "runs": runs, "looks": 9, "since": since, **changes})
 
 
+def with_validation_losses(run: Run, losses: Sequence[float], **changes: Any) -> Comparison:
+    return judge_with_changes(run, "lora", curve=make_curve(losses, [3.0] * len(losses)), **changes)
+
+
 CAUSES: dict[str, Callable[[Run], Comparison]] = {
     "sources truncated": lambda run: with_data(run, make_synthetic_data(source_cut_share=0.43)),
     "targets truncated": lambda run: with_data(run, make_synthetic_data(target_cut_share=0.031)),
@@ -87,6 +94,7 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
     ),
     "train samples overlap": lambda run: judge_samples(overlap=0.4),
     "test split used often": lambda run: replace(judge(run), split_use=make_use(runs=4)),
+    "groups kept together": lambda run: with_data(run, make_synthetic_data(groups_removed=4)),
     "one seed": lambda run: judge(make_synthetic_run(methods=list(HEALTHY))),
     "not run yet": lambda run: judge(replace(run, records=[r for r in run.records if r.trial.label != "full"])),
     "shared learning rate": lambda run: judge(make_synthetic_run(seeds=[0, 1], methods=AT_ONE_RATE)),
@@ -95,7 +103,7 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
     "diverged": lambda run: judge_with_changes(run, "lora", status="diverged", reason="the loss is not finite"),
     "failed": lambda run: judge_with_changes(run, "lora", status="failed", reason="OutOfMemoryError: wanted more"),
     "stopped early": lambda run: judge_with_changes(run, "lora", stopped_early=True),
-    "still improving": lambda run: judge_with_changes(run, "lora", best_epoch=4),
+    "still improving": lambda run: with_validation_losses(run, [3.42, 2.9, 2.8, 2.75, 2.71], best_epoch=4),
     "never improved": lambda run: judge_with_changes(
         run, "lora", curve=make_curve([3.0, 3.9, 3.8, 3.1, 3.6], [3.0] * 5)
     ),
@@ -106,6 +114,74 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
     "overfitting": lambda run: with_scores(run, "full", train__loss=1.9, validation__loss=2.68),
     "tied embedding": lambda run: judge_with_changes(run, "last-layer", facts={"tied": True}),
 }  # fmt: skip
+
+
+# Each kind with something close to its cause, about which it must say nothing.
+SILENCES: dict[str, Callable[[Run], Comparison]] = {
+    "sources truncated": lambda run: with_data(run, make_synthetic_data(target_cut_share=0.1)),
+    "targets truncated": lambda run: with_data(run, make_synthetic_data(source_cut_share=0.1)),
+    "files": lambda run: with_data(run, run.data.model_copy(update={"notes": ()})),
+    "rows excluded": lambda run: with_data(run, make_synthetic_data(duplicates_removed=3)),
+    "duplicates removed": lambda run: with_data(
+        run, make_synthetic_data().model_copy(update={"duplicates": {"train-test": 0}})
+    ),
+    "duplicates remain": lambda run: with_data(
+        run, make_synthetic_data(duplicates_removed=2).model_copy(update={"duplicates": {"train-test": 2}})
+    ),
+    "groups kept together": lambda run: with_data(run, make_synthetic_data(groups_removed=0)),
+    "groups shared": lambda run: with_data(run, make_synthetic_data(groups_removed=4)),
+    "train samples overlap": lambda run: judge_samples(overlap=0.05),
+    "test split used often": lambda run: replace(judge(run), split_use=make_use(runs=3, trials=500, looks=90)),
+    "one seed": judge,
+    "not run yet": lambda run: judge_with_changes(run, "full", status="failed", reason="x", predictions=()),
+    "shared learning rate": lambda run: judge(
+        make_synthetic_run(methods={"base": {}, "lora": {"rank": 4}, "wide": {"method": "lora", "rank": 64}})
+    ),
+    "head not separated": lambda run: judge_with_changes(run, "full", facts={}),
+    "memory not reset": lambda run: with_training_memory(run, Memory(resident_bytes=1, reset=True)),
+    "diverged": lambda run: judge_with_changes(run, "lora", status="failed", reason="x"),
+    "failed": lambda run: judge_with_changes(run, "lora", status="diverged", reason="x"),
+    "stopped early": lambda run: with_validation_losses(run, [3.4, 3.0, 3.1], best_epoch=1),
+    # one epoch that made it worse, epochs that end above the start, and a model that did not move
+    "still improving": lambda run: with_validation_losses(run, [4.978, 14.054], best_epoch=1),
+    "never improved": lambda run: with_validation_losses(run, [4.978, 4.978], best_epoch=1),
+    "no effect": lambda run: with_validation_losses(echoing_the_base(run, "lora").run, [3.0, 3.5], best_epoch=1),
+    "forgetting": lambda run: with_scores(
+        with_scores(run, "base", unrelated__loss=3.0).run, "full", unrelated__loss=3.05
+    ),
+    "overfitting": lambda run: with_scores(run, "full", train__loss=2.9, validation__loss=2.68),
+    "tied embedding": lambda run: judge_with_changes(run, "last-layer", facts={"tied": False}),
+    "not searched": judge,
+    "adaptive sampler": lambda run: make_searched_comparison(configurations=4, sampler="quasi-random"),
+    "best rate at edge of range": lambda run: make_searched_comparison(methods={"base": {}, "lora": {}}),
+    "range widened": lambda run: make_searched_comparison(methods={"base": {}, "last-layer": {}}),
+    "configurations without a score": lambda run: make_searched_comparison(methods={"base": {}, "last-layer": {}}),
+    "searched by older rules": lambda run: make_searched_comparison(methods={"base": {}, "lora": {}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SILENCES)
+def test_each_diagnosis_is_silent_about_what_only_resembles_its_cause(healthy: Run, kind: str) -> None:
+    assert not find_diagnoses(SILENCES[kind](healthy), kind)
+
+
+def test_every_diagnosis_has_something_about_which_it_must_be_silent() -> None:
+    folder = Path(diagnostics.__file__).parent
+    kinds = {kind for file in folder.glob("*.py") for kind in re.findall(r'kind="([^"]+)"', file.read_text())}
+    assert not kinds - SILENCES.keys(), "add to SILENCES something that resembles the cause of the new diagnosis"
+
+
+@pytest.mark.parametrize("losses", [[4.978, 14.054], [3.0, 2.9, 2.95, 3.1], [5.0], [3.0, 4.0, 3.5]])
+def test_a_loss_that_did_not_fall_in_the_last_epoch_is_not_still_falling(healthy: Run, losses: list[float]) -> None:
+    comparison = with_validation_losses(healthy, losses, best_epoch=len(losses) - 1 or None)
+    assert not find_diagnoses(comparison, "still improving")
+
+
+@pytest.mark.parametrize("losses", [[4.9, 4.9], [4.9, 14.0], [4.9, 4.0]])
+def test_no_trial_is_told_both_to_raise_and_to_lower_its_learning_rate(healthy: Run, losses: list[float]) -> None:
+    comparison = with_validation_losses(echoing_the_base(healthy, "lora").run, losses, best_epoch=1)
+    texts = " ".join(diagnosis.text for diagnosis in diagnose(comparison) if diagnosis.label == "lora")
+    assert not ("Raise the learning rate" in texts and "Lower the learning rate" in texts)
 
 
 def test_a_healthy_run_has_no_diagnosis(healthy: Run) -> None:

@@ -1,5 +1,6 @@
 """The diagnosis itself, and how all of them name a learning rate and a seed."""
 
+import math
 from dataclasses import dataclass
 
 from tuneoff.analysis.row import Row
@@ -14,6 +15,18 @@ class Diagnosis:
     label: str | None
     kind: str
     text: str
+
+
+def list_validation_losses(record: Record) -> list[float]:
+    """List the finite validation losses of a training, that before the first step included."""
+    losses = [epoch.validation_loss for epoch in record.curve]
+    return [loss for loss in losses if loss is not None and math.isfinite(loss)]
+
+
+def has_worsened(record: Record) -> bool:
+    """Return whether the validation loss was above that before training after every epoch."""
+    start, *trained = list_validation_losses(record) or [math.inf]
+    return bool(trained) and min(trained) > start
 
 
 def get_learning_rate(record: Record) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
-from tuneoff.report.diagnostics.diagnosis import Diagnosis, format_learning_rate, format_seed_prefix
+from tuneoff.report.diagnostics.diagnosis import Diagnosis, format_learning_rate, format_seed_prefix, has_worsened
 from tuneoff.report.format import pluralize
 
 FORGETTING_LIMIT = 0.1  # nats per token of unrelated text, above the base model
@@ -12,14 +12,14 @@ OVERFITTING_LIMIT = 0.5  # nats per target token between training examples and v
 
 
 def diagnose_missing_effect(comparison: Comparison, row: Row) -> Iterator[Diagnosis]:
-    """Report trials whose test predictions are all the same as the base model's."""
+    """Report trials whose test predictions are all the base model's, though the validation loss did not rise."""
     base = comparison.base
     if base is None or not base.finished or row.is_base:
         return
     base_predictions = {answer.row: answer.prediction for answer in base.finished[0].predictions}
     for record in row.finished:
         predictions = {answer.row: answer.prediction for answer in record.predictions}
-        if predictions and predictions == base_predictions:
+        if predictions and predictions == base_predictions and not has_worsened(record):
             yield Diagnosis(
                 label=row.label,
                 kind="no effect",

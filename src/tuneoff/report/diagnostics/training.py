@@ -7,7 +7,13 @@ from statistics import fmean
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
 from tuneoff.records.record import Record
-from tuneoff.report.diagnostics.diagnosis import Diagnosis, format_learning_rate, format_seed_prefix
+from tuneoff.report.diagnostics.diagnosis import (
+    Diagnosis,
+    format_learning_rate,
+    format_seed_prefix,
+    has_worsened,
+    list_validation_losses,
+)
 from tuneoff.report.format import join_list, pluralize
 
 REMEDIES = {
@@ -46,34 +52,30 @@ def diagnose_early_stop(_: Comparison, row: Row) -> Iterator[Diagnosis]:
 
 
 def diagnose_unfinished_training(_: Comparison, row: Row) -> Iterator[Diagnosis]:
-    """Report, once for all seeds, trials whose last epoch was the best."""
-    improving = [
-        record
-        for record in row.finished
-        if record.best_epoch and record.best_epoch == _get_last_epoch(record) and not record.stopped_early
-    ]
+    """Report, once for all seeds, trials whose last validation loss was the lowest, that before training included."""
+    improving = [record for record in row.finished if _is_still_improving(record)]
     if not improving:
         return
-    ends = [losses[-2:] for record in improving if len(losses := _list_validation_losses(record)) > 1]
-    before, last = (fmean(losses) for losses in zip(*ends, strict=True)) if ends else (None, None)
+    ends = [list_validation_losses(record)[-2:] for record in improving]
+    before, last = (fmean(losses) for losses in zip(*ends, strict=True))
     mean = " on average" if len(ends) > 1 else ""
-    course = f", from {before:.3f} to {last:.3f}{mean} in the last epoch" if before and last else ""
     seeds = [str(record.trial.seed) for record in improving]
     prefix = f"Seed{'s' if len(seeds) > 1 else ''} {join_list(seeds)}: " if len(row.records) > 1 else ""
     epochs = improving[0].trial.setting.training.epochs
     yield Diagnosis(
         label=row.label,
         kind="still improving",
-        text=f"{prefix}The validation loss was still falling when training ended{course}. "
+        text=f"{prefix}The validation loss was still falling when training ended, from {before:.3f} "
+        f"to {last:.3f}{mean} in the last epoch. "
         f"Train longer, for example training.epochs={2 * epochs}, before concluding that the method is worse.",
     )
 
 
 def diagnose_no_improvement(_: Comparison, row: Row) -> Iterator[Diagnosis]:
-    """Report each trial that no epoch brought below its validation loss before training."""
+    """Report each trial whose validation loss was above that before training after every epoch."""
     for record in row.finished:
-        start, *trained = _list_validation_losses(record) or [math.inf]
-        if trained and min(trained) >= start:
+        if has_worsened(record):
+            start, *trained = list_validation_losses(record)
             yield Diagnosis(
                 label=row.label,
                 kind="never improved",
@@ -83,10 +85,10 @@ def diagnose_no_improvement(_: Comparison, row: Row) -> Iterator[Diagnosis]:
             )
 
 
+def _is_still_improving(record: Record) -> bool:
+    *earlier, last = list_validation_losses(record) or [math.inf]
+    return bool(earlier) and last < min(earlier) and not record.stopped_early
+
+
 def _get_last_epoch(record: Record) -> float:
     return max((epoch.epoch for epoch in record.curve), default=0.0)
-
-
-def _list_validation_losses(record: Record) -> list[float]:
-    losses = [epoch.validation_loss for epoch in record.curve]
-    return [loss for loss in losses if loss is not None and math.isfinite(loss)]
