@@ -1,5 +1,7 @@
 """YAML from a stranger is read without surprises and within limits."""
 
+import time
+
 import pytest
 
 from tuneoff.errors import RecipeError
@@ -32,3 +34,38 @@ def test_aliases_that_stand_for_too_many_values_are_refused() -> None:
 def test_yaml_that_json_could_not_store_is_refused(text: str) -> None:
     with pytest.raises(RecipeError, match="cannot be read as YAML"):
         parse_yaml(text, "here")
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("methods:\n  lora: {rank: 4}\n  full: {}\n  lora: {rank: 8}\n", "'lora' is in line 2 and again in line 4"),
+        ("{a: 1, a: 2}", "'a' is in line 1 and again in line 1"),
+        ("1: a\n1.0: b", "'1.0' is in line 1 and again in line 2"),
+        ("- x\n- &m {a: 1,\n   'a': 1}\n- *m", "'a' is in line 2 and again in line 3"),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused_with_both_lines(text: str, lines: str) -> None:
+    with pytest.raises(RecipeError, match=lines):
+        parse_yaml(text, "here")
+
+
+def test_the_same_key_in_two_mappings_is_no_repetition_and_a_merged_key_may_be_overridden() -> None:
+    assert parse_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}", "here") == {"a": {"x": 1, "y": 2}, "b": {"x": 3, "y": 2}}
+
+
+@pytest.mark.parametrize("key", ["<<", "a"])
+def test_merges_that_stand_for_too_many_values_are_refused_before_they_are_made(key: str) -> None:
+    lines = ["a0: &a0 {k: 1}"]
+    lines += [f"a{i}: &a{i} {{{key}: [*a{i - 1}, *a{i - 1}, *a{i - 1}]}}" for i in range(1, 17)]
+    text = "\n".join(lines)
+    assert len(text) < 600
+    start = time.monotonic()
+    with pytest.raises(RecipeError, match="more than 100,000 values"):
+        parse_yaml(text, "here")
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize(("text", "value"), [("", None), ("# nothing", None), ("5", 5)])
+def test_a_document_may_be_empty_or_one_value(text: str, value: object) -> None:
+    assert parse_yaml(text, "here") == value
