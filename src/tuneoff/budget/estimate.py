@@ -140,6 +140,8 @@ def _estimate_confirm_seconds(recipe: Recipe, probe: Probe, label: str) -> dict[
         costs.save_seconds
         + costs.evaluation.estimate_seconds(work.evaluation)
         + _estimate_generation_seconds(costs, work.prompts, work.new_tokens)
+        + costs.evaluation.estimate_seconds(work.benchmarks)
+        + work.benchmark_new_tokens * costs.new_token_seconds
         + probe.inference_seconds
     )
     return {"confirm": training, "test": test} if costs.step else {"test": training + test}

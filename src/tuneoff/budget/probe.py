@@ -34,6 +34,8 @@ class Work(Options):
     validation_prompts: Batches  # to generate from, in a search that compares predictions
     trunk: Batches  # one pass over train and validation, for methods that train the head alone
     new_tokens: int  # at most, per prediction
+    benchmarks: Batches = Batches(count=0, tokens=0)  # the texts and prompts of all tasks
+    benchmark_new_tokens: int = 0  # at most, summed over the batches of prompts
 
 
 class Rate(Options):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tuneoff.budget.probe import Batches, Work
 from tuneoff.config.training import TrainingOptions
 from tuneoff.data import count_tokens
 from tuneoff.data.batches import make_epoch_batches, make_evaluation_batches
+from tuneoff.evaluation.benchmarks import list_questions
 from tuneoff.models.greedy_decoding import READ_TOGETHER
 from tuneoff.runner.prepare import Preparation
 from tuneoff.training.hidden_state_cache import BATCH_SIZE
@@ -20,6 +22,7 @@ def compute_work(preparation: Preparation) -> Work:
     lengths = {name: count_tokens(getattr(text, name)) for name in ("train", "validation", "test")}
     train_part = lengths["train"][: len(lengths["validation"])]
     unrelated = count_tokens(preparation.unrelated_text) if evaluation.unrelated_passages else []
+    benchmarks = _count_benchmarks(preparation)
     evaluated = (lengths["test"], train_part, unrelated)
     return Work(
         epoch=_count_epoch_batches(lengths["train"], recipe.training),
@@ -29,6 +32,34 @@ def compute_work(preparation: Preparation) -> Work:
         validation_prompts=count_prompt_batches(text.validation["prompt_tokens"], generation.prompts_at_once),
         trunk=_sum_batches([count_evaluation_batches(lengths[name], BATCH_SIZE) for name in ("train", "validation")]),
         new_tokens=_count_new_tokens(preparation),
+        benchmarks=_sum_batches([benchmarks.texts, benchmarks.prompts]),
+        benchmark_new_tokens=benchmarks.new_tokens,
+    )
+
+
+class _BenchmarkWork(NamedTuple):
+    texts: Batches  # to score
+    prompts: Batches  # to answer
+    new_tokens: int  # at most, summed over the batches of prompts
+
+
+def _count_benchmarks(preparation: Preparation) -> _BenchmarkWork:
+    """Count what the recipe's benchmarks ask of one model."""
+    benchmarks = preparation.benchmarks
+    if benchmarks is None:
+        return _BenchmarkWork(Batches(count=0, tokens=0), Batches(count=0, tokens=0), 0)
+    size = benchmarks.options.batch_size
+    texts, prompts = list_questions(benchmarks)
+
+    def count_batches(asked: Sequence[str]) -> Batches:
+        lengths = [len(tokens) for tokens in preparation.tokenizer(list(asked))["input_ids"]] if asked else []
+        return count_evaluation_batches(lengths, size)
+
+    longest_answers = sorted((new_tokens for _, new_tokens in prompts), reverse=True)
+    return _BenchmarkWork(
+        texts=count_batches(texts),
+        prompts=count_batches([prompt for prompt, _ in prompts]),
+        new_tokens=sum(longest_answers[::size]),
     )
 
 

@@ -82,6 +82,24 @@ class LabelOptions(Options):
     """The labels; null: the distinct targets of train."""
 
 
+class BenchmarkOptions(Options):
+    """Tasks of lm-evaluation-harness, on which the base model and every tuned model are measured.
+
+    They show what a model forgot, or learned, besides the data. They need the extra `tuneoff[benchmarks]`.
+    """
+
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Names of tasks or groups, such as `arc_easy`, or paths of YAML files."""
+    limit: PositiveInt | None = None
+    """The number of examples of each task, from its beginning; null uses all of them."""
+    few_shot: NonNegativeInt | None = None
+    """Solved examples before each question; null uses the task's own number."""
+    chat_template: bool = False
+    """Put the questions into the chat template of the tokenizer."""
+    batch_size: PositiveInt = 8
+    """Texts in one forward pass."""
+
+
 class EvaluationOptions(Options):
     """The loss on validation and test, the predictions on test, and the loss on unrelated text."""
 
@@ -92,6 +110,8 @@ class EvaluationOptions(Options):
     labels: LabelOptions | None = Field(None, exclude_if=_is_unset)
     """For a task whose answers are labels: `likelihood` predicts the label that the model finds most likely. Null
     generates predictions."""
+    benchmarks: BenchmarkOptions | None = Field(None, exclude_if=_is_unset)
+    """Tasks of lm-evaluation-harness to measure every model on: a list of names and paths, or options."""
     unrelated_passages: int = Field(16, ge=0)
     """Passages of text unrelated to the data, whose loss shows what the model forgot; 0 skips this."""
 
@@ -99,6 +119,11 @@ class EvaluationOptions(Options):
     @classmethod
     def _read_likelihood(cls, labels: Any) -> Any:  # Any: unchecked user input
         return {} if labels == "likelihood" else labels
+
+    @field_validator("benchmarks", mode="before", json_schema_input_type=tuple[str, ...] | BenchmarkOptions | None)
+    @classmethod
+    def _read_tasks(cls, benchmarks: Any) -> Any:  # Any: unchecked user input
+        return {"tasks": benchmarks} if isinstance(benchmarks, list | tuple) else benchmarks
 
     @model_validator(mode="after")
     def _require_generation_for_its_options(self) -> Self:

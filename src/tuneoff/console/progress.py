@@ -127,7 +127,7 @@ class ScreenListener:
         """Estimate the share of the running trial that is done."""
         progress = self._progress
         phase_share = progress.done / progress.of if progress.of else 0.0
-        if progress.phase in {"evaluation", "predictions", "inference"}:
+        if progress.phase in {"evaluation", "predictions", "benchmarks", "inference"}:
             return TRAINING_SHARE + (1 - TRAINING_SHARE) * phase_share * (progress.phase == "predictions")
         if not progress.epochs:
             return 0.0

@@ -117,6 +117,15 @@ class Prediction(Options):
         return self.references or (self.reference,)
 
 
+class BenchmarkScore(Options):
+    """The scores of one example of a benchmark. The example is the same for all models."""
+
+    task: str
+    row: int
+    scores: Mapping[str, float]  # by metric, with the filter of answers if the task has several: "acc", "f1,strict"
+    prediction: str | None = None  # of a task whose answers are generated
+
+
 class Record(Options):
     """The result of a trial. The curve and the predictions are stored in files of their own."""
 
@@ -131,3 +140,4 @@ class Record(Options):
     facts: Mapping[str, Any] = Field(default_factory=dict)  # for the diagnoses of a report: "tied", "split_head", ...
     curve: tuple[Epoch, ...] = Field(default=(), exclude=True)
     predictions: tuple[Prediction, ...] = Field(default=(), exclude=True)
+    benchmarks: tuple[BenchmarkScore, ...] = Field(default=(), exclude=True)  # in a file of their own too, if any

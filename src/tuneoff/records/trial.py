@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from tuneoff.config.base import Options
 from tuneoff.config.data import DataOptions
@@ -32,6 +32,8 @@ class Setting(Options):
     precision: Literal["bf16", "float32"]  # of the matrix products
     device: str  # the name of the CPU or GPU: times on different ones are not comparable
     versions: Mapping[str, str | None]  # of the libraries that decide the numbers
+    # by task, a fingerprint of what it asks; None: the recipe has no benchmarks
+    benchmarks: Mapping[str, str] | None = Field(None, exclude_if=lambda benchmarks: benchmarks is None)
 
 
 class Trial(Options):

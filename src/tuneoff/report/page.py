@@ -8,7 +8,9 @@ from typing import Any
 
 import yaml
 
+from tuneoff.analysis.benchmarks import compare_benchmarks
 from tuneoff.analysis.comparison import Comparison
+from tuneoff.report.benchmarks import build_benchmark_table, format_benchmarks_csv
 from tuneoff.report.budget_table import compare_with_estimate
 from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TRADE_OFFS, assign_colors, draw_figures, list_titles
 from tuneoff.report.diagnostics import diagnose
@@ -56,7 +58,8 @@ def write_report(
 ) -> Path:
     """Write `index.html`, `table.md`, `table.tex`, three CSV files and `figures/` into `folder`.
 
-    The CSV files have a line for each trial (`results.csv`), method (`methods.csv`) and pair (`differences.csv`).
+    The CSV files have a line for each trial (`results.csv`), method (`methods.csv`) and pair (`differences.csv`). A run
+    with benchmarks also gets `benchmarks.csv`, with a line for each task and method.
 
     Args:
         against: another comparison, whose conclusions the page shows side by side with this one's.
@@ -73,6 +76,8 @@ def write_report(
     write_atomically(folder / "results.csv", format_results_csv(comparison))
     write_atomically(folder / "methods.csv", format_methods_csv(comparison))
     write_atomically(folder / "differences.csv", format_pairs_csv(comparison))
+    if benchmarks := compare_benchmarks(comparison):
+        write_atomically(folder / "benchmarks.csv", format_benchmarks_csv(benchmarks))
     specifications = {name: make_page_specification(chart) for name, chart in charts.items()}
     index = folder / "index.html"
     write_atomically(index, render_page(comparison, specifications, images, against, with_text=with_text))
@@ -104,6 +109,7 @@ def render_page(
         colors=assign_colors(comparison, against),
         side_by_side=compare_runs(comparison, against) if against else None,
         matrices=build_matrices(comparison),
+        benchmarks=build_benchmark_table(comparison),
         looks=list_looks(comparison),
         sections=[(heading, text, _select_present(titles, images)) for heading, text, titles in SECTIONS],
         searches=list(summarize_searches(comparison)),

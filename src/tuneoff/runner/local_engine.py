@@ -54,7 +54,8 @@ def run_missing(
                 break
             record = _run_or_skip(trial, preparation, directory, listener.on_trial_start(trial), stop)
             directory.write_record(record)
-            known[trial.id] = record.model_copy(update={"predictions": ()})  # they are on disk, and no plan reads them
+            # what is long is on disk, and no plan reads it
+            known[trial.id] = record.model_copy(update={"predictions": (), "benchmarks": ()})
             ended = {id for id, record in known.items() if record.status != "failed"}
             directory.remove_checkpoints(ended - find_resumable(recipe, setting, known))
             listener.on_trial_end(record, tally_stages(recipe, setting, known, samples))

@@ -11,6 +11,7 @@ from tuneoff.data import TextData, load_text
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.unrelated_text import load_unrelated_text
 from tuneoff.errors import RecipeError
+from tuneoff.evaluation.benchmarks import Benchmarks, load_benchmarks
 from tuneoff.evaluation.labels import LabelSet, find_labels
 from tuneoff.models.compilation import require_compiler
 from tuneoff.models.loading import load_model, load_tokenizer
@@ -40,6 +41,7 @@ class Preparation:
     device: torch.device
     fit: MethodFit
     labels: LabelSet | None = None  # that predictions are chosen from; None: predictions are free text
+    benchmarks: Benchmarks | None = None
 
     @cached_property
     def unrelated_text(self) -> Dataset:
@@ -79,6 +81,7 @@ def prepare(recipe: Recipe) -> Preparation:
         require_compiler(device)
     text = load_text(recipe.data, tokenizer, recipe.seeds if recipe.replicates else ())
     labels = find_labels(recipe.evaluation, text.train, Encoder(recipe.data, tokenizer).encode)
+    benchmarks = load_benchmarks(recipe.evaluation.benchmarks, tokenizer) if recipe.evaluation.benchmarks else None
     setting = Setting(
         model=recipe.model,
         model_fingerprint=source.fingerprint,
@@ -89,6 +92,7 @@ def prepare(recipe: Recipe) -> Preparation:
         precision=resolve_precision(recipe.model.precision, device),
         device=_get_device_name(device),
         versions=get_numeric_versions(),
+        benchmarks=benchmarks.fingerprints if benchmarks else None,
     )
     return Preparation(
         recipe=recipe,
@@ -99,6 +103,7 @@ def prepare(recipe: Recipe) -> Preparation:
         device=device,
         fit=fit,
         labels=labels,
+        benchmarks=benchmarks,
     )
 
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuneoff.errors import FullDiskError
+from tuneoff.evaluation.benchmarks import run_benchmarks
 from tuneoff.methods import Method, get_method
+from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.parameters import count_parameters
 from tuneoff.models.precision import get_dtype, hold_for_inference, hold_for_training
 from tuneoff.models.structure import has_tied_head, trains_input_embedding
@@ -25,7 +27,7 @@ from tuneoff.runner.scores import (
     get_validation_scores,
     predict_split,
 )
-from tuneoff.runtime.context import create_context
+from tuneoff.runtime.context import TrialContext, create_context
 from tuneoff.runtime.progress import OnProgress, Progress
 from tuneoff.system.full_disk import explain_full_disk
 from tuneoff.system.interrupts import StopRequest
@@ -130,9 +132,22 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
         **compute_train_and_unrelated_scores(tuned, preparation.get_text(trial), preparation, context),
         **compute_test_scores(predictions),
     }
+    record = _add_benchmarks(record, tuned, method, preparation, context)
     on_progress(Progress(phase="inference"))
     costs = build_current_costs(measure_trial_inference(tuned, method, preparation, context))
     return record.model_copy(update={"scores": scores, "costs": costs, "predictions": predictions})
+
+
+def _add_benchmarks(
+    record: Record, tuned: LanguageModel, method: Method, preparation: Preparation, context: TrialContext
+) -> Record:
+    """Return the record with the scores of the recipe's benchmarks, if it has any."""
+    benchmarks = preparation.benchmarks
+    if benchmarks is None:
+        return record
+    scores, texts_cut = run_benchmarks(tuned, benchmarks, context, context_tokens=method.context_tokens)
+    facts = {"lower_is_better": benchmarks.lower_is_better, "benchmark_texts_cut": texts_cut}
+    return record.model_copy(update={"benchmarks": scores, "facts": {**record.facts, **facts}})
 
 
 def _build_training_spec(trial: Trial, method: Method, preparation: Preparation) -> TrainingSpec:

@@ -2,7 +2,7 @@
 
 runs/NAME/
   recipe.yaml  environment.json  data.json  SHA256SUMS  spent.json  test-use.jsonl  (probe.json  fit.json)
-  trials/ID/   record.json  curve.jsonl  predictions.jsonl  adapter/  SHA256SUMS
+  trials/ID/   record.json  curve.jsonl  predictions.jsonl  (benchmarks.jsonl)  adapter/  SHA256SUMS
   set-aside/   trials whose record was damaged
   report/      index.html  table.md  table.tex  results.csv  figures/
 """

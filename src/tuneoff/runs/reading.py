@@ -11,9 +11,19 @@ import yaml
 from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.record import Epoch, Prediction, Record
+from tuneoff.records.record import BenchmarkScore, Epoch, Prediction, Record
 from tuneoff.records.trial import compute_id
-from tuneoff.runs.layout import CURVE, DATA, ENVIRONMENT, MISFITS, PREDICTIONS, RECIPE, RECORD, list_recorded_trials
+from tuneoff.runs.layout import (
+    BENCHMARKS,
+    CURVE,
+    DATA,
+    ENVIRONMENT,
+    MISFITS,
+    PREDICTIONS,
+    RECIPE,
+    RECORD,
+    list_recorded_trials,
+)
 from tuneoff.system.checksums import find_damaged_files
 
 UNREADABLE = (OSError, ValueError, RecursionError)  # missing, not text, not JSON, or with other content than expected
@@ -95,8 +105,8 @@ def read_records(path: Path) -> tuple[dict[str, Record], dict[str, str]]:
 
 
 def read_record(folder: Path) -> Record:
-    """Read the record of one trial with its curve and predictions."""
-    if damaged := find_damaged_files(folder, {RECORD, CURVE, PREDICTIONS}):
+    """Read the record of one trial with its curve, predictions and benchmarks."""
+    if damaged := find_damaged_files(folder, {RECORD, CURVE, PREDICTIONS, BENCHMARKS}):
         raise RunError(f"{damaged[0]} does not match its checksum")
     try:
         content = _read_json(folder / RECORD)
@@ -104,10 +114,12 @@ def read_record(folder: Path) -> Record:
         if compute_id(content["trial"]) != folder.name:
             raise RunError("it belongs to another trial")
         curve = tuple(Epoch.model_validate_json(line) for line in _read_lines(folder / CURVE))
+        lines = _read_lines(folder / BENCHMARKS) if (folder / BENCHMARKS).exists() else []
+        benchmarks = tuple(BenchmarkScore.model_validate_json(line) for line in lines)
         predictions = tuple(Prediction.model_validate_json(line) for line in _read_lines(folder / PREDICTIONS))
     except UNREADABLE as error:
         raise RunError(f"it cannot be read: {error}") from error
-    return record.model_copy(update={"curve": curve, "predictions": predictions})
+    return record.model_copy(update={"curve": curve, "predictions": predictions, "benchmarks": benchmarks})
 
 
 def _read_json(file: Path) -> Any:  # Any: whatever the file holds

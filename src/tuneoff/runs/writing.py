@@ -9,8 +9,8 @@ import yaml
 
 from tuneoff.data import DataSummary
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.record import Epoch, Prediction, Record
-from tuneoff.runs.layout import CURVE, DATA, ENVIRONMENT, MISFITS, PREDICTIONS, RECIPE, RECORD
+from tuneoff.records.record import BenchmarkScore, Epoch, Prediction, Record
+from tuneoff.runs.layout import BENCHMARKS, CURVE, DATA, ENVIRONMENT, MISFITS, PREDICTIONS, RECIPE, RECORD
 from tuneoff.runs.redaction import redact
 from tuneoff.system.atomic_write import write_atomically
 from tuneoff.system.checksums import CHECKSUMS, format_checksums, hash_files, hash_text
@@ -48,6 +48,7 @@ def write_record(folder: Path, record: Record, adapter: Path) -> None:
     contents = {
         CURVE: _format_json_lines(record.curve),
         PREDICTIONS: _format_json_lines(record.predictions),
+        **({BENCHMARKS: _format_json_lines(record.benchmarks)} if record.benchmarks else {}),
         RECORD: _format_json(record.model_dump(mode="json")),
     }
     weights = hash_files((file for file in adapter.rglob("*") if file.is_file()), folder)
@@ -66,5 +67,5 @@ def _format_json(value: Any) -> str:  # Any: whatever JSON can hold
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
-def _format_json_lines(values: Sequence[Epoch | Prediction]) -> str:
+def _format_json_lines(values: Sequence[Epoch | Prediction | BenchmarkScore]) -> str:
     return "".join(value.model_dump_json() + "\n" for value in values)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Progress:
     """The progress of one trial at one moment."""
 
-    phase: str  # "loading", "trunk", "training", "validation", "evaluation", "predictions", "inference"
+    phase: str  # "loading", "trunk", "training", "validation", "evaluation", "predictions", "benchmarks", "inference"
     done: int = 0
     of: int = 0
     epoch: int = 0
