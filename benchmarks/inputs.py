@@ -185,10 +185,10 @@ def read_text(case: tuple[str, bytes], folder: Path) -> None:
     finally:
         assert _read_files(folder) == {name: content}
     for split in splits.by_name.values():
-        for source, target in split.pairs:
-            (source + target).encode()
-            assert source.strip()
-            assert target.strip()
+        for example in split.examples:
+            (example.source + example.target).encode()
+            assert example.source.strip()
+            assert example.target.strip()
 
 
 def _draw_text_cases(kind: str) -> st.SearchStrategy[tuple[str, bytes]]:

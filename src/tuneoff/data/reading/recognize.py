@@ -114,7 +114,11 @@ def _recognize_text(
         return "separated", dialect
     header = read_header(path, encoding, dialect)
     is_named = any(find_column(column, header, place) for column in wanted)
-    if dialect.is_consistent and dialect.fields > 1 and (is_named or not name.endswith(PROSE_SUFFIXES)):
+    if (
+        dialect.is_consistent
+        and dialect.fields > 1
+        and (is_named or not name.endswith((*PROSE_SUFFIXES, *JSON_SUFFIXES)))
+    ):
         return "separated", dialect
     if name.endswith(JSON_SUFFIXES):
         return "json", None

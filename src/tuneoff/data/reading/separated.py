@@ -115,8 +115,8 @@ def _try_separator(separator: str, text: str, is_whole: bool) -> Dialect:
     if not rows:
         return Dialect(separator, 0, is_consistent=False)
     if len(rows) > 1 and all(field[:1] in (" ", "") for row in rows for field in row[1:]):
-        dialect = replace(dialect, skips_spaces=any(len(row) > 1 for row in rows))
-        rows = _parse_sample(text, dialect, is_whole)
+        spaced = replace(dialect, skips_spaces=any(field for row in rows for field in row[1:]))
+        dialect, rows = spaced, _parse_sample(text, spaced, is_whole) or rows
     lengths = {len(row) for row in rows}
     return replace(dialect, fields=len(rows[0]), is_consistent=len(rows) > 1 and len(lengths) == 1)
 
