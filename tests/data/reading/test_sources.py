@@ -135,3 +135,52 @@ def test_without_aclsum_the_error_says_how_to_get_it(options, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"pip install 'tuneoff\[demo\]'"):
         read_rows(options(source="aclsum"))
+
+
+def test_usual_names_of_splits_are_recognized_with_a_note(tmp_path, table, options):
+    DatasetDict(training=table(0, 3), dev=table(3, 4), test=table(4, 5)).save_to_disk(tmp_path / "saved")
+    splits = read_rows(options(source="saved", path=str(tmp_path / "saved")))
+    assert {split: rows.count for split, rows in splits.items()} == {"train": 3, "validation": 1, "test": 1}
+    assert splits["validation"].notes == (f"Split 'dev' of {tmp_path / 'saved'} is validation.",)
+
+
+def test_a_split_that_the_recipe_names_is_not_guessed(tmp_path, table, options):
+    DatasetDict(train=table(0, 3), dev=table(3, 4), test=table(4, 5)).save_to_disk(tmp_path / "saved")
+    with pytest.raises(DataError, match=r"no split 'validation' for validation\..* Available: train, dev, test"):
+        read_rows(options(source="saved", path=str(tmp_path / "saved"), splits={"validation": "validation"}))
+
+
+def test_a_saved_folder_is_recognized_among_files(tmp_path, table, options):
+    DatasetDict(train=table(0, 3), validation=table(3, 4), test=table(4, 5)).save_to_disk(tmp_path / "saved")
+    assert list(read_rows(options(source="files", files=str(tmp_path / "saved")))) == ["train", "validation", "test"]
+
+
+def test_arrow_and_feather_files_are_read_whatever_their_names(tmp_path, table, options):
+    import pyarrow.feather
+
+    arrow = table(0, 2).data.table
+    pyarrow.feather.write_feather(arrow, tmp_path / "packed.csv")  # with LZ4
+    with pyarrow.OSFile(str(tmp_path / "stream.bin"), "wb") as file, pyarrow.ipc.new_stream(file, arrow.schema) as out:
+        out.write_table(arrow)
+    for name in ("packed.csv", "stream.bin"):
+        assert take_all(read_rows(options(source="files", files=str(tmp_path / name)))["train"])[0][0] == "text 0"
+
+
+def test_a_packed_parquet_file_leaves_nothing_in_the_cache(tmp_path, table, options):
+    import gzip
+
+    table(0, 2).to_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.gz").write_bytes(gzip.compress((tmp_path / "a.parquet").read_bytes()))
+    rows = read_rows(options(source="files", files=str(tmp_path / "a.gz")))["train"]
+    assert take_all(rows) == [("text 0", "answer 0"), ("text 1", "answer 1")]
+    assert not list((tmp_path / "tuneoff-cache").iterdir())
+
+
+def test_a_large_text_file_does_not_stay_in_memory(write, options, monkeypatch):
+    from tuneoff.data.reading import row_store
+
+    monkeypatch.setattr(row_store, "MEMORY_BYTES", 1000)
+    rows = read_rows(options(source="files", files=write("a.csv", "source,target\n" + "a,b\n" * 5000 + "c,d\n")))[
+        "train"
+    ]
+    assert [row["source"] for row in rows.take([5000, 0, 4999])] == ["c", "a", "a"]
