@@ -14,7 +14,7 @@ from tuneoff.methods.method import Rate
 from tuneoff.methods.subset import Subset
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from tuneoff.models.language_model import LanguageModel
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class Adapter(Subset):
     """Add a bottleneck after each block's MLP: a projection down to `width`, GELU, a projection up, and a residual.
 
-    The up-projection starts at zero, so training starts at the base model. The bottleneck cannot be merged, so it adds
-    latency to every token. AdapterHub trains at a learning rate of 1e-4, r-three/t-few at 3e-3 with Adafactor.
+    A block without an MLP gets it after its mixer. The up-projection starts at zero, so training starts at the base
+    model. The bottleneck cannot be merged, so it adds latency to every token. AdapterHub trains at a learning rate of
+    1e-4, r-three/t-few at 3e-3 with Adafactor.
     """
 
     name: ClassVar[str] = "adapter"
@@ -37,9 +38,11 @@ class Adapter(Subset):
     def select_parameters(self, base: LanguageModel) -> Iterable[nn.Parameter]:
         from torch import nn
 
+        from tuneoff.models.structure import find_mlp
+
         added: list[nn.Parameter] = []
         for block in base.blocks:
-            mlp = _find_mlp(block)
+            mlp = find_mlp(block)
             down, up = nn.Linear(base.width, self.width), nn.Linear(self.width, base.width)
             for parameter in (up.weight, up.bias):
                 nn.init.zeros_(parameter)
@@ -49,13 +52,7 @@ class Adapter(Subset):
         return added
 
 
-def _apply_bottleneck(mlp: Any, _: object, output_BTD: Tensor) -> Tensor:
-    update_BTD: Tensor = mlp.bottleneck(output_BTD)
-    return output_BTD + update_BTD
-
-
-def _find_mlp(block: Any) -> Any:  # Any: torch types a module's attributes as a tensor or a module
-    for name, module in block.named_children():
-        if name in {"mlp", "feed_forward", "ffn"}:
-            return module
-    raise ValueError(f"a {type(block).__name__} has no MLP to put a bottleneck after")
+def _apply_bottleneck(mlp: Any, _: object, output: Any) -> Any:  # Any: a tensor, or a tuple that begins with one
+    if isinstance(output, tuple):
+        return (_apply_bottleneck(mlp, _, output[0]), *output[1:])
+    return output + mlp.bottleneck(output)

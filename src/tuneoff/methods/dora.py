@@ -19,5 +19,6 @@ class DoRA(LowRank):
 
     name: ClassVar[str] = "dora"
     space: ClassVar[Space] = {"learning_rate": Range(low=2e-5, high=3e-3), **SHARED_SPACE}
+    adapts_experts: ClassVar[bool] = False
     variant: ClassVar[Mapping[str, Any]] = {"use_dora": True}
     learning_rate: Rate = 2e-4

@@ -29,6 +29,7 @@ class LowRank(PeftAdapter, ABC):
 
     starts_as_base: ClassVar[bool] = True
     variant: ClassVar[Mapping[str, Any]] = {}  # Any: arguments of different types
+    adapts_experts: ClassVar[bool] = True  # False if peft has no such update of experts that are held as one parameter
     rank: int = Field(8, ge=1)
     """Rank of each update: the width of its two matrices."""
     alpha: float = Field(32.0, gt=0)
@@ -52,14 +53,24 @@ class LowRank(PeftAdapter, ABC):
         )
 
     def _choose_target_modules(self, base: LanguageModel) -> Any:  # Any: peft takes None, a string or a list
-        from tuneoff.models.structure import find_attention_linears
+        from tuneoff.models.structure import (
+            find_adaptable_linears,
+            find_attention_linears,
+            holds_experts_as_one_parameter,
+            is_in_mlp,
+        )
 
-        match self.modules:
-            case "default":
-                return None
-            case "attention":
-                return find_attention_linears(base.base)
-            case "all-linear":
-                return "all-linear"
-            case names:
-                return list(names)
+        if self.modules == "default":
+            return None
+        if isinstance(self.modules, tuple):
+            return list(self.modules)
+        adaptable, others = find_adaptable_linears(base.base)
+        if self.modules == "attention":
+            names = [name for name in find_attention_linears(base.base) if name in set(adaptable)]
+            if not names:
+                raise ValueError("the model has no linear layers in attention modules: write modules: all-linear")
+            return names
+        if not self.adapts_experts and holds_experts_as_one_parameter(base.base):
+            # peft takes the names of layers in any MLP of such a model for those of the experts
+            return [name for name in adaptable if not is_in_mlp(name)]
+        return adaptable if others else "all-linear"

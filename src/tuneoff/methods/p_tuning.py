@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Rate
-from tuneoff.methods.peft_adapter import PeftAdapter
+from tuneoff.methods.peft_adapter import PeftAdapter, describe_shape
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -44,5 +44,8 @@ class PTuning(PeftAdapter):
         from peft import PromptEncoderConfig
 
         return PromptEncoderConfig(
-            task_type="CAUSAL_LM", num_virtual_tokens=self.tokens, encoder_hidden_size=self.width
+            task_type="CAUSAL_LM",
+            num_virtual_tokens=self.tokens,
+            encoder_hidden_size=self.width,
+            **describe_shape(base),
         )

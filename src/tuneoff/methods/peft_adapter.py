@@ -55,6 +55,22 @@ def add_adapter(base: LanguageModel, config: PeftConfig) -> LanguageModel:
     return base.with_network(network, make_outer_adapter(network))
 
 
+def describe_shape(base: LanguageModel) -> dict[str, int]:
+    """Return the arguments of a prompt's config that peft cannot read from some models' configs.
+
+    Raises:
+        ValueError: the model has no input embedding that a prompt could stand beside.
+    """
+    embedding = base.base.get_input_embeddings()
+    if not hasattr(embedding, "weight"):
+        raise ValueError(f"a {type(base.base).__name__} does not say which embedding its input goes through")
+    return {
+        "token_dim": embedding.weight.shape[1],
+        "num_layers": len(base.blocks),
+        "num_attention_heads": getattr(base.base.config, "num_attention_heads", None) or 1,
+    }
+
+
 def load_adapter(base: LanguageModel, folder: Path) -> LanguageModel:
     """Return the base model with the adapter in `folder`.
 

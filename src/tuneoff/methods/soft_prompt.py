@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Rate
-from tuneoff.methods.peft_adapter import PeftAdapter
+from tuneoff.methods.peft_adapter import PeftAdapter, describe_shape
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -58,4 +58,6 @@ class SoftPrompt(PeftAdapter):
             "vocabulary": {"prompt_tuning_init": "SAMPLE_VOCAB"},
             "random": {"prompt_tuning_init": "RANDOM"},
         }[self.init]
-        return PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=self.tokens, **initialization)
+        return PromptTuningConfig(
+            task_type="CAUSAL_LM", num_virtual_tokens=self.tokens, **initialization, **describe_shape(base)
+        )
