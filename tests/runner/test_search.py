@@ -9,6 +9,7 @@ import tuneoff
 from tests.runner.recorded_runs import RecordingListener, dump_reproducible, read_records_by_id
 from tuneoff.records.record import Record
 from tuneoff.runner import local_engine
+from tuneoff.search import replay
 
 pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
@@ -79,7 +80,7 @@ def test_a_rung_without_its_checkpoint_is_trained_from_the_start_to_the_same_rec
     search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuneoff.compare(search_recipe, run=tmp_path / "undisturbed")
-    monkeypatch.setattr(local_engine, "find_resumable", lambda *_: set())
+    monkeypatch.setattr(replay, "find_resumable", lambda *_: set())
     tuneoff.compare(search_recipe, run=tmp_path / "lost")
     undisturbed, retrained = read_records_by_id(tmp_path / "undisturbed"), read_records_by_id(tmp_path / "lost")
     assert undisturbed.keys() == retrained.keys()

@@ -12,7 +12,8 @@ from tuneoff.budget.estimate import estimate_cost
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runner.plan import find_resumable, plan_trials, tally_stages
+from tuneoff.runner.plan import plan_trials
+from tuneoff.runner.planner import Planner
 from tuneoff.search.effort import MOST_TIMES, compute_token_seconds, scale_configurations
 from tuneoff.search.history import build_searches
 
@@ -60,7 +61,9 @@ def test_the_first_trials_decide_so_that_later_ones_and_interruptions_change_not
         planned = plan_trials(recipe, setting, known)
         assert {trial.id for trial in planned if trial.stage == "search"} <= finished.keys()
         pending = [trial for trial in planned if trial.id not in known and trial.before]
-        assert {trial.before.id for trial in pending if trial.before} <= find_resumable(recipe, setting, known)
+        assert {trial.before.id for trial in pending if trial.before} <= Planner(
+            recipe, setting, known
+        ).find_resumable()
 
 
 def test_the_first_trials_of_all_methods_come_first(recipe: Recipe, setting: Setting) -> None:
@@ -102,7 +105,7 @@ def test_the_estimate_counts_the_trials_that_the_probed_speeds_give(recipe: Reci
 
 def test_tallies_end_at_the_number_of_trials(recipe: Recipe, setting: Setting) -> None:
     known = run(recipe, setting, {"lora": 10.0, "full": 24.0})
-    assert all(tally.done == tally.of for tally in tally_stages(recipe, setting, known).values())
+    assert all(tally.done == tally.of for tally in Planner(recipe, setting, known).tally_stages().values())
     assert (
         Counter(r.trial.label for r in known.values())["lora"] > Counter(r.trial.label for r in known.values())["full"]
     )

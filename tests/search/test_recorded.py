@@ -10,7 +10,8 @@ from tests.search.simulation import make_record, score_best_at, simulate_compari
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runner.plan import find_resumable, plan_trials, select_records, tally_stages
+from tuneoff.runner.plan import plan_trials, select_records
+from tuneoff.runner.planner import Planner
 from tuneoff.search.history import build_searches
 
 RATES = (1e-5, 1e-4, 3e-4, 1e-3)
@@ -50,8 +51,8 @@ def test_all_its_records_are_selected_and_nothing_is_missing(
 ) -> None:
     assert {r.trial.id for r in select_records(recipe, tuple(records.values()))} == records.keys()
     assert {trial.id for trial in plan_trials(recipe, setting, records)} == records.keys()
-    assert all(tally.done == tally.of for tally in tally_stages(recipe, setting, records).values())
-    assert find_resumable(recipe, setting, records) == set()
+    assert all(tally.done == tally.of for tally in Planner(recipe, setting, records).tally_stages().values())
+    assert Planner(recipe, setting, records).find_resumable() == set()
 
 
 def test_it_is_shown_as_recorded_with_its_choice(recipe: Recipe, records: dict[str, Record]) -> None:

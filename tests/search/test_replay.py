@@ -13,7 +13,8 @@ from tuneoff.config.search_space import Range
 from tuneoff.errors import RecipeError
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runner.plan import find_resumable, plan_trials, tally_stages
+from tuneoff.runner.plan import plan_trials
+from tuneoff.runner.planner import Planner
 from tuneoff.search.halving import LEARNING_RATE
 from tuneoff.search.history import Search, build_searches
 
@@ -271,19 +272,19 @@ def test_only_trials_that_may_still_continue_keep_their_checkpoints(setting: Set
     recipe = make_search_recipe({"widen": False}, ["lora"])
     for stop in range(16):
         known = simulate_comparison(recipe, setting, score_best_at(1e-4), stop_after=stop)
-        resumable = find_resumable(recipe, setting, known)
+        resumable = Planner(recipe, setting, known).find_resumable()
         assert len(resumable) <= 3
         pending = [t for t in plan_trials(recipe, setting, known) if t.id not in known and t.before]
         assert {t.before.id for t in pending if t.before} <= resumable
-    assert find_resumable(recipe, setting, simulate_comparison(recipe, setting, score_best_at(1e-4))) == set()
+    assert Planner(recipe, setting, simulate_comparison(recipe, setting, score_best_at(1e-4))).find_resumable() == set()
 
 
 def test_tallies_count_all_trials_from_the_start(setting: Setting) -> None:
     recipe = make_search_recipe()
-    counted = {name: (tally.done, tally.of) for name, tally in tally_stages(recipe, setting, {}).items()}
+    counted = {name: (tally.done, tally.of) for name, tally in Planner(recipe, setting, {}).tally_stages().items()}
     assert counted == {"search": (0, 30), "confirm": (0, 6), "test": (0, 7)}
     known: dict[str, Record] = simulate_comparison(recipe, setting, score_best_at(1e-4))
-    counted = {name: (tally.done, tally.of) for name, tally in tally_stages(recipe, setting, known).items()}
+    counted = {name: (tally.done, tally.of) for name, tally in Planner(recipe, setting, known).tally_stages().items()}
     assert counted == {"search": (30, 30), "confirm": (6, 6), "test": (7, 7)}
 
 

@@ -7,6 +7,7 @@ the records that are missing.
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -60,10 +61,16 @@ class Trial(Options):
         """The same trial one rung lower, from whose checkpoint this one resumes. None on the first rung."""
         return self.model_copy(update={"rungs": self.rungs[:-1]}) if len(self.rungs) > 1 else None
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits that identify the value."""
         return compute_id(self.model_dump(mode="json"))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the trial, without its id, which changes with the fields."""
+        copy = super().model_copy(update=update, deep=deep)
+        vars(copy).pop("id", None)
+        return copy
 
 
 def compute_id(trial: Mapping[str, Any]) -> str:

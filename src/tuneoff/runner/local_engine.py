@@ -8,7 +8,7 @@ from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.runner.crashes import MAX_DEATHS, Attempt, count_deaths, make_skipped_record, mark_running
 from tuneoff.runner.listener import Listener
-from tuneoff.runner.plan import find_resumable, plan_trials, tally_stages
+from tuneoff.runner.planner import Planner
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runner.trial import TrialPaths, run_trial
 from tuneoff.runs import RunDirectory
@@ -27,7 +27,7 @@ def run_missing(
     fits_budget: Callable[[Trial], bool] = lambda _: True,
     stop: StopRequest | None = None,
 ) -> None:
-    """Write the records that are missing. Which trials those are is planned again after each record.
+    """Write the records that are missing. Which trials those are follows from each record.
 
     Args:
         recipe: the comparison, reduced to fit its budget.
@@ -46,19 +46,19 @@ def run_missing(
         reset_failed(directory)
     known = {record.trial.id: record for record in directory.read_records()}
     setting, samples = preparation.setting, preparation.text.summary.train_samples
-    listener.on_start(tally_stages(recipe, setting, known, samples))
+    planner = Planner(recipe, setting, known, samples)
+    directory.remove_checkpoints(planner.take_needless_checkpoints())
+    listener.on_start(planner.tally_stages())
     try:
-        while missing := [trial for trial in plan_trials(recipe, setting, known, samples) if trial.id not in known]:
-            trial = missing[0]
+        while trial := planner.find_next():
             if not fits_budget(trial):
                 break
             record = _run_or_skip(trial, preparation, directory, listener.on_trial_start(trial), stop)
             directory.write_record(record)
             # what is long is on disk, and no plan reads it
-            known[trial.id] = record.model_copy(update={"predictions": (), "benchmarks": ()})
-            ended = {id for id, record in known.items() if record.status != "failed"}
-            directory.remove_checkpoints(ended - find_resumable(recipe, setting, known))
-            listener.on_trial_end(record, tally_stages(recipe, setting, known, samples))
+            planner.add(record.model_copy(update={"predictions": (), "benchmarks": ()}))
+            directory.remove_checkpoints(planner.take_needless_checkpoints(trial.label))
+            listener.on_trial_end(record, planner.tally_stages())
             stop.raise_if_requested()
     finally:
         gc.unfreeze()

@@ -95,9 +95,8 @@ class RunDirectory:
 
     def remove_checkpoints(self, ids: Collection[str]) -> None:
         """Remove the checkpoints of these trials: each is about three times as large as the trained weights."""
-        for file in self.path.glob(f"{TRIALS}/*/checkpoint.*"):
-            if file.parent.name in ids:
-                file.unlink()
+        for file in (file for id in ids for file in (self.path / TRIALS / id).glob("checkpoint.*")):
+            file.unlink()
 
     def read_records(self) -> tuple[Record, ...]:
         """Read every undamaged record with its curve and predictions."""

@@ -15,7 +15,8 @@ from tuneoff.search.course import Outcome, make_point
 from tuneoff.search.halving import FINALISTS, LEARNING_RATE, get_validation_score
 from tuneoff.search.next_rate import find_edge
 from tuneoff.search.regret import Noise, estimate_noise, estimate_regret
-from tuneoff.search.replay import Configuration, SearchState, replay_search
+from tuneoff.search.replay import Configuration, Replayer, SearchState
+from tuneoff.search.sampling import Values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +74,22 @@ def build_searches(recipe: Recipe, records: Sequence[Record]) -> dict[str, Searc
     if recipe.search is None or setting is None:
         return {}
     metric = METRICS[recipe.search.metric]
-    states = {
-        label: replay_search(recipe, label, setting, known) for label in recipe.methods if recipe.get_space(label)
-    }
-    searches = {label: _build_search(recipe, label, state, known) for label, state in states.items()}
+    replayer = Replayer(recipe, setting)
+    searches = {label: _build_search(recipe, label, replayer.replay(label, known), known) for label in replayer.spaces}
     noise = _estimate_noise(searches.values(), metric)
     return {
         label: replace(search, regret=_estimate_regret(search, metric, noise)) for label, search in searches.items()
     }
+
+
+def choose_values(recipe: Recipe, state: SearchState, known: Mapping[str, Record]) -> Values | None:
+    """Return the configuration that a search chose; None if it is not finished, or no try got a score."""
+    assert recipe.search is not None, "the recipe has a search"
+    metric = METRICS[recipe.search.metric]
+    if state.recorded_choice is not None or not state.finished:
+        return state.recorded_choice
+    best = select_best(_list_tries(state.configurations, metric.name, known), metric)
+    return best.values if best else None
 
 
 def select_best(tries: Sequence[Try], metric: Metric) -> Try | None:
@@ -102,11 +111,8 @@ def _build_search(recipe: Recipe, label: str, state: SearchState, known: Mapping
     assert recipe.search is not None, "the recipe has a search"
     metric = METRICS[recipe.search.metric]
     tries = _list_tries(state.configurations, metric.name, known)
-    chosen = None
-    if state.recorded_choice is not None:
-        chosen = next(t for t in tries if t.values == state.recorded_choice)
-    elif state.finished:
-        chosen = select_best(tries, metric)
+    values = choose_values(recipe, state, known)
+    chosen = None if values is None else next(t for t in tries if t.values == values)
     rows = [row for t in tries for record in _list_ends(t) for row in record.curve]
     return Search(
         label=label,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import final
 
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Range, Space
@@ -52,29 +54,71 @@ class SearchState:
 
 
 def replay_search(recipe: Recipe, label: str, setting: Setting, known: Mapping[str, Record]) -> SearchState:
-    """Return the state of one method's search.
-
-    Args:
-        known: the records that exist, by trial id.
-    """
-    plan = make_plan(recipe, label, setting, known)
-    book = _TrialBook(recipe, plan.options, label, setting, known)
-    waves, finished = follow_course(plan, book.look_up)
-    recorded = None if finished else find_recorded_search(recipe, label, setting, known)
-    if recorded is not None:
-        return _restore(plan, recorded, book)
-    configurations = _group_by_configuration(plan, waves, book)
-    return SearchState(
-        configurations=configurations,
-        configuration_count=plan.configurations or plan.options.configurations,
-        waves=tuple((wave.order, tuple(book.get_trial(step) for step in wave.steps)) for wave in waves),
-        final_space=_widen_to(plan.space, [configuration.values for configuration in configurations]),
-        comparable=tuple(make_comparable_points(plan, waves, book.look_up)) if LEARNING_RATE in plan.space else (),
-        finished=finished,
-    )
+    """Return the state of one method's search; see `Replayer` for several."""
+    return Replayer(recipe, setting).replay(label, known)
 
 
-def _restore(plan: Plan, recorded: RecordedSearch, book: _TrialBook) -> SearchState:
+@final
+class Replayer:
+    """Replays the searches of a recipe. It keeps the trials that it made, because their ids are slow to compute."""
+
+    def __init__(self, recipe: Recipe, setting: Setting) -> None:
+        self._recipe, self._setting = recipe, setting
+        spaces = {label: recipe.get_space(label) for label in recipe.methods} if recipe.search else {}
+        self.spaces = {label: space for label, space in spaces.items() if space}  # of the methods that are searched
+        self._books: dict[str, _TrialBook] = {}
+
+    def replay(self, label: str, known: Mapping[str, Record]) -> SearchState:
+        """Return the state of one method's search.
+
+        Args:
+            known: the records that exist, by trial id.
+        """
+        plan, book = self._make_plan(label, known), self._get_book(label)
+        look_up = partial(book.look_up, known)
+        waves, finished = follow_course(plan, look_up)
+        recorded = None if finished else find_recorded_search(self._recipe, label, self._setting, known)
+        if recorded is not None:
+            return _restore(plan, recorded, known)
+        configurations = _group_by_configuration(plan, waves, book)
+        return SearchState(
+            configurations=configurations,
+            configuration_count=plan.configurations or plan.options.configurations,
+            waves=tuple((wave.order, tuple(book.get_trial(step) for step in wave.steps)) for wave in waves),
+            final_space=_widen_to(plan.space, [configuration.values for configuration in configurations]),
+            comparable=tuple(make_comparable_points(plan, waves, look_up)) if LEARNING_RATE in plan.space else (),
+            finished=finished,
+        )
+
+    def get_first_trial(self, label: str) -> Trial:
+        """Return the first trial of a method's search: its defaults, trained to the first rung."""
+        return self._get_book(label).get_trial(Step(values=self._get_default(label), rung=0))
+
+    def _make_plan(self, label: str, known: Mapping[str, Record]) -> Plan:
+        """Return what determines a method's search, besides the scores of its trials."""
+        options = self._recipe.search
+        assert options is not None, "the recipe has a search"
+        searched = self.spaces if options.effort == "seconds" else {}
+        first_records = {other: known.get(self.get_first_trial(other).id) for other in searched}
+        return Plan(
+            options=options,
+            space=self.spaces[label],
+            default=self._get_default(label),
+            configurations=choose_configurations(self._recipe, label, first_records),
+            decays=self._recipe.training.schedule != "constant",
+        )
+
+    def _get_default(self, label: str) -> Values:
+        return get_default(self.spaces[label], self._recipe.methods[label].model_dump())
+
+    def _get_book(self, label: str) -> _TrialBook:
+        if label not in self._books:
+            assert self._recipe.search is not None, "the recipe has a search"
+            self._books[label] = _TrialBook(self._recipe, self._recipe.search, label, self._setting)
+        return self._books[label]
+
+
+def _restore(plan: Plan, recorded: RecordedSearch, known: Mapping[str, Record]) -> SearchState:
     """Return the state of a finished search that followed other rules."""
     configurations = tuple(
         Configuration(
@@ -85,7 +129,9 @@ def _restore(plan: Plan, recorded: RecordedSearch, book: _TrialBook) -> SearchSt
         )
         for values, trials in recorded.trials
     )
-    longest = [(c.values, c.trials[-1], book.get_outcome(c.trials[-1])) for c in configurations]
+    longest = [
+        (c.values, c.trials[-1], _make_outcome(known[c.trials[-1].id], plan.options.metric)) for c in configurations
+    ]
     return SearchState(
         configurations=configurations,
         configuration_count=len(configurations),
@@ -99,32 +145,6 @@ def _restore(plan: Plan, recorded: RecordedSearch, book: _TrialBook) -> SearchSt
         finished=True,
         recorded_choice=recorded.chosen,
     )
-
-
-def make_plan(recipe: Recipe, label: str, setting: Setting, known: Mapping[str, Record]) -> Plan:
-    """Return what determines a method's search, besides the scores of its trials."""
-    options = recipe.search
-    assert options is not None, "the recipe has a search"
-    first_records = {
-        other: known.get(make_first_trial(recipe, other, setting).id)
-        for other in recipe.methods
-        if options.effort == "seconds" and recipe.get_space(other)
-    }
-    return Plan(
-        options=options,
-        space=recipe.get_space(label),
-        default=_get_default(recipe, label),
-        configurations=choose_configurations(recipe, label, first_records),
-        decays=recipe.training.schedule != "constant",
-    )
-
-
-def make_first_trial(recipe: Recipe, label: str, setting: Setting) -> Trial:
-    """Return the first trial of a method's search: its defaults, trained to the first rung."""
-    options = recipe.search
-    assert options is not None, "the recipe has a search"
-    step = Step(values=_get_default(recipe, label), rung=0)
-    return _TrialBook(recipe, options, label, setting, {}).get_trial(step)
 
 
 def find_resumable(search: SearchState, options: SearchOptions, known: Mapping[str, Record]) -> set[str]:
@@ -152,10 +172,6 @@ def _index_by_rung(configuration: Configuration, options: SearchOptions) -> dict
     """Return the trials that continue from rung to rung, without a training straight to the last."""
     shares = options.shares
     return {len(t.rungs) - 1: t for t in configuration.trials if t.rungs == shares[: len(t.rungs)]}
-
-
-def _get_default(recipe: Recipe, label: str) -> Values:
-    return get_default(recipe.get_space(label), recipe.methods[label].model_dump())
 
 
 def _group_by_configuration(plan: Plan, waves: Sequence[Wave], book: _TrialBook) -> tuple[Configuration, ...]:
@@ -196,38 +212,27 @@ def _widen_to(space: Space, drawn: Sequence[Values]) -> Space:
     return {**space, LEARNING_RATE: widened}
 
 
+def _make_outcome(record: Record, metric: str) -> Outcome:
+    score = get_validation_score(record, metric)
+    return Outcome(loss=-score if score is not None and METRICS[metric].higher_is_better else score)
+
+
 class _TrialBook:
     """The trials of one search, by step."""
 
-    def __init__(
-        self, recipe: Recipe, options: SearchOptions, label: str, setting: Setting, known: Mapping[str, Record]
-    ) -> None:
-        self._recipe, self._options, self._label = recipe, options, label
-        self._setting, self._known = setting, known
-        self._higher_is_better = METRICS[options.metric].higher_is_better
-        self._trials: dict[str, tuple[str, Trial]] = {}  # with their ids, which are slow to compute
+    def __init__(self, recipe: Recipe, options: SearchOptions, label: str, setting: Setting) -> None:
+        self._recipe, self._options, self._label, self._setting = recipe, options, label, setting
+        self._trials: dict[str, Trial] = {}
+
+    def look_up(self, known: Mapping[str, Record], step: Step) -> Outcome | None:
+        record = known.get(self.get_trial(step).id)
+        return None if record is None else _make_outcome(record, self._options.metric)
 
     def get_trial(self, step: Step) -> Trial:
-        return self._get(step)[1]
-
-    def look_up(self, step: Step) -> Outcome | None:
-        record = self._known.get(self._get(step)[0])
-        return None if record is None else self._make_outcome(record)
-
-    def get_outcome(self, trial: Trial) -> Outcome:
-        """Return the outcome of a trial that has a record."""
-        return self._make_outcome(self._known[trial.id])
-
-    def _make_outcome(self, record: Record) -> Outcome:
-        score = get_validation_score(record, self._options.metric)
-        return Outcome(loss=-score if score is not None and self._higher_is_better else score)
-
-    def _get(self, step: Step) -> tuple[str, Trial]:
         values = sorted(step.values.items(), key=lambda item: item[0])
         key = f"{step.rung} {step.is_straight} {step.is_second_seed} {values}"
         if key not in self._trials:
-            trial = self._make_trial(step)
-            self._trials[key] = trial.id, trial
+            self._trials[key] = self._make_trial(step)
         return self._trials[key]
 
     def _make_trial(self, step: Step) -> Trial:

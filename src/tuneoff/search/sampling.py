@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, final
 
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Domain, Range, Space
@@ -37,25 +37,35 @@ def draw_configurations(space: Space, options: SearchOptions, count: int, seed: 
     """
     if not space:
         return [{}]
-    key = repr((space, options.sampler, count, seed))
+    key = repr((space, options.sampler, seed))
     if key not in _designs:
-        _designs[key] = _draw_design(space, options, count, seed)
-    return _designs[key]
+        _designs[key] = _Design(space, options.sampler, seed)
+    return _designs[key].take(count)
 
 
-_designs: dict[str, list[Values]] = {}  # every plan replays the search
+@final
+class _Design:
+    """A growing list of different configurations, so that a longer one does not draw the same points again."""
+
+    def __init__(self, space: Space, sampler: str, seed: int) -> None:
+        self._space = space
+        self._names = sorted(space, key=lambda name: (name != "learning_rate", list(space).index(name)))
+        self._points = enumerate(_iterate_points(len(space), sampler, seed))
+        self._drawn: dict[str, tuple[int, Values]] = {}  # with the number of points before it
+        self._last = -1
+
+    def take(self, count: int) -> list[Values]:
+        most_points = count * MAX_POINTS_PER_DRAW
+        while len(self._drawn) < count and self._last + 1 < most_points:
+            self._last, point = next(self._points)
+            values = {
+                n: _get_value_at(self._space[n], fraction) for n, fraction in zip(self._names, point, strict=True)
+            }
+            self._drawn.setdefault(repr(values), (self._last, values))
+        return [values for i, values in itertools.islice(self._drawn.values(), count) if i < most_points]
 
 
-def _draw_design(space: Space, options: SearchOptions, count: int, seed: int) -> list[Values]:
-    names = sorted(space, key=lambda name: (name != "learning_rate", list(space).index(name)))
-    configurations: list[Values] = []
-    for point in itertools.islice(_iterate_points(len(names), options.sampler, seed), count * MAX_POINTS_PER_DRAW):
-        values = {name: _get_value_at(space[name], fraction) for name, fraction in zip(names, point, strict=True)}
-        if values not in configurations:
-            configurations.append(values)
-        if len(configurations) == count:
-            break
-    return configurations
+_designs: dict[str, _Design] = {}  # every plan replays the search
 
 
 def suggest_configuration(

@@ -1,0 +1,103 @@
+"""A plan that follows its records is the one that is made from all of them, and does not slow down."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.samples import make_recipe, make_search_recipe
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Epoch, Record
+from tuneoff.records.trial import Setting, Trial
+from tuneoff.runner.plan import plan_trials
+from tuneoff.runner.planner import Planner
+from tuneoff.search import sampling
+
+SEARCHED = {"base": {}, "lora": {}, "full": {}, "last-layer": {}}
+
+
+def end(trial: Trial) -> Record:
+    """A record whose score depends on the rate alone, and whose speed on the method."""
+    loss = abs(trial.hyperparameters.get("learning_rate", 1.0) * 1000 - 1) + len(trial.label) / 10
+    row = Epoch(
+        epoch=1, steps=1, train_loss=1.0, validation_loss=loss, learning_rate=1e-3, real_tokens=100, target_tokens=50,
+        train_seconds=float(len(trial.label)), evaluation_seconds=0.0,
+    )  # fmt: skip
+    return Record(trial=trial, status="done", scores={"validation/loss": loss}, curve=(row,))
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "no search": lambda: make_recipe(seeds=[0, 1, 2]),
+    "search": lambda: make_search_recipe(methods=SEARCHED),
+    "equal seconds": lambda: make_search_recipe(methods=SEARCHED, search={"configurations": 5, "effort": "seconds"}),
+    "adaptive": lambda: make_search_recipe(methods={"lora": {}}, search={"configurations": 5, "sampler": "random"}),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_plan_that_follows_its_records_is_that_of_all_records(name: str, setting: Setting) -> None:
+    recipe, known = RECIPES[name](), dict[str, Record]()
+    planner = Planner(recipe, setting, known)
+    while trial := planner.find_next():
+        anew = Planner(recipe, setting, known)
+        assert planner.trials == anew.trials
+        assert planner.tally_stages() == anew.tally_stages()
+        assert planner.find_resumable() == anew.find_resumable()
+        known[trial.id] = end(trial)
+        planner.add(known[trial.id])
+    assert {trial.id for trial in plan_trials(recipe, setting, known)} == known.keys()
+    assert all(tally.done == tally.of for tally in planner.tally_stages().values())
+
+
+def test_each_checkpoint_is_needless_once(setting: Setting) -> None:
+    recipe = make_search_recipe(methods=SEARCHED)
+    planner, needless = Planner(recipe, setting, {}), list[str]()
+    while trial := planner.find_next():
+        planner.add(end(trial))
+        needless += planner.take_needless_checkpoints(trial.label)
+        assert not set(needless) & planner.find_resumable()
+    assert sorted(needless) == sorted(trial.id for trial in planner.trials)
+
+
+def run_through(recipe: Recipe, setting: Setting) -> tuple[int, float]:
+    """Return the number of trials and the seconds of planning for each of them."""
+    start = time.perf_counter()
+    planner, trials = Planner(recipe, setting, {}), 0
+    while trial := planner.find_next():
+        planner.add(end(trial))
+        planner.take_needless_checkpoints(trial.label)
+        planner.tally_stages()
+        trials += 1
+    return trials, (time.perf_counter() - start) / trials
+
+
+def make_many(methods: int, configurations: int, seeds: int) -> Recipe:
+    labels: dict[str, Any] = {f"lora-{i}": {"method": "lora"} for i in range(methods)}
+    return make_search_recipe(
+        methods=labels, search={"configurations": configurations}, seeds=list(range(10, 10 + seeds))
+    )
+
+
+@pytest.mark.parametrize(("methods", "configurations", "seeds"), [(40, 12, 5), (10, 40, 5)])
+def test_planning_takes_less_than_five_milliseconds_for_each_trial(
+    methods: int, configurations: int, seeds: int, setting: Setting
+) -> None:
+    trials, seconds = run_through(make_many(methods, configurations, seeds), setting)
+    assert trials > 500
+    assert seconds < 0.005
+
+
+def test_points_of_a_design_are_drawn_once(monkeypatch: pytest.MonkeyPatch, setting: Setting) -> None:
+    original, drawn = sampling._iterate_points, 0
+
+    def count_points(*arguments: Any) -> Any:
+        nonlocal drawn
+        for point in original(*arguments):
+            drawn += 1
+            yield point
+
+    monkeypatch.setattr(sampling, "_iterate_points", count_points)
+    monkeypatch.setattr(sampling, "_designs", {})
+    run_through(make_many(5, 8, 2), setting)
+    assert drawn < 100
