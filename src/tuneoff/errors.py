@@ -5,6 +5,7 @@ TuneoffError
 ├── DataError              data that cannot be used
 ├── ModelError             a model that cannot be loaded, or not safely
 ├── MetricError            a metric that cannot be loaded, or that returns what no score can be
+├── JudgeError             a judge that does not answer
 ├── RunError               a run directory that cannot be used
 ├── FullDiskError          a file that does not fit on the disk
 ├── BudgetError            a budget that is too small for any comparison
@@ -37,6 +38,10 @@ class ModelError(TuneoffError, ValueError):
 
 class MetricError(TuneoffError, ValueError):
     """A metric cannot be loaded, or it returned what no score can be."""
+
+
+class JudgeError(TuneoffError, ConnectionError):
+    """A judge does not answer. What it answered before is saved."""
 
 
 class RunError(TuneoffError, RuntimeError):

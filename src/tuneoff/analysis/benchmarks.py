@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from tuneoff.analysis.change import Change, compare_to_base
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.family import compare_all
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.statistics import Estimate, ScoreMatrix, estimate_mean
-
-
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """The score of a method minus the base model's."""
-
-    difference: Estimate  # in the unit of the metric; simultaneous for all methods of the benchmark
-    p: float  # of no difference, adjusted for all methods
-    knows_seed_variance: bool  # False: the method was trained once, so how far another run would move is not known
-    improves: bool  # whether the mean is better than the base model's
-
-    @property
-    def is_beyond_noise(self) -> bool:
-        """Whether a change is shown."""
-        return self.knows_seed_variance and not self.difference.low <= 0 <= self.difference.high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,27 +46,15 @@ def _compare(comparison: Comparison, name: tuple[str, str], rows: list[Row], tab
     lower = rows[0].finished[0].facts.get("lower_is_better", ())
     task, metric = name
     higher_is_better = f"{task}/{metric.split(',')[0]}" not in lower
-    base = next((i for i, row in enumerate(rows) if row.is_base), None)
-    changes = {}
-    for (i, j), paired in compare_all(matrices).items() if base is not None else ():
-        if base not in (i, j):
-            continue
-        difference = paired.estimate(confidence)
-        if base == i:  # it is the first minus the second
-            difference = replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
-        changes[rows[j if base == i else i].label] = Change(
-            difference=difference,
-            p=paired.compute_p(confidence),
-            knows_seed_variance=paired.knows_seed_variance,
-            improves=(difference.mean > 0) == higher_is_better,
-        )
+    by_label = {row.label: matrix for row, matrix in zip(rows, matrices, strict=True)}
+    base = next((row.label for row in rows if row.is_base), None)
     return Benchmark(
         task=task,
         metric=metric,
         higher_is_better=higher_is_better,
         examples=matrices[0].examples,
-        scores={row.label: estimate_mean(m, confidence) for row, m in zip(rows, matrices, strict=True)},
-        changes=changes,
+        scores={label: estimate_mean(matrix, confidence) for label, matrix in by_label.items()},
+        changes=compare_to_base(by_label, base, confidence, higher_is_better=higher_is_better),
     )
 
 

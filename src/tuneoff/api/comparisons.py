@@ -143,10 +143,13 @@ def run_comparison(
 ) -> Comparison:
     """Run the missing trials of a comparison in its run directory, as far as the budget allows, and report them."""
     from tuneoff.budget.limit import fit_to_budget
+    from tuneoff.evaluation.judges import require_judge
     from tuneoff.runner.local_engine import reset_failed, run_missing
     from tuneoff.runner.prepare import prepare
 
     directory.require_same_recipe(recipe)
+    if recipe.judge:
+        require_judge(recipe.judge)
     ledger = Ledger(directory.path)
     preparation = prepare(recipe)
     directory.require_same_setting(preparation.setting)
@@ -178,7 +181,21 @@ def run_comparison(
             ledger.end_trial()  # a trial may have been stopped
             ledger.write()  # the report reads it
             _require_any_record(directory, recipe)
-            return report_run(directory.path)
+            try:
+                _ask_judge(recipe, read_selected(), directory, listener)
+            finally:
+                comparison = report_run(directory.path)
+            return comparison
+
+
+def _ask_judge(recipe: Recipe, records: Sequence[Record], directory: RunDirectory, listener: Listener) -> None:
+    """Ask the recipe's judge, if it has one. Its time is not part of a budget."""
+    from tuneoff.runner.judging import judge_records
+
+    if recipe.judge:
+        stop = StopRequest()
+        with stop_on_signals(stop):
+            judge_records(recipe.judge, records, directory.path, listener, stop)
 
 
 @contextlib.contextmanager

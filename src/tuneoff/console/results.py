@@ -18,6 +18,7 @@ from tuneoff.metrics import ROUGE_L
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence, format_cost, format_interval, format_score
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
+from tuneoff.report.judged import describe_win_rates
 from tuneoff.report.leaderboard import list_misfits
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.sentences.names import NAME_WIDTHS
@@ -45,6 +46,8 @@ def print_comparison(comparison: Comparison, report: Path) -> None:
         table.add_row(*(Text(cell) for cell in row))
     console.print(table)
     for line in summarize(comparison, console.width):
+        console.print(line, markup=False, highlight=False)
+    for line in describe_win_rates(comparison):
         console.print(line, markup=False, highlight=False)
     for misfit in list_misfits(comparison):
         console.print(misfit, markup=False, highlight=False)

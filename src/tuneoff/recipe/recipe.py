@@ -14,6 +14,7 @@ from tuneoff.config.base import Options
 from tuneoff.config.budget import BudgetOptions, Duration, read_budget
 from tuneoff.config.data import DataOptions
 from tuneoff.config.evaluation import EvaluationOptions
+from tuneoff.config.judge import JudgeOptions
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Domain, Range, Space
@@ -80,6 +81,8 @@ class Recipe(Options):
     """One training for each seed. The default is 0; after a search 1, 2 and 3; with `until_decided` as many as that."""
     verdict: VerdictOptions = VerdictOptions()
     """Which differences count."""
+    judge: JudgeOptions | None = Field(None, exclude_if=lambda judge: judge is None)
+    """A language model that says which of two answers is better; null asks none."""
     sweep: SweepOptions | None = Field(None, validation_alias=AliasChoices("sweep", "vary"))  # vary: before 0.2
     """Make one comparison for each value of a parameter."""
     budget: BudgetOptions | None = None
@@ -132,6 +135,15 @@ class Recipe(Options):
             raise ValueError(
                 "each replicate draws a train sample, and data.sizes.train does not say how large: "
                 "set it to at most half of the rows for train"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _require_answers_to_judge(self) -> Self:
+        if self.judge and self.judge.against == "base" and all(method.trains for method in self.methods.values()):
+            raise ValueError(
+                "the judge compares with the base model, which is not among the methods: add base to methods, or set "
+                "judge.against: reference"
             )
         return self
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tuneoff.analysis.benchmarks import Benchmark, Change, compare_benchmarks
+from tuneoff.analysis.benchmarks import Benchmark, compare_benchmarks
+from tuneoff.analysis.change import Change
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.report.format import format_signed, pluralize
 from tuneoff.report.tables import format_csv
@@ -72,12 +73,18 @@ def _build_cell(benchmark: Benchmark, label: str) -> BenchmarkCell | None:
         score=score,
         change=f"{format_signed(change.difference.mean, DECIMALS)} "
         f"({format_signed(low, DECIMALS)} to {format_signed(high, DECIMALS)})",
-        style=f"{'ahead' if change.improves else 'behind'} {'better' if change.is_beyond_noise else 'open'}",
-        meaning=_describe_change(change),
+        style=get_change_style(change),
+        meaning=describe_change(change),
     )
 
 
-def _describe_change(change: Change) -> str:
+def get_change_style(change: Change) -> str:
+    """Return the classes of a cell with a change, which are those of a difference between two methods."""
+    return f"{'ahead' if change.improves else 'behind'} {'better' if change.is_beyond_noise else 'open'}"
+
+
+def describe_change(change: Change) -> str:
+    """Say whether a change is shown."""
     if not change.knows_seed_variance:
         return "one run: how far another run would move is not known"
     if not change.is_beyond_noise:

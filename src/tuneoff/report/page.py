@@ -10,6 +10,7 @@ import yaml
 
 from tuneoff.analysis.benchmarks import compare_benchmarks
 from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.judged import summarize_judgements
 from tuneoff.report.benchmarks import build_benchmark_table, format_benchmarks_csv
 from tuneoff.report.budget_table import compare_with_estimate
 from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TRADE_OFFS, assign_colors, draw_figures, list_titles
@@ -19,6 +20,7 @@ from tuneoff.report.examples import choose_examples
 from tuneoff.report.figures import Specification, make_page_specification, write_figures
 from tuneoff.report.html import render_document
 from tuneoff.report.hyperparameters import format_hyperparameters
+from tuneoff.report.judged import build_judge_table, format_judge_csv
 from tuneoff.report.leaderboard import build_leaderboard, list_footnotes
 from tuneoff.report.methods_csv import format_methods_csv
 from tuneoff.report.pairwise import build_matrices, format_pairs_csv
@@ -59,7 +61,7 @@ def write_report(
     """Write `index.html`, `table.md`, `table.tex`, three CSV files and `figures/` into `folder`.
 
     The CSV files have a line for each trial (`results.csv`), method (`methods.csv`) and pair (`differences.csv`). A run
-    with benchmarks also gets `benchmarks.csv`, with a line for each task and method.
+    with benchmarks also gets `benchmarks.csv`, with a line for each task and method, and one with a judge `judge.csv`.
 
     Args:
         against: another comparison, whose conclusions the page shows side by side with this one's.
@@ -78,6 +80,8 @@ def write_report(
     write_atomically(folder / "differences.csv", format_pairs_csv(comparison))
     if benchmarks := compare_benchmarks(comparison):
         write_atomically(folder / "benchmarks.csv", format_benchmarks_csv(benchmarks))
+    if judged := summarize_judgements(comparison):
+        write_atomically(folder / "judge.csv", format_judge_csv(judged))
     specifications = {name: make_page_specification(chart) for name, chart in charts.items()}
     index = folder / "index.html"
     write_atomically(index, render_page(comparison, specifications, images, against, with_text=with_text))
@@ -110,6 +114,7 @@ def render_page(
         side_by_side=compare_runs(comparison, against) if against else None,
         matrices=build_matrices(comparison),
         benchmarks=build_benchmark_table(comparison),
+        judged=build_judge_table(comparison),
         looks=list_looks(comparison),
         sections=[(heading, text, _select_present(titles, images)) for heading, text, titles in SECTIONS],
         searches=list(summarize_searches(comparison)),

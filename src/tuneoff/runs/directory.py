@@ -13,6 +13,7 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runs import compatibility, integrity
+from tuneoff.runs.judgements import read_judgements
 from tuneoff.runs.layout import TRIALS, has_recipe
 from tuneoff.runs.locking import lock_run
 from tuneoff.runs.reading import Run, read_data, read_environment, read_misfits, read_recipe, read_records
@@ -122,4 +123,5 @@ class RunDirectory:
             records=tuple(records.values()),
             left_out=left_out,
             misfits=read_misfits(self.path),
+            judgements=read_judgements(self.path),
         )

@@ -11,6 +11,7 @@ import yaml
 from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.judgement import Judgement
 from tuneoff.records.record import BenchmarkScore, Epoch, Prediction, Record
 from tuneoff.records.trial import compute_id
 from tuneoff.runs.layout import (
@@ -38,6 +39,7 @@ class Run:
     data: DataSummary
     records: tuple[Record, ...]
     left_out: Mapping[str, str] = field(default_factory=dict)  # why a record cannot be used, by trial id
+    judgements: Mapping[str, Judgement] = field(default_factory=dict)  # by question; empty without a judge
     misfits: Mapping[str, str] = field(default_factory=dict)  # why a method does not fit the model, by label
 
 

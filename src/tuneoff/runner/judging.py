@@ -1,0 +1,40 @@
+"""Ask a judge what the records of a run leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tuneoff.config.judge import JudgeOptions
+from tuneoff.evaluation.judge_questions import Question, list_pairs
+from tuneoff.evaluation.judges import open_judge
+from tuneoff.records.judgement import Judgement
+from tuneoff.records.record import Record
+from tuneoff.runner.listener import Listener
+from tuneoff.runs.judgements import append_judgements, read_judgements
+from tuneoff.system.interrupts import StopRequest
+
+
+def judge_records(
+    options: JudgeOptions, records: Sequence[Record], run: Path, listener: Listener, stop: StopRequest
+) -> None:
+    """Ask every question of the confirmed records that the run has no reply to, and keep the replies in the run.
+
+    Raises:
+        JudgeError: the endpoint does not answer. The replies so far are kept.
+        Stopped: `stop` was requested. They are kept too.
+    """
+    known = read_judgements(run)
+    asked = [question for _, pairs in list_pairs(options, records) for pair in pairs for question in pair.questions]
+    missing = {question.key: question for question in asked if question.key not in known}
+    if not missing:
+        return
+    listener.on_message(f"Asking the judge {options.model} {len(missing):,} questions ({len(asked):,} in all)")
+
+    def receive() -> Iterator[Judgement]:
+        stop.raise_if_requested()
+        for judgement in open_judge(options).ask(list[Question](missing.values())):
+            yield judgement
+            stop.raise_if_requested()
+
+    append_judgements(run, receive())
