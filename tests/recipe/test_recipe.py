@@ -43,6 +43,13 @@ def test_a_method_can_be_compared_with_itself_under_another_label(values: dict[s
     assert Recipe.read(values).methods["wide"].model_dump()["rank"] == 64
 
 
+@pytest.mark.parametrize("label", ["", "  ", "\u200b", "\u202e\t"])
+def test_a_label_that_nobody_would_see_is_refused(values: dict[str, Any], label: str) -> None:
+    values["methods"][label] = {"method": "lora"}
+    with pytest.raises(RecipeError, match="would not be seen in a table"):
+        Recipe.read(values)
+
+
 def test_methods_can_be_a_list_of_names(values: dict[str, Any]) -> None:
     assert list(Recipe.read(values | {"methods": ["base", "full"]}).methods) == ["base", "full"]
 

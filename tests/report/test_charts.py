@@ -8,11 +8,12 @@ import altair as alt
 import pytest
 
 from tests.report.outcomes import add_loss, lose_runs, make_outcome, make_winner
-from tests.report.synthetic import judge_records, make_synthetic_comparison
+from tests.report.synthetic import judge_records, judge_with_changes, make_synthetic_comparison
 from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.analysis.costs import COSTS
 from tuneoff.metrics import ROUGE_L
+from tuneoff.records.record import TrainingPart
 from tuneoff.report.charts import CURVES, FIGURES, TRADE_OFFS, assign_colors, draw_figures, list_titles
 from tuneoff.report.figures import make_file_specification, make_page_specification, write_figures
 from tuneoff.runs import Run
@@ -80,12 +81,36 @@ def test_the_base_model_has_a_value_and_no_bar_of_trainable_parameters(charts: d
 
 def test_a_diverged_curve_does_not_stretch_the_axis(charts: dict[str, alt.LayerChart]) -> None:
     assert max(row["value"] for row in get_rows(charts["validation-loss"])) > 9
-    domains = [s["domain"] for s in find_scales(make_page_specification(charts["validation-loss"])) if "domain" in s]
+    scales = find_scales(make_page_specification(charts["validation-loss"]), ("y",))
+    domains = [scale["domain"] for scale in scales if "domain" in scale]
+    assert domains
     assert all(domain[1] < 5 for domain in domains)
 
 
 def test_the_validation_curve_begins_before_the_first_step(charts: dict[str, alt.LayerChart]) -> None:
     assert min(row["epoch"] for row in get_rows(charts["validation-loss"])) == 0
+
+
+def test_the_training_loss_of_one_epoch_has_a_point_for_each_part_of_its_steps(run: Run) -> None:
+    parts = tuple(TrainingPart(steps=5, train_loss=3 - i / 10) for i in range(5))
+    record = next(r for r in run.records if r.trial.label == "full")
+    curve = (record.curve[0], record.curve[1].model_copy(update={"parts": parts}))
+    chart = draw_figures(judge_with_changes(run, "full", curve=curve, best_epoch=1))["train-loss"]
+    rows = [row for row in get_rows(chart) if row["method"] == "full"]
+    assert [(row["step"], row["kept"]) for row in rows] == [(5, None), (10, None), (15, None), (20, None), (25, "yes")]
+    assert [row["value"] for row in rows] == [part.train_loss for part in parts]
+
+
+def test_a_curve_of_an_older_record_has_a_point_for_each_epoch(charts: dict[str, alt.LayerChart]) -> None:
+    assert {row["step"] for row in get_rows(charts["train-loss"])} == {25, 50, 75, 100}
+    assert {row["step"] for row in get_rows(charts["validation-loss"])} == {0, 25, 50, 75, 100}
+
+
+def test_no_two_names_of_a_trade_off_are_in_one_place(run: Run) -> None:
+    twins = make_synthetic_comparison(methods={"base": {}} | {f"lora-{i}": {"method": "lora"} for i in range(6)})
+    for name in TRADE_OFFS:
+        rows = [row for row in get_rows(draw_figures(twins)[name]) if not row["is_base"]]
+        assert len({(row["side"], row["down"]) for row in rows}) == 6
 
 
 def test_every_seed_has_its_own_curve() -> None:

@@ -1,7 +1,10 @@
 import base64
 import hashlib
+import html
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -27,10 +30,12 @@ from tests.report.synthetic import (
 )
 from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
+from tuneoff.report.charts import draw_figures
 from tuneoff.report.diagnostics import diagnose
+from tuneoff.report.figures import make_page_specification
 from tuneoff.report.html import embed_json
 from tuneoff.report.hyperparameters import format_hyperparameters
-from tuneoff.report.page import write_report
+from tuneoff.report.page import render_page, write_report
 from tuneoff.report.search_table import list_notes
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.setting import list_setting_facts
@@ -238,3 +243,57 @@ def test_a_method_whose_only_run_is_worse_than_the_base_model_is_shown(run: Run,
     assert len(changed.assess(next(row for row in changed.rows if row.label == "full")).lost) == 1
     write_report(changed, tmp_path)
     assert "1 of 1 lost" in (tmp_path / "table.md").read_text("utf-8")
+
+
+def measure_widths(page: str, folder: Path, width: int) -> dict[str, list[int]]:
+    """Return the width of the content and of its place in pixels, of the page and of each part that may scroll."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium is on the PATH")
+    script = (
+        "<script>setTimeout(() => document.title = JSON.stringify(Object.fromEntries(["
+        "['page', document.documentElement], ...[...document.querySelectorAll('.scroll')].map(e => [e.ariaLabel, e])]"
+        ".map(([name, e]) => [name, [e.scrollWidth, e.clientWidth]]))), 2000)</script>"
+    )
+    (folder / "index.html").write_text(re.sub("<meta http-equiv[^>]*>", "", page) + script, "utf-8")
+    options = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}", "--no-first-run",
+               f"--window-size={width},1000", "--virtual-time-budget=6000", "--dump-dom")  # fmt: skip
+    done = subprocess.run(
+        [browser, *options, (folder / "index.html").as_uri()], capture_output=True, text=True, timeout=60
+    )
+    widths: dict[str, list[int]] = json.loads(html.unescape(done.stdout.split("<title>")[1].split("</title>")[0]))
+    return widths
+
+
+@pytest.mark.parametrize("width", [1280, 600])
+def test_a_word_of_any_length_stays_inside_the_page(run: Run, width: int, tmp_path: Path) -> None:
+    word, label = "w" * 3000, "l" * 300
+    methods = {"base": {}, label: {"method": "lora"}, "full": {}, "lora-r256": {"method": "lora", "rank": 256}}
+    long = make_synthetic_comparison(methods=methods, note=word).run
+    texts = {"source": word, "reference": word, "prediction": word}
+    records = [
+        record.model_copy(
+            update={
+                "predictions": tuple(p.model_copy(update=texts) for p in record.predictions),
+                "reason": record.reason and word,
+            }
+        )
+        for record in long.records
+    ]
+    comparison = judge(replace(long, records=tuple(records), misfits={word: word}))
+    charts = {name: make_page_specification(chart) for name, chart in draw_figures(comparison).items()}
+    page = render_page(comparison, charts, dict.fromkeys(charts, ""))
+    content, place = measure_widths(page, tmp_path, width)["page"]
+    assert content <= place
+
+
+def test_the_leaderboard_at_first_has_no_scrollbar(page: str, tmp_path: Path) -> None:
+    content, place = measure_widths(page, tmp_path, 1280)["Leaderboard"]
+    assert content <= place
+
+
+def test_every_column_of_the_leaderboard_is_shown_on_request(page: str, tmp_path: Path) -> None:
+    assert 'class="columns"><input type="checkbox"' in page
+    checked = page.replace('<input type="checkbox"', '<input type="checkbox" checked')
+    content, place = measure_widths(checked, tmp_path, 1280)["Leaderboard"]
+    assert content > place

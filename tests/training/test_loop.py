@@ -24,6 +24,24 @@ def test_the_first_loss_is_that_of_uniform_guessing(run_training: RunTraining) -
     assert training.curve[0].validation_loss == pytest.approx(math.log(320), abs=0.05)
 
 
+def test_the_curve_has_a_training_loss_for_parts_of_an_epoch(run_training: RunTraining) -> None:
+    _, training = run_training(epochs=1, batch_size=2)
+    (_, epoch) = training.curve
+    assert epoch.steps == len(epoch.parts) > 2
+    assert {part.steps for part in epoch.parts} == {1}
+    assert min(p.train_loss for p in epoch.parts) < epoch.train_loss < max(p.train_loss for p in epoch.parts)
+
+
+def test_a_long_training_has_a_curve_of_a_limited_number_of_parts(
+    run_training: RunTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "CURVE_PARTS", 2)
+    _, training = run_training(epochs=1, batch_size=1)
+    (_, epoch) = training.curve
+    assert len(epoch.parts) == 2
+    assert sum(part.steps for part in epoch.parts) == epoch.steps
+
+
 def test_the_same_seed_gives_the_same_losses_to_the_last_bit(run_training: RunTraining) -> None:
     dropout = METHODS["lora"].read({"dropout": 0.5})
     assert get_losses(run_training(dropout)[1]) == get_losses(run_training(dropout)[1])

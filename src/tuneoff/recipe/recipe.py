@@ -4,6 +4,7 @@ A user writes only what differs from the defaults. The complete recipe is stored
 as a recipe again.
 """
 
+import unicodedata
 from collections.abc import Collection, Mapping
 from itertools import count, islice
 from typing import Annotated, Any, Self
@@ -31,6 +32,12 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 ONE_SEED, FRESH_SEEDS = (0,), (1, 2, 3)
 TOO_FEW_SEEDS = "needs at least two seeds: remove seeds, or write all that may be used, such as seeds=[1, 2, 3, 4, 5]"
 MOST_ROUNDS = 10  # seeds of a comparison that runs until it is decided, unless the recipe says otherwise
+
+
+def _require_visible(label: str) -> None:
+    """Refuse a label that a table would show as nothing: an empty one, or one of spaces and marks only."""
+    if not any(unicodedata.category(character)[0] in "LNPS" for character in label):
+        raise ValueError(f"the label {label!r} would not be seen in a table: write one with a letter, digit or sign")
 
 
 def _choose_default_seeds(fields: Mapping[str, Any]) -> tuple[int, ...]:  # Any: the fields validated so far
@@ -112,6 +119,8 @@ class Recipe(Options):
         if not isinstance(value, Mapping) or not value or not all(isinstance(label, str) for label in value):
             raise ValueError("write the methods to compare, as `methods: [base, lora]` or `methods: {lora: {rank: 8}}`")
         methods = expand_groups(value)
+        for label in methods:
+            _require_visible(label)
         return {label: m if isinstance(m, Method) else read_method(label, m) for label, m in methods.items()}
 
     @field_validator("budget", mode="before", json_schema_input_type=Duration | BudgetOptions | None)

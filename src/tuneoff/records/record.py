@@ -11,6 +11,13 @@ from tuneoff.records.trial import Trial
 Status = Literal["done", "diverged", "failed"]
 
 
+class TrainingPart(Options):
+    """Some steps of a training, in the order of the steps, and the mean loss over them."""
+
+    steps: int
+    train_loss: float | None  # nats per scored token; None where it was not finite
+
+
 class Epoch(Options):
     """One row of the training curve: the steps since the previous validation, and a validation. Row 0 has no steps."""
 
@@ -23,6 +30,8 @@ class Epoch(Options):
     evaluation_seconds: float
     real_tokens: int  # without padding
     target_tokens: int
+    # the same steps in parts, for the curve of the training loss; empty in row 0 and in records of older versions
+    parts: tuple[TrainingPart, ...] = Field((), exclude_if=lambda parts: not parts)
 
 
 class Memory(Options):

@@ -41,8 +41,9 @@ SECTIONS = (
     ),
     (
         "Learning curves",
-        "Epoch 0 is the model before training. The larger mark is the epoch whose weights were kept. The curve of a "
-        "diverged run leaves the frame. Click a method's name to see it alone.",
+        "Step 0 is the model before training. Marks are ends of epochs, and the larger one is the epoch whose weights "
+        "were kept. A point of the training loss is a mean over the steps before it. The curve of a diverged run "
+        "leaves the frame. Click a method's name to see it alone.",
         CURVES,
     ),
     (

@@ -43,7 +43,8 @@ def build_checkpoint(trainer: Trainer, curve: Sequence[Epoch], best: BestEpoch) 
 @torch.no_grad()
 def restore_checkpoint(trainer: Trainer, checkpoint: Checkpoint) -> None:
     """Put a new trainer, and every random number generator, into the state at the checkpoint."""
-    trainer.completed_steps, trainer.sums = checkpoint.steps, RunningSums(**checkpoint.sums)
+    trainer.completed_steps = checkpoint.steps
+    trainer.sums = RunningSums(**{"part_steps": trainer.sums.part_steps} | checkpoint.sums)
     trainer.micro_batch.size = checkpoint.micro_batch
     if checkpoint.gradient_checkpointing:
         set_gradient_checkpointing(trainer.language_model.base, True)

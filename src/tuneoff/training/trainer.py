@@ -27,6 +27,8 @@ from tuneoff.training.running_sums import RunningSums
 from tuneoff.training.schedule import Schedule
 from tuneoff.training.spec import TrainingSpec
 
+CURVE_PARTS = 100  # of a training, each a point of the curve of its loss
+
 
 @final
 class Trainer:
@@ -51,7 +53,8 @@ class Trainer:
         self.steps_per_epoch = math.ceil(len(self.lengths) / spec.options.effective_batch_size)
         self.completed_steps = 0
         # The trunk costs its seconds to every training that uses it, even if another one computed it.
-        self.sums = RunningSums(train_seconds=trunk.seconds if trunk else 0.0)
+        self._part_steps = math.ceil(self.steps_per_epoch * spec.options.epochs / CURVE_PARTS)
+        self.sums = RunningSums(part_steps=self._part_steps, train_seconds=trunk.seconds if trunk else 0.0)
         self._trunk, self._pad = trunk, model.tokenizer.pad_token_id
         self.model, self.optimizer = context.accelerator.prepare(model, create_optimizer(groups, spec))
         self._rates = [spec.learning_rate * multiple for multiple, _ in groups]
@@ -114,7 +117,7 @@ class Trainer:
     def finish_epoch(self, validation_loss: float | None, evaluation_seconds: float) -> Epoch:
         """Return the row of the learning curve for the steps since the last validation, and start new sums."""
         row = self.sums.to_epoch(self.completed_epochs, validation_loss, evaluation_seconds)
-        self.sums = RunningSums()
+        self.sums = RunningSums(part_steps=self._part_steps)
         return row
 
     def make_batch(self, rows: Sequence[int]) -> Batch:

@@ -17,7 +17,7 @@ from tuneoff.report.charts.bars import (
 )
 from tuneoff.report.charts.colors import assign_colors
 from tuneoff.report.charts.expected_best import draw_expected_by_budget
-from tuneoff.report.charts.learning_curves import draw_loss_by_epoch
+from tuneoff.report.charts.learning_curves import draw_loss_by_step
 from tuneoff.report.charts.rank_changes import draw_rank_changes
 from tuneoff.report.charts.rows import get_memory_kind
 from tuneoff.report.charts.search_scores import draw_scores_by_rate
@@ -65,8 +65,8 @@ def draw_figures(comparison: Comparison, against: Comparison | None = None) -> d
         "peak-memory": draw_peak_memory(comparison),
         "evaluation-loss": draw_evaluation_loss(comparison),
         "rouge": draw_rouge(comparison),
-        "validation-loss": draw_loss_by_epoch(comparison, "validation_loss", "nats per target token, validation split"),
-        "train-loss": draw_loss_by_epoch(comparison, "train_loss", "nats per scored token, during training"),
+        "validation-loss": draw_loss_by_step(comparison, "validation_loss", "nats per target token, validation split"),
+        "train-loss": draw_loss_by_step(comparison, "train_loss", "nats per scored token, during training"),
         "quality-time": draw_quality_against(comparison, "train_seconds", "training time in seconds"),
         "quality-memory": draw_quality_against(comparison, "training_memory", memory, scale=1e-9),
         "quality-parameters": draw_quality_against(comparison, "trainable", parameters, log=True),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS
 from tuneoff.report.charts.canvas import Canvas, list_powers_of_ten, make_canvas, make_tooltip
+from tuneoff.report.charts.label_places import DISTANCE, LINE, LONGEST, Box, Place, Point, measure_label, place_labels
 from tuneoff.report.charts.rows import Datum, make_run_columns, make_score_row
 from tuneoff.report.format import format_cost
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 HEIGHT = 280
-LABEL_LEFT_FROM = 0.6  # share of the axis after which a method's name is written on the left of its point
+NARROWEST = 240  # pixels of the plot, where three charts are side by side or a screen is small
 
 
 def draw_quality_against(
@@ -25,8 +27,8 @@ def draw_quality_against(
     """Draw the primary metric's test score with its interval over the cost called `name`, and every run.
 
     The base model is a horizontal line.
-    Methods on the Pareto front are filled and joined by steps, the others hollow. On the right of the axis a method's
-    name is on the left of its point, where there is space for it.
+    Methods on the Pareto front are filled and joined by steps, the others hollow. The names of methods are placed
+    apart.
     """
     import altair as alt
 
@@ -34,9 +36,10 @@ def draw_quality_against(
     if not trained:
         return None
     domain = _find_domain([row.costs[name] * scale for row in trained], log)
-    canvas = make_canvas(comparison, _make_rows(comparison, name, scale, domain, log))
+    canvas = make_canvas(comparison, _make_rows(comparison, name, scale))
     low, high = canvas.find_extent("least", "most")
     margin = 0.08 * (high - low) or 1
+    canvas = _place_names(canvas, domain, log, (low - margin, high + margin))
     x = alt.X(
         "cost:Q",
         title=title,
@@ -51,7 +54,7 @@ def draw_quality_against(
     return canvas.combine(*layers, height=HEIGHT)
 
 
-def _make_rows(comparison: Comparison, name: str, scale: float, domain: Sequence[float], log: bool) -> list[Datum]:
+def _make_rows(comparison: Comparison, name: str, scale: float) -> list[Datum]:
     """Return a row for the base model, and for each scored method that has the cost."""
     cost = COSTS[name]
     front = comparison.find_front(comparison.metric, cost)
@@ -60,7 +63,6 @@ def _make_rows(comparison: Comparison, name: str, scale: float, domain: Sequence
             **make_score_row(row, comparison.metric),
             **make_run_columns(comparison, row, comparison.metric),
             "is_base": row.is_base,
-            "label_left": not row.is_base and _locate_on_axis(row.costs[name] * scale, domain, log) > LABEL_LEFT_FROM,
             "front": "yes" if row.label in front else "no",
             "cost": row.costs.get(name, 0) * scale,
             "cost_text": format_cost(cost, row.costs.get(name, 0)),
@@ -68,6 +70,33 @@ def _make_rows(comparison: Comparison, name: str, scale: float, domain: Sequence
         for row in comparison.rank(comparison.metric)
         if row.is_base or row.costs.get(name)
     ]
+
+
+def _place_names(canvas: Canvas, domain: Sequence[float], log: bool, scores: tuple[float, float]) -> Canvas:
+    """Return the canvas with the place of each method's name: `side`, and the pixels `down` from the point."""
+    low, high = scores
+    height_of = {row["method"]: HEIGHT * (high - row["value"]) / (high - low) for row in canvas.rows}
+    points = [
+        Point(
+            name=row["method"],
+            x=NARROWEST * _locate_on_axis(row["cost"], domain, log),
+            y=height_of[row["method"]],
+        )
+        for row in canvas.rows
+        if not row["is_base"]
+    ]
+    base = [row["method"] for row in canvas.rows if row["is_base"]]
+    places = place_labels(
+        points, width=NARROWEST, height=HEIGHT, taken=[_measure_base_name(name, height_of[name]) for name in base]
+    )
+    shown = {name: {"side": place.side, "down": place.down, "far": place.is_far} for name, place in places.items()}
+    return replace(canvas, rows=[{**row, **shown.get(row["method"], {})} for row in canvas.rows])
+
+
+def _measure_base_name(name: str, height: float) -> Box:
+    """Return the rectangle of the base model's name, which stands on its line at the left."""
+    box = measure_label(Point(name=name, x=0, y=height), Place(side="right", down=-LINE))
+    return replace(box, left=0, bottom=height + 2)
 
 
 def _draw_base_model(canvas: Canvas, y: alt.Y) -> list[alt.Chart]:
@@ -78,7 +107,7 @@ def _draw_base_model(canvas: Canvas, y: alt.Y) -> list[alt.Chart]:
         base.mark_rule(strokeDash=[5, 4], strokeWidth=1.5).encode(
             y=y, color=color, tooltip=make_tooltip("method", "exact", "interval")
         ),
-        base.mark_text(align="left", baseline="bottom", dx=4, dy=-4, fontSize=11).encode(
+        base.mark_text(align="left", baseline="bottom", dx=4, dy=-4, fontSize=11, limit=LONGEST).encode(
             x=alt.value(0), y=y, text="method:N", color=color
         ),
     ]
@@ -89,7 +118,8 @@ def _draw_methods(canvas: Canvas, x: alt.X, y: alt.Y, score_scale: alt.Scale) ->
 
     tuned = canvas.chart.transform_filter("!datum.is_base")
     on_front, off_front = tuned.transform_filter("datum.front == 'yes'"), tuned.transform_filter("datum.front == 'no'")
-    label_right, label_left = tuned.transform_filter("!datum.label_left"), tuned.transform_filter("datum.label_left")
+    right, left = (tuned.transform_filter(f"datum.side == '{side}'") for side in ("right", "left"))
+    down = alt.expr("datum.down")
     color, tooltip = canvas.encode_color(), make_tooltip("method", "exact", "interval", "cost_text", "front")
     return [
         tuned.mark_rule(strokeWidth=2, opacity=0.55, strokeCap="round").encode(
@@ -99,8 +129,11 @@ def _draw_methods(canvas: Canvas, x: alt.X, y: alt.Y, score_scale: alt.Scale) ->
         on_front.mark_point(size=150, filled=True, opacity=1).encode(x=x, y=y, color=color, tooltip=tooltip),
         off_front.mark_point(size=90, filled=False, strokeWidth=2).encode(x=x, y=y, color=color, tooltip=tooltip),
         *(runs.transform_filter("!datum.is_base") for runs in canvas.draw_runs("y", score_scale, x=x)),
-        label_right.mark_text(align="left", dx=9, dy=-9).encode(x=x, y=y, text="method:N"),
-        label_left.mark_text(align="right", dx=-9, dy=-9).encode(x=x, y=y, text="method:N"),
+        tuned.transform_filter("datum.far")
+        .mark_rule(strokeWidth=1, opacity=0.35, y2Offset=down)
+        .encode(x=x, y=y, y2="value:Q"),
+        right.mark_text(align="left", dx=DISTANCE, dy=down, limit=LONGEST).encode(x=x, y=y, text="method:N"),
+        left.mark_text(align="right", dx=-DISTANCE, dy=down, limit=LONGEST).encode(x=x, y=y, text="method:N"),
     ]
 
 
