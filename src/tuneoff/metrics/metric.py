@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any, Literal
 
 from tuneoff.config.verdict import VerdictOptions
@@ -61,6 +62,7 @@ class Metric:
     decimals: int  # when shown, in `unit`
     margin: Callable[[VerdictOptions], float]  # the smallest difference that matters, unless the recipe names another
     score: Callable[[Sequence[Answer]], Scores] | None = None  # of all examples of a split; None: the loss
+    combine: Callable[[Sequence[float]], float] = fmean  # of the values of an example's samples, if it has several
     scale: float = 1.0  # from the value in a record to `unit`
     bounds: tuple[float, float] = (-math.inf, math.inf)
     noise: TypicalNoise | None = None  # what `tuneoff plan` assumes where nothing is measured; None: not known

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 from tuneoff.errors import MetricError
@@ -34,7 +33,7 @@ def add_missing_scores(record: Record, metrics: Iterable[Metric], rows: Rows | N
 def score_predictions(
     predictions: Sequence[Prediction], metrics: Iterable[Metric], rows: Rows
 ) -> tuple[Prediction, ...]:
-    """Return the predictions with their scores by the metrics of text. Of several samples, the score is the mean.
+    """Return the predictions with their scores by the metrics of text. Of several samples, a metric combines the scores.
 
     Raises:
         MetricError: no text was generated, or a metric fails.
@@ -44,7 +43,7 @@ def score_predictions(
         return tuple(predictions)
     samples = [score_answers(of_text, answers) for answers in _make_answers(predictions, of_text[0], rows)]
     return tuple(
-        _add_scores(prediction, of_example)
+        _add_scores(prediction, of_example, of_text)
         for prediction, of_example in zip(predictions, zip(*samples, strict=True), strict=True)
     )
 
@@ -69,9 +68,9 @@ def _make_answers(predictions: Sequence[Prediction], metric: Metric, rows: Rows)
         yield answers
 
 
-def _add_scores(prediction: Prediction, samples: Sequence[ExampleScores]) -> Prediction:
-    """Add the mean over samples. The weight of an example depends on its references, so it is that of any sample."""
-    scores = {name: fmean(sample.scores[name] for sample in samples) for name in samples[0].scores}
+def _add_scores(prediction: Prediction, samples: Sequence[ExampleScores], metrics: Sequence[Metric]) -> Prediction:
+    """Add what the samples give. The weight of an example depends on its references, so it is that of any sample."""
+    scores = {metric.name: metric.combine([sample.scores[metric.name] for sample in samples]) for metric in metrics}
     return prediction.model_copy(
         update={
             "scores": {**prediction.scores, **scores},
