@@ -33,7 +33,7 @@ def add_missing_scores(record: Record, metrics: Iterable[Metric], rows: Rows | N
 def score_predictions(
     predictions: Sequence[Prediction], metrics: Iterable[Metric], rows: Rows
 ) -> tuple[Prediction, ...]:
-    """Return the predictions with their scores by the metrics of text. Of several samples, a metric combines the scores.
+    """Return the predictions with their scores by the metrics of text, which combine those of several samples.
 
     Raises:
         MetricError: no text was generated, or a metric fails.
