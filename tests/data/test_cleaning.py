@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuneoff.config.data import CleaningOptions
-from tuneoff.data.cleaning import UnusableRowError, clean_pair, clean_text
+from tuneoff.config.data import CleaningOptions, ColumnNames
+from tuneoff.data.cleaning import UnusableRowError, build_example, clean_text
 
 
 def test_white_space_is_collapsed_by_default():
@@ -41,4 +41,6 @@ def test_cleaning_twice_changes_nothing(text, clean):
 )
 def test_a_row_without_text_is_refused_with_its_reason(pair, reason):
     with pytest.raises(UnusableRowError, match=reason):
-        clean_pair(pair, CleaningOptions(punctuation=True))
+        build_example(
+            dict(zip(("source", "target"), pair, strict=True)), ColumnNames(), CleaningOptions(punctuation=True)
+        )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tuneoff.config.data import ColumnNames, FileText, TextOptions
+from tuneoff.config.data import ColumnNames, FileText, SavedText
 from tuneoff.data import load_text
 from tuneoff.data.reading import read_rows
 from tuneoff.data.rows import Rows, make_rows
@@ -15,12 +15,13 @@ from tuneoff.errors import DataError
 
 def make_grouped(groups: Sequence[object], start: int = 0) -> Rows:
     """Make a row for each group in the list."""
-    pairs = [(f"s{start + i}", f"t{start + i}", group) for i, group in enumerate(groups)]
-    return make_rows("here", pairs, has_groups=True)
+    rows = [{"source": f"s{start + i}", "target": f"t{start + i}", "doc": group} for i, group in enumerate(groups)]
+    return make_rows("here", rows)
 
 
-def draw(rows: dict[str, Rows], **options: Any) -> Splits:
-    return draw_splits(rows, TextOptions(**options))
+def draw(rows: dict[str, Rows], fields: dict[str, str] | None = None, **options: Any) -> Splits:
+    named = {"group": "doc"} if fields is None else fields
+    return draw_splits(rows, SavedText(source="saved", path="here", fields=named, **options))
 
 
 def get_groups(split: Split) -> set[str]:
@@ -33,12 +34,12 @@ def test_splits_that_are_taken_out_of_train_share_no_group() -> None:
     assert not train & test
     assert not train & validation
     assert not validation & test
-    assert sum(len(split.pairs) for split in splits.values()) == 100  # 10 of 100 rows are two whole groups
+    assert sum(len(split.examples) for split in splits.values()) == 100  # 10 of 100 rows are two whole groups
 
 
 def test_the_rest_of_a_group_that_a_split_cuts_is_in_no_other_split() -> None:
     splits = draw({"train": make_grouped([i // 5 for i in range(100)])}, sizes={"test": 7}).by_name
-    assert len(splits["test"].pairs) == 7
+    assert len(splits["test"].examples) == 7
     assert not get_groups(splits["test"]) & (get_groups(splits["validation"]) | get_groups(splits["train"]))
     assert splits["validation"].groups_removed == 3
 
@@ -107,8 +108,8 @@ def test_a_single_group_in_all_rows_is_refused() -> None:
 
 
 def test_without_groups_the_same_rows_are_drawn_as_before_there_were_any() -> None:
-    pairs = [(f"s{i}", f"t{i}") for i in range(20)]
-    splits = draw({"train": make_rows("here", pairs)}, sizes={"train": 3, "validation": 2, "test": 2}).by_name
+    rows = make_rows("here", [{"source": f"s{i}", "target": f"t{i}"} for i in range(20)])
+    splits = draw({"train": rows}, {}, sizes={"train": 3, "validation": 2, "test": 2}).by_name
     assert {name: split.rows for name, split in splits.items()} == {  # by version 0.1
         "test": [4, 19],
         "validation": [2, 6],

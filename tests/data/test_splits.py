@@ -6,12 +6,16 @@ from tuneoff.data.splits import draw_splits
 from tuneoff.errors import DataError
 
 
+def make_pairs(pairs, place="here"):
+    return make_rows(place, [{"source": source, "target": target} for source, target in pairs])
+
+
 def make_some(start, stop):
-    return make_rows("here", [(f"s{i}", f"t{i}") for i in range(start, stop)])
+    return make_pairs([(f"s{i}", f"t{i}") for i in range(start, stop)])
 
 
 def list_numbers(split):
-    return [int(source[1:]) for source, _ in split.pairs]
+    return [int(example.source[1:]) for example in split.examples]
 
 
 def draw(rows, **options):
@@ -30,12 +34,12 @@ def test_missing_splits_are_taken_out_of_train_and_share_nothing():
 
 def test_a_missing_split_takes_its_fraction_of_train():
     splits = draw({"train": make_some(0, 50)}, fractions={"validation": 0.2})
-    assert {name: len(split.pairs) for name, split in splits.items()} == {"test": 5, "validation": 10, "train": 35}
+    assert {name: len(split.examples) for name, split in splits.items()} == {"test": 5, "validation": 10, "train": 35}
 
 
 def test_a_missing_split_takes_its_size_if_it_has_one():
     splits = draw({"train": make_some(0, 50)}, sizes={"validation": 3, "train": 7})
-    assert {name: len(split.pairs) for name, split in splits.items()} == {"test": 5, "validation": 3, "train": 7}
+    assert {name: len(split.examples) for name, split in splits.items()} == {"test": 5, "validation": 3, "train": 7}
 
 
 def test_a_sample_keeps_the_order_of_the_data():
@@ -54,7 +58,7 @@ def test_the_seed_decides_the_sample():
 
 
 def test_rows_without_text_are_counted_and_the_first_three_listed():
-    rows = make_rows("here", [("a", "b"), ("", "b"), ("a", 5), ("a", None), ("", "")])
+    rows = make_pairs([("a", "b"), ("", "b"), ("a", 5), ("a", None), ("", "")])
     train = draw({"train": rows, "validation": make_some(0, 1), "test": make_some(1, 2)})["train"]
     assert (train.left_out, train.left_out_examples) == (
         4,
@@ -63,7 +67,7 @@ def test_rows_without_text_are_counted_and_the_first_three_listed():
 
 
 def test_a_size_counts_usable_rows():
-    rows = make_rows("here", [("", "")] * 20 + [(f"s{i}", "t") for i in range(5)])
+    rows = make_pairs([("", "")] * 20 + [(f"s{i}", "t") for i in range(5)])
     splits = draw({"train": rows, "validation": make_some(0, 1), "test": make_some(1, 2)}, sizes={"train": 5})
     assert list_numbers(splits["train"]) == [0, 1, 2, 3, 4]
 
@@ -80,9 +84,9 @@ def test_duplicates_are_counted_for_each_pair_of_splits():
 
 
 def test_duplicates_are_found_after_cleaning():
-    rows = {"train": make_rows("here", [("a  b", "c"), ("d", "e")]), "validation": make_some(0, 1)}
-    rows["test"] = make_rows("there", [("a b ", "c")])
-    assert draw(rows)["train"].pairs == [("d", "e")]
+    rows = {"train": make_pairs([("a  b", "c"), ("d", "e")]), "validation": make_some(0, 1)}
+    rows["test"] = make_pairs([("a b ", "c")])
+    assert [example.content for example in draw(rows)["train"].examples] == [("d", "e")]
 
 
 def test_validation_keeps_examples_that_are_in_test_too():
@@ -91,7 +95,7 @@ def test_validation_keeps_examples_that_are_in_test_too():
 
 
 def test_without_a_usable_row_the_error_lists_the_first_reasons():
-    rows = make_rows("a.jsonl", [("a", 1), ("a", 2)])
+    rows = make_pairs([("a", 1), ("a", 2)], "a.jsonl")
     with pytest.raises(DataError, match=r"a\.jsonl has no usable row for train: 2 left out \(row 1: .*as text"):
         draw({"train": rows, "validation": make_some(0, 1), "test": make_some(1, 2)})
 
