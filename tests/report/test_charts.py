@@ -62,7 +62,7 @@ def test_a_method_keeps_its_color_in_an_unfinished_run(run: Run, comparison: Com
     assert assign_colors(half)["full"] == assign_colors(comparison)["full"]
 
 
-@pytest.mark.parametrize("name", ["slowest-epoch", "peak-memory", "rouge"])
+@pytest.mark.parametrize("name", ["slowest-epoch", "peak-memory", "scores"])
 def test_bars_start_at_zero(charts: dict[str, alt.LayerChart], name: str) -> None:
     domains = [scale["domain"] for scale in find_scales(make_page_specification(charts[name])) if "domain" in scale]
     assert {domain[0] for domain in domains} == {0}
@@ -129,11 +129,11 @@ def test_a_chart_contains_no_url(charts: dict[str, alt.LayerChart]) -> None:
 
 
 def test_a_chart_on_a_page_takes_the_color_of_its_text(charts: dict[str, alt.LayerChart]) -> None:
-    assert make_page_specification(charts["rouge"])["config"]["axis"]["labelColor"] == "currentColor"
+    assert make_page_specification(charts["scores"])["config"]["axis"]["labelColor"] == "currentColor"
 
 
 def test_a_chart_in_a_file_has_its_title(charts: dict[str, alt.LayerChart]) -> None:
-    assert make_file_specification("ROUGE", charts["rouge"])["title"] == "ROUGE"
+    assert make_file_specification("ROUGE", charts["scores"])["title"] == "ROUGE"
 
 
 def test_the_pareto_front_is_that_of_the_comparison(comparison: Comparison, charts: dict[str, alt.LayerChart]) -> None:
@@ -151,7 +151,7 @@ def test_only_confirmed_trials_of_a_search_have_a_curve() -> None:
 
 def test_a_run_of_the_base_model_alone_has_scores_and_no_trade_offs(run: Run) -> None:
     alone = judge_records(run, [r for r in run.records if r.trial.label == "base"])
-    assert list(draw_figures(alone)) == ["evaluation-loss", "rouge"]
+    assert list(draw_figures(alone)) == ["evaluation-loss", "scores"]
 
 
 def test_a_run_without_a_finished_trial_has_costs_and_curves_only(run: Run) -> None:
@@ -162,7 +162,7 @@ def test_a_run_without_a_finished_trial_has_costs_and_curves_only(run: Run) -> N
 
 def test_every_run_is_a_dot_and_a_lost_one_a_cross_at_the_base_models_score() -> None:
     charts = draw_figures(lose_runs(make_winner(5), "lora", 2))
-    for name in ("rouge", "evaluation-loss", "quality-time", "quality-memory", "quality-parameters"):
+    for name in ("scores", "evaluation-loss", "quality-time", "quality-memory", "quality-parameters"):
         rows = {row["method"]: row for row in get_rows(charts[name])}
         lora, full, base = rows["lora"], rows["full"], rows["base"]
         assert (len(lora["runs"]), len(full["runs"]), len(base["runs"])) == (3, 5, 1)
@@ -189,7 +189,7 @@ def test_quality_is_drawn_by_the_primary_metric() -> None:
 def test_figures_are_written_in_all_formats(
     comparison: Comparison, charts: dict[str, alt.LayerChart], tmp_path: Path
 ) -> None:
-    write_figures({"rouge": charts["rouge"]}, tmp_path, list_titles(comparison))
+    write_figures({"scores": charts["scores"]}, tmp_path, list_titles(comparison))
     starts = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF", "csv": b"method,"}
     assert {path.suffix[1:]: path.read_bytes()[: len(starts[path.suffix[1:]])] for path in tmp_path.iterdir()} == starts
 

@@ -27,7 +27,7 @@ def test_a_prediction_is_that_of_the_record(comparison: Comparison) -> None:
     (record,) = [r for r in comparison.run.records if r.trial.label == "lora"]
     (shown,) = [prediction for prediction in example.predictions if prediction.label == "lora"]
     assert shown.prediction == record.predictions[example.row].prediction
-    assert shown.rouge == record.predictions[example.row].scores["rougeL"]
+    assert shown.score == f"{100 * record.predictions[example.row].scores['rougeL']:.1f}"
 
 
 def test_without_a_finished_trial_there_are_no_examples(run: Run) -> None:

@@ -19,9 +19,9 @@ from tuneoff.analysis.family import PairedDifference, compare_all, find_freedom
 from tuneoff.analysis.needed import compute_power
 from tuneoff.analysis.null_families import Source, choose_source
 from tuneoff.analysis.row import Row
-from tuneoff.metrics import LOSS, ROUGE_L, Metric
+from tuneoff.metrics import LOSS, Metric
 
-TITLES = {ROUGE_L.name: "ROUGE-L", LOSS.name: "Loss"}  # of the calibrated metrics, in the table
+TITLES = {LOSS.name: "Loss"}  # in the table, where it is not that of the metric
 STATED_POWER = 0.8  # for which the planted difference is chosen
 ESCAPED_PIPE = r"\|"  # in a cell, where a plain pipe would end it
 
@@ -66,7 +66,7 @@ class Calibration:
 def calibrate_comparisons(
     comparisons: Mapping[str, Comparison], *, seeds: int = 3, families: int = 1000
 ) -> Iterator[Calibration]:
-    """Calibrate on all methods of each comparison, by ROUGE-L and by loss.
+    """Calibrate on all methods of each comparison, by the first metric of text and by loss.
 
     Args:
         comparisons: the source of stored predictions, by a name that distinguishes several.
@@ -76,7 +76,7 @@ def calibrate_comparisons(
     """
     for name, comparison in comparisons.items():
         rows = list_family(comparison)
-        for metric in (ROUGE_L, LOSS) if rows else ():
+        for metric in _list_metrics(comparison) if rows else ():
             matrices = [row.matrices[metric.name] for row in rows]
             yield calibrate_family(
                 choose_source(matrices, seeds),
@@ -86,6 +86,12 @@ def calibrate_comparisons(
                 families=families,
                 confidence=comparison.run.recipe.verdict.confidence,
             )
+
+
+def _list_metrics(comparison: Comparison) -> tuple[Metric, ...]:
+    """Return the first metric of text, which is the primary one unless that is the loss, and the loss."""
+    of_text = [metric for metric in comparison.metrics if metric is not LOSS]
+    return (*of_text[:1], LOSS)
 
 
 def list_family(comparison: Comparison) -> tuple[Row, ...]:
@@ -204,7 +210,7 @@ def build_table(calibrations: Iterable[Calibration]) -> tuple[tuple[str, ...], .
 
 def _format_cells(calibration: Calibration) -> Iterator[str]:
     low, high = calibration.false_interval
-    yield from (calibration.label, TITLES[calibration.metric.name])
+    yield from (calibration.label, TITLES.get(calibration.metric.name, calibration.metric.title))
     yield calibration.source if calibration.splits is None else f"records, {calibration.splits} splits"
     yield f"{len(calibration.methods)} × {calibration.seeds} × {calibration.examples}"
     yield from (f"{100 * calibration.false_share:.1f} %", f"{100 * low:.1f} to {100 * high:.1f}")

@@ -28,7 +28,7 @@ from tuneoff.analysis.sequential import (
 )
 from tuneoff.budget.spending import Spending
 from tuneoff.errors import UnequalSettingsError
-from tuneoff.metrics import METRICS, Metric
+from tuneoff.metrics import Metric
 from tuneoff.metrics.stored import add_missing_scores
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
@@ -56,7 +56,14 @@ class Comparison:
     @property
     def metric(self) -> Metric:
         """The primary metric, by which the recipe ranks."""
-        return METRICS[self.run.recipe.verdict.metric]
+        return self.run.recipe.primary_metric
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All metrics of the recipe, the primary one first."""
+        table = self.run.recipe.metric_table
+        primary = self.metric.name
+        return (table[primary], *(metric for name, metric in table.items() if name != primary))
 
     def rank(self, metric: Metric) -> tuple[Row, ...]:
         """The rows with a score, best by `metric` first.
@@ -82,7 +89,7 @@ class Comparison:
 
     @cached_property
     def _pairs(self) -> dict[str, tuple[Pair, ...]]:
-        return {metric.name: self._compare(metric) for metric in METRICS.values()}
+        return {metric.name: self._compare(metric) for metric in self.metrics}
 
     def _compare(self, metric: Metric) -> tuple[Pair, ...]:
         recipe, ranked = self.run.recipe, self.rank(metric)
@@ -141,7 +148,8 @@ def judge(run: Run, spending: Spending | None = None) -> Comparison:
         UnequalSettingsError: two trials differ in base model, data, training, precision or device.
     """
     setting = _require_one_setting(run.records)
-    run = replace(run, records=tuple(add_missing_scores(record, METRICS.values()) for record in run.records))
+    metrics = run.recipe.metric_table
+    run = replace(run, records=tuple(add_missing_scores(record, metrics.values()) for record in run.records))
     rounds = replay_rounds(run.recipe, run.records) if run.recipe.until_decided else None
     partial = find_missing_rounds(run.recipe, run.records, rounds) if rounds else find_missing(run.recipe, run.records)
     confirmed = [record for record in run.records if record.trial.stage == "confirm"]
@@ -153,7 +161,10 @@ def judge(run: Run, spending: Spending | None = None) -> Comparison:
     labels = dict.fromkeys(record.trial.label for record in confirmed)
     confidence = run.recipe.verdict.confidence
     base_times = estimate_base_times(confirmed, confidence)
-    rows = [build_row([r for r in confirmed if r.trial.label == label], confidence, base_times) for label in labels]
+    rows = [
+        build_row([r for r in confirmed if r.trial.label == label], confidence, base_times, metrics.values())
+        for label in labels
+    ]
     comparison = Comparison(
         run=run, setting=setting, rows=tuple(rows), spending=spending, partial=partial, rounds=rounds
     )

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.pairs import Pair
-from tuneoff.metrics import METRICS
 
 
 def find_disagreements(comparison: Comparison) -> Iterator[Pair]:
@@ -18,7 +17,7 @@ def find_disagreements(comparison: Comparison) -> Iterator[Pair]:
     the best by the primary metric.
     """
     ranked = comparison.rank(comparison.metric)
-    for metric in METRICS.values():
+    for metric in comparison.metrics:
         own = comparison.rank(metric)
         if metric is comparison.metric or len(ranked) < 2 or not own:
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -13,7 +13,7 @@ from tuneoff.analysis.costs import COSTS
 from tuneoff.analysis.latency import estimate_latency
 from tuneoff.analysis.statistics import Estimate, ScoreMatrix, estimate_mean
 from tuneoff.methods import METHODS
-from tuneoff.metrics import METRICS, Metric
+from tuneoff.metrics import Metric
 from tuneoff.records.record import Prediction, Record
 
 
@@ -67,7 +67,9 @@ class Row:
         return estimate_average(differences, confidence) if differences else None
 
 
-def build_row(records: Sequence[Record], confidence: float, base_times: Mapping[str, Amount]) -> Row:
+def build_row(
+    records: Sequence[Record], confidence: float, base_times: Mapping[str, Amount], metrics: Iterable[Metric]
+) -> Row:
     """Build the row of one label from the records of its confirmed trials, of which there is at least one.
 
     Args:
@@ -75,7 +77,7 @@ def build_row(records: Sequence[Record], confidence: float, base_times: Mapping[
     """
     finished = [r for r in records if r.status == "done"]
     costed = finished or records  # a trial that diverged early would look cheap
-    matrices = build_score_matrices(finished, tuple(METRICS.values())) if finished else {}
+    matrices = build_score_matrices(finished, tuple(metrics)) if finished else {}
     return Row(
         label=records[0].trial.label,
         method=records[0].trial.method,

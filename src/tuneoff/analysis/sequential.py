@@ -19,7 +19,7 @@ from tuneoff.analysis.pairs import Pair, build_pair, find_regrets
 from tuneoff.analysis.partial import Partial, find_missing, list_confirmable
 from tuneoff.analysis.row import Row, build_score_matrix
 from tuneoff.analysis.statistics import ScoreMatrix
-from tuneoff.metrics import METRICS, Metric
+from tuneoff.metrics import Metric
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.search.history import build_searches
@@ -93,7 +93,7 @@ def replay_rounds(recipe: Recipe, records: Sequence[Record]) -> Rounds:
 def build_rules(recipe: Recipe, records: Sequence[Record]) -> Rules:
     """Return what decides at every look of a recipe with `until_decided`."""
     assert recipe.until_decided is not None, "only such a comparison has looks"
-    metric = METRICS[recipe.verdict.metric]
+    metric = recipe.primary_metric
     return Rules(
         metric=metric,
         margin=metric.get_margin(recipe.verdict),

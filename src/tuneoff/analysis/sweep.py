@@ -6,6 +6,7 @@ from typing import Any
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
+from tuneoff.metrics import Metric
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.sweep import expand_sweep, find_swept_method, format_label
 
@@ -28,6 +29,15 @@ class Sweep:
     lines: Mapping[str, tuple[Point, ...]]
     references: tuple[Row, ...]  # such as full tuning, if LoRA's rank is swept
     comparisons: Mapping[str, Comparison]  # by the name of their folder in the sweep's directory
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics that all comparisons have, the primary one first."""
+        tables = [comparison.run.recipe.metric_table for comparison in self.comparisons.values()]
+        recipe = next((comparison.run.recipe for comparison in self.comparisons.values()), self.recipe)
+        primary, table = recipe.primary_metric, recipe.metric_table
+        shared = [metric for name, metric in table.items() if all(name in other for other in tables)]
+        return (primary, *(metric for metric in shared if metric is not primary))
 
 
 def build_sweep(recipe: Recipe, comparisons: Mapping[str, Comparison]) -> Sweep:

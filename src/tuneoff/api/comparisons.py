@@ -146,16 +146,20 @@ def run_comparison(
     from tuneoff.evaluation.judges import require_judge
     from tuneoff.runner.local_engine import reset_failed, run_missing
     from tuneoff.runner.prepare import prepare
+    from tuneoff.runner.rescoring import score_stored_records
+    from tuneoff.runner.scores import read_rows
 
     directory.require_same_recipe(recipe)
     if recipe.judge:
         require_judge(recipe.judge)
     ledger = Ledger(directory.path)
     preparation = prepare(recipe)
+    recipe = recipe.take_metrics(preparation.recipe)
     directory.require_same_setting(preparation.setting)
     for label, reason in preparation.fit.misfits.items():
         listener.on_message(f"{label} does not fit {recipe.model.name}, so it is not trained: {reason}")
     with directory.lock():
+        score_stored_records(directory, recipe, read_rows(preparation.text.test))
         directory.begin(recipe, describe_environment(), preparation.text.summary, preparation.fit.misfits)
         with ledger.saving():
             affordable = fit_to_budget(preparation, ledger, listener, drop)

@@ -96,6 +96,7 @@ def _probe(
 
     data = preparation.text.summary
     directory.require_same_recipe(recipe)
+    recipe = recipe.take_metrics(preparation.recipe)
     directory.require_same_setting(preparation.setting)
     ledger = Ledger(directory.path)
     with directory.lock():

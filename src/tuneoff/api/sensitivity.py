@@ -22,7 +22,7 @@ from tuneoff.budget.other_sizes import count_tokens_with, estimate_seconds_with
 from tuneoff.budget.probe import Probe
 from tuneoff.config.data import get_fields
 from tuneoff.errors import RunError, TuneoffError
-from tuneoff.metrics import METRICS, Metric
+from tuneoff.metrics import Metric
 from tuneoff.recipe.recipe import Recipe
 
 
@@ -42,7 +42,7 @@ def find_sensitivity(
     Raises:
         RunError: `like` is not a run directory, cannot be read, or shows nothing about the noise.
     """
-    recipe, metric = plan.recipe, METRICS[plan.recipe.verdict.metric]
+    recipe, metric = plan.recipe, plan.recipe.primary_metric
     trained = [label for label, (trainable, _) in plan.parameters.items() if trainable]
     if not trained or len(recipe.methods) < 2:
         return None

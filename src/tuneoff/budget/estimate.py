@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from tuneoff.budget.probe import Batches, MethodCosts, Part, Probe
 from tuneoff.data import DataSummary
-from tuneoff.metrics import METRICS
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Trial
 from tuneoff.runner.stages import plan_stages
@@ -139,7 +138,7 @@ def _estimate_confirm_seconds(recipe: Recipe, probe: Probe, label: str) -> dict[
     test = (
         costs.save_seconds
         + costs.evaluation.estimate_seconds(work.evaluation)
-        + _estimate_generation_seconds(costs, work.prompts, work.new_tokens)
+        + (_estimate_generation_seconds(costs, work.prompts, work.new_tokens) if recipe.needs_generation else 0.0)
         + costs.evaluation.estimate_seconds(work.benchmarks)
         + work.benchmark_new_tokens * costs.new_token_seconds
         + probe.inference_seconds
@@ -151,7 +150,7 @@ def _estimate_search_seconds(recipe: Recipe, probe: Probe, label: str, start: fl
     """Estimate one configuration of a search from one rung to the next."""
     costs, work = probe.costs[label], probe.work
     seconds = _estimate_training_seconds(recipe, probe, label, start, end)
-    if recipe.search and METRICS[recipe.search.metric].needs_generation:
+    if recipe.search and recipe.metric_table[recipe.search.metric].needs_generation:
         seconds += costs.evaluation.estimate_seconds(work.validation)
         seconds += _estimate_generation_seconds(costs, work.validation_prompts, work.new_tokens)
     return seconds

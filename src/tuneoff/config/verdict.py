@@ -20,8 +20,9 @@ class PriorOptions(Options):
 class VerdictOptions(Options):
     """How differences are judged. These options change no record: a report can be written again with other values."""
 
-    metric: str = "rougeL"  # a name in `tuneoff.metrics.METRICS`, which `Recipe` checks
-    """The primary metric, by which methods are ranked and the verdict is decided. The other metrics describe."""
+    metric: str | None = None  # a name in the recipe's table of metrics, which `Recipe` checks
+    """The primary metric, by which methods are ranked and the verdict is decided. The other metrics describe. Null
+    takes that of the task, or the first one in `metrics`."""
     cheaper_by: Literal["token_ms", "training_memory", "train_seconds", "adapter_bytes"] = "train_seconds"
     """The cost that decides between methods that tie. If it is the same, trainable parameters, operations per token and
     file size decide."""

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tuneoff.metrics import METRICS
+from tuneoff.metrics import LOSS, METRICS
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.report.escape import escape_control
@@ -192,11 +192,19 @@ def _format_record(record: Record) -> str:
     if record.status != "done":
         return f"✗ {name}: {record.status}, {replace_unprintable(record.reason or '')}"
     if record.trial.stage == "search":
-        metric = METRICS[record.trial.choose_by]
-        score = metric.scale * scores[f"validation/{metric.name}"]
-        return f"✓ {name}: validation {metric.name} {score:.{metric.decimals}f}"
+        metric = record.trial.choose_by
+        return f"✓ {name}: validation {metric} {_format_score(metric, scores[f'validation/{metric}'])}"
     trained = f", {format_seconds(record.costs.train_seconds)} of training" if record.costs else ""
-    return f"✓ {name}: ROUGE-L {100 * scores['test/rougeL']:.1f}, loss {scores['test/loss']:.3f}{trained}"
+    first = next(key.removeprefix("test/") for key in scores if key.startswith("test/"))  # the primary metric
+    title = METRICS[first].title if first in METRICS else first
+    quality = f"{title} {_format_score(first, scores[f'test/{first}'])}, " if first != LOSS.name else ""
+    return f"✓ {name}: {quality}loss {_format_score(LOSS.name, scores['test/loss'])}{trained}"
+
+
+def _format_score(name: str, score: float) -> str:
+    """Format a recorded score in the unit of its metric; one of the user's own as it is."""
+    metric = METRICS.get(name)
+    return f"{metric.scale * score:.{metric.decimals}f}" if metric else f"{score:.3f}"
 
 
 def _get_resident_bytes() -> int:

@@ -14,7 +14,7 @@ from tuneoff.analysis import calibration
 from tuneoff.analysis.costs import COSTS
 from tuneoff.console.progress import print_line
 from tuneoff.console.tables import make_table
-from tuneoff.metrics import ROUGE_L
+from tuneoff.metrics import Metric
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence, format_cost, format_interval, format_score
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
@@ -82,14 +82,15 @@ def print_sweep(sweep: Sweep, directory: Path) -> None:
     assert sweep.recipe.sweep is not None, "every sweep has a parameter"
     console = Console(highlight=False)
     console.print(f"{sweep.recipe.name}: {sweep.recipe.sweep.parameter}", style="bold", markup=False)
+    metric = sweep.metrics[0]
     confidence = format_confidence(sweep.recipe.verdict.confidence)
-    table = make_table("Method", get_parameter_title(sweep), "ROUGE-L", confidence, *SWEEP_COSTS.values())
+    table = make_table("Method", get_parameter_title(sweep), metric.title, confidence, *SWEEP_COSTS.values())
     for label, line in sweep.lines.items():
         for point in line:
             value = format_sweep_value(sweep, point.value)
-            table.add_row(*map(Text, (escape_control(label), value, *_format_cells(point.row))))
+            table.add_row(*map(Text, (escape_control(label), value, *_format_cells(point.row, metric))))
     for row in sweep.references:
-        table.add_row(*map(Text, (escape_control(row.label), "–", *_format_cells(row))))
+        table.add_row(*map(Text, (escape_control(row.label), "–", *_format_cells(row, metric))))
     console.print(table)
     for sentence in describe_conclusions(sweep):
         console.print(sentence, markup=False)
@@ -121,12 +122,12 @@ def print_calibrations(calibrations: Iterable[Calibration], *, markdown: bool = 
     )
 
 
-def _format_cells(row: Row) -> Iterator[str]:
-    """Yield ROUGE-L with its interval, then the costs. A cost that is missing or zero is a dash."""
+def _format_cells(row: Row, metric: Metric) -> Iterator[str]:
+    """Yield the score with its interval, then the costs. A cost that is missing or zero is a dash."""
 
-    score = row.scores[ROUGE_L.name]
-    yield format_score(ROUGE_L, score.mean)
-    yield format_interval(ROUGE_L, score)
+    score = row.scores[metric.name]
+    yield format_score(metric, score.mean)
+    yield format_interval(metric, score)
     for name in SWEEP_COSTS:
         value = row.costs.get(name)
         yield format_cost(COSTS[name], value) if value else "–"

@@ -7,7 +7,7 @@ answer, so such a metric also scores runs that were made before it existed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any, Literal
@@ -65,6 +65,8 @@ class Metric:
     combine: Callable[[Sequence[float]], float] = fmean  # of the values of an example's samples, if it has several
     scale: float = 1.0  # from the value in a record to `unit`
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    depends_on_split: bool = False  # whether the value of an example depends on the answers to others
+    reads_as: Callable[[str], Hashable] | None = None  # two references of equal value are the same to the metric
     noise: TypicalNoise | None = None  # what `tuneoff plan` assumes where nothing is measured; None: not known
 
     @property

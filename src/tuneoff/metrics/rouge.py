@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from tuneoff.config.metrics import RougeTokenizer
+from tuneoff.config.metrics import Tokenizer
 from tuneoff.metrics.metric import Answer, Metric, Scores, TypicalNoise
 
 TYPES = {
@@ -27,7 +27,7 @@ TYPES = {
 TOKENS = {"english": "words", "words": "Unicode words", "characters": "characters"}  # what the tokenizers make
 
 
-def make_rouge(name: str, tokenizer: RougeTokenizer = "english") -> Metric:
+def make_rouge(name: str, tokenizer: Tokenizer = "english") -> Metric:
     """Return one type of ROUGE with a tokenizer."""
     title, meaning = TYPES[name]
     tokens = TOKENS[tokenizer]
@@ -44,21 +44,22 @@ def make_rouge(name: str, tokenizer: RougeTokenizer = "english") -> Metric:
         score=partial(_score, name, tokenizer),
         scale=100.0,
         bounds=(0.0, 1.0),
+        reads_as=lambda text: tuple(tokenize(text, tokenizer)),
         noise=TypicalNoise(seed_sd=1.2, example_sd=10, base_sd=7.2),  # ROUGE-L of the recipe fair: docs/how-to/plan.md
     )
 
 
-def tokenize(text: str, tokenizer: RougeTokenizer) -> list[str]:
+def tokenize(text: str, tokenizer: Tokenizer) -> list[str]:
     """Return the tokens of a text that ROUGE compares."""
     tokens: list[str] = _make_tokenizer(tokenizer).tokenize(text)
     return tokens
 
 
-def _describe(tokenizer: RougeTokenizer) -> str:
+def _describe(tokenizer: Tokenizer) -> str:
     return "" if tokenizer == "english" else f" (tokenizer: {tokenizer}, without stemming)"
 
 
-def _score(name: str, tokenizer: RougeTokenizer, answers: Sequence[Answer]) -> Scores:
+def _score(name: str, tokenizer: Tokenizer, answers: Sequence[Answer]) -> Scores:
     from rouge_score_rs import RougeScorer
 
     scorer = RougeScorer([name], tokenizer=_make_tokenizer(tokenizer))
@@ -67,7 +68,7 @@ def _score(name: str, tokenizer: RougeTokenizer, answers: Sequence[Answer]) -> S
     )
 
 
-def _make_tokenizer(tokenizer: RougeTokenizer) -> Any:  # Any: rouge-score-rs ships no types
+def _make_tokenizer(tokenizer: Tokenizer) -> Any:  # Any: rouge-score-rs ships no types
     from rouge_score_rs.tokenizers import CharacterTokenizer, DefaultTokenizer, UnicodeTokenizer
 
     if tokenizer == "english":

@@ -5,17 +5,18 @@ as a recipe again.
 """
 
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count, islice
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, Field, SerializeAsAny, field_validator, model_validator
 
 from tuneoff.config.base import Options
 from tuneoff.config.budget import BudgetOptions, Duration, read_budget
-from tuneoff.config.data import DataOptions
+from tuneoff.config.data import DataOptions, Task
 from tuneoff.config.evaluation import EvaluationOptions
 from tuneoff.config.judge import JudgeOptions
+from tuneoff.config.metrics import MetricOptions
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Domain, Range, Space
@@ -24,7 +25,8 @@ from tuneoff.config.training import TrainingOptions
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.errors import RecipeError, suggest
 from tuneoff.methods import Method, expand_groups, read_method
-from tuneoff.metrics import METRICS
+from tuneoff.metrics import METRICS, Metric
+from tuneoff.metrics.choice import build_table, choose_metrics, choose_primary
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -75,6 +77,9 @@ class Recipe(Options):
     """How every method is trained."""
     evaluation: EvaluationOptions = EvaluationOptions()
     """How every method is evaluated."""
+    metrics: Literal["auto"] | Mapping[str, MetricOptions] = "auto"
+    """The metrics to score by: `auto` for those of the task that the data shows, a list of names, or a mapping that may
+    also name functions of your own, such as `{auto: null, mine: file.py:score}`. The loss is always among them."""
     search: SearchOptions | None = None
     """How hyperparameters are searched; null trains each method with the hyperparameters of the recipe."""
     replicates: Annotated[int, Field(ge=2)] | None = None
@@ -122,6 +127,18 @@ class Recipe(Options):
         for label in methods:
             _require_visible(label)
         return {label: m if isinstance(m, Method) else read_method(label, m) for label, m in methods.items()}
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _read_metrics(cls, value: Any) -> Any:  # Any: unchecked user input
+        if isinstance(value, str):
+            return value if value == "auto" else {value: None}
+        if not isinstance(value, list):
+            return value
+        named: dict[str, Any] = {}
+        for entry in value:  # a name, or a mapping of one's own
+            named |= entry if isinstance(entry, Mapping) else {str(entry): None}
+        return named
 
     @field_validator("budget", mode="before", json_schema_input_type=Duration | BudgetOptions | None)
     @classmethod
@@ -178,12 +195,13 @@ class Recipe(Options):
 
     @model_validator(mode="after")
     def _require_known_metric(self) -> Self:
-        named = {"verdict.metric": self.verdict.metric}
-        if self.search:
-            named["search.metric"] = self.search.metric
-        for key, name in named.items():
-            if name not in METRICS:
-                raise RecipeError(f"{key} is {name!r}, which is not a metric.{suggest(name, METRICS)}")
+        known = [*METRICS, *(name for name in self.metrics if self.metrics != "auto" and name not in METRICS)]
+        keys = {"verdict.metric": self.verdict.metric, "search.metric": self.search.metric if self.search else None}
+        keys |= {f"verdict.margins.{name}": name for name in self.verdict.margins}
+        for key, name in keys.items():
+            if name is not None and name not in known:
+                raise RecipeError(f"{key} is {name!r}, which is not a metric.{suggest(name, known)}")
+        build_table(self.metrics, self._named_metrics)
         return self
 
     @model_validator(mode="after")
@@ -230,6 +248,42 @@ class Recipe(Options):
     def _set_hyperparameters(self, label: str, values: Mapping[str, Any], where: str) -> Method:
         method = self.methods[label]
         return type(method).read({**method.model_dump(), **values}, where=where)
+
+    @property
+    def metric_table(self) -> dict[str, Metric]:
+        """The metrics by name. Where the task is not known yet, and in recipes of earlier versions, those of ROUGE."""
+        return build_table(self.metrics, self._named_metrics)
+
+    @property
+    def primary_metric(self) -> Metric:
+        """The metric that ranks: the one that the verdict names, and else the first of `metrics`."""
+        table = self.metric_table
+        names = table if self.metrics == "auto" or "auto" in self.metrics else self.metrics
+        return table[self.verdict.metric or choose_primary(names)]
+
+    @property
+    def needs_generation(self) -> bool:
+        """Whether text must be generated for any of the metrics."""
+        return any(metric.needs_generation for metric in self.metric_table.values())
+
+    @property
+    def _named_metrics(self) -> tuple[str, ...]:
+        named = (self.verdict.metric, self.search.metric if self.search else None)
+        return tuple(name for name in named if name is not None)
+
+    def choose_metrics(self, task: Task, references: Sequence[str]) -> Self:
+        """Return the recipe with its metrics written out, for data of a task and the references that are scored.
+
+        Raises:
+            MetricError: a function of the user's own cannot be loaded.
+        """
+        metrics = choose_metrics(self.metrics, self._named_metrics, task, references)
+        verdict = self.verdict.model_copy(update={"metric": self.verdict.metric or choose_primary(metrics)})
+        return self.model_copy(update={"metrics": metrics, "verdict": verdict})
+
+    def take_metrics(self, other: "Recipe") -> Self:
+        """Return the recipe with the metrics of another, which were written out."""
+        return self.model_copy(update={"metrics": other.metrics, "verdict": other.verdict})
 
     def get_seeds(self, label: str) -> tuple[int, ...]:
         """Return the seeds to train a method with; a single fixed seed if the method does not depend on it."""

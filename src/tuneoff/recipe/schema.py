@@ -40,6 +40,7 @@ def build_schema() -> Schema:
     _replace(recipe, "methods", _build_methods(methods))
     _replace(definitions["SearchOptions"], "spaces", _build_spaces(methods))
     add_metric_names(definitions)
+    _replace(recipe, "metrics", _build_metrics())
     _accept_old_name(recipe, "sweep", "vary")
     _accept_old_name(definitions["SweepOptions"], "parameter", "knob")
     return {"$schema": DIALECT, "$id": ID} | recipe | {"title": "tuneoff recipe", "$defs": definitions}
@@ -51,9 +52,13 @@ def format_schema() -> str:
 
 
 def add_metric_names(definitions: Schema) -> None:
-    """Restrict metrics to the names in the table of metrics, which the options in `config` do not know."""
+    """Name the metrics, which the options in `config` do not know. A recipe may have metrics of the user's own."""
+    own = {"type": "string", "pattern": r"^[A-Za-z_]\w*$"}
     for options in ("SearchOptions", "VerdictOptions"):
-        definitions[options]["properties"]["metric"]["enum"] = list(METRICS)
+        metric = definitions[options]["properties"]["metric"]
+        metric.pop("type", None)
+        other = [choice for choice in metric.pop("anyOf", []) if choice.get("type") == "null"]
+        metric["anyOf"] = [{"enum": list(METRICS)}, own, *other]
 
 
 class _Generator(GenerateJsonSchema):
@@ -108,6 +113,15 @@ def _build_space(name: str, method: Schema) -> Schema:
         if key != "method"
     }
     return {"type": "object", "properties": domains, "additionalProperties": method["additionalProperties"]}
+
+
+def _build_metrics() -> Schema:
+    """`auto`, one name, a list of names and of one's own, or a mapping from names to options."""
+    options = {"anyOf": [_refer_to("MetricOptions"), {"type": "string"}, {"type": "null"}]}
+    own = {"type": "object", "additionalProperties": options, "minProperties": 1}
+    named = own | {"properties": dict.fromkeys(["auto", *METRICS], options)}
+    name = {"enum": ["auto", *METRICS]}
+    return {"anyOf": [name, {"type": "array", "items": {"anyOf": [name, own]}, "minItems": 1}, named]}
 
 
 def _build_domain(choice: Schema, *, accepts_range: bool) -> Schema:

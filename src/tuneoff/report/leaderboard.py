@@ -11,7 +11,7 @@ from tuneoff.analysis.cheapest import keep_lowest
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS, Cost
 from tuneoff.analysis.row import Row
-from tuneoff.metrics import LOSS, METRICS, Metric, compute_perplexity
+from tuneoff.metrics import LOSS, Metric, compute_perplexity
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import (
     NOTHING,
@@ -26,7 +26,8 @@ from tuneoff.report.main_metrics import list_main_metrics
 from tuneoff.report.sentences.lost import MEANING as MEANING_OF_LOST
 from tuneoff.report.sentences.lost import count_lost_runs
 
-BRIEF = ("rougeL", "rouge1", "rouge2", "loss", "trainable", "train_seconds", "training_memory", "adapter_bytes")
+BRIEF_METRICS = 3  # of the generated text, on paper
+BRIEF_COSTS = ("trainable", "train_seconds", "training_memory", "adapter_bytes")
 TIED = "≈"  # after a score that is not shown to be worse than the best
 
 MEANINGS = {  # of columns that are neither a metric nor a cost
@@ -94,7 +95,7 @@ class Leaderboard:
 def build_leaderboard(comparison: Comparison) -> Leaderboard:
     """Build all columns of a comparison."""
     columns = [
-        *(_build_score_column(comparison, metric) for metric in _list_metrics(comparison)),
+        *(_build_score_column(comparison, metric) for metric in comparison.metrics),
         _build_perplexity_column(comparison),
         *(_build_difference_column(comparison, *measure) for measure in MEASURED),
         *(_build_cost_column(comparison, cost) for cost in COSTS.values()),
@@ -106,14 +107,16 @@ def build_leaderboard(comparison: Comparison) -> Leaderboard:
         names=tuple(_name_row(comparison, row) for row in comparison.rows),
         reasons=tuple(map(_describe_reasons, comparison.rows)),
         columns=tuple(columns),
-        brief=tuple(dict.fromkeys([comparison.metric.name, *BRIEF])),
+        brief=_list_brief(comparison),
         with_interval=tuple(metric.name for metric in list_main_metrics(comparison)),
     )
 
 
-def _list_metrics(comparison: Comparison) -> list[Metric]:
-    """List all metrics, the primary one first."""
-    return sorted(METRICS.values(), key=lambda metric: metric is not comparison.metric)
+def _list_brief(comparison: Comparison) -> tuple[str, ...]:
+    """List the columns that fit on paper: the first metrics of text, the loss and the main costs."""
+    of_text = [metric.name for metric in comparison.metrics if metric is not LOSS][:BRIEF_METRICS]
+    names = (LOSS.name, *of_text) if comparison.metric is LOSS else (*of_text, LOSS.name)
+    return (*names, *BRIEF_COSTS)
 
 
 def list_footnotes(comparison: Comparison) -> Iterator[str]:

@@ -6,7 +6,6 @@ from typing import Any
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.verdict import Verdict, decide_verdict
-from tuneoff.metrics import METRICS
 from tuneoff.report.pairwise import name_decision
 from tuneoff.report.sentences.lost import count_lost_runs
 from tuneoff.report.tables import format_csv, get_score_name
@@ -25,7 +24,7 @@ def _list_cells(comparison: Comparison, row: Row, verdict: Verdict | None) -> It
     reliability = comparison.assess(row)
     yield from {"label": row.label, "method": row.method, "runs": reliability.runs}.items()
     yield from {"lost_runs": len(reliability.lost), "lost_low": reliability.low, "lost_high": reliability.high}.items()
-    for metric in METRICS.values():
+    for metric in comparison.run.recipe.metric_table.values():
         name, score = f"test_{get_score_name(metric)}", row.scores.get(metric.name)
         with_lost = count_lost_runs(comparison, row, metric)
         yield name, score and score.mean

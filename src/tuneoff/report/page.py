@@ -16,7 +16,7 @@ from tuneoff.report.budget_table import compare_with_estimate
 from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TRADE_OFFS, assign_colors, draw_figures, list_titles
 from tuneoff.report.diagnostics import diagnose
 from tuneoff.report.escape import escape_control
-from tuneoff.report.examples import choose_examples
+from tuneoff.report.examples import choose_examples, find_example_metric
 from tuneoff.report.figures import Specification, make_page_specification, write_figures
 from tuneoff.report.html import render_document
 from tuneoff.report.hyperparameters import format_hyperparameters
@@ -124,6 +124,7 @@ def render_page(
         notes=list_notes(comparison),
         titles=list_titles(comparison),
         examples=choose_examples(comparison) if with_text else (),
+        example_metric=find_example_metric(comparison),
         test_examples=run.data.splits["test"].examples if "test" in run.data.splits else 0,
         diagnoses=diagnose(comparison),
         actual_costs=compare_with_estimate(comparison),

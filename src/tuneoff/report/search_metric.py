@@ -1,7 +1,7 @@
 """The metric that a search compares its configurations by, and how its scores are shown."""
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.metrics import LOSS, METRICS, Metric
+from tuneoff.metrics import LOSS, Metric
 from tuneoff.search.sampling import ADAPTIVE
 
 
@@ -9,7 +9,7 @@ def get_search_metric(comparison: Comparison) -> Metric:
     """Return the metric that the search compares configurations by, on the validation split."""
     options = comparison.run.recipe.search
     assert options is not None, "only called for a comparison with a search"
-    return METRICS[options.metric]
+    return comparison.run.recipe.metric_table[options.metric]
 
 
 def format_score_title(metric: Metric) -> str:

@@ -10,6 +10,8 @@ from tuneoff.budget.shrink import Fit
 from tuneoff.budget.spending import Spending
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.config.evaluation import EvaluationOptions
+from tuneoff.config.verdict import VerdictOptions
+from tuneoff.metrics import LOSS, Metric
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.report.format import (
     format_bytes,
@@ -18,6 +20,7 @@ from tuneoff.report.format import (
     join_list,
     pluralize,
 )
+from tuneoff.report.main_metrics import list_main_metrics
 from tuneoff.report.population import describe_population, describe_samples
 from tuneoff.report.sentences.names import name_metric
 from tuneoff.runs.split_use import SplitUse
@@ -84,12 +87,19 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
     margins = run.recipe.verdict
     yield Fact(
         title="What counts as a difference",
-        value=f"{margins.margin_rouge:g} in ROUGE-L (F1 × 100), {margins.margin_loss:g} nats",
+        value=", ".join(_format_margin(metric, margins) for metric in list_main_metrics(comparison)),
         detail=f"ranked by {name_metric(comparison.metric)}; smaller differences count as equal; confidence "
         f"{format_confidence(margins.confidence)}; "
         f"a tie goes to the method with the lower cost ({_get_cost_title(margins.cheaper_by)})",
     )
     yield Fact(title="Device", value=setting.device, detail=f"matrix multiplication in {setting.precision}")
+
+
+def _format_margin(metric: Metric, options: VerdictOptions) -> str:
+    margin = metric.get_margin(options)
+    if metric is LOSS:
+        return f"{margin:g} nats"
+    return f"{margin:g} in {metric.title}{f' ({metric.unit})' if metric.unit else ''}"
 
 
 def _build_prediction_fact(evaluation: EvaluationOptions, max_target_tokens: int) -> Fact:

@@ -12,7 +12,14 @@ import yaml
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.sweep import Sweep
 from tuneoff.metrics import Metric
-from tuneoff.report.charts.sweep import COST, QUALITY, assign_line_colors, draw_sweep, get_figure_name, list_titles
+from tuneoff.report.charts.sweep import (
+    COST,
+    assign_line_colors,
+    draw_sweep,
+    get_figure_name,
+    list_quality,
+    list_titles,
+)
 from tuneoff.report.escape import escape_control
 from tuneoff.report.figures import make_page_specification, write_figures
 from tuneoff.report.format import NOTHING, format_cost, format_interval, format_score
@@ -40,9 +47,9 @@ def write_sweep_report(sweep: Sweep, folder: Path) -> Path:
         conclusions=list(describe_conclusions(sweep)) or [f"No two values of {parameter} have scores to compare yet."],
         colors=assign_line_colors(sweep),
         titles=titles,
-        quality=[name for quantity in QUALITY if (name := get_figure_name(quantity)) in images],
+        quality=[name for quantity in list_quality(sweep) if (name := get_figure_name(quantity)) in images],
         cost=[name for quantity in COST if (name := get_figure_name(quantity)) in images],
-        columns=[quantity.title for quantity in (*QUALITY, *COST)],
+        columns=[quantity.title for quantity in (*list_quality(sweep), *COST)],
         references=sweep.references,
         devices=list(dict.fromkeys(escape_control(c.setting.device) for c in sweep.comparisons.values())),
         lines=list(_build_lines(sweep)),
@@ -74,11 +81,11 @@ def _build_lines(sweep: Sweep) -> Iterator[Line]:
 
 def _build_line(sweep: Sweep, label: str, value: str, row: Row) -> Line:
     name = next(name for name, comparison in sweep.comparisons.items() if any(row is r for r in comparison.rows))
-    return Line(label=label, value=value, cells=tuple(_format_cells(row)), page=_get_page_address(name))
+    return Line(label=label, value=value, cells=tuple(_format_cells(sweep, row)), page=_get_page_address(name))
 
 
-def _format_cells(row: Row) -> Iterator[tuple[str, str]]:
-    for quantity in (*QUALITY, *COST):
+def _format_cells(sweep: Sweep, row: Row) -> Iterator[tuple[str, str]]:
+    for quantity in (*list_quality(sweep), *COST):
         if isinstance(quantity, Metric):
             score = row.scores.get(quantity.name)
             yield (format_score(quantity, score.mean), format_interval(quantity, score)) if score else (NOTHING, "")

@@ -3,14 +3,15 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS
 from tuneoff.analysis.row import build_score_matrix
 from tuneoff.analysis.statistics import estimate_mean
-from tuneoff.metrics import METRICS, Metric
+from tuneoff.metrics import Metric
+from tuneoff.metrics.rouge import TYPES as ROUGE_TYPES
 from tuneoff.records.record import Record
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence
@@ -34,7 +35,7 @@ LATEX = {
 def make_terminal_rows(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
     """Return a header and a row of strings for each method, best first, which fit into eighty columns."""
     board = build_leaderboard(comparison)
-    primary, second = board.select(board.with_interval)
+    primary, *others = board.select(board.with_interval)
     columns = {
         "Method": board.names,
         _get_short_title(primary): [_mark_tied(cell) for cell in primary.cells],
@@ -44,7 +45,7 @@ def make_terminal_rows(comparison: Comparison) -> tuple[tuple[str, ...], ...]:
     if any(cell.with_lost for cell in primary.cells):
         columns[WITH_LOST] = [cell.with_lost for cell in primary.cells]
         del headings["trainable"]  # makes space
-    columns[_get_short_title(second)] = [cell.text for cell in second.cells]
+    columns |= {_get_short_title(other): [cell.text for cell in other.cells] for other in others}
     columns |= {
         heading: [cell.text for cell in column.cells]
         for heading, column in zip(headings.values(), board.select(list(headings)), strict=True)
@@ -137,7 +138,8 @@ def format_results_csv(comparison: Comparison) -> str:
     those measured in the trial, under whatever load the machine had then.
     """
     confidence = comparison.run.recipe.verdict.confidence
-    return format_csv([dict(_list_result(record, confidence)) for record in comparison.run.records])
+    metrics = tuple(comparison.run.recipe.metric_table.values())
+    return format_csv([dict(_list_result(record, confidence, metrics)) for record in comparison.run.records])
 
 
 def format_csv(rows: list[dict[str, Any]]) -> str:
@@ -150,7 +152,7 @@ def format_csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _list_result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]:
+def _list_result(record: Record, confidence: float, metrics: Sequence[Metric]) -> Iterator[tuple[str, Any]]:
     trial, costs, scores = record.trial, record.costs, record.scores
     yield from {"trial": trial.id, "label": trial.label, "method": trial.method, "seed": trial.seed}.items()
     yield from {"stage": trial.stage, "share_of_training": trial.rungs[-1]}.items()
@@ -161,7 +163,7 @@ def _list_result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]
     }.items()
     yield "hyperparameters", json.dumps(dict(trial.hyperparameters), sort_keys=True)
     is_tested = record.status == "done" and trial.stage == "confirm"
-    for metric in METRICS.values():
+    for metric in metrics:
         score = estimate_mean(build_score_matrix([record], metric), confidence) if is_tested else None
         name = get_score_name(metric)
         yield f"test_{name}", score and score.mean
@@ -176,7 +178,7 @@ def _list_result(record: Record, confidence: float) -> Iterator[tuple[str, Any]]
     yield "total_parameters", costs and costs.total_parameters
     yield "evaluation_seconds", costs and costs.evaluation_seconds
     yield "generation_seconds", costs and costs.generation_seconds
-    for metric in METRICS.values():  # only a search by such a metric generates validation predictions
+    for metric in metrics:  # only a search by such a metric generates validation predictions
         if metric.needs_generation and (share := scores.get(f"validation/{metric.name}")) is not None:
             yield f"validation_{get_score_name(metric)}", metric.scale * share
 
@@ -193,7 +195,7 @@ def _list_remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:
         yield (
             f"Scores on {describe_test_examples(comparison)}, with "
             f"{format_confidence(comparison.run.recipe.verdict.confidence)} confidence intervals over {units}"
-            f"{' and seeds' if seeds > 1 else ''}; ROUGE is F1 × 100."
+            f"{' and seeds' if seeds > 1 else ''}{_describe_scale(comparison)}."
         )
     if comparison.partial:
         yield "Partial: not every trial of the recipe has been run."
@@ -203,6 +205,11 @@ def _list_remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:
     if any(cell.with_lost for cell in cells):
         yield "After a slash stands the score with lost runs counted as the base model's."
     yield from list_footnotes(comparison)
+
+
+def _describe_scale(comparison: Comparison) -> str:
+    has_rouge = any(metric.name in ROUGE_TYPES for metric in comparison.metrics)
+    return "; ROUGE is F1 × 100" if has_rouge else ""
 
 
 def _format_cell(board: Leaderboard, column: Column, row: int) -> str:

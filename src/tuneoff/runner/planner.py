@@ -133,8 +133,8 @@ class Planner:
         return ended - resumable
 
     def _find_resumable(self, label: str) -> set[str]:
-        search, options = self._searches.get(label), self._recipe.search
-        return replay.find_resumable(search, options, self._known) if search and options else set()
+        search = self._searches.get(label)
+        return replay.find_resumable(search, self._recipe, self._known) if search else set()
 
     def _list_changed_searches(self, trial: Trial) -> list[str]:
         """List the searches whose next trials depend on the outcome of a trial that has just ended."""

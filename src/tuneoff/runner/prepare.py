@@ -80,6 +80,7 @@ def prepare(recipe: Recipe) -> Preparation:
     if recipe.training.compile:
         require_compiler(device)
     text = load_text(recipe.data, tokenizer, recipe.seeds if recipe.replicates else ())
+    recipe = recipe.choose_metrics(text.summary.task, list_references(text.test))
     labels = find_labels(recipe.evaluation, text.train, Encoder(recipe.data, tokenizer).encode)
     benchmarks = load_benchmarks(recipe.evaluation.benchmarks, tokenizer) if recipe.evaluation.benchmarks else None
     setting = Setting(
@@ -105,6 +106,12 @@ def prepare(recipe: Recipe) -> Preparation:
         labels=labels,
         benchmarks=benchmarks,
     )
+
+
+def list_references(split: Dataset) -> list[str]:
+    """Return every accepted answer of a split."""
+    columns = zip(split["target"], split["references"], strict=True)
+    return [reference for target, references in columns for reference in references or [target]]
 
 
 def _require_positions(recipe: Recipe, source: Source) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tuneoff.data import TextData
 from tuneoff.evaluation.generation import generate_predictions
 from tuneoff.evaluation.labels import predict_labels
 from tuneoff.evaluation.loss import evaluate_losses, evaluate_mean_loss
-from tuneoff.metrics import METRICS, compute_perplexity
+from tuneoff.metrics import compute_perplexity
 from tuneoff.metrics.stored import score_predictions
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.precision import get_dtype, hold_for_inference
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Prediction
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import TrialContext
@@ -36,17 +37,18 @@ def compute_search_scores(
 
     Empty for a search that compares by loss, because generating predictions takes long.
     """
-    if not METRICS[metric].needs_generation:
+    if not preparation.recipe.metric_table[metric].needs_generation:
         return {}
     hold_for_inference(tuned, get_dtype(preparation.setting.precision))
-    return _compute_text_scores("validation", predict_split(tuned, preparation.text.validation, preparation, context))
+    predictions = predict_split(tuned, preparation.text.validation, preparation, context)
+    return _compute_text_scores("validation", predictions, preparation.recipe)
 
 
-def compute_test_scores(predictions: Sequence[Prediction]) -> dict[str, float]:
+def compute_test_scores(predictions: Sequence[Prediction], recipe: Recipe) -> dict[str, float]:
     """Return the mean of each metric, and the perplexity, over the predictions of the test split."""
     nats = sum(prediction.loss for prediction in predictions)
     tokens = sum(prediction.target_tokens for prediction in predictions)
-    return {**_compute_text_scores("test", predictions), **_build_loss_scores("test", nats / tokens)}
+    return {**_compute_text_scores("test", predictions, recipe), **_build_loss_scores("test", nats / tokens)}
 
 
 def compute_train_and_unrelated_scores(
@@ -85,20 +87,28 @@ def predict_split(
             source=sources[row],
             reference=targets[row],
             references=tuple(references[row]),
-            prediction=texts[row][0],
+            prediction=texts[row][0] if texts[row] else None,
             samples=texts[row] if len(texts[row]) > 1 else (),
             loss=losses[row][0],
             target_tokens=losses[row][1],
         )
         for row in range(len(split))
     )
-    return score_predictions(predictions, METRICS.values(), dict(enumerate(map(json.loads, split["row"]))))
+    metrics = preparation.recipe.metric_table.values() if preparation.recipe.needs_generation else ()
+    return score_predictions(predictions, metrics, read_rows(split))
+
+
+def read_rows(split: Dataset) -> dict[int, dict[str, Any]]:
+    """Return the columns of the data of each example."""
+    return {row: json.loads(text) for row, text in enumerate(split["row"])}
 
 
 def _predict_texts(
     tuned: LanguageModel, split: Dataset, preparation: Preparation, context: TrialContext
 ) -> list[tuple[str, ...]]:
-    """Return the texts for each example: one, or as many as are sampled."""
+    """Return the texts for each example: one, or as many as are sampled; none if no metric needs text."""
+    if not preparation.recipe.needs_generation:
+        return [()] * len(split)
     evaluation, labels = preparation.setting.evaluation, preparation.labels
     if labels and evaluation.generation.constrain_to is None:
         return [(name,) for name in predict_labels(tuned, split, labels, evaluation, context)]
@@ -116,7 +126,9 @@ def _build_loss_scores(split: str, nats_per_token: float) -> dict[str, float]:
     return {f"{split}/loss": nats_per_token, f"{split}/perplexity": compute_perplexity(nats_per_token)}
 
 
-def _compute_text_scores(split: str, predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Return the metrics of the generated text, in the order of their names."""
-    metrics = sorted((m for m in METRICS.values() if m.needs_generation), key=lambda metric: metric.name)
+def _compute_text_scores(split: str, predictions: Sequence[Prediction], recipe: Recipe) -> dict[str, float]:
+    """Return the metrics of the generated text, the primary one first, and then in the order of their names."""
+    of_text = (metric for metric in recipe.metric_table.values() if metric.needs_generation)
+    primary = recipe.primary_metric.name
+    metrics = sorted(of_text, key=lambda metric: (metric.name != primary, metric.name))
     return {f"{split}/{metric.name}": metric.compute_mean(predictions) for metric in metrics}

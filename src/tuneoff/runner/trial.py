@@ -130,7 +130,7 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
     scores = {
         **record.scores,
         **compute_train_and_unrelated_scores(tuned, preparation.get_text(trial), preparation, context),
-        **compute_test_scores(predictions),
+        **compute_test_scores(predictions, preparation.recipe),
     }
     record = _add_benchmarks(record, tuned, method, preparation, context)
     on_progress(Progress(phase="inference"))

@@ -18,7 +18,7 @@ from tuneoff.runs.layout import RECIPE, TRIALS, WRITTEN_BEFORE_RECIPE, has_recip
 from tuneoff.runs.reading import read_recipe
 from tuneoff.system.checksums import find_damaged_files
 
-CHANGEABLE = {"note", "judge", "seeds", "replicates", "verdict", "budget", "until_decided", "strict"}
+CHANGEABLE = {"note", "judge", "seeds", "replicates", "verdict", "metrics", "budget", "until_decided", "strict"}
 BY_METHOD = ("methods", "search.spaces")  # compared for the methods that both recipes have
 
 _LOG = logging.getLogger(__name__)

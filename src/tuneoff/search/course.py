@@ -56,6 +56,7 @@ class Plan:
     space: Space
     default: Values
     configurations: int | None  # None: not known before the default has been trained to the first rung
+    higher_is_better: bool  # by the metric of the search
     decays: bool  # whether the learning rate falls during training, so that only the last rung has decayed scores
 
 
@@ -163,11 +164,13 @@ class _Course:
 
     def _suggest(self) -> Values | None:
         """Return the next configuration of an adaptive sampler; another one if it suggests one that was drawn."""
-        higher_is_better = _is_higher_better(self._options)
+        higher_is_better = self._plan.higher_is_better
         losses = [self._get_loss(Step(values=values, rung=0)) for values in self._drawn]
         scores = [-loss if loss is not None and higher_is_better else loss for loss in losses]
         history = list(zip(self._drawn, scores, strict=True))
-        suggestion = suggest_configuration([self._space] * (len(history) + 1), self._options, history)
+        suggestion = suggest_configuration(
+            [self._space] * (len(history) + 1), self._options, history, higher_is_better=higher_is_better
+        )
         if suggestion not in self._drawn:
             return suggestion
         return next(iter(self._draw_new(self._space, {}, 1)), None)
@@ -258,9 +261,3 @@ def _list_points_at(rung: int, steps: Sequence[Step], look_up: LookUp) -> list[R
         if step.rung == rung or (step.rung < rung and outcome.loss is None):
             points.append(make_point(step.values, outcome))
     return points
-
-
-def _is_higher_better(options: SearchOptions) -> bool:
-    from tuneoff.metrics import METRICS
-
-    return METRICS[options.metric].higher_is_better

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from tuneoff.config.search_space import Space
-from tuneoff.metrics import METRICS, Metric
+from tuneoff.metrics import Metric
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.search.course import Outcome, make_point
@@ -73,7 +73,7 @@ def build_searches(recipe: Recipe, records: Sequence[Record]) -> dict[str, Searc
     setting = next((record.trial.setting for record in records), None)
     if recipe.search is None or setting is None:
         return {}
-    metric = METRICS[recipe.search.metric]
+    metric = recipe.metric_table[recipe.search.metric]
     replayer = Replayer(recipe, setting)
     searches = {label: _build_search(recipe, label, replayer.replay(label, known), known) for label in replayer.spaces}
     noise = _estimate_noise(searches.values(), metric)
@@ -85,7 +85,7 @@ def build_searches(recipe: Recipe, records: Sequence[Record]) -> dict[str, Searc
 def choose_values(recipe: Recipe, state: SearchState, known: Mapping[str, Record]) -> Values | None:
     """Return the configuration that a search chose; None if it is not finished, or no try got a score."""
     assert recipe.search is not None, "the recipe has a search"
-    metric = METRICS[recipe.search.metric]
+    metric = recipe.metric_table[recipe.search.metric]
     if state.recorded_choice is not None or not state.finished:
         return state.recorded_choice
     best = select_best(_list_tries(state.configurations, metric.name, known), metric)
@@ -109,7 +109,7 @@ def select_best(tries: Sequence[Try], metric: Metric) -> Try | None:
 
 def _build_search(recipe: Recipe, label: str, state: SearchState, known: Mapping[str, Record]) -> Search:
     assert recipe.search is not None, "the recipe has a search"
-    metric = METRICS[recipe.search.metric]
+    metric = recipe.metric_table[recipe.search.metric]
     tries = _list_tries(state.configurations, metric.name, known)
     values = choose_values(recipe, state, known)
     chosen = None if values is None else next(t for t in tries if t.values == values)

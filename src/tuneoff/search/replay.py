@@ -12,7 +12,6 @@ from typing import final
 
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Range, Space
-from tuneoff.metrics import METRICS
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
@@ -105,6 +104,7 @@ class Replayer:
             space=self.spaces[label],
             default=self._get_default(label),
             configurations=choose_configurations(self._recipe, label, first_records),
+            higher_is_better=self._recipe.metric_table[options.metric].higher_is_better,
             decays=self._recipe.training.schedule != "constant",
         )
 
@@ -130,7 +130,12 @@ def _restore(plan: Plan, recorded: RecordedSearch, known: Mapping[str, Record]) 
         for values, trials in recorded.trials
     )
     longest = [
-        (c.values, c.trials[-1], _make_outcome(known[c.trials[-1].id], plan.options.metric)) for c in configurations
+        (
+            c.values,
+            c.trials[-1],
+            _make_outcome(known[c.trials[-1].id], plan.options.metric, higher_is_better=plan.higher_is_better),
+        )
+        for c in configurations
     ]
     return SearchState(
         configurations=configurations,
@@ -147,8 +152,10 @@ def _restore(plan: Plan, recorded: RecordedSearch, known: Mapping[str, Record]) 
     )
 
 
-def find_resumable(search: SearchState, options: SearchOptions, known: Mapping[str, Record]) -> set[str]:
+def find_resumable(search: SearchState, recipe: Recipe, known: Mapping[str, Record]) -> set[str]:
     """Return the ids of the trials that may still continue to the next rung, and so need their checkpoints."""
+    options = recipe.search
+    assert options is not None, "the recipe has a search"
     counts = count_tries(options, search.configuration_count).at_rungs
     resumable: set[str] = set()
     if search.recorded_choice is not None:
@@ -160,7 +167,7 @@ def find_resumable(search: SearchState, options: SearchOptions, known: Mapping[s
             if rung in by_rung
             and (score := get_validation_score(known.get(by_rung[rung].id), options.metric)) is not None
         ]
-        scored.sort(key=lambda pair: pair[0], reverse=METRICS[options.metric].higher_is_better)
+        scored.sort(key=lambda pair: pair[0], reverse=recipe.metric_table[options.metric].higher_is_better)
         for _, by_rung in scored[: counts[rung + 1]]:
             has_continued = rung + 1 in by_rung and by_rung[rung + 1].id in known
             if not has_continued:
@@ -212,9 +219,9 @@ def _widen_to(space: Space, drawn: Sequence[Values]) -> Space:
     return {**space, LEARNING_RATE: widened}
 
 
-def _make_outcome(record: Record, metric: str) -> Outcome:
+def _make_outcome(record: Record, metric: str, *, higher_is_better: bool) -> Outcome:
     score = get_validation_score(record, metric)
-    return Outcome(loss=-score if score is not None and METRICS[metric].higher_is_better else score)
+    return Outcome(loss=-score if score is not None and higher_is_better else score)
 
 
 class _TrialBook:
@@ -222,11 +229,16 @@ class _TrialBook:
 
     def __init__(self, recipe: Recipe, options: SearchOptions, label: str, setting: Setting) -> None:
         self._recipe, self._options, self._label, self._setting = recipe, options, label, setting
+        self._higher_is_better = recipe.metric_table[options.metric].higher_is_better
         self._trials: dict[str, Trial] = {}
 
     def look_up(self, known: Mapping[str, Record], step: Step) -> Outcome | None:
         record = known.get(self.get_trial(step).id)
-        return None if record is None else _make_outcome(record, self._options.metric)
+        return (
+            None
+            if record is None
+            else _make_outcome(record, self._options.metric, higher_is_better=self._higher_is_better)
+        )
 
     def get_trial(self, step: Step) -> Trial:
         values = sorted(step.values.items(), key=lambda item: item[0])

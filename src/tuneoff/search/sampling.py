@@ -8,7 +8,6 @@ from typing import Any, final
 
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Domain, Range, Space
-from tuneoff.metrics import METRICS
 
 Values = Mapping[str, Any]  # Any: the value of a hyperparameter
 MAX_POINTS_PER_DRAW = 20  # without a new configuration, a small space of choices is taken to be exhausted
@@ -69,7 +68,11 @@ _designs: dict[str, _Design] = {}  # every plan replays the search
 
 
 def suggest_configuration(
-    spaces: Sequence[Space], options: SearchOptions, history: Sequence[tuple[Values, float | None]]
+    spaces: Sequence[Space],
+    options: SearchOptions,
+    history: Sequence[tuple[Values, float | None]],
+    *,
+    higher_is_better: bool = False,
 ) -> Values:
     """Return the next configuration of an adaptive sampler.
 
@@ -81,9 +84,9 @@ def suggest_configuration(
         spaces: the space of each draw, past and to come; the one after the history is drawn from.
         history: the configurations before this one with their validation scores; None for one that diverged.
     """
-    key = repr((spaces, options, history))
+    key = repr((spaces, options, history, higher_is_better))
     if key not in _suggestions:
-        _suggestions[key] = _compute_suggestion(spaces, options, history)
+        _suggestions[key] = _compute_suggestion(spaces, options, history, higher_is_better)
     return _suggestions[key]
 
 
@@ -91,13 +94,16 @@ _suggestions: dict[str, Values] = {}  # every plan replays the search, and a Gau
 
 
 def _compute_suggestion(
-    spaces: Sequence[Space], options: SearchOptions, history: Sequence[tuple[Values, float | None]]
+    spaces: Sequence[Space],
+    options: SearchOptions,
+    history: Sequence[tuple[Values, float | None]],
+    higher_is_better: bool,
 ) -> Values:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
-        direction="maximize" if METRICS[options.metric].higher_is_better else "minimize",
+        direction="maximize" if higher_is_better else "minimize",
         sampler=_create_sampler(options, len(history)),
     )
     states = optuna.trial.TrialState

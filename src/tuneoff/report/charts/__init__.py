@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tuneoff.metrics.rouge import TYPES as ROUGE_TYPES
 from tuneoff.report.charts.bars import (
     draw_evaluation_loss,
     draw_peak_memory,
-    draw_rouge,
+    draw_scores,
     draw_slowest_epoch,
     draw_trainable_parameters,
+    list_percent_metrics,
 )
 from tuneoff.report.charts.colors import assign_colors
 from tuneoff.report.charts.expected_best import draw_expected_by_budget
@@ -28,13 +30,14 @@ if TYPE_CHECKING:
 
     from tuneoff.analysis.comparison import Comparison
 
-# Titles by name, in which {metric} is the primary one. The names are also those of the files in a run directory.
+# Titles by name, in which {metric} is the primary one, and {scores} are those from 0 to 100. The names are also those
+# of the files in a run directory.
 FIGURES = {
     "trainable-parameters": "Trainable parameters",
     "slowest-epoch": "Slowest epoch",
     "peak-memory": "Peak training memory",
     "evaluation-loss": "Evaluation loss",
-    "rouge": "ROUGE",
+    "scores": "{scores}",
 }
 CURVES = {"validation-loss": "Validation loss", "train-loss": "Training loss"}
 TRADE_OFFS = {
@@ -47,12 +50,22 @@ SEARCHES = {
     "search-budget": "Expected best validation score by search budget",
 }
 SIDE_BY_SIDE = {"ranks": "Ranks by {metric}"}
-_TITLES = {**FIGURES, **CURVES, **TRADE_OFFS, **SEARCHES, **SIDE_BY_SIDE}
+OLD = {"rouge": "ROUGE"}  # figures that only older versions write, so that they are removed
+_TITLES = {**FIGURES, **CURVES, **TRADE_OFFS, **SEARCHES, **SIDE_BY_SIDE, **OLD}
 
 
 def list_titles(comparison: Comparison) -> dict[str, str]:
     """Return the title of every figure that a comparison may have, by name."""
-    return {name: title.format(metric=comparison.metric.title) for name, title in _TITLES.items()}
+    metric, scores = comparison.metric.title, _name_scores(comparison)
+    return {name: title.format(metric=metric, scores=scores) for name, title in _TITLES.items()}
+
+
+def _name_scores(comparison: Comparison) -> str:
+    """Return what the metrics in one chart are together."""
+    metrics = list_percent_metrics(comparison)
+    if len(metrics) == 1:
+        return metrics[0].title
+    return "ROUGE" if metrics and all(metric.name in ROUGE_TYPES for metric in metrics) else "Scores of the predictions"
 
 
 def draw_figures(comparison: Comparison, against: Comparison | None = None) -> dict[str, alt.LayerChart]:
@@ -64,7 +77,7 @@ def draw_figures(comparison: Comparison, against: Comparison | None = None) -> d
         "slowest-epoch": draw_slowest_epoch(comparison),
         "peak-memory": draw_peak_memory(comparison),
         "evaluation-loss": draw_evaluation_loss(comparison),
-        "rouge": draw_rouge(comparison),
+        "scores": draw_scores(comparison),
         "validation-loss": draw_loss_by_step(comparison, "validation_loss", "nats per target token, validation split"),
         "train-loss": draw_loss_by_step(comparison, "train_loss", "nats per scored token, during training"),
         "quality-time": draw_quality_against(comparison, "train_seconds", "training time in seconds"),

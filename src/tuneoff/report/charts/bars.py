@@ -1,4 +1,4 @@
-"""The five figures at the top of a report: three costs, the evaluation loss and ROUGE."""
+"""The five figures at the top of a report: three costs, the evaluation loss and the scores of text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS
-from tuneoff.metrics import LOSS, METRICS, ROUGE_L
+from tuneoff.metrics import LOSS, Metric
 from tuneoff.report.charts.canvas import Canvas, make_canvas, make_tooltip
 from tuneoff.report.charts.rows import get_memory_kind, make_cost_rows, make_score_rows
 
@@ -75,17 +75,24 @@ def draw_evaluation_loss(comparison: Comparison) -> alt.LayerChart | None:
     )
 
 
-def draw_rouge(comparison: Comparison) -> alt.LayerChart | None:
-    """Draw the four ROUGE metrics with intervals, and for each metric one bar per method."""
+def list_percent_metrics(comparison: Comparison) -> list[Metric]:
+    """Return the metrics of text that run from 0 to 100, and so have one axis together."""
+    metrics = [metric for metric in comparison.metrics if metric.needs_generation and metric.scale == 100]
+    return sorted(metrics, key=lambda metric: metric.title)
+
+
+def draw_scores(comparison: Comparison) -> alt.LayerChart | None:
+    """Draw the metrics that run from 0 to 100 with intervals, and for each metric one bar per method."""
     import altair as alt
 
-    metrics = [metric for metric in METRICS.values() if metric.unit == ROUGE_L.unit]
-    metrics.sort(key=lambda metric: metric.title)
+    metrics = list_percent_metrics(comparison)
     canvas = make_canvas(comparison, make_score_rows(comparison, *metrics))
     if not canvas.rows:
         return None
     scale = alt.Scale(domain=[0, 1.12 * canvas.find_extent(high="most")[1] or 1])
-    x = alt.X("value:Q", title="F1 × 100, with confidence intervals", scale=scale)
+    units = dict.fromkeys(metric.unit for metric in metrics)
+    unit = next(iter(units)) if len(units) == 1 else "0 to 100"
+    x = alt.X("value:Q", title=f"{unit}, with confidence intervals", scale=scale)
     y = alt.Y("metric:N", title=None, sort=[metric.title for metric in metrics], scale=alt.Scale(paddingInner=0.24))
     offset = alt.YOffset("method:N", sort=canvas.methods, scale=alt.Scale(paddingInner=0.14))
     tooltip = make_tooltip("method", "metric", "exact", "interval", "examples")

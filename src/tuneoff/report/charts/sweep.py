@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from tuneoff.analysis.costs import COSTS, Cost
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.sweep import Sweep
-from tuneoff.metrics import LOSS, ROUGE_L, Metric
+from tuneoff.metrics import Metric
 from tuneoff.report.charts.canvas import Canvas, escape_labels, list_log_ticks, make_tooltip
 from tuneoff.report.charts.colors import make_palette
 from tuneoff.report.charts.rows import Datum, make_score_row
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_cost
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
+from tuneoff.report.main_metrics import list_main
 
 if TYPE_CHECKING:
     import altair as alt
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 HEIGHT = 300
 DECADE = 10  # an axis whose values span more than this factor is logarithmic
 MAX_TICKS = 10  # with more values than this, only some of them have a tick
-QUALITY: tuple[Metric | Cost, ...] = (ROUGE_L, LOSS)
 HEADINGS = {
     "train_seconds": "Training time",
     "training_memory": "Peak training memory",
@@ -35,6 +35,11 @@ HEADINGS = {
 }
 COST: tuple[Metric | Cost, ...] = tuple(COSTS[name] for name in HEADINGS)
 GIGA = 1e-9
+
+
+def list_quality(sweep: Sweep) -> tuple[Metric, ...]:
+    """Return the metrics that have a figure."""
+    return list_main(sweep.metrics)
 
 
 def get_figure_name(quantity: Metric | Cost) -> str:
@@ -47,13 +52,13 @@ def list_titles(sweep: Sweep) -> dict[str, str]:
     parameter = get_parameter_title(sweep)
     return {
         get_figure_name(quantity): f"{HEADINGS.get(quantity.name, quantity.title)} by {parameter}"
-        for quantity in (*QUALITY, *COST)
+        for quantity in (*list_quality(sweep), *COST)
     }
 
 
 def draw_sweep(sweep: Sweep) -> dict[str, alt.LayerChart]:
     """Return every figure that the sweep has data for, by name."""
-    charts = {get_figure_name(quantity): _draw_quantity(sweep, quantity) for quantity in (*QUALITY, *COST)}
+    charts = {get_figure_name(quantity): _draw_quantity(sweep, quantity) for quantity in (*list_quality(sweep), *COST)}
     titles = list_titles(sweep)
     return {name: chart.properties(description=titles[name]) for name, chart in charts.items() if chart is not None}
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.disagreement import find_disagreements
 from tuneoff.analysis.verdict import Verdict, decide_verdict
-from tuneoff.metrics import METRICS
 from tuneoff.report.format import join_list, pluralize
 from tuneoff.report.main_metrics import list_main_metrics
 from tuneoff.report.sentences.chances import Chance, describe_chances, describe_condition, list_chances
@@ -116,10 +115,11 @@ def _choose_names(comparison: Comparison, verdict: Verdict) -> Names:
 
 def _describe_other_metrics(comparison: Comparison, names: Names) -> Iterator[str]:
     """Yield the outcome by the second main metric, and by those that disagree with the primary one."""
+    metrics = comparison.run.recipe.metric_table
     main = [metric.name for metric in list_main_metrics(comparison)]
     disagreeing = [pair.metric.name for pair in find_disagreements(comparison)]
     for name in list(dict.fromkeys([*main, *disagreeing]))[1:]:
-        verdict = decide_verdict(comparison, METRICS[name])
+        verdict = decide_verdict(comparison, metrics[name])
         yield describe_headline(comparison, verdict, names)
         yield describe_lead(comparison, verdict, names)
 

@@ -4,20 +4,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tuneoff.analysis.sweep import Point, Sweep
-from tuneoff.metrics import LOSS, ROUGE_L, Metric
+from tuneoff.metrics import Metric
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_interval, format_score, join_list
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
+from tuneoff.report.main_metrics import list_main
 
 
 def describe_conclusions(sweep: Sweep) -> Iterator[str]:
-    """Yield how the parameter changes each method's ROUGE-L and loss, and the gaps between methods.
+    """Yield how the parameter changes each method's main metrics, and the gaps between methods.
 
     The base model has no sentence: the figures show it.
     """
     is_ordered = all(point.place is not None for line in sweep.lines.values() for point in line)
     describe = _describe_course if is_ordered else _describe_best
-    for metric in sorted((ROUGE_L, LOSS), key=lambda metric: metric.name != sweep.recipe.verdict.metric):
+    for metric in list_main(sweep.metrics):
         for label, line in sweep.lines.items():
             scored = [point for point in line if metric.name in point.row.scores]
             if len(scored) > 1 and not scored[0].row.is_base:
