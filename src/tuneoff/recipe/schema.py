@@ -41,6 +41,7 @@ def build_schema() -> Schema:
     _replace(definitions["SearchOptions"], "spaces", _build_spaces(methods))
     add_metric_names(definitions)
     _replace(recipe, "metrics", _build_metrics())
+    recipe |= _restrict_to_shipped_metrics()
     _accept_old_name(recipe, "sweep", "vary")
     _accept_old_name(definitions["SweepOptions"], "parameter", "knob")
     return {"$schema": DIALECT, "$id": ID} | recipe | {"title": "tuneoff recipe", "$defs": definitions}
@@ -122,6 +123,13 @@ def _build_metrics() -> Schema:
     named = own | {"properties": dict.fromkeys(["auto", *METRICS], options)}
     name = {"enum": ["auto", *METRICS]}
     return {"anyOf": [name, {"type": "array", "items": {"anyOf": [name, own]}, "minItems": 1}, named]}
+
+
+def _restrict_to_shipped_metrics() -> Schema:
+    """Only a recipe with a mapping or a list of metrics can name one of the user's own elsewhere."""
+    has_own = {"properties": {"metrics": {"type": ["object", "array"]}}, "required": ["metrics"]}
+    shipped = {"properties": {"metric": {"enum": [*METRICS, None]}}}
+    return {"if": has_own, "else": {"properties": {"search": shipped, "verdict": shipped}}}
 
 
 def _build_domain(choice: Schema, *, accepts_range: bool) -> Schema:
