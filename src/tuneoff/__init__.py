@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tuneoff.analysis.comparison import Comparison
     from tuneoff.analysis.sweep import Sweep
-    from tuneoff.api import calibrate, compare, load_comparison, load_model, load_sweep, plan, sweep
+    from tuneoff.api import calibrate, compare, init, load_comparison, load_model, load_sweep, look, plan, sweep
     from tuneoff.errors import TuneoffError
     from tuneoff.methods import METHODS, Method
     from tuneoff.recipe.loading import load_recipe
@@ -33,11 +33,13 @@ _MODULES = {
     "compare": "tuneoff.api",
     "copy_recipe": "tuneoff.recipe.shipped_recipes",
     "format_markdown_table": "tuneoff.report.tables",
+    "init": "tuneoff.api",
     "inspect_methods": "tuneoff.runner.inspect",
     "load_comparison": "tuneoff.api",
     "load_model": "tuneoff.api",
     "load_recipe": "tuneoff.recipe.loading",
     "load_sweep": "tuneoff.api",
+    "look": "tuneoff.api",
     "plan": "tuneoff.api",
     "read_shipped_recipes": "tuneoff.recipe.shipped_recipes",
     "sweep": "tuneoff.api",
@@ -55,11 +57,13 @@ __all__ = [
     "compare",
     "copy_recipe",
     "format_markdown_table",
+    "init",
     "inspect_methods",
     "load_comparison",
     "load_model",
     "load_recipe",
     "load_sweep",
+    "look",
     "plan",
     "read_shipped_recipes",
     "sweep",

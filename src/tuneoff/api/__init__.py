@@ -2,19 +2,24 @@
 
 from tuneoff.api.calibration import calibrate
 from tuneoff.api.comparisons import RUNS, compare, load_comparison, load_model, report_run
+from tuneoff.api.looking import build_recipe, draft_recipe, init, look
 from tuneoff.api.planning import plan
 from tuneoff.api.sweeps import VALUES, expand, is_sweep, load_sweep, report_sweep, sweep
 
 __all__ = [
     "RUNS",
     "VALUES",
+    "build_recipe",
     "calibrate",
     "compare",
+    "draft_recipe",
     "expand",
+    "init",
     "is_sweep",
     "load_comparison",
     "load_model",
     "load_sweep",
+    "look",
     "plan",
     "report_run",
     "report_sweep",

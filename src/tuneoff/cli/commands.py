@@ -31,7 +31,7 @@ app = typer.Typer(
 FAILED, BAD_INPUT, BUDGET_OVER = 1, 2, 3  # exit codes
 
 
-def _format_examples(*commands: str) -> str:
+def format_examples(*commands: str) -> str:
     r"""Return commands as lines for the end of a help text. Typer does not wrap a paragraph that starts with \b."""
     heading = "Examples:" if len(commands) > 1 else "Example:"
     return "\n".join(["\b", heading, *(f"  tuneoff {command}" for command in commands)])
@@ -66,12 +66,13 @@ Drop = Annotated[
 
 
 @app.command(
-    epilog=_format_examples(
+    epilog=format_examples(
         "compare demo",
         "compare mine.yaml training.epochs=3 methods.lora.rank=16 --run runs/rank-16",
         "compare mine.yaml budget=2h30m",
         "compare mine.yaml --until-decided budget=8h",
         "compare rank",
+        "compare papers.csv --model smollm2-135m-instruct",
     )
 )
 def compare(
@@ -81,26 +82,41 @@ def compare(
     retry: Retry = False,
     drop: Drop = None,
     until_decided: UntilDecided = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Compare on data instead of a recipe: RECIPE is a file, a folder or the like.", metavar="NAME"
+        ),
+    ] = None,
 ) -> None:
     """Run a comparison or a sweep, and write its report.
 
     Trials that the run directory has a record of are not run again, so the same command continues an interrupted run.
+    With --model, RECIPE is data, and the recipe is the one that `tuneoff init` would write for them.
     """
     from tuneoff import api
+    from tuneoff.recipe.data_argument import is_recipe, name_recipe
     from tuneoff.recipe.loading import load_recipe
     from tuneoff.system import supervisor
 
-    loaded = load_recipe(recipe, overrides or ())
-    if until_decided and loaded.until_decided is None:
-        overrides = [*(overrides or ()), "until_decided=true"]
-        loaded = load_recipe(recipe, overrides)
-    directory = run or api.RUNS / loaded.name
-    drop_flags = [part for label in drop or () for part in ("--drop", label)]
-    arguments = ["compare", recipe, *(overrides or ()), *(["--run", str(run)] if run else []), *drop_flags]
+    if model and is_recipe(recipe):
+        raise RecipeError(f"--model is for data, and {recipe} is a recipe. Write model.name={model} instead.")
+    overrides = list(overrides or ())
+    if model is None:
+        if until_decided and load_recipe(recipe, overrides).until_decided is None:
+            overrides.append("until_decided=true")
+        name = load_recipe(recipe, overrides).name
+    else:  # the data are read in the worker only
+        overrides += ["until_decided=true"] if until_decided and "until_decided=true" not in overrides else []
+        name = next((change[5:] for change in overrides if change.startswith("name=")), name_recipe(recipe))
+    directory = run or api.RUNS / name
+    flags = [part for label in drop or () for part in ("--drop", label)] + (["--model", model] if model else [])
+    arguments = ["compare", recipe, *overrides, *(["--run", str(run)] if run else []), *flags]
     if not supervisor.is_worker():
         raise typer.Exit(supervisor.supervise(arguments, directory, first_only=["--retry"] if retry else []))
     from tuneoff.console.results import print_comparison, print_sweep
 
+    loaded = api.build_recipe(recipe, *overrides, model=model) if model else load_recipe(recipe, overrides)
     try:
         if loaded.sweep:
             if drop:
@@ -141,7 +157,7 @@ def _compare_or_ask(recipe: "Recipe", directory: Path, drop: list[str], *, retry
             drop = list(error.proposed_drops)
 
 
-@app.command(epilog=_format_examples("demo", "demo training.epochs=1 --run runs/quick-demo"))
+@app.command(epilog=format_examples("demo", "demo training.epochs=1 --run runs/quick-demo"))
 def demo(overrides: Overrides = None, run: RunOption = None, retry: Retry = False, drop: Drop = None) -> None:
     """Compare the base model and four methods offline.
 
@@ -151,7 +167,7 @@ def demo(overrides: Overrides = None, run: RunOption = None, retry: Retry = Fals
 
 
 @app.command(
-    epilog=_format_examples(
+    epilog=format_examples(
         "plan demo training.epochs=3",
         "plan mine.yaml --probe --price 2.50",
         "plan demo --probe --run runs/demo",
@@ -213,7 +229,7 @@ def plan(
         print_sensitivity(planned)
 
 
-@app.command(epilog=_format_examples("report runs/demo", "report runs/fair --against runs/shared-rate"))
+@app.command(epilog=format_examples("report runs/demo", "report runs/fair --against runs/shared-rate"))
 def report(
     run: RunArgument,
     against: Annotated[
@@ -244,7 +260,7 @@ def report(
         print_comparison(api.report_run(run, against, to, with_text=not no_text), to or run / "report")
 
 
-@app.command(epilog=_format_examples("show runs/demo"))
+@app.command(epilog=format_examples("show runs/demo"))
 def show(run: RunArgument) -> None:
     """Print the leaderboard and the verdict of a run.
 
@@ -259,7 +275,7 @@ def show(run: RunArgument) -> None:
         print_comparison(api.load_comparison(run), run / "report")
 
 
-@app.command(epilog=_format_examples("calibrate runs/demo", "calibrate runs/a runs/b --seeds 5 --markdown"))
+@app.command(epilog=format_examples("calibrate runs/demo", "calibrate runs/a runs/b --seeds 5 --markdown"))
 def calibrate(
     runs: Annotated[list[Path], typer.Argument(help="Run directories of comparisons or sweeps.", metavar="RUN")],
     seeds: Annotated[int, typer.Option(min=2, help="Seeds of each method in an artificial comparison.")] = 3,
@@ -278,9 +294,7 @@ def calibrate(
     print_calibrations(api.calibrate(*runs, seeds=seeds, comparisons=comparisons), markdown=markdown)
 
 
-@app.command(
-    epilog=_format_examples("methods", "methods --model EleutherAI/gpt-neo-125m", "methods --recipe mine.yaml")
-)
+@app.command(epilog=format_examples("methods", "methods --model EleutherAI/gpt-neo-125m", "methods --recipe mine.yaml"))
 def methods(
     model: Annotated[
         str, typer.Option(help="A model id on the hub, a folder, a GGUF file, or the name of a built-in model.")
@@ -304,7 +318,7 @@ def methods(
         print_methods(inspect.inspect_methods(loaded.model, loaded.methods))
 
 
-@app.command(epilog=_format_examples("recipes", "recipes demo mine.yaml"))
+@app.command(epilog=format_examples("recipes", "recipes demo mine.yaml"))
 def recipes(
     name: Annotated[
         str | None, typer.Argument(help="The recipe to copy. Without it, all are listed.", metavar="NAME")
@@ -323,7 +337,7 @@ def recipes(
         print(f"Written to {copy_recipe(name, to or Path(f'{name}.yaml'))}")
 
 
-@app.command(epilog=_format_examples("schema > recipe.schema.json"))
+@app.command(epilog=format_examples("schema > recipe.schema.json"))
 def schema() -> None:
     """Print the JSON schema of a recipe.
 
@@ -335,7 +349,7 @@ def schema() -> None:
     print(format_schema())
 
 
-@app.command(epilog=_format_examples("env", "env --json"))
+@app.command(epilog=format_examples("env", "env --json"))
 def env(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Print the versions, machine and cache for an issue report.
 

@@ -36,10 +36,10 @@ def render_document(
     """Render a page as text.
 
     Args:
-        specifications: Vega-Lite's JSON by figure.
+        specifications: Vega-Lite's JSON by figure. A page without figures has no scripts.
         images: the same figures as SVG, shown where scripts are disabled.
     """
-    scripts = [_bundle_chart_library(), (HERE / "page.js").read_text("utf-8")]
+    scripts = [_bundle_chart_library(), (HERE / "page.js").read_text("utf-8")] if specifications else []
     return _make_environment().get_template(template).render(
         images={name: _make_data_address(svg) for name, svg in images.items()},
         css=_mark_safe((HERE / "page.css").read_text("utf-8")),
@@ -85,7 +85,7 @@ def _bundle_chart_library() -> str:
 def _make_policy(scripts: list[str]) -> str:
     """Make a policy that loads no address and runs only these scripts. Charts need inline styles."""
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuneoff.data.example import Row
@@ -51,7 +51,8 @@ def read_items(items: Sequence[Item], options: ReadOptions) -> Rows:
                 part = store.add(_iterate_rows(path, item.place, found, options), item.place)
         if found.kind != "json":
             tables.require_equal(part)
-        parts.append(part.add_notes(*found.notes))
+        description = f"{item.place}: {found.describe()}, {part.count:,} rows"
+        parts.append(replace(part.add_notes(*found.notes), files=(description,)))
     return join_rows(items[0].place if len(items) == 1 else f"{items[0].place} and {len(items) - 1} more", parts)
 
 

@@ -70,6 +70,15 @@ class Recognized:
     dialect: Dialect | None = None
     notes: tuple[str, ...] = ()
 
+    def describe(self) -> str:
+        """Say in words what the file is."""
+        names = {"parquet": "Parquet", "arrow": "Arrow", "workbook": "workbook", "json": "JSON", "text": "plain text"}
+        if self.dialect is not None:
+            separators = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "vertical bars"}
+            names["separated"] = f"separated by {separators.get(self.dialect.separator, repr(self.dialect.separator))}"
+        is_text = self.kind in ("json", "text", "separated")
+        return f"{names[self.kind]}, {self.encoding.removesuffix('-sig')}" if is_text else names[self.kind]
+
 
 def recognize(path: Path, place: str, name: str, wanted: Sequence[str] = (), encoding: str | None = None) -> Recognized:
     """Recognize an unpacked file.
