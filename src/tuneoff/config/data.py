@@ -107,6 +107,8 @@ class TextOptions(Options):
     """The seed that decides which rows are drawn. They keep the order of the data."""
     clean: CleaningOptions = CleaningOptions()
     """How source and target are cleaned."""
+    task: Task | None = Field(None, exclude_if=lambda task: task is None)  # older settings lack it
+    """What the examples are about, which decides the default metrics and the default prompt; null recognizes it."""
     prompt: str = "{source}\n\nTL;DR: "
     """The prompt template, with `{source}` exactly once; or `chat` for the chat template of the tokenizer."""
     chat_instruction: str = "Summarize the following text in one sentence.\n\n{source}"

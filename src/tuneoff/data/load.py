@@ -11,6 +11,7 @@ from tuneoff.data.prompt import Encoder
 from tuneoff.data.reading import read_rows
 from tuneoff.data.splits import SPLITS, Split, Splits, draw_splits
 from tuneoff.data.statistics import DataSummary, TrainSamples, compute_fingerprint, summarize
+from tuneoff.data.task import recognize_task
 from tuneoff.data.tokens import compute_encoding_key, tokenize
 from tuneoff.data.train_samples import draw_train_samples
 
@@ -55,6 +56,7 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
         splits={name: summarize(splits.by_name[name], tokens[name]) for name in SPLITS},
         duplicates=dict(splits.duplicates),
         shared_groups=dict(splits.shared_groups),
+        task=options.task or recognize_task(splits.by_name["train"].examples),
         notes=list(dict.fromkeys(note for of_split in rows.values() for note in of_split.notes)),
     )
     data = TextData(train=tokens["train"], validation=tokens["validation"], test=tokens["test"], summary=summary)
