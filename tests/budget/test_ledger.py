@@ -1,5 +1,8 @@
 """The seconds spent on a run, in total and by trial."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 import tuneoff
 from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.spending import SPENT_FILE, Spent, read_spending
+from tuneoff.system.process_start import STARTED_VARIABLE, take_command_start
 
 pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
@@ -42,3 +46,18 @@ def test_a_ledger_adds_to_the_seconds_on_disk(tmp_path: Path) -> None:
     (tmp_path / SPENT_FILE).write_text(Spent(seconds=100.0).model_dump_json())
     ledger = Ledger(tmp_path)
     assert 100 <= ledger.seconds < 101
+
+
+def test_a_command_is_counted_from_the_start_of_its_first_process_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STARTED_VARIABLE, str(time.monotonic() - 50))
+    assert 50 <= Ledger(tmp_path, take_command_start()).seconds < 51
+    assert Ledger(tmp_path, take_command_start()).seconds < 1
+
+
+def test_the_start_of_a_process_is_before_its_imports() -> None:
+    code = "import time; time.sleep(0.2); from tuneoff.system.process_start import compute_process_start as start; "
+    code += "print(time.monotonic() - start())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0.2 <= float(done.stdout) < 30

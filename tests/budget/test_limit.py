@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import tuneoff
 from tests.runner.recorded_runs import RecordingListener
-from tuneoff.budget import limit
+from tuneoff.budget import floor, limit
 from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.limit import fit_to_budget
 from tuneoff.budget.spending import SPENT_FILE, read_spending
@@ -246,3 +247,29 @@ def test_a_run_until_decided_keeps_its_search_under_a_larger_budget_and_without_
     stored = read_spending(tmp_path).fit
     assert stored is not None
     assert stored.shrink(more) == reduced
+
+
+def test_a_budget_below_what_starting_and_reporting_take_is_refused_before_anything_is_read(
+    recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    missing = recipe | {"data": recipe["data"] | {"files": "missing.jsonl"}, "budget": "1s"}
+    with pytest.raises(BudgetError, match=r"allows 1 s, but starting and writing the report takes \d+ s at least"):
+        tuneoff.compare(missing, run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_budget_below_what_the_probe_takes_is_refused_before_a_method_is_measured(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(floor, "measure_speed", lambda *_: 1.0)  # operation per second
+    monkeypatch.setattr(limit, "load_or_run_probe", lambda *_: pytest.fail("the probe ran"))
+    with pytest.raises(BudgetError, match=r"measuring the 3 methods .* at least.* Write budget=\d+h"):
+        fit_and_count(recipe, "1h", tmp_path)
+
+
+def test_the_count_of_a_probe_is_below_what_it_takes(recipe: dict[str, Any], tmp_path: Path) -> None:
+    preparation = prepare(Recipe.read(recipe))
+    operations = floor.count_probe_operations(preparation)
+    speed = floor.measure_speed(preparation.device, torch.float32)
+    probe = limit.load_or_run_probe(preparation, tmp_path, 0.0, SilentListener())
+    assert 0 < operations / speed < probe.probe_seconds

@@ -1,5 +1,6 @@
 """How a budget is written in a recipe."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,10 +44,45 @@ def test_a_time_of_day_is_the_next_one_and_earlier_processes_do_not_count_agains
 
 
 @pytest.mark.parametrize(
+    ("zone", "until", "hours"),
+    [
+        ("Europe/Berlin", "06:00", 13),  # on the night that has the hour from 2 to 3 twice
+        ("Europe/Berlin", "02:30", 8.5),  # the first of the two
+        ("UTC", "06:00 Europe/Berlin", 13),
+        ("America/New_York", "05:00Z", 13),
+        ("UTC", "06:00+02:00", 12),
+        ("UTC", "06:00 Asia/Kolkata", 8.5),
+    ],
+)
+def test_a_time_of_day_is_right_over_the_end_of_summer_time_and_in_other_zones(
+    zone: str, until: str, hours: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        now = datetime(2026, 10, 24, 16, tzinfo=UTC).astimezone()  # 18:00 in Berlin
+        assert read_budget({"until": until}).compute_total_seconds(0, now) == 3600 * hours
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_time_that_the_clock_skips_is_the_first_moment_after_it() -> None:
+    now = datetime(2026, 3, 28, 18, tzinfo=UTC)
+    assert read_budget({"until": "02:30 Europe/Berlin"}).compute_total_seconds(0, now) == 3600 * 7.5
+
+
+def test_the_second_of_two_equal_times_is_the_next_one_if_the_first_is_over() -> None:
+    now = datetime(2026, 10, 25, 0, 45, tzinfo=UTC)  # 02:45 in Berlin, for the first time
+    assert read_budget({"until": "02:30 Europe/Berlin"}).compute_total_seconds(0, now) == 45 * 60
+
+
+@pytest.mark.parametrize(
     "written",
     ["soon", "", "0m", "9" * 400 + "d", {"money": float("inf"), "price_per_hour": 1},
      "2h30", "-1h", 90, {}, {"money": 5}, {"money": -5, "price_per_hour": 1}, {"until": "25:00"},
-     {"time": "1h", "until": "18:30"}, {"tme": "1h"}],
+     {"time": "1h", "until": "18:30"}, {"money": 5, "price_per_hour": 1e-320}, {"money": 1e-9, "price_per_hour": 9},
+     {"until": "18:30 Mars/Olympus"}, {"until": "18:30Z UTC"}, "40000d", {"tme": "1h"}],
 )  # fmt: skip
 def test_an_invalid_budget_is_refused(written: Any) -> None:
     with pytest.raises(RecipeError, match="budget"):

@@ -89,7 +89,7 @@ def test_a_worker_without_progress_is_not_restarted_forever(
 ) -> None:
     starts: list[list[str]] = []
 
-    def die(arguments: list[str]) -> tuple[int, bool]:
+    def die(arguments: list[str], _: float) -> tuple[int, bool]:
         starts.append(arguments)
         if len(starts) == 2:
             (tmp_path / "record.json").touch()  # progress, once
@@ -126,5 +126,5 @@ def test_a_worker_that_exits_or_was_told_to_stop_is_not_restarted(
     end: tuple[int, bool], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = iter([end])
-    monkeypatch.setattr(supervisor, "_run_worker", lambda _: next(ends))
+    monkeypatch.setattr(supervisor, "_run_worker", lambda *_: next(ends))
     assert supervisor.supervise(["compare", "demo"], tmp_path) == code

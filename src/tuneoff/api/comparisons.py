@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from tuneoff.runs import RunDirectory
 from tuneoff.runs.split_use import note_use
 from tuneoff.system.environment import describe_environment
 from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
+from tuneoff.system.process_start import take_command_start
 
 if TYPE_CHECKING:
     from tuneoff.budget.limit import AffordablePlan
@@ -142,6 +144,7 @@ def run_comparison(
     recipe: Recipe, directory: RunDirectory, listener: Listener, *, retry: bool, drop: Sequence[str] = ()
 ) -> Comparison:
     """Run the missing trials of a comparison in its run directory, as far as the budget allows, and report them."""
+    from tuneoff.budget.floor import require_time_to_report
     from tuneoff.budget.limit import fit_to_budget
     from tuneoff.evaluation.judges import require_judge
     from tuneoff.runner.local_engine import reset_failed, run_missing
@@ -152,7 +155,9 @@ def run_comparison(
     directory.require_same_recipe(recipe)
     if recipe.judge:
         require_judge(recipe.judge)
-    ledger = Ledger(directory.path)
+    ledger = Ledger(directory.path, take_command_start())
+    if recipe.budget and not read_spending(directory.path).spent.trials:
+        require_time_to_report(recipe.budget, ledger.seconds, datetime.now().astimezone())
     preparation = prepare(recipe)
     recipe = recipe.take_metrics(preparation.recipe)
     directory.require_same_setting(preparation.setting)

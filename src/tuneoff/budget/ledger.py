@@ -19,12 +19,16 @@ WRITE_INTERVAL_SECONDS = 10.0  # a process that is killed leaves at most about t
 
 
 class Ledger:
-    """The seconds spent on a run by this process, added to those of earlier processes. The clock starts at once."""
+    """The seconds spent on a run by this process, added to those of earlier processes.
 
-    def __init__(self, run: Path) -> None:
+    Args:
+        start: when the work of this process began, in seconds of the monotonic clock; by default now.
+    """
+
+    def __init__(self, run: Path, start: float | None = None) -> None:
         self.run, self._file = run, run / SPENT_FILE
         earlier = read_spent(run)
-        self._earlier_seconds, self._start = earlier.seconds, time.perf_counter()
+        self._earlier_seconds, self._start = earlier.seconds, time.monotonic() if start is None else start
         self._trials = {id: dict(parts) for id, parts in earlier.trials.items()}
         self._running: tuple[str, Part] | None = None
         self._last_count = self._last_write = self._start
@@ -32,7 +36,7 @@ class Ledger:
     @property
     def seconds(self) -> float:
         """The seconds spent so far by all processes."""
-        return self._earlier_seconds + time.perf_counter() - self._start
+        return self._earlier_seconds + time.monotonic() - self._start
 
     def get_trial_seconds(self, trial: Trial) -> float:
         """Return the seconds spent on one trial so far."""
@@ -50,7 +54,7 @@ class Ledger:
     def write(self) -> None:
         """Write the seconds spent so far."""
         save_json(Spent(seconds=self.seconds, trials=self._trials), self._file)
-        self._last_write = time.perf_counter()
+        self._last_write = time.monotonic()
 
     def begin_trial(self, trial: Trial) -> None:
         """Count the seconds from now on for this trial."""
@@ -72,7 +76,7 @@ class Ledger:
 
     def _count(self) -> None:
         """Add the seconds since the last count to the running trial."""
-        now = time.perf_counter()
+        now = time.monotonic()
         if self._running:
             id, part = self._running
             parts = self._trials.setdefault(id, {})

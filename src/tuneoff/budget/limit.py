@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tuneoff.budget.estimate import estimate_cost, estimate_trial_seconds
+from tuneoff.budget.floor import require_time_to_probe
 from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.probe import REPORT_SECONDS, Probe
 from tuneoff.budget.shortage import explain_shortage, format_minutes
@@ -92,6 +93,8 @@ def fit_to_budget(
         return AffordablePlan(recipe=recipe, ledger=ledger)
     fit = spending.fit if spending.fit and spending.fit.still_applies(recipe, now) else None
     if fit is None:
+        if spending.probe is None and not spending.spent.trials:
+            require_time_to_probe(preparation, recipe.budget, ledger.seconds, now)
         probe = load_or_run_probe(preparation, run, ledger.seconds, listener)
         has_trials = bool(spending.spent.trials)
         fit = _compute_fit(preparation, probe, recipe.budget, ledger.seconds, now, drop, kept, has_trials=has_trials)

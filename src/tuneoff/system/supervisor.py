@@ -11,10 +11,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from tuneoff.system.interrupts import handle_stop_signals
+from tuneoff.system.process_start import STARTED_VARIABLE, compute_process_start
 
 WORKER_VARIABLE = "TUNEOFF_WORKER"  # the environment variable that marks a worker process
 MAX_STARTS_WITHOUT_PROGRESS = 3  # in a row; a trial in which the worker dies is skipped at the third start
@@ -35,9 +37,10 @@ def supervise(arguments: Sequence[str], root: Path, first_only: Sequence[str] = 
             is not restarted.
         first_only: more arguments, dropped as soon as a start has written something.
     """
-    failures, before = 0, _find_outputs(root)
+    failures, before, start = 0, _find_outputs(root), compute_process_start()
     while True:
-        code, was_stopped = _run_worker([*arguments, *first_only])
+        code, was_stopped = _run_worker([*arguments, *first_only], start)
+        start = time.monotonic()
         if code >= 0:
             return code
         if was_stopped:
@@ -56,14 +59,18 @@ def supervise(arguments: Sequence[str], root: Path, first_only: Sequence[str] = 
         print("Restarting it from its last checkpoint.", file=sys.stderr, flush=True)
 
 
-def _run_worker(arguments: Sequence[str]) -> tuple[int, bool]:
+def _run_worker(arguments: Sequence[str], start: float) -> tuple[int, bool]:
     """Run one worker. Return its exit code, negative if a signal ended it, and whether this process received one.
 
     Signals are passed on to the worker.
+
+    Args:
+        start: what the worker counts its time from, in seconds of the monotonic clock.
     """
     command = [sys.executable, "-P", "-m", "tuneoff.cli", *arguments]  # -P: import nothing from the current folder
     received: list[int] = []
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, WORKER_VARIABLE: "1"}) as process:
+    environment = {**os.environ, WORKER_VARIABLE: "1", STARTED_VARIABLE: str(start)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
 
         def pass_on(number: int, _: object) -> None:
             received.append(number)
