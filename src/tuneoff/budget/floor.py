@@ -57,7 +57,7 @@ def count_probe_operations(preparation: Preparation) -> float:
     """
     text = choose_probe_rows(preparation)
     tokens = sum(sum(count_tokens(split)) for split in (text.train, text.validation)) + sum(text.test["prompt_tokens"])
-    return 2.0 * tokens * _count_body_weights(preparation) * len(preparation.recipe.methods)
+    return float(2 * tokens * _count_body_weights(preparation) * len(preparation.recipe.methods))
 
 
 def measure_speed(device: torch.device, dtype: torch.dtype) -> float:
