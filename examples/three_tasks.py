@@ -83,7 +83,8 @@ def main(folder: Path) -> None:
 def make_labels() -> Iterator[dict[str, Any]]:
     """Yield each summary of a paper with its aspect. Summaries of one paper are a group."""
     spec = importlib.util.find_spec("aclsum")
-    assert spec and spec.submodule_search_locations, "pip install 'tuneoff[demo]'"
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit("Run: pip install 'tuneoff[demo]'")
     lines = [
         line
         for split in ("train", "val", "test")

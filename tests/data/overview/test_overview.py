@@ -2,9 +2,9 @@
 
 import pytest
 
+from tuneoff.data.languages import find_language, find_scripts
 from tuneoff.data.overview import build_overview
 from tuneoff.data.overview.columns import summarize_columns
-from tuneoff.data.overview.languages import find_language, find_scripts
 
 TEXTS = {
     "English": "We propose a method for summarizing papers, and show that it is better than the others.",

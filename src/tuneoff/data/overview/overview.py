@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from tuneoff.config.data import DataOptions, get_fields
 from tuneoff.data.example import Example
+from tuneoff.data.languages import find_language, find_scripts
 from tuneoff.data.overview.columns import ColumnSummary, sample_rows, summarize_columns
 from tuneoff.data.overview.fields import complete_fields
-from tuneoff.data.overview.languages import find_language, find_scripts
 from tuneoff.data.overview.lengths import Lengths, measure_lengths
 from tuneoff.data.overview.rendered import RenderedExample, render_examples
 from tuneoff.data.reading import read_rows, resolve_columns
