@@ -114,11 +114,20 @@ def test_bad_input_gets_a_clear_error_exit_code_two_and_no_run_directory(
 def test_the_message_names_a_data_file_that_is_not_utf8(
     recipe_file: str, run: Path, text_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text_file.write_bytes(text_file.read_bytes() + b'{"source": "caf\xe9", "target": "x"}\n')
+    damaged = '{"source": "café", "target": "x"}\n'.encode() + b'{"source": "caf\xe9", "target": "x"}\n'
+    text_file.write_bytes(text_file.read_bytes() + damaged)
     assert main(["compare", recipe_file, "--run", str(run)]) == 2
     err = capsys.readouterr().err
     assert text_file.name in err
     assert "UTF-8" in err
+
+
+def test_the_plan_says_which_encoding_was_assumed(
+    recipe_file: str, text_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text_file.write_bytes(text_file.read_bytes() + b'{"source": "the caf\xe9", "target": "x"}\n')
+    assert main(["plan", recipe_file]) == 0
+    assert "is not UTF-8. It was read as cp1252" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_unknown_command_ends_with_code_two(capsys: pytest.CaptureFixture[str]) -> None:
