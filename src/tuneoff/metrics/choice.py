@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Literal
@@ -18,6 +19,7 @@ from tuneoff.metrics.loss import LOSS
 from tuneoff.metrics.metric import Metric
 from tuneoff.metrics.numbers import MATH, NUMBER_MATCH
 from tuneoff.metrics.own import hash_function, make_own_metric
+from tuneoff.metrics.pass_at_k import make_pass_at_k
 from tuneoff.metrics.rouge import ROUGE_1, ROUGE_2, ROUGE_L, ROUGE_LSUM, TYPES, make_rouge
 from tuneoff.metrics.scripts import choose_tokenizer
 from tuneoff.metrics.token_f1 import F1
@@ -84,6 +86,9 @@ def build_metric(name: str, options: MetricOptions) -> Metric:
         if options.tokenizer:
             raise RecipeError(f"metrics.{name}.tokenizer has no effect on your own function. Remove it.")
         return make_own_metric(name, options)
+    shipped, at, k = name.partition("@")
+    if at and shipped in METRICS and k.isdecimal() and METRICS[shipped].bounds[1] < math.inf:
+        return _make_pass_at_k(shipped, int(k), options)
     if name not in METRICS:
         raise RecipeError(
             f"{name!r} is not a metric.{suggest(name, METRICS)} For one of your own, write "
@@ -101,7 +106,18 @@ def build_metric(name: str, options: MetricOptions) -> Metric:
     return _make_tokenized(name, options.tokenizer)
 
 
+def _make_pass_at_k(name: str, k: int, options: MetricOptions) -> Metric:
+    if k < 1:
+        raise RecipeError(f"metrics: {name}@{k} needs at least one sample. Write {name}@1 or more.")
+    return _cache_pass_at_k(build_metric(name, options), k)
+
+
 @cache  # the same metric is the same object
+def _cache_pass_at_k(metric: Metric, k: int) -> Metric:
+    return make_pass_at_k(metric, k)
+
+
+@cache
 def _make_tokenized(name: str, tokenizer: Tokenizer) -> Metric:
     return METRICS[name] if tokenizer == "english" else TOKENIZED[name](name, tokenizer)
 

@@ -122,7 +122,9 @@ def _build_metrics() -> Schema:
     own = {"type": "object", "additionalProperties": options, "minProperties": 1}
     named = own | {"properties": dict.fromkeys(["auto", *METRICS], options)}
     name = {"enum": ["auto", *METRICS]}
-    return {"anyOf": [name, {"type": "array", "items": {"anyOf": [name, own]}, "minItems": 1}, named]}
+    pass_at_k = {"type": "string", "pattern": r"^\w+@[1-9]\d*$", "description": "Such as `exact@5`: pass at 5."}
+    any_name: Schema = {"anyOf": [name, pass_at_k]}
+    return {"anyOf": [any_name, {"type": "array", "items": {"anyOf": [any_name, own]}, "minItems": 1}, named]}
 
 
 def _restrict_to_shipped_metrics() -> Schema:

@@ -13,6 +13,8 @@ from tuneoff.data.unrelated_text import load_unrelated_text
 from tuneoff.errors import RecipeError
 from tuneoff.evaluation.benchmarks import Benchmarks, load_benchmarks
 from tuneoff.evaluation.labels import LabelSet, find_labels
+from tuneoff.metrics import Answer
+from tuneoff.metrics.scoring import score_answers
 from tuneoff.models.compilation import require_compiler
 from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import resolve_precision
@@ -81,6 +83,7 @@ def prepare(recipe: Recipe) -> Preparation:
         require_compiler(device)
     text = load_text(recipe.data, tokenizer, recipe.seeds if recipe.replicates else ())
     recipe = recipe.choose_metrics(text.summary.task, list_references(text.test))
+    _try_own_metrics(recipe, text.test)
     labels = find_labels(recipe.evaluation, text.train, Encoder(recipe.data, tokenizer).encode)
     benchmarks = load_benchmarks(recipe.evaluation.benchmarks, tokenizer) if recipe.evaluation.benchmarks else None
     setting = Setting(
@@ -106,6 +109,18 @@ def prepare(recipe: Recipe) -> Preparation:
         labels=labels,
         benchmarks=benchmarks,
     )
+
+
+def _try_own_metrics(recipe: Recipe, test: Dataset) -> None:
+    """Score the first reference by each function of the user's own, so that a mistake is found before any training.
+
+    Raises:
+        MetricError: a function fails.
+    """
+    own = [metric for metric in recipe.metric_table.values() if metric.is_own]
+    first, *_ = list_references(test.select([0]))
+    row = json.loads(test["row"][0])
+    score_answers(own, [Answer(prediction=first, references=(first,), source=test["source"][0], row=row)])
 
 
 def list_references(split: Dataset) -> list[str]:
