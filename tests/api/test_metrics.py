@@ -107,6 +107,6 @@ def test_a_mistake_in_a_function_is_found_before_anything_runs(
     small: dict[str, Any], own: Path, tmp_path: Path
 ) -> None:
     own.write_text("def score(prediction, references, row):\n    return row['rating']\n")
-    with pytest.raises(MetricError, match="row 0 of the split .*KeyError: 'rating'"):
+    with pytest.raises(MetricError, match=r"row 0 of the split .*KeyError: 'rating'"):
         tuneoff.compare(small | {"metrics": {"mine": f"{own}:score"}}, run=tmp_path / "run")
     assert not (tmp_path / "run").exists()
