@@ -19,6 +19,7 @@ exhaustive: .venv/installed # slow sweeps, before a release
 	$(BIN)/python -m benchmarks.fuzz --cases 2000
 	$(BIN)/python -m benchmarks.kills --kills 100
 	$(BIN)/python -m benchmarks.same_method --draws 40
+	$(BIN)/python -m benchmarks.families --jobs 4 > docs/reference/families.md
 
 coverage: .venv/installed # measures, and writes the figure into CONTRIBUTING.md
 	$(PYTEST) --cov=tuneoff --cov-report=term --cov-report=html --cov-report=json

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
     from tuneoff.models.prefix_attention import Layers
 
+UNEQUAL = "prefix.safetensors"  # of layers that differ in shape
+
 
 @final
 class Prefix(Method):
     """Train the keys and values of `tokens` positions before the text, in the attention of every layer.
 
     By default they start as the keys and values of a real text: in the paper and in PEFT's benchmark, training from
-    random ones is worse and less stable. The attention is our own (`models.prefix_attention`) and works with gradient
-    checkpointing, which peft's does not support. The file format is peft's.
+    random ones is worse and less stable. Where the model's attention can be extended, this works with gradient
+    checkpointing, which peft's own prefix does not support. The file format is peft's if all layers have one shape.
     """
 
     name: ClassVar[str] = "prefix"
@@ -44,21 +46,20 @@ class Prefix(Method):
         return self.tokens
 
     def apply(self, base: LanguageModel) -> LanguageModel:
-        from tuneoff.models.prefix_attention import attach_prefix, compute_keys_and_values, draw_random_like
+        from tuneoff.models.learned_prefix import add_prefix
 
         base.requires_grad_(False)
         text_tokens = base.tokenizer(self.init_text, add_special_tokens=False)["input_ids"]
-        layers = compute_keys_and_values(base.base, (text_tokens * self.tokens)[: self.tokens])
-        attach_prefix(base.base, layers if self.init == "text" else draw_random_like(layers))
+        add_prefix(base.base, (text_tokens * self.tokens)[: self.tokens], random=self.init == "random")
         return base
 
     def save(self, tuned: LanguageModel, folder: Path) -> None:
-        from tuneoff.models.prefix_attention import get_prefix
+        from tuneoff.models.learned_prefix import get_prefix
 
         _write_prefix(get_prefix(tuned.base), tuned.known_as, folder)
 
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
-        from tuneoff.models.prefix_attention import attach_prefix
+        from tuneoff.models.learned_prefix import attach_prefix
         from tuneoff.models.safe_weights import require_safe_adapter
 
         require_safe_adapter(folder)
@@ -68,10 +69,20 @@ class Prefix(Method):
 
 
 def _write_prefix(layers: Layers, known_as: str, folder: Path) -> None:
-    """Write the prefix as peft does: one vector for each token, with the keys and values of all layers."""
+    """Write the prefix as peft does: one vector for each token, with the keys and values of all layers.
+
+    peft has no format for layers that differ in shape, so they are written as they are.
+    """
     import torch
     from peft import PrefixTuningConfig
+    from safetensors.torch import save_file
 
+    if len({tensor.shape for pair in layers for tensor in pair}) > 1:
+        folder.mkdir(parents=True, exist_ok=True)
+        named = {f"{i}.key": keys for i, (keys, _) in enumerate(layers)}
+        named |= {f"{i}.value": values for i, (_, values) in enumerate(layers)}
+        save_file({name: tensor.contiguous() for name, tensor in named.items()}, folder / UNEQUAL)
+        return
     prefix_L2HPD = torch.stack([torch.stack(pair) for pair in layers])
     layer_count, _, heads, tokens, width = prefix_L2HPD.shape
     config = PrefixTuningConfig(
@@ -94,6 +105,9 @@ def _read_prefix(folder: Path, device: torch.device) -> Layers:
     from peft.utils import SAFETENSORS_WEIGHTS_NAME
     from safetensors.torch import load_file
 
+    if (folder / UNEQUAL).exists():
+        named = load_file(folder / UNEQUAL)
+        return [(named[f"{i}.key"].to(device), named[f"{i}.value"].to(device)) for i in range(len(named) // 2)]
     config = PrefixTuningConfig.from_pretrained(folder)
     heads, tokens = config.num_attention_heads, config.num_virtual_tokens
     vectors = load_file(folder / SAFETENSORS_WEIGHTS_NAME)["prompt_embeddings"].to(device)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tuneoff.models import greedy_decoding
 from tuneoff.models.decoding import Rules
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.probe import generates_rows_together
 from tuneoff.models.sampling import Sampling, build_sampler
 from tuneoff.models.stop_strings import build_stop_check, find_special_tokens
 from tuneoff.models.token_trie import TokenTrie, build_constraint
@@ -53,11 +54,13 @@ def generate(
     rules = _build_rules(model, tokens_BT, attention_BT, max_new_tokens, stops, sampling, allowed)
     samples = sampling.samples if sampling else 1
     theirs = {**options, "num_beams": beams, "eos_token_id": end_ids or None}
+    repeated = _repeat(samples, tokens_BT, attention_BT)
     if model.outer_adapter and model.outer_adapter.needs_own_generate:
-        return _generate_row_by_row(model, *_repeat(samples, tokens_BT, attention_BT), theirs, rules)
+        return _generate_row_by_row(model, *repeated, None, theirs, rules)
     prompt_PD = compute_prompt(model)
     if beams > 1 or not can_use_own_decoding(model, attention_BT, prompt_PD, max_new_tokens):
-        repeated = _repeat(samples, tokens_BT, attention_BT)
+        if len(tokens_BT) > 1 and not generates_rows_together(network):
+            return _generate_row_by_row(model, *repeated, prompt_PD, theirs, rules)
         return generate_with_transformers(model, *repeated, prompt_PD, theirs, rules)
     return greedy_decoding.generate(
         network,
@@ -135,6 +138,7 @@ def generate_with_transformers(
     prompt_PD: Tensor | None,
     options: dict[str, Any],
     rules: Rules = greedy_decoding.NO_RULES,
+    rows_B: Tensor | None = None,
 ) -> Tensor:
     """Return what transformers' own `generate` writes after each prompt, (B, new tokens).
 
@@ -142,7 +146,7 @@ def generate_with_transformers(
     logits of every padded row.
     """
     start = tokens_BT.shape[1] if prompt_PD is None else 0  # with embeddings, its processors see the new tokens alone
-    options = {**options, "do_sample": False, **rules.list_options(start)}
+    options = {**options, "do_sample": False, **rules.list_options(start, rows_B)}
     if prompt_PD is None:
         generated = model.base.generate(input_ids=tokens_BT, attention_mask=attention_BT, **options)
         return cast(Tensor, generated[:, tokens_BT.shape[1] :])
@@ -164,13 +168,25 @@ def generate_with_transformers(
 
 
 def _generate_row_by_row(
-    model: LanguageModel, tokens_BT: Tensor, attention_BT: Tensor, options: dict[str, Any], rules: Rules
+    model: LanguageModel,
+    tokens_BT: Tensor,
+    attention_BT: Tensor,
+    prompt_PD: Tensor | None,
+    options: dict[str, Any],
+    rules: Rules,
 ) -> Tensor:
-    """Return what the network's own `generate` writes. Each prompt goes in alone, since padding would be misplaced."""
+    """Return what `generate` writes after each prompt alone, where padding would change it.
+
+    Without a soft prompt it is the network's own `generate`, which also applies an adapter around the model.
+    """
     rows = []
     for number, (row, mask) in enumerate(zip(tokens_BT, attention_BT.bool(), strict=True)):
         prompt_1T = row[mask][None]
         row_1 = torch.tensor([number], device=tokens_BT.device)
+        if prompt_PD is not None:
+            alone = prompt_1T, torch.ones_like(prompt_1T), prompt_PD, options
+            rows.append(generate_with_transformers(model, *alone, rules, row_1)[0])
+            continue
         generated_1T = model.network.generate(
             input_ids=prompt_1T,
             attention_mask=torch.ones_like(prompt_1T),

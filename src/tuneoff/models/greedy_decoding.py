@@ -22,6 +22,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from tuneoff.models.decoding import Rules
+from tuneoff.models.prefix_cache import has_prefix_in_cache
 
 READ_TOGETHER = 16  # prompts in one pass: enough for the full rate, while new tokens gain from every further row
 REMOVAL_SHARE = 0.25  # of the rows that must be finished before they are removed, since removing copies the others
@@ -32,7 +33,9 @@ ComputeLogits = Callable[..., Tensor]  # from a network's inputs to the logits o
 
 
 def can_generate(network: Any) -> bool:
-    """Return whether a model of transformers takes positions and stores nothing but keys and values."""
+    """Return whether a model of transformers takes positions and stores nothing but keys and values of the text."""
+    if has_prefix_in_cache(network):
+        return False
     arguments = inspect.signature(network.forward).parameters
     layer_types = {type(layer) for layer in DynamicCache(config=network.config).layers}
     takes_positions = {"position_ids", "past_key_values"} <= arguments.keys()

@@ -1,83 +1,79 @@
 """Attention that sees learned keys and values before those of the text.
 
-peft passes them to the model as a filled cache, which gradient checkpointing drops. Here each attention module has its
-prefix as parameters and puts it before the keys and values of the text: through transformers' table of attention
-functions, or for GPT-Neo, which does not use that table, in the method that computes the attention. All tokens see all
-of the prefix, even if a layer's window is short.
+Each attention module has its prefix as parameters and puts it before the keys and values of the text: through
+transformers' table of attention functions, or for GPT-Neo, which does not use that table, in the method that computes
+the attention. All tokens see all of the prefix, even if a layer's window is short.
 
 Shapes: H key heads, P tokens of the prefix, D numbers of a head.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
+from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-Layers = Sequence[tuple[Tensor, Tensor]]  # keys and values of each layer, (H, P, D)
-NAME_START = "tuneoff-prefix-"  # of our attention functions in transformers' table; the wrapped one's name follows
+from tuneoff.models.gpt_neo import GPTNeoSdpaAttention
+
+Layers = Sequence[tuple[Tensor, Tensor]]  # keys and values of each attention, (H, P, D)
+Calls = list[tuple[Any, Tensor, Tensor]]  # an attention module with the keys and values that it got, (B, H, T, D)
+ATTEND, RECORD = "tuneoff-prefix-", "tuneoff-record-"  # our functions in transformers' table, before the wrapped name
+
+_calls: ContextVar[Calls] = ContextVar("calls")
 
 
-@torch.no_grad()
-def compute_keys_and_values(network: Any, tokens: Sequence[int]) -> Layers:
-    """Return each layer's keys and values of some tokens. The keys include their positions.
+def record_attention(network: Any, tokens_1T: Tensor) -> Calls:
+    """Return the attention modules that a network calls through transformers' table, in order, with their arguments.
 
-    Raises:
-        ValueError: the model's attention is not supported.
+    Empty if the network does not use the table, or takes no positions, with which the text would be moved.
     """
-    implementation = network.config._attn_implementation
-    if implementation not in WRAPPED:
-        raise ValueError(f"prefix tuning supports {' and '.join(WRAPPED)} attention; this model uses {implementation}")
-    cache = DynamicCache()  # without the config, since a layer with a window would store only the last tokens
-    ids_1P = torch.tensor([list(tokens)], device=network.device)
-    network(inputs_embeds=network.get_input_embeddings()(ids_1P), past_key_values=cache, use_cache=True)
-    return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
+    if "position_ids" not in inspect.signature(network.forward).parameters:
+        return []
+    calls: Calls = []
+    token = _calls.set(calls)
+    try:
+        with _use_attention(network, RECORD + network.config._attn_implementation):
+            network(inputs_embeds=network.get_input_embeddings()(tokens_1T), use_cache=False)
+    finally:
+        _calls.reset(token)
+    return calls
 
 
-def draw_random_like(layers: Layers) -> Layers:
-    """Return normally distributed keys and values with the standard deviation of the layer's own."""
-    return [(torch.randn_like(keys) * keys.std(), torch.randn_like(values) * values.std()) for keys, values in layers]
+def find_gpt_neo_attentions(network: Any) -> list[Any]:
+    """Return the attention modules of a GPT-Neo with our fused attention, in the order of their layers."""
+    return [module for module in network.modules() if isinstance(module, GPTNeoSdpaAttention)]
 
 
-def attach_prefix(network: Any, layers: Layers) -> None:
-    """Add trainable keys and values to each layer's attention, and shift the text's positions by their number.
-
-    Raises:
-        ValueError: the model's attention is not supported.
-    """
-    attentions = _find_attentions(network)
-    if len(attentions) != len(layers):
-        raise ValueError(f"prefix tuning does not support the attention of a {type(network).__name__}")
+def attach_to_attention(network: Any, attentions: Sequence[Any], layers: Layers) -> None:
+    """Add trainable keys and values to each attention module, and shift the text's positions by their number."""
     for attention, (keys, values) in zip(attentions, layers, strict=True):
         attention.prefix = nn.ParameterDict({"key": keys.clone(), "value": values.clone()})
-        if hasattr(attention, "_attn"):
-            attention._attn = MethodType(_attend_in_gpt_neo, attention)
-    if not hasattr(attentions[0], "_attn"):
-        network.set_attn_implementation(NAME_START + network.config._attn_implementation)
+        if isinstance(attention, GPTNeoSdpaAttention):
+            setattr(attention, "_attn", MethodType(_attend_in_gpt_neo, attention))  # noqa: B010  typed as a method
+    if not isinstance(attentions[0], GPTNeoSdpaAttention):
+        network.set_attn_implementation(ATTEND + network.config._attn_implementation)
     network.register_forward_pre_hook(functools.partial(_shift_positions, layers[0][0].shape[1]), with_kwargs=True)
 
 
-def get_prefix(network: Any) -> Layers:
-    """Return the keys and values that `attach_prefix` gave to each layer, as they are now."""
-    return [(a.prefix["key"].detach(), a.prefix["value"].detach()) for a in _find_attentions(network)]
-
-
-def _find_attentions(network: Any) -> list[Any]:  # Any: torch types what a module holds as a tensor or a module
-    """Return the attention modules in the order of their layers; the innermost if one wraps another."""
-    by_layer: dict[int, Any] = {}
-    for module in network.modules():
-        layer = getattr(module, "layer_idx", getattr(module, "layer_id", None))
-        if layer is not None and "Attention" in type(module).__name__:
-            by_layer[layer] = module
-    return [by_layer[layer] for layer in sorted(by_layer)]
+@contextlib.contextmanager
+def _use_attention(network: Any, implementation: str) -> Iterator[None]:
+    usual = network.config._attn_implementation
+    network.set_attn_implementation(implementation)
+    try:
+        yield
+    finally:
+        network.set_attn_implementation(usual)
 
 
 def _prepend_prefix(module: Any, key_BHTD: Tensor, value_BHTD: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,15 +94,36 @@ def _make_attention_function(wrapped: str) -> Callable[..., Any]:
     def attend(
         module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
     ) -> Any:
-        if wrapped == "eager":  # each model has its own
-            function = sys.modules[type(module).__module__].eager_attention_forward
-        else:
-            function = ALL_ATTENTION_FUNCTIONS[wrapped]
         tokens = module.prefix["key"].shape[1]
-        mask = None if attention_mask is None else _extend_mask(attention_mask, tokens)
-        return function(module, query, *_prepend_prefix(module, key, value), mask, **kwargs)
+        mask = _make_causal_mask(query, key) if attention_mask is None else attention_mask
+        function = _find_function(wrapped, module)
+        return function(module, query, *_prepend_prefix(module, key, value), _extend_mask(mask, tokens), **kwargs)
 
     return attend
+
+
+def _make_recording_function(wrapped: str) -> Callable[..., Any]:
+    """Return transformers' attention function `wrapped`, which then notes what it is called with."""
+
+    def attend(module: Any, query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Any:
+        _calls.get().append((module, key, value))
+        return _find_function(wrapped, module)(module, query, key, value, *args, **kwargs)
+
+    return attend
+
+
+def _find_function(wrapped: str, module: Any) -> Callable[..., Any]:
+    if wrapped != "eager":
+        return ALL_ATTENTION_FUNCTIONS[wrapped]  # type: ignore[no-any-return]  # transformers is not typed for us
+    eager: Callable[..., Any] = sys.modules[type(module).__module__].eager_attention_forward  # each model has its own
+    return eager
+
+
+def _make_causal_mask(query: Tensor, key: Tensor) -> Tensor:
+    """Return the mask that a missing one stands for, (1, 1, Q, K): no query sees a key after its own position."""
+    queries, keys = query.shape[2], key.shape[2]
+    sees_QK = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril(keys - queries)
+    return torch.zeros_like(sees_QK, dtype=query.dtype).masked_fill(~sees_QK, torch.finfo(query.dtype).min)[None, None]
 
 
 def _make_mask_function(wrapped: Callable[..., Tensor | None]) -> Callable[..., Tensor | None]:
@@ -120,8 +137,10 @@ def _make_mask_function(wrapped: Callable[..., Tensor | None]) -> Callable[..., 
 
 WRAPPED = {"sdpa": sdpa_mask, "eager": eager_mask}
 for _name, _mask in WRAPPED.items():
-    AttentionInterface.register(NAME_START + _name, _make_attention_function(_name))
-    AttentionMaskInterface.register(NAME_START + _name, _make_mask_function(_mask))
+    AttentionInterface.register(ATTEND + _name, _make_attention_function(_name))
+    AttentionMaskInterface.register(ATTEND + _name, _make_mask_function(_mask))
+    AttentionInterface.register(RECORD + _name, _make_recording_function(_name))
+    AttentionMaskInterface.register(RECORD + _name, _mask)
 
 
 def _attend_in_gpt_neo(

@@ -40,6 +40,48 @@ def can_reuse_trunk(model: LanguageModel) -> bool:
     return _are_close(reused, own)
 
 
+@torch.no_grad()
+def is_causal(network: Any) -> bool:
+    """Return whether a token changes no logits before its own position."""
+    tokens_BT, attention_BT, _ = _make_rows(network)
+    tokens_1T, ones_1T = tokens_BT[:1], torch.ones_like(attention_BT[:1])
+    changed_1T = tokens_1T.clone()
+    changed_1T[:, -1] = (changed_1T[:, -1] + 1) % network.get_input_embeddings().num_embeddings
+    own, changed = (
+        network(input_ids=tokens, attention_mask=ones_1T, use_cache=False).logits for tokens in (tokens_1T, changed_1T)
+    )
+    return _are_close(changed[0, :-1], own[0, :-1])
+
+
+@torch.no_grad()
+def generates_rows_together(network: Any) -> bool:
+    """Return whether transformers' `generate` gives several rows, padded on the left, what each would get alone.
+
+    In a recurrent model padding may change the state, some position biases count it, and some models mix up the states
+    of the rows (RWKV in transformers 5).
+    """
+    tokens_BT, _, _ = _make_rows(network)
+    attention_BT = torch.ones_like(tokens_BT)
+    attention_BT[1, :3] = 0
+    new_tokens = 3
+    generated = network.generate(
+        input_ids=tokens_BT,
+        attention_mask=attention_BT,
+        max_new_tokens=new_tokens,
+        min_new_tokens=new_tokens,
+        do_sample=False,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    together_BNV = torch.stack(generated.logits, dim=1)
+    for row, mask, together_NV in zip(generated.sequences, attention_BT.bool(), together_BNV, strict=True):
+        text_1T = torch.cat([row[: len(mask)][mask], row[len(mask) :]])[None]
+        alone = network(input_ids=text_1T, attention_mask=torch.ones_like(text_1T), use_cache=False).logits
+        if not _are_close(together_NV, alone[0, -new_tokens - 1 : -1]):
+            return False
+    return True
+
+
 def _make_rows(network: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Return tokens, attention and scored positions of two short random rows, one of them padded."""
     vocabulary = network.get_input_embeddings().num_embeddings

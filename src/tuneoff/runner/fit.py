@@ -113,7 +113,7 @@ def _apply_to_weights(method: Method, load: Callable[[], LanguageModel]) -> Lang
 
 def _needs_numbers(error: Exception) -> bool:
     """Return whether an operation failed only because a tensor without numbers has none."""
-    is_raised_by_fake_tensors = type(error).__module__.startswith("torch._subclasses")
+    is_raised_by_fake_tensors = type(error).__module__.startswith("torch._subclasses") or "Fake Tensor" in str(error)
     return is_raised_by_fake_tensors or (isinstance(error, NotImplementedError) and "meta tensor" in str(error))
 
 

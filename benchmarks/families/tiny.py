@@ -1,0 +1,114 @@
+"""Tiny models of every decoder-only architecture that the installed transformers has.
+
+A config gets small values for the keys that it knows, under whatever names. `PECULIAR` has what an architecture needs
+beyond that, and `UNBUILT` which ones are left out and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.models.auto import modeling_auto
+
+from tuneoff.models.probe import is_causal
+
+VOCABULARY = 320
+CONTEXT = 256  # positions
+
+# Keys by the value that they get.
+_KEYS: Mapping[int, str] = {
+    VOCABULARY: "vocab_size vocab_size_per_layer_input",
+    CONTEXT: "max_position_embeddings n_positions max_seq_len max_sequence_length n_ctx",
+    48: "intermediate_size n_inner ffn_dim ffn_hidden_size dim_feedforward dim_ff",
+    32: "hidden_size n_embd d_model embed_dim lru_width hidden_size_per_layer_input emb_dim",
+    24: "moe_intermediate_size shared_expert_intermediate_size expert_ffn_hidden_size",
+    16: "q_lora_rank kv_lora_rank",
+    8: "head_dim kv_channels attention_head_dim v_head_dim qk_nope_head_dim qk_rope_head_dim index_head_dim "
+    "swa_head_dim swa_v_head_dim sliding_window window_size attention_window_size",
+    4: "num_attention_heads n_head num_heads n_heads num_experts num_local_experts n_routed_experts moe_num_experts",
+    2: "num_hidden_layers n_layer num_layers n_layers num_key_value_heads num_kv_heads swa_num_key_value_heads "
+    "num_experts_per_tok moe_topk moe_k num_experts_per_token top_k_experts",
+    1: "n_group topk_group num_expert_group pad_token_id",
+    0: "bos_token_id eos_token_id",
+}  # fmt: skip
+SMALL = {key: value for value, keys in _KEYS.items() for key in keys.split()}
+
+_LATENT = {"num_key_value_heads": 4}  # one latent vector for all heads
+_MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8}
+_SLIDING = ["sliding_attention", "full_attention"]
+PECULIAR: Mapping[str, Mapping[str, Any]] = {
+    **dict.fromkeys(
+        ("axk1", "axk2", "deepseek_v2", "deepseek_v3", "deepseek_v32", "dots3_note_text", "glm4_moe_lite",
+         "glm_moe_dsa", "longcat_flash", "minicpm3", "youtu"), _LATENT
+    ),
+    "codegen": {"rotary_dim": 4},
+    "gptj": {"rotary_dim": 4},
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1},
+    "gemma2": {"final_logit_softcapping": 3.0, "attn_implementation": "eager"},
+    "gemma3n_text": {"layer_types": _SLIDING, "num_kv_shared_layers": 0, "intermediate_size": [48, 48],
+                     "activation_sparsity_pattern": [0.0, 0.0]},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "granitemoehybrid": {**_MAMBA, "layer_types": ["mamba", "attention"]},
+    "bamba": {**_MAMBA, "attn_layer_indices": [1]},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "lfm2": {"layer_types": ["conv", "full_attention"]},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "mamba2": {"num_heads": 8, "head_dim": 8, "state_size": 8},
+    "xlm": {"causal": True},
+    "zaya": {"num_experts_per_tok": 1},
+}  # fmt: skip
+
+_MULTIMODAL = (
+    modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+    modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+    modeling_auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES,
+    modeling_auto.MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES,
+)
+MOST_PARAMETERS = 3_000_000
+
+
+def list_architectures() -> list[str]:
+    """List the types of all models that transformers loads as causal language models."""
+    return sorted(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+
+
+def explain_absence(architecture: str) -> str:
+    """Return why an architecture is not checked; empty if it is."""
+    if any(architecture in table for table in _MULTIMODAL):
+        return "reads more than text"
+    try:
+        if build_config(architecture).is_encoder_decoder:
+            return "has an encoder"
+        size = sum(parameter.numel() for parameter in build_empty_network(architecture).parameters())
+        if size > MOST_PARAMETERS:
+            return f"cannot be made tiny: {size:,} parameters"
+        if not is_causal(build_network(architecture)):
+            return "its tokens see those after them"
+    except Exception as error:  # the configs and the models' own code raise all types of errors
+        return f"cannot be made tiny: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
+    return ""
+
+
+def build_config(architecture: str, **overrides: Any) -> Any:
+    """Return the config of a model with a width of 32 and one layer of each kind, but at least two."""
+    default = AutoConfig.for_model(architecture).to_dict()
+    small = {name: value for name, value in SMALL.items() if name in default}
+    kinds = list(dict.fromkeys(default.get("layer_types") or ()))
+    if len(kinds) > 1:
+        small |= {"num_hidden_layers": len(kinds), "layer_types": kinds}
+    return AutoConfig.for_model(architecture, **{**small, **PECULIAR.get(architecture, {}), **overrides})
+
+
+def build_empty_network(architecture: str) -> Any:
+    """Return transformers' model without weights."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(build_config(architecture))
+
+
+def build_network(architecture: str, **overrides: Any) -> Any:
+    """Return transformers' model with random weights, the same at each call."""
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(build_config(architecture, **overrides)).eval()
