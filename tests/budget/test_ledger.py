@@ -10,7 +10,8 @@ import pytest
 
 import tuneoff
 from tuneoff.budget.ledger import Ledger
-from tuneoff.budget.spending import SPENT_FILE, Spent, read_spending
+from tuneoff.budget.spending import SPENT_FILE, Spent, read_spending, read_spent, save_json
+from tuneoff.errors import RunError
 from tuneoff.system.process_start import STARTED_VARIABLE, take_command_start
 
 pytestmark = pytest.mark.usefixtures("quick_comparisons")
@@ -61,3 +62,26 @@ def test_the_start_of_a_process_is_before_its_imports() -> None:
     code += "print(time.monotonic() - start())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0.2 <= float(done.stdout) < 30
+
+
+def test_no_bit_of_a_stored_file_flips_silently(tmp_path: Path) -> None:
+    file = tmp_path / SPENT_FILE
+    save_json(Spent(seconds=12.5, trials={"a1": {"search": 3.25, "test": 4.0}}), file)
+    content, spent = file.read_bytes(), read_spent(tmp_path)
+    for bit in range(8 * len(content)):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(damaged)
+        try:
+            assert read_spent(tmp_path) == spent  # such as a blank that became a tab
+        except RunError:
+            continue
+
+
+def test_a_file_of_another_kind_is_refused_and_one_of_an_early_version_is_read(tmp_path: Path) -> None:
+    save_json(Spent(seconds=1.0), tmp_path / "fit.json")
+    (tmp_path / "fit.json").rename(tmp_path / SPENT_FILE)
+    with pytest.raises(RunError, match="does not match its checksum"):
+        read_spent(tmp_path)
+    (tmp_path / SPENT_FILE).write_text('{"seconds": 2.0}')
+    assert read_spent(tmp_path).seconds == 2.0

@@ -1,5 +1,6 @@
 """Damaged files are noticed, moved aside and written again. Files outside the run directory are never touched."""
 
+import json
 import logging
 import os
 import shutil
@@ -15,7 +16,8 @@ from tuneoff.metrics.rouge import TYPES
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Prediction, Record
 from tuneoff.records.trial import Trial
-from tuneoff.runs import RunDirectory
+from tuneoff.runs import RunDirectory, integrity
+from tuneoff.system.checksums import format_checksums, hash_files
 
 MakeTrial = Callable[..., Trial]
 
@@ -76,9 +78,18 @@ def test_sha256sum_accepts_the_checksums_and_they_cover_the_adapter(
         assert (checked.returncode, checked.stdout.count(": OK")) == (0, count)
 
 
+def make_old(folder: Path) -> None:
+    """Make the record in a folder one that an early version wrote, without any checksum."""
+    (folder / "SHA256SUMS").unlink()
+    record = json.loads((folder / "record.json").read_text())
+    del record["files"]
+    (folder / "record.json").write_text(json.dumps(record))
+
+
 def test_a_record_without_checksums_is_read(directory: RunDirectory, two_records: tuple[Record, Record]) -> None:
-    for file in directory.path.rglob("SHA256SUMS"):
-        file.unlink()
+    (directory.path / "SHA256SUMS").unlink()
+    for record in two_records:
+        make_old(directory.get_trial_folder(record.trial))
     assert {r.trial.id for r in directory.read_records()} == {r.trial.id for r in two_records}
 
 
@@ -166,7 +177,7 @@ def tested_folders(directory: RunDirectory, trial: MakeTrial) -> list[Path]:
         directory.write_record(Record(trial=trial(seed=seed), status="done", predictions=predictions))
     folders = [directory.get_trial_folder(trial(seed=seed)) for seed in range(3)]
     for folder in folders:
-        (folder / "SHA256SUMS").unlink()
+        make_old(folder)
     return folders
 
 
@@ -222,3 +233,115 @@ def test_a_pipe_in_place_of_a_file_is_refused_without_reading_it(directory: RunD
     os.mkfifo(directory.path / "environment.json")
     with pytest.raises(RunError, match="neither a file nor a folder"):
         directory.read()
+
+
+@pytest.mark.parametrize("content", ["", "\n", "0" * 64 + "  elsewhere\n"])
+def test_empty_or_shortened_checksums_do_not_turn_checking_off(
+    directory: RunDirectory, two_records: tuple[Record, Record], content: str
+) -> None:
+    folder = directory.get_trial_folder(two_records[0].trial)
+    for place in (folder, directory.path):
+        whole = (place / "SHA256SUMS").read_text()
+        (place / "SHA256SUMS").write_text(content)
+        if place == folder:
+            assert "SHA256SUMS" in directory.read().left_out[folder.name]
+        else:
+            with pytest.raises(RunError, match="SHA256SUMS does not match"):
+                directory.read()
+        (place / "SHA256SUMS").write_text(whole)
+
+
+def test_each_line_of_the_checksums_is_needed(directory: RunDirectory, two_records: tuple[Record, Record]) -> None:
+    folder = directory.get_trial_folder(two_records[0].trial)
+    lines = (folder / "SHA256SUMS").read_text().splitlines(keepends=True)
+    for i in range(len(lines)):
+        (folder / "SHA256SUMS").write_text("".join(lines[:i] + lines[i + 1 :]))
+        assert folder.name in set(integrity._find_damaged_weights(directory.path)) | set(directory.read().left_out)
+
+
+def test_missing_checksums_of_a_record_are_noticed(directory: RunDirectory, two_records: tuple[Record, Record]) -> None:
+    folder = directory.get_trial_folder(two_records[0].trial)
+    (folder / "SHA256SUMS").unlink()
+    assert "SHA256SUMS is missing" in directory.read().left_out[folder.name]
+
+
+def test_checksums_that_are_a_folder_are_refused_and_not_a_traceback(
+    directory: RunDirectory, two_records: tuple[Record, Record], lora_recipe: Recipe, summary: DataSummary
+) -> None:
+    folder = directory.get_trial_folder(two_records[0].trial)
+    (folder / "SHA256SUMS").unlink()
+    (folder / "SHA256SUMS").mkdir()
+    assert folder.name in directory.read().left_out
+    (directory.path / "SHA256SUMS").unlink()
+    (directory.path / "SHA256SUMS").mkdir()
+    with pytest.raises(RunError, match="SHA256SUMS"):
+        directory.read()
+    with pytest.raises(RunError, match="is a folder where a file is to be written"):
+        directory.begin(lora_recipe, {}, summary)
+
+
+@pytest.mark.parametrize("with_checksums", [True, False])
+def test_predictions_of_another_trial_are_refused(
+    directory: RunDirectory, trial: MakeTrial, with_checksums: bool
+) -> None:
+    """Seed 1's predictions in seed 0's folder, with checksums that match them."""
+    predictions = [
+        tuple(
+            Prediction(row=row, source="a", reference="b", prediction="c", loss=loss, target_tokens=2,
+                       rouge=dict.fromkeys(TYPES, 0.5))
+            for row in range(3)
+        )
+        for loss in (0.5, 0.7)
+    ]  # fmt: skip
+    folders = []
+    for seed in (0, 1):
+        record = Record(
+            trial=trial(seed=seed), status="done", predictions=predictions[seed],
+            scores={"test/loss": predictions[seed][0].loss / 2},
+        )  # fmt: skip
+        directory.write_record(record)
+        folders.append(directory.get_trial_folder(record.trial))
+    shutil.copy(folders[1] / "predictions.jsonl", folders[0])
+    files = [folders[0] / name for name in ("record.json", "curve.jsonl", "predictions.jsonl")]
+    (folders[0] / "SHA256SUMS").write_text(format_checksums(hash_files(files, folders[0])))
+    if not with_checksums:
+        make_old(folders[0])
+    reason = directory.read().left_out[folders[0].name]
+    assert ("belongs to another record" if with_checksums else "test/loss in record.json is not the score") in reason
+
+
+def test_a_record_of_a_newer_version_is_kept_and_named_and_never_trained_again(
+    directory: RunDirectory, two_records: tuple[Record, Record], lora_recipe: Recipe, summary: DataSummary
+) -> None:
+    folder = directory.get_trial_folder(two_records[0].trial)
+    record = json.loads((folder / "record.json").read_text())
+    (folder / "record.json").write_text(json.dumps(record | {"energy_joules": 3}))
+    files = [file for file in folder.rglob("*") if file.is_file() and file.name != "SHA256SUMS"]
+    (folder / "SHA256SUMS").write_text(format_checksums(hash_files(files, folder)))
+    reason = directory.read().left_out[folder.name]
+    assert "with the field 'energy_joules' that this version does not know. Update tuneoff" in reason
+    with pytest.raises(RunError, match="Update tuneoff"):
+        directory.begin(lora_recipe, {}, summary)
+    assert folder.is_dir()
+
+
+def test_a_foreign_file_among_the_weights_is_noticed(
+    directory: RunDirectory, two_records: tuple[Record, Record], lora_recipe: Recipe, summary: DataSummary
+) -> None:
+    (directory.get_adapter_folder(two_records[0].trial) / "more.safetensors").write_bytes(b"x")
+    directory.begin(lora_recipe, {}, summary)
+    assert [record.trial.seed for record in directory.read_records()] == [1]
+
+
+@pytest.mark.usefixtures("two_records")
+def test_a_recipe_with_a_key_of_a_newer_version_is_not_written_over(
+    directory: RunDirectory, lora_recipe: Recipe
+) -> None:
+    file = directory.path / "recipe.yaml"
+    file.write_text(file.read_text() + "fairness: 11\n")
+    names = ("recipe.yaml", "environment.json", "data.json")
+    (directory.path / "SHA256SUMS").write_text(
+        format_checksums(hash_files([directory.path / name for name in names], directory.path))
+    )
+    with pytest.raises(RunError, match=r"Unknown key 'fairness'[\s\S]*update tuneoff"):
+        directory.require_same_recipe(lora_recipe)

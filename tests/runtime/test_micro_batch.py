@@ -106,9 +106,9 @@ def test_a_resumed_training_keeps_its_micro_batch(
     fit_at_most(1)
     with pytest.raises(Stopped):
         train_to_rungs(
-            TRAINED_METHODS["lora"], (1.0,), stop_at("training", 3), checkpoint_writer=CheckpointWriter(path)
+            TRAINED_METHODS["lora"], (1.0,), stop_at("training", 3), checkpoint_writer=CheckpointWriter(path, "t")
         )
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, "t")
     assert checkpoint is not None
     assert checkpoint.micro_batch == 1
     fit_at_most(2)

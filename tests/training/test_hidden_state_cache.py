@@ -108,8 +108,8 @@ def test_the_seconds_of_computing_the_trunk_count_once_in_every_training(
     cache, read = TrunkCache("tiny"), hidden_state_cache._read
     train_with(cache=cache)
 
-    def read_with_an_hour(path: Path) -> Any:
-        outputs = read(path)
+    def read_with_an_hour(path: Path, key: str) -> Any:
+        outputs = read(path, key)
         return outputs and replace(outputs, seconds=3600.0)
 
     monkeypatch.setattr(hidden_state_cache, "_read", read_with_an_hour)
@@ -140,6 +140,19 @@ def test_a_damaged_file_is_computed_again_with_a_warning(
         file.write_bytes(damage(file.read_bytes()))
     assert get_losses(train_with(cache=TrunkCache("tiny"))) == get_losses(first)
     assert caplog.text.count("is damaged. It was removed") == 2
+
+
+def test_the_outputs_of_another_key_in_the_place_of_ones_own_are_not_used(
+    train_with: TrainWith, empty_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train_with(cache=TrunkCache("a"))
+    first = sorted(empty_cache.glob("*.safetensors"))
+    train_with(cache=TrunkCache("b"))
+    others = sorted(set(empty_cache.glob("*.safetensors")) - set(first))
+    for file, own in zip(first, others, strict=True):
+        own.write_bytes(file.read_bytes())
+    train_with(cache=TrunkCache("b"))
+    assert caplog.text.count("is damaged. It was removed") == len(others)
 
 
 def test_outputs_larger_than_the_limit_are_not_stored(train_with: TrainWith, empty_cache: Path) -> None:

@@ -7,12 +7,14 @@ RUN/spent.json  seconds spent in all processes that worked on the run, in total 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from tuneoff.budget.probe import Part, Probe
 from tuneoff.budget.shrink import Fit
@@ -20,6 +22,7 @@ from tuneoff.config.base import Options
 from tuneoff.errors import RunError
 from tuneoff.system.atomic_write import write_atomically
 
+CHECKSUM = "sha256"  # the key of a file's checksum
 PROBE_FILE, FIT_FILE, SPENT_FILE = "probe.json", "fit.json", "spent.json"
 
 Stored = TypeVar("Stored", bound=Options)
@@ -64,14 +67,25 @@ def read_spent(run: Path) -> Spent:
 
 
 def save_json(value: Options, file: Path) -> None:
-    """Write a probe, a fit or the seconds spent to its file."""
-    write_atomically(file, value.model_dump_json(indent=2) + "\n")
+    """Write a probe, a fit or the seconds spent to its file, with a checksum of the values."""
+    values = value.model_dump(mode="json")
+    write_atomically(file, json.dumps({**values, CHECKSUM: _hash(file.name, values)}, indent=2) + "\n")
 
 
 def _read_json(kind: type[Stored], file: Path) -> Stored | None:
     try:
-        return kind.model_validate_json(file.read_text("utf-8"))
+        values = json.loads(file.read_text("utf-8"))
+        checksum = values.pop(CHECKSUM, None)  # missing in a file of version 0.1
+        if checksum not in {None, _hash(file.name, values)}:
+            raise ValueError("it does not match its checksum")
+        return kind.model_validate(values)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise RunError(f"{file} cannot be read: {error}. Remove it to continue without what it holds.") from error
+
+
+def _hash(name: str, values: Any) -> str:  # Any: JSON values
+    """Hash the values of a file and its name, so that no file takes the place of another."""
+    canonical = json.dumps([name, values], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

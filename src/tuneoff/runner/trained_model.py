@@ -18,7 +18,8 @@ from tuneoff.models.sources import Source, find_source
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
 from tuneoff.runs import RunDirectory
-from tuneoff.system.checksums import find_damaged_files
+from tuneoff.runs.integrity import find_foreign_files
+from tuneoff.system.checksums import CHECKSUMS, find_damaged_files
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -128,7 +129,8 @@ def _require_adapter(directory: RunDirectory, record: Record) -> None:
     """Check the adapter's files against the checksums in the trial's folder."""
     folder = directory.get_trial_folder(record.trial)
     adapter = directory.get_adapter_folder(record.trial)
-    damaged = [folder / name for name in find_damaged_files(folder) if name.startswith(f"{adapter.name}/")]
+    files = [*find_damaged_files(folder), *find_foreign_files(folder)]
+    damaged = [folder / name for name in files if name == CHECKSUMS or name.startswith(f"{adapter.name}/")]
     trained = record.costs is None or record.costs.trainable_parameters > 0
     if trained and not adapter.is_dir():
         damaged = [adapter]

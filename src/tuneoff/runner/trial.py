@@ -31,7 +31,7 @@ from tuneoff.runtime.context import TrialContext, create_context
 from tuneoff.runtime.progress import OnProgress, Progress
 from tuneoff.system.full_disk import explain_full_disk
 from tuneoff.system.interrupts import StopRequest
-from tuneoff.training.checkpoint import CheckpointWriter, read_checkpoint
+from tuneoff.training.checkpoint import Checkpoint, CheckpointWriter, read_checkpoint
 from tuneoff.training.hidden_state_cache import TrunkCache
 from tuneoff.training.loop import TrainingResult, train
 from tuneoff.training.spec import TrainingSpec
@@ -96,8 +96,8 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
         _build_training_spec(trial, method, preparation),
         context,
         parameter_groups=method.parameter_groups(tuned),
-        resume_from=read_checkpoint(paths.checkpoint) or read_checkpoint(paths.previous_checkpoint),
-        checkpoint_writer=CheckpointWriter(paths.checkpoint, always_last=trial.rungs[-1] < 1),
+        resume_from=_read_latest_checkpoint(trial, paths),
+        checkpoint_writer=CheckpointWriter(paths.checkpoint, trial.id, always_last=trial.rungs[-1] < 1),
         cache=TrunkCache(_build_trunk_key(setting)),
     )
 
@@ -148,6 +148,12 @@ def _add_benchmarks(
     scores, texts_cut = run_benchmarks(tuned, benchmarks, context, context_tokens=method.context_tokens)
     facts = {"lower_is_better": benchmarks.lower_is_better, "benchmark_texts_cut": texts_cut}
     return record.model_copy(update={"benchmarks": scores, "facts": {**record.facts, **facts}})
+
+
+def _read_latest_checkpoint(trial: Trial, paths: TrialPaths) -> Checkpoint | None:
+    """Return the trial's own checkpoint, else that of the rung below, else None."""
+    own = read_checkpoint(paths.checkpoint, trial.id)
+    return own or (read_checkpoint(paths.previous_checkpoint, trial.before.id) if trial.before else None)
 
 
 def _build_training_spec(trial: Trial, method: Method, preparation: Preparation) -> TrainingSpec:

@@ -16,7 +16,7 @@ from tuneoff.records.trial import Setting
 from tuneoff.runs.integrity import require_self_contained
 from tuneoff.runs.layout import RECIPE, TRIALS, WRITTEN_BEFORE_RECIPE, has_recipe
 from tuneoff.runs.reading import read_recipe
-from tuneoff.system.checksums import find_damaged_files
+from tuneoff.system.checksums import CHECKSUMS, find_damaged_files
 
 CHANGEABLE = {"note", "judge", "seeds", "replicates", "verdict", "metrics", "budget", "until_decided", "strict"}
 BY_METHOD = ("methods", "search.spaces")  # compared for the methods that both recipes have
@@ -69,14 +69,25 @@ def _read_stored_recipe(path: Path) -> Recipe | None:
         RunError: it cannot be read, and no trial shows that the directory is ours.
     """
     try:
-        if damaged := find_damaged_files(path, {RECIPE}):
+        if damaged := find_damaged_files(path, {RECIPE}, required=(RECIPE,)):
             raise RunError(f"{path / damaged[0]} is damaged.")
+    except RunError as error:
+        _accept_damaged(path, error)
+        return None
+    try:
         return read_recipe(path)
     except RunError as error:
-        if not (path / TRIALS).is_dir():
-            raise
-        _LOG.warning("%s It is written again.", error)
+        if (path / CHECKSUMS).exists():  # it is as it was written, so another version wrote it
+            raise RunError(f"{error} Or update tuneoff, if a newer version wrote it.") from error
+        _accept_damaged(path, error)
         return None
+
+
+def _accept_damaged(path: Path, error: RunError) -> None:
+    """Warn that the recipe is damaged, if trials show that the directory is ours."""
+    if not (path / TRIALS).is_dir():
+        raise error
+    _LOG.warning("%s It is written again.", error)
 
 
 def _list_differences(stored: Recipe, recipe: Recipe) -> list[str]:

@@ -14,7 +14,7 @@ from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runs import compatibility, integrity
 from tuneoff.runs.judgements import read_judgements
-from tuneoff.runs.layout import TRIALS, has_recipe
+from tuneoff.runs.layout import ADAPTER, TRIALS, has_recipe
 from tuneoff.runs.locking import lock_run
 from tuneoff.runs.reading import Run, read_data, read_environment, read_misfits, read_recipe, read_records
 from tuneoff.runs.writing import write_record, write_run
@@ -39,7 +39,7 @@ class RunDirectory:
 
     def get_adapter_folder(self, trial: Trial) -> Path:
         """Return the folder of a trial's trained weights."""
-        return self.get_trial_folder(trial) / "adapter"
+        return self.get_trial_folder(trial) / ADAPTER
 
     def get_checkpoint_file(self, trial: Trial) -> Path:
         """Return the file from which an interrupted trial resumes, or in a search the next higher rung."""
@@ -115,7 +115,9 @@ class RunDirectory:
         integrity.require_undamaged(self.path)
         records, left_out = integrity.read_usable_records(self.path)
         for id, reason in left_out.items():
-            _LOG.warning("The record of trial %s is left out (%s). `tuneoff compare` runs the trial again.", id, reason)
+            _LOG.warning(
+                "The record of trial %s is left out (%s). `tuneoff compare` runs a damaged trial again.", id, reason
+            )
         return Run(
             recipe=read_recipe(self.path),
             environment=read_environment(self.path),

@@ -1,6 +1,7 @@
 """Find what is damaged in a run directory, and move it away."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +9,19 @@ from pathlib import Path
 from tuneoff.errors import RunError
 from tuneoff.metrics import LOSS, METRICS
 from tuneoff.records.record import Record
-from tuneoff.runs.layout import PREDICTIONS, SET_ASIDE, TRIALS, list_recorded_trials
-from tuneoff.runs.reading import read_records
-from tuneoff.system.checksums import CHECKSUMS, find_damaged_files
+from tuneoff.runs.layout import (
+    ADAPTER,
+    DATA,
+    ENVIRONMENT,
+    PREDICTIONS,
+    RECIPE,
+    RECORD,
+    SET_ASIDE,
+    TRIALS,
+    list_recorded_trials,
+)
+from tuneoff.runs.reading import NewerRecordError, read_records
+from tuneoff.system.checksums import CHECKSUMS, find_damaged_files, read_checksums
 from tuneoff.system.full_disk import explain_full_disk
 
 _LOG = logging.getLogger(__name__)
@@ -21,7 +32,8 @@ def read_usable_records(path: Path) -> tuple[dict[str, Record], dict[str, str]]:
 
     Return them, and why the others cannot be used, both by trial id.
     """
-    records, unusable = read_records(path)
+    records, unreadable = read_records(path)
+    unusable = {id: str(error) for id, error in unreadable.items()}
     for id, record in records.items():
         if reason := _find_impossible_prediction(record):
             unusable[id] = reason
@@ -37,10 +49,23 @@ def _find_impossible_prediction(record: Record) -> str | None:
         return None
     if not predictions or len({p.row for p in predictions}) < len(predictions):
         return f"{PREDICTIONS} has no predictions, or two for one example"
+    if reason := _find_other_score(record):
+        return reason
     metrics = [LOSS, *(METRICS[name] for name in predictions[0].scores if name in METRICS)]
     for p in predictions:
         if p.scores.keys() != predictions[0].scores.keys() or not all(metric.can_score(p) for metric in metrics):
             return f"{PREDICTIONS} has an impossible score in row {p.row}"
+    return None
+
+
+def _find_other_score(record: Record) -> str | None:
+    """Return why the scores of a record cannot be those of its predictions."""
+    for name, metric in METRICS.items():
+        score = record.scores.get(f"test/{name}")
+        if score is None or not all(metric.can_score(prediction) for prediction in record.predictions):
+            continue
+        if not math.isclose(score, metric.compute_mean(record.predictions), rel_tol=1e-6, abs_tol=1e-9):
+            return f"test/{name} in {RECORD} is not the score of {PREDICTIONS}"
     return None
 
 
@@ -60,7 +85,12 @@ def _is_tested(record: Record) -> bool:
 
 
 def set_aside_damaged(path: Path) -> None:
-    """Move the trials with damaged records or weights away, so that they run again. Call this with the lock held."""
+    """Move the trials with damaged records or weights away, so that they run again. Call this with the lock held.
+
+    Raises:
+        RunError: a newer version wrote a record, which is not to be trained again.
+    """
+    _require_no_newer_record(path)
     _, unusable = read_usable_records(path)
     for id, reason in (_find_damaged_weights(path) | unusable).items():
         destination = _find_free_name(path / SET_ASIDE, id)
@@ -77,10 +107,31 @@ def _find_damaged_weights(path: Path) -> dict[str, str]:
     """Return which file of a trial has changed, by trial id. A file that was deleted to save space is no damage."""
     damaged = {}
     for folder in list_recorded_trials(path):
-        changed = [name for name in find_damaged_files(folder) if (folder / name).is_file()]
-        if changed:
+        if changed := [name for name in find_damaged_files(folder) if (folder / name).is_file()]:
             damaged[folder.name] = f"{changed[0]} does not match its checksum"
+        elif foreign := find_foreign_files(folder):
+            damaged[folder.name] = f"{foreign[0]} has no checksum, so it is not of this trial"
     return damaged
+
+
+def find_foreign_files(folder: Path) -> list[str]:
+    """Return the files of trained weights in a trial's folder that its checksums do not name.
+
+    Without checksums, as in a run of an early version, return none.
+    """
+    try:
+        checksums = read_checksums(folder)
+    except ValueError:
+        return []
+    files = sorted((folder / ADAPTER).rglob("*")) if checksums is not None else []
+    names = [file.relative_to(folder).as_posix() for file in files if file.is_file()]
+    return [name for name in names if name not in (checksums or {})]
+
+
+def _require_no_newer_record(path: Path) -> None:
+    for id, error in read_records(path)[1].items():
+        if isinstance(error, NewerRecordError):
+            raise RunError(f"The record of trial {id} in {path} cannot be used: {error}.")
 
 
 def _find_free_name(folder: Path, id: str) -> Path:
@@ -94,7 +145,7 @@ def require_undamaged(path: Path) -> None:
     Raises:
         RunError: a file is damaged or was changed by hand.
     """
-    if damaged := find_damaged_files(path):
+    if damaged := find_damaged_files(path, required=(RECIPE, ENVIRONMENT, DATA)):
         raise RunError(
             f"{path / damaged[0]} does not match its checksum: it is damaged or was changed. Run the same "
             "`tuneoff compare` again, which writes it again and keeps the records. If you changed it yourself, remove "

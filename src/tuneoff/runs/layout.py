@@ -8,7 +8,8 @@ from tuneoff.system.checksums import CHECKSUMS
 RECIPE, ENVIRONMENT, DATA, MISFITS = "recipe.yaml", "environment.json", "data.json", "misfits.json"
 RECORD, CURVE, PREDICTIONS = "record.json", "curve.jsonl", "predictions.jsonl"
 BENCHMARKS = "benchmarks.jsonl"  # only of a record that has some
-LOCK, TRIALS, SET_ASIDE = ".lock", "trials", "set-aside"
+FILES = "files"  # the key in `record.json` of the checksums of all other files that belong to the record
+LOCK, TRIALS, SET_ASIDE, ADAPTER = ".lock", "trials", "set-aside", "adapter"
 # What a process that ends before it has written the recipe can leave behind, as prefixes of names.
 WRITTEN_BEFORE_RECIPE = (LOCK, CHECKSUMS, f".{CHECKSUMS}.", f".{RECIPE}.")
 

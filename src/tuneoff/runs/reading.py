@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
@@ -19,13 +20,14 @@ from tuneoff.runs.layout import (
     CURVE,
     DATA,
     ENVIRONMENT,
+    FILES,
     MISFITS,
     PREDICTIONS,
     RECIPE,
     RECORD,
     list_recorded_trials,
 )
-from tuneoff.system.checksums import find_damaged_files
+from tuneoff.system.checksums import CHECKSUMS, find_damaged_files, hash_text
 
 UNREADABLE = (OSError, ValueError, RecursionError)  # missing, not text, not JSON, or with other content than expected
 
@@ -94,34 +96,75 @@ def _explain_unreadable(file: Path, error: Exception) -> RunError:
     )
 
 
-def read_records(path: Path) -> tuple[dict[str, Record], dict[str, str]]:
+class NewerRecordError(RunError):
+    """An undamaged record has fields that this version does not know."""
+
+
+def read_records(path: Path) -> tuple[dict[str, Record], dict[str, RunError]]:
     """Read every record. Return the records, and why the others cannot be read, both by trial id."""
     records: dict[str, Record] = {}
-    unreadable: dict[str, str] = {}
+    unreadable: dict[str, RunError] = {}
     for folder in list_recorded_trials(path):
         try:
             records[folder.name] = read_record(folder)
         except RunError as error:
-            unreadable[folder.name] = str(error)
+            unreadable[folder.name] = error
     return records, unreadable
 
 
 def read_record(folder: Path) -> Record:
-    """Read the record of one trial with its curve, predictions and benchmarks."""
-    if damaged := find_damaged_files(folder, {RECORD, CURVE, PREDICTIONS, BENCHMARKS}):
+    """Read the record of one trial with its curve, predictions and benchmarks.
+
+    Raises:
+        NewerRecordError: a newer version wrote it.
+        RunError: it cannot be read, is damaged or belongs to another trial.
+    """
+    own = (RECORD, CURVE, PREDICTIONS)
+    if damaged := find_damaged_files(folder, {*own, BENCHMARKS}, required=own):
         raise RunError(f"{damaged[0]} does not match its checksum")
     try:
         content = _read_json(folder / RECORD)
-        record = Record.model_validate(content)
         if compute_id(content["trial"]) != folder.name:
             raise RunError("it belongs to another trial")
+        _require_own_files(folder, content.pop(FILES, None))
+        record = Record.model_validate(content)
         curve = tuple(Epoch.model_validate_json(line) for line in _read_lines(folder / CURVE))
         lines = _read_lines(folder / BENCHMARKS) if (folder / BENCHMARKS).exists() else []
         benchmarks = tuple(BenchmarkScore.model_validate_json(line) for line in lines)
         predictions = tuple(Prediction.model_validate_json(line) for line in _read_lines(folder / PREDICTIONS))
+    except ValidationError as error:
+        if all(problem["type"] == "extra_forbidden" for problem in error.errors()):
+            raise NewerRecordError(_explain_newer(content, error)) from error
+        raise RunError(f"it cannot be read: {error}") from error
     except UNREADABLE as error:
         raise RunError(f"it cannot be read: {error}") from error
     return record.model_copy(update={"curve": curve, "predictions": predictions, "benchmarks": benchmarks})
+
+
+def _require_own_files(folder: Path, checksums: Mapping[str, str] | None) -> None:
+    """Check that the files beside a record are those that were written with it.
+
+    Args:
+        checksums: as the record has them; None in a record of version 0.1.
+    """
+    if checksums is None:
+        return
+    if not (folder / CHECKSUMS).exists():
+        raise RunError(f"{CHECKSUMS} is missing")
+    for name in (CURVE, PREDICTIONS, BENCHMARKS):
+        if name in checksums or (folder / name).exists():
+            content = (folder / name).read_text("utf-8")
+            if hash_text(content) != checksums.get(name):
+                raise RunError(f"{name} belongs to another record")
+
+
+def _explain_newer(content: Mapping[str, Any], error: ValidationError) -> str:
+    version = content["trial"].get("setting", {}).get("versions", {}).get("tuneoff") or "a newer version"
+    field = ".".join(map(str, error.errors()[0]["loc"]))
+    return (
+        f"tuneoff {version} wrote it, with the field {field!r} that this version does not know. Update tuneoff to use "
+        "it; it is kept as it is"
+    )
 
 
 def _read_json(file: Path) -> Any:  # Any: whatever the file holds

@@ -8,9 +8,10 @@ from typing import Any
 import yaml
 
 from tuneoff.data import DataSummary
+from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import BenchmarkScore, Epoch, Prediction, Record
-from tuneoff.runs.layout import BENCHMARKS, CURVE, DATA, ENVIRONMENT, MISFITS, PREDICTIONS, RECIPE, RECORD
+from tuneoff.runs.layout import BENCHMARKS, CURVE, DATA, ENVIRONMENT, FILES, MISFITS, PREDICTIONS, RECIPE, RECORD
 from tuneoff.runs.redaction import redact
 from tuneoff.system.atomic_write import write_atomically
 from tuneoff.system.checksums import CHECKSUMS, format_checksums, hash_files, hash_text
@@ -49,15 +50,18 @@ def write_record(folder: Path, record: Record, adapter: Path) -> None:
         CURVE: _format_json_lines(record.curve),
         PREDICTIONS: _format_json_lines(record.predictions),
         **({BENCHMARKS: _format_json_lines(record.benchmarks)} if record.benchmarks else {}),
-        RECORD: _format_json(record.model_dump(mode="json")),
     }
     weights = hash_files((file for file in adapter.rglob("*") if file.is_file()), folder)
-    _write_with_checksums(folder, contents, weights)
+    own = {name: hash_text(content) for name, content in contents.items()}  # files that belong to no other record
+    text = _format_json({**record.model_dump(mode="json"), FILES: {**own, **weights}})
+    _write_with_checksums(folder, {**contents, RECORD: text}, weights)
 
 
 def _write_with_checksums(folder: Path, contents: Mapping[str, str], other_checksums: Mapping[str, str]) -> None:
     """Write files, by name. Their checksums come first, so that only files of old versions have none."""
     checksums = {**{name: hash_text(content) for name, content in contents.items()}, **other_checksums}
+    if folders := [folder / name for name in (CHECKSUMS, *contents) if (folder / name).is_dir()]:
+        raise RunError(f"{folders[0]} is a folder where a file is to be written. Remove it.")
     write_atomically(folder / CHECKSUMS, format_checksums(checksums))
     for name, content in contents.items():
         write_atomically(folder / name, content)

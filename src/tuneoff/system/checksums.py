@@ -1,10 +1,12 @@
 """Checksum files in the format of coreutils: `sha256sum -c SHA256SUMS` in the folder checks them by hand."""
 
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 CHECKSUMS = "SHA256SUMS"
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
 def hash_files(files: Iterable[Path], folder: Path) -> dict[str, str]:
@@ -22,20 +24,46 @@ def format_checksums(checksums: Mapping[str, str]) -> str:
     return "".join(f"{checksum}  {name}\n" for name, checksum in checksums.items())
 
 
-def find_damaged_files(folder: Path, names: Collection[str] | None = None) -> list[str]:
+def read_checksums(folder: Path) -> dict[str, str] | None:
+    """Return the checksums of the files in a folder by their names; None without `SHA256SUMS`.
+
+    Raises:
+        ValueError: `SHA256SUMS` cannot be read, is empty, or has a line that is no checksum.
+    """
+    try:
+        lines = (folder / CHECKSUMS).read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    except OSError as error:  # such as a folder of this name
+        raise ValueError(f"{CHECKSUMS} cannot be read: {error.strerror}") from None
+    entries = [_LINE.fullmatch(line) for line in lines]
+    if not entries or None in entries:
+        raise ValueError(f"{CHECKSUMS} is empty, or has a line that is no checksum")
+    return {entry[2]: entry[1] for entry in entries if entry}
+
+
+def find_damaged_files(
+    folder: Path, names: Collection[str] | None = None, *, required: Collection[str] = ()
+) -> list[str]:
     """Return the names of files that are missing or do not match their checksum. Without `SHA256SUMS`, return none.
 
     Args:
         names: the files to check; None checks all that have a checksum.
+        required: files that must have a checksum, so that a shortened `SHA256SUMS` checks no less.
     """
     try:
-        entries = [line.split("  ", 1) for line in (folder / CHECKSUMS).read_text("utf-8").splitlines()]
-        selected = [(name, checksum) for checksum, name in entries if names is None or name in names]
-    except FileNotFoundError:
-        return []
-    except ValueError:  # not text, or a line without a checksum
+        checksums = read_checksums(folder)
+    except ValueError:
         return [CHECKSUMS]
-    return [name for name, checksum in selected if not _matches(folder / name, checksum)]
+    if checksums is None:
+        return []
+    if not checksums.keys() >= set(required):
+        return [CHECKSUMS]
+    return [
+        name
+        for name, checksum in checksums.items()
+        if (names is None or name in names) and not _matches(folder / name, checksum)
+    ]
 
 
 def _matches(file: Path, checksum: str) -> bool:

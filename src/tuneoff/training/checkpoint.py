@@ -32,6 +32,7 @@ BYTES_PER_SECOND = 200e6  # assumed writing speed before the first checkpoint; a
 class Checkpoint:
     """The state of a training between two steps."""
 
+    trial: str  # the id of the trial that it belongs to
     steps: int
     micro_batch: int  # examples in one forward pass; another size rounds differently
     gradient_checkpointing: bool
@@ -69,8 +70,14 @@ class Checkpoint:
             raise _to_os_error(error, path) from error
 
 
-def read_checkpoint(path: Path | None) -> Checkpoint | None:
-    """Return the checkpoint at `path`, or None if there is none. A damaged one is set aside with a warning."""
+def read_checkpoint(path: Path | None, trial: str) -> Checkpoint | None:
+    """Return the checkpoint of a trial at `path`, or None if there is none.
+
+    A damaged one, or one of another trial, is set aside with a warning.
+
+    Args:
+        trial: the id of the trial.
+    """
     from safetensors import SafetensorError, safe_open
 
     if path is None or not path.exists():
@@ -85,12 +92,16 @@ def read_checkpoint(path: Path | None) -> Checkpoint | None:
         state.pop("schedule", None)  # up to version 0.1.0; it follows from the steps
         curve = tuple(Epoch.model_validate(row) for row in state.pop("curve"))
         memory = {phase: Memory.model_validate(peak) for phase, peak in state.pop("memory").items()}
+        if state.get("trial") != trial:
+            raise ValueError(
+                f"it belongs to the trial {state.get('trial', 'of an earlier version')} and not to {trial}"
+            )
         return Checkpoint(curve=curve, memory=memory, tensors=tensors, **state)
     except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
         damaged = path.with_name("checkpoint.bad")
         path.replace(damaged)
         logging.getLogger(__name__).warning(
-            "The checkpoint %s is damaged (%s). It was renamed to %s, and its steps are trained again.",
+            "The checkpoint %s cannot be used (%s). It was renamed to %s, and its steps are trained again.",
             path, error, damaged.name,
         )  # fmt: skip
         return None
@@ -113,11 +124,12 @@ class CheckpointWriter:
 
     Args:
         path: the checkpoint, which each new one replaces.
+        trial: the id of the trial that it belongs to.
         always_last: whether to write one at the end even of a short training, for a later rung to continue from.
     """
 
-    def __init__(self, path: Path, *, always_last: bool = False) -> None:
-        self._path, self._always_last = path, always_last
+    def __init__(self, path: Path, trial: str, *, always_last: bool = False) -> None:
+        self.trial, self._path, self._always_last = trial, path, always_last
         self._last_write = time.monotonic()
         self._write_seconds: float | None = None
 

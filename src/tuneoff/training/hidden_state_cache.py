@@ -61,12 +61,12 @@ class TrunkCache:
         positions = _count_positions(model, split, loss_on)
         key = json.dumps([self.key, frozen_blocks, positions, compute_fingerprint({"train": split})])
         path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
-        outputs = _read(path)
+        outputs = _read(path, key)
         if outputs is None:
             if sum(positions) * model.width * 4 > self.max_bytes:
                 return None
             outputs = _compute(model, split, loss_on, context)
-            _write(outputs, path)
+            _write(outputs, path, key)
             _evict(self.folder, self.max_bytes, keep=path)
         return outputs
 
@@ -102,16 +102,19 @@ def _compute(model: LanguageModel, split: Dataset, loss_on: str, context: TrialC
     return TrunkOutputs(torch.cat(in_order), list(accumulate(map(len, in_order))), seconds)
 
 
-def _write(outputs: TrunkOutputs, path: Path) -> None:
+def _write(outputs: TrunkOutputs, path: Path, key: str) -> None:
     from safetensors.torch import save_file
 
     tensors = {"hidden": outputs.hidden_ND, "ends": torch.tensor(outputs.ends)}
     with replace_atomically(path) as temporary:
-        save_file(tensors, temporary, {"seconds": repr(outputs.seconds), "sha256": _compute_sha256(outputs)})
+        save_file(tensors, temporary, {"seconds": repr(outputs.seconds), "sha256": _compute_sha256(outputs, key)})
 
 
-def _read(path: Path) -> TrunkOutputs | None:
-    """Return the stored outputs, memory-mapped; None without a file. A damaged file is removed with a warning."""
+def _read(path: Path, key: str) -> TrunkOutputs | None:
+    """Return the stored outputs, memory-mapped; None without a file.
+
+    A file that is damaged, or that another key belongs to, is removed with a warning.
+    """
     from safetensors import SafetensorError, safe_open
 
     if not path.exists():
@@ -121,7 +124,7 @@ def _read(path: Path) -> TrunkOutputs | None:
             outputs = TrunkOutputs(
                 file.get_tensor("hidden"), file.get_tensor("ends").tolist(), float(file.metadata()["seconds"])
             )
-            is_intact = file.metadata()["sha256"] == _compute_sha256(outputs)
+            is_intact = file.metadata()["sha256"] == _compute_sha256(outputs, key)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):
         is_intact = False
     if not is_intact:
@@ -132,9 +135,10 @@ def _read(path: Path) -> TrunkOutputs | None:
     return outputs
 
 
-def _compute_sha256(outputs: TrunkOutputs) -> str:
-    digest = hashlib.sha256(outputs.hidden_ND.contiguous().view(torch.uint8).numpy().data)
-    digest.update(repr(list(outputs.ends)).encode())
+def _compute_sha256(outputs: TrunkOutputs, key: str) -> str:
+    digest = hashlib.sha256(key.encode())
+    digest.update(outputs.hidden_ND.contiguous().view(torch.uint8).numpy().data)
+    digest.update(repr((list(outputs.ends), outputs.seconds)).encode())
     return digest.hexdigest()
 
 

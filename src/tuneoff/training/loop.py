@@ -89,10 +89,10 @@ def train(
         diverged = _train_to_last_stop(trainer, curve, best, validate, checkpoint_writer)
     except Stopped:
         if checkpoint_writer is not None:
-            checkpoint_writer.write(build_checkpoint(trainer, curve, best))
+            checkpoint_writer.write(build_checkpoint(checkpoint_writer.trial, trainer, curve, best))
         raise
     if checkpoint_writer is not None and diverged is None:
-        checkpoint_writer.write_last(build_checkpoint(trainer, curve, best))
+        checkpoint_writer.write_last(build_checkpoint(checkpoint_writer.trial, trainer, curve, best))
     best.restore_weights(trainer.parameters)
     gradient_checkpointing = uses_gradient_checkpointing(model.base)
     trainer.release()
@@ -125,7 +125,7 @@ def _train_to_last_stop(
             return None
         while (diverged := trainer.train_until(stop, checkpoint_writer)) is None and trainer.completed_steps < stop:
             if checkpoint_writer is not None:
-                checkpoint_writer.write(build_checkpoint(trainer, curve, best))
+                checkpoint_writer.write(build_checkpoint(checkpoint_writer.trial, trainer, curve, best))
         if diverged is not None:
             curve.append(trainer.finish_epoch(None, 0.0))
             return diverged

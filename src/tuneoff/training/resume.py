@@ -16,8 +16,8 @@ from tuneoff.training.running_sums import RunningSums
 from tuneoff.training.trainer import Trainer
 
 
-def build_checkpoint(trainer: Trainer, curve: Sequence[Epoch], best: BestEpoch) -> Checkpoint:
-    """Return everything the next step depends on, and the results so far."""
+def build_checkpoint(trial: str, trainer: Trainer, curve: Sequence[Epoch], best: BestEpoch) -> Checkpoint:
+    """Return everything the next step of a trial depends on, and the results so far."""
     optimizer = trainer.optimizer.state_dict()
     tensors = {f"trained/{i}": p.detach() for i, p in enumerate(trainer.parameters)}
     tensors |= {
@@ -27,6 +27,7 @@ def build_checkpoint(trainer: Trainer, curve: Sequence[Epoch], best: BestEpoch) 
         tensors |= {f"best/{i}": weight for i, weight in enumerate(best.weights)}
     tensors |= {f"random/{name}": state for name, state in rng_state.get_states(trainer.context.device).items()}
     return Checkpoint(
+        trial=trial,
         steps=trainer.completed_steps,
         micro_batch=trainer.micro_batch.size,
         gradient_checkpointing=uses_gradient_checkpointing(trainer.language_model.base),
