@@ -15,18 +15,19 @@ OPTIONS = TextOptions(max_tokens=48, max_target_tokens=16)
 
 
 def tokenize(examples, options, tokenizer):
-    return tokens.tokenize(examples, Encoder(options, tokenizer), compute_encoding_key(options, tokenizer))
+    encoder = Encoder(options, tokenizer)
+    return tokens.tokenize(examples, encoder, compute_encoding_key(encoder))
 
 
 def compute_key(tokenizer, examples=EXAMPLES, **change):
-    return compute_tokens_key(examples, compute_encoding_key(OPTIONS.model_copy(update=change), tokenizer))
+    return compute_tokens_key(examples, compute_encoding_key(Encoder(OPTIONS.model_copy(update=change), tokenizer)))
 
 
 def test_tokens_are_prompt_then_target_then_eos(tokenizer):
     example = tokenize(EXAMPLES, OPTIONS, tokenizer)[0]
     start = example["prompt_tokens"]
-    assert tokenizer.decode(example["tokens"][:start]) == "the cat sat on the mat\n\nTL;DR: "
-    assert tokenizer.decode(example["tokens"][start:]) == "cat<eos>"
+    assert tokenizer.decode(example["tokens"][:start]) == "the cat sat on the mat\n\nTL;DR:"
+    assert tokenizer.decode(example["tokens"][start:]) == " cat<eos>"
 
 
 def test_an_example_keeps_its_text_with_its_tokens(tokenizer):
@@ -49,7 +50,7 @@ def test_other_limits_or_another_template_change_the_key(tokenizer, change):
     assert compute_key(tokenizer, **change) != compute_key(tokenizer)
 
 
-@pytest.mark.parametrize("change", [{"seed": 3}, {"loss_on": "all"}, {"chat_instruction": "{source}!"}])
+@pytest.mark.parametrize("change", [{"seed": 3}, {"loss_on": "all"}])
 def test_options_that_do_not_change_the_tokens_keep_their_key(tokenizer, change):
     assert compute_key(tokenizer, **change) == compute_key(tokenizer)
 

@@ -1,13 +1,15 @@
 """The data of a recipe: where the text comes from, how it is split and cleaned, and how it becomes a prompt."""
 
+import datetime
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from tuneoff.config.base import Options
+from tuneoff.config.template import read_template
 
 CHAT = "chat"  # the one value of `prompt` that is not a template: use the tokenizer's chat template
-PLACEHOLDER = "{source}"  # where a template takes the source text
 
 # What the examples are about, which decides the metrics. "text" is language modeling, without prompts and answers.
 Task = Literal["prose", "labels", "answers", "translation", "code", "numbers", "json", "chat", "text"]
@@ -109,12 +111,26 @@ class TextOptions(Options):
     """How source and target are cleaned."""
     task: Task | None = Field(None, exclude_if=lambda task: task is None)  # older settings lack it
     """What the examples are about, which decides the default metrics and the default prompt; null recognizes it."""
-    prompt: str = "{source}\n\nTL;DR: "
-    """The prompt template, with `{source}` exactly once; or `chat` for the chat template of the tokenizer."""
-    chat_instruction: str = "Summarize the following text in one sentence.\n\n{source}"
-    """The user's message in the chat template, with `{source}` exactly once. Used with `prompt: chat` only."""
+    prompt: str | None = None
+    """The prompt: a template in Jinja with the columns of the data, such as
+    `"{{ context }}\\n\\nQ: {{ question }}\\nA:"`; `source` is the source text, and `{source}` is short for
+    `{{ source }}`. Or `chat` for the chat template of the tokenizer. Null chooses by what the examples are."""
+    chat_instruction: str | None = None
+    """The user's message in the chat template, a template as `prompt`. Used with `prompt: chat` only, for data that
+    are not chats themselves. Null chooses by what the examples are."""
+    chat_template_kwargs: Mapping[str, Any] = Field({}, exclude_if=lambda arguments: not arguments)
+    """Arguments for the chat template, such as `{enable_thinking: false}`."""
+    turns: Literal["last", "all"] = Field("last", exclude_if=lambda turns: turns == "last")
+    """Which answers of a chat to train on and to evaluate the loss on: the last one, or all. The last one is
+    generated."""
+    date: datetime.date | None = Field(None, exclude_if=lambda day: day is None)
+    """The date that a chat template writes if it writes today's; null is the day the run began."""
+    truncate: Literal["end", "start", "middle"] = Field("end", exclude_if=lambda part: part == "end")
+    """Which part to remove from a text that is too long."""
+    never_cut: tuple[str, ...] = Field((), exclude_if=lambda names: not names)
+    """Columns that are never cut. Of the others, the longest is cut if a prompt is too long."""
     max_tokens: Annotated[int, Field(ge=2)] = 256
-    """Limit for prompt and target together, including EOS. A longer source is truncated at its end."""
+    """Limit for prompt and target together, including EOS. A longer prompt is cut, see `truncate`."""
     max_target_tokens: PositiveInt = 64
     """Limit for the target, including EOS."""
     loss_on: Literal["target", "all"] = "target"
@@ -122,10 +138,9 @@ class TextOptions(Options):
 
     @field_validator("prompt", "chat_instruction")
     @classmethod
-    def _require_placeholder_once(cls, template: str, info: ValidationInfo) -> str:
-        chat = info.field_name == "prompt" and template == CHAT
-        if not chat and template.count(PLACEHOLDER) != 1:
-            raise ValueError(f"a template needs {PLACEHOLDER} exactly once: write it where the source text belongs")
+    def _require_template(cls, template: str | None, info: ValidationInfo) -> str | None:
+        if template is not None and not (info.field_name == "prompt" and template == CHAT):
+            read_template(template)
         return template
 
     @model_validator(mode="after")

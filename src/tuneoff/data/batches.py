@@ -92,7 +92,8 @@ def collate(
     Args:
         rows: indices into the split.
         pad_token_id: any id in the vocabulary; it is neither attended to nor scored.
-        loss_on: "target" scores the target and its EOS; "all" every token except the first, which has no prediction.
+        loss_on: "target" scores the answers and the tokens that end them, as the column scored marks them, or all that
+            follows the prompt without that column; "all" every token except the first, which has no prediction.
         trunk: the outputs of the trunk at the scored tokens of the split, if they were computed before.
     """
     import torch
@@ -101,10 +102,13 @@ def collate(
     shape = len(rows), max(map(len, examples["tokens"]))
     tokens_BT = torch.full(shape, pad_token_id, dtype=torch.int64)
     attention_BT, scored_BT = torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
-    for b, (tokens, prompt_tokens) in enumerate(zip(examples["tokens"], examples["prompt_tokens"], strict=True)):
+    for b, tokens in enumerate(examples["tokens"]):
         tokens_BT[b, : len(tokens)] = torch.tensor(tokens)
         attention_BT[b, : len(tokens)] = True
-        scored_BT[b, prompt_tokens if loss_on == "target" else 1 : len(tokens)] = True
+        if loss_on == "target" and "scored" in examples:
+            scored_BT[b, : len(tokens)] = torch.tensor(examples["scored"][b])
+        else:
+            scored_BT[b, examples["prompt_tokens"][b] if loss_on == "target" else 1 : len(tokens)] = True
     return Batch(
         tokens_BT=tokens_BT,
         attention_BT=attention_BT,

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tuneoff.config.data import DataOptions
-from tuneoff.data.prompt import Encoder
+from tuneoff.config.data import DataOptions, Task
+from tuneoff.data.prompt import Encoder, complete_options
 from tuneoff.data.reading import read_rows
 from tuneoff.data.splits import SPLITS, Split, Splits, draw_splits
 from tuneoff.data.statistics import DataSummary, TrainSamples, compute_fingerprint, summarize
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 class TextData:
     """The three splits, tokenized, and their statistics.
 
-    Each split has the columns source, target and references (text), row (the columns of the data as JSON), tokens
-    (prompt, target, EOS), prompt_tokens (the number of tokens in the prompt), source_cut and target_cut (whether a
-    limit removed a part), and group if rows have one.
+    Each split has the columns source, target and references (text), row (the columns of the data as JSON), those of
+    `Encoder.encode`, and group if rows have one.
     """
 
     train: Dataset
     validation: Dataset
     test: Dataset
     summary: DataSummary
+    options: DataOptions  # completed: with the template and the date that were used
+    ends: tuple[int, ...] = ()  # the tokens that end an answer
     train_samples: Mapping[str, Dataset] = field(default_factory=dict)  # of replicates, by fingerprint
 
 
@@ -45,9 +46,15 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
     Raises:
         DataError: the data cannot be reached, read or used, or the limits are too small for the template.
     """
-    encoder, encoding = Encoder(options, tokenizer), compute_encoding_key(options, tokenizer)
     rows = read_rows(options)
     splits = draw_splits(rows, options)
+    examples = splits.by_name["train"].examples
+    task = options.task or recognize_task(examples)
+    kind: Task = "chat" if examples[0].messages else task
+    options = complete_options(options, tokenizer, kind)
+    encoder = Encoder(options, tokenizer, kind)
+    encoder.require_columns(rows["train"].columns, rows["train"].place)
+    encoding = compute_encoding_key(encoder)
     tokens = {
         name: _add_groups(tokenize(split.examples, encoder, encoding), split) for name, split in splits.by_name.items()
     }
@@ -56,10 +63,17 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
         splits={name: summarize(splits.by_name[name], tokens[name]) for name in SPLITS},
         duplicates=dict(splits.duplicates),
         shared_groups=dict(splits.shared_groups),
-        task=options.task or recognize_task(splits.by_name["train"].examples),
+        task=task,
         notes=list(dict.fromkeys(note for of_split in rows.values() for note in of_split.notes)),
     )
-    data = TextData(train=tokens["train"], validation=tokens["validation"], test=tokens["test"], summary=summary)
+    data = TextData(
+        train=tokens["train"],
+        validation=tokens["validation"],
+        test=tokens["test"],
+        summary=summary,
+        options=options,
+        ends=encoder.ends,
+    )
     return _add_train_samples(data, splits, options, replicates, encoder, encoding) if replicates else data
 
 

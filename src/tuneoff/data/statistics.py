@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -28,11 +29,12 @@ class SplitSummary(Options):
     source_cut_share: float  # share of the examples whose source was cut
     target_cut_share: float
     tokens: int  # prompts, targets and EOS, without padding
-    target_tokens: int  # targets and EOS
+    target_tokens: int  # that the loss scores: answers with the tokens that end them
     longest_tokens: int  # the longest example
     median_tokens: float
     groups: int | None = None  # different groups of the examples; None: every example is on its own
     groups_removed: int = 0  # rows left out because their group is in another split
+    cut_shares: dict[str, float] = Field(default_factory=dict)  # of the examples that lost a part of a column
 
 
 class TrainSamples(Options):
@@ -69,17 +71,36 @@ def summarize(split: Split, dataset: Dataset) -> SplitSummary:
         source_cut_share=float(np.mean(dataset["source_cut"])),
         target_cut_share=float(np.mean(dataset["target_cut"])),
         tokens=int(lengths.sum()),
-        target_tokens=int(lengths.sum() - np.sum(dataset["prompt_tokens"])),
+        target_tokens=sum(count_scored(dataset)),
         longest_tokens=int(lengths.max()),
         median_tokens=float(np.median(lengths)),
         groups=len(set(split.groups)) or None,
         groups_removed=split.groups_removed,
+        cut_shares=_compute_cut_shares(dataset),
     )
 
 
 def count_tokens(dataset: Dataset) -> list[int]:
     """Return the number of tokens of every example: prompt, target and EOS."""
-    return [length for lengths, _ in _read_token_columns(dataset) for length in lengths.tolist()]
+    return [length for lengths, _ in _read_lists(dataset, "tokens") for length in lengths.tolist()]
+
+
+def count_scored(dataset: Dataset) -> list[int]:
+    """Return the number of tokens of every example that the loss scores: the answers with the tokens that end them."""
+    if "scored" not in dataset.column_names:
+        return [length - start for length, start in zip(count_tokens(dataset), dataset["prompt_tokens"], strict=True)]
+    import numpy as np
+
+    return [
+        int(marks.sum())
+        for lengths, scored in _read_lists(dataset, "scored")
+        for marks in np.split(scored, lengths.cumsum()[:-1])
+    ]
+
+
+def _compute_cut_shares(dataset: Dataset) -> dict[str, float]:
+    counts = Counter(name for names in dataset["cut"] for name in names)
+    return {name: count / len(dataset) for name, count in counts.most_common()}
 
 
 def compute_fingerprint(splits: Mapping[SplitName, Dataset]) -> str:
@@ -92,14 +113,17 @@ def compute_fingerprint(splits: Mapping[SplitName, Dataset]) -> str:
             digest.update(json.dumps(block).encode())
         if "group" in dataset.column_names:
             digest.update(json.dumps(list(dataset["group"])).encode())
-        for lengths, tokens in _read_token_columns(dataset):
+        for lengths, tokens in _read_lists(dataset, "tokens"):
             digest.update(lengths.astype("<i8").tobytes())
             digest.update(tokens.astype("<i8").tobytes())
+        if "scored" in dataset.column_names:
+            for _, scored in _read_lists(dataset, "scored"):
+                digest.update(scored.astype("<i8").tobytes())
     return digest.hexdigest()[:16]
 
 
-def _read_token_columns(dataset: Dataset) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """Yield the lengths and the concatenated tokens of blocks of examples, directly from the Arrow file."""
-    for table in dataset.select_columns(["tokens"]).with_format("arrow").iter(batch_size=1000):
-        column = table.column("tokens").combine_chunks()
-        yield column.value_lengths().to_numpy(), column.flatten().to_numpy()
+def _read_lists(dataset: Dataset, name: str) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+    """Yield the lengths and the concatenated items of a column in blocks, directly from the Arrow file."""
+    for table in dataset.select_columns([name]).with_format("arrow").iter(batch_size=1000):
+        column = table.column(name).combine_chunks()
+        yield column.value_lengths().to_numpy(), column.flatten().to_numpy(zero_copy_only=False)

@@ -11,7 +11,6 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.config.data import CHAT, TextOptions
 from tuneoff.data.example import Example, Row
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.reading import hide_progress_bars
@@ -22,14 +21,19 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-SCHEME = 2  # increase it when a change of the code makes other tokens from the same text and options
+# the options that decide the tokens, completed by the encoder
+ENCODING_FIELDS = {
+    "prompt", "chat_instruction", "chat_template_kwargs", "turns", "date", "truncate", "never_cut",
+    "max_tokens", "max_target_tokens",
+}  # fmt: skip
+SCHEME = 3  # increase it when a change of the code makes other tokens from the same text and options
 
 
 def tokenize(examples: Sequence[Example], encoder: Encoder, encoding: str) -> Dataset:
     """Tokenize the examples of a split, or load them from the cache. The result is memory-mapped.
 
-    Columns: source, target and references (cleaned text), row (the columns of the data as JSON), tokens (prompt,
-    target, EOS), prompt_tokens, source_cut, target_cut.
+    Columns: source, target and references (cleaned text), row (the columns of the data as JSON), and those of
+    `Encoder.encode`.
 
     Args:
         encoding: from `compute_encoding_key`; computed once for all splits, because it reads the whole vocabulary.
@@ -45,7 +49,9 @@ def tokenize(examples: Sequence[Example], encoder: Encoder, encoding: str) -> Da
         "row": Value("string"),
         "tokens": List(Value("int32")),
         "prompt_tokens": Value("int32"),
+        "scored": List(Value("bool")),
         **dict.fromkeys(("source_cut", "target_cut"), Value("bool")),
+        "cut": List(Value("string")),
     }
 
     def encode(positions: Sequence[int]) -> dict[str, list[Any]]:
@@ -84,10 +90,10 @@ def _dump_row(row: Row) -> str:
     return json.dumps(row, ensure_ascii=False, default=str)
 
 
-def compute_encoding_key(options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a key of everything besides the text that decides its tokens: the tokenizer, template and limits."""
-    fields = {"prompt", "max_tokens", "max_target_tokens"} | ({"chat_instruction"} if options.prompt == CHAT else set())
-    return f"{SCHEME} {compute_tokenizer_identity(tokenizer)} {options.model_dump_json(include=fields)}"
+def compute_encoding_key(encoder: Encoder) -> str:
+    """Return a key of everything besides the examples that decides their tokens: tokenizer, templates and limits."""
+    fields = encoder.options.model_dump_json(include=ENCODING_FIELDS)
+    return f"{SCHEME} {encoder.is_text} {compute_tokenizer_identity(encoder.tokenizer)} {fields}"
 
 
 def compute_tokens_key(examples: Sequence[Example], encoding: str) -> str:
@@ -105,5 +111,6 @@ def compute_tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:
     """
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     backend.update(padding=None, truncation=None)
-    identity = json.dumps([backend, tokenizer.chat_template, tokenizer.eos_token_id], sort_keys=True)
+    special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    identity = json.dumps([backend, tokenizer.chat_template, tokenizer.eos_token_id, special], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()

@@ -47,7 +47,7 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
         value=f"{data.max_tokens} tokens",
         detail=f"at most {data.max_target_tokens} of them in the target",
     )
-    yield Fact(title="Prompt", value=data.chat_instruction if data.prompt == "chat" else data.prompt)
+    yield Fact(title="Prompt", value=(data.chat_instruction if data.prompt == "chat" else data.prompt) or "")
     yield Fact(title="Loss on", value="target tokens" if data.loss_on == "target" else "prompt and target tokens")
     yield Fact(
         title="Training",

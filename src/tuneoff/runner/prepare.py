@@ -85,12 +85,12 @@ def prepare(recipe: Recipe) -> Preparation:
     text = load_text(recipe.data, tokenizer, recipe.seeds if recipe.replicates else ())
     recipe = recipe.choose_metrics(text.summary.task, list_references(text.test))
     _try_own_metrics(recipe, text.test)
-    labels = find_labels(recipe.evaluation, text.train, Encoder(recipe.data, tokenizer).encode)
+    labels = find_labels(recipe.evaluation, text.train, Encoder(text.options, tokenizer, text.summary.task).encode)
     benchmarks = load_benchmarks(recipe.evaluation.benchmarks, tokenizer) if recipe.evaluation.benchmarks else None
     setting = Setting(
         model=recipe.model,
         model_fingerprint=source.fingerprint,
-        data=recipe.data,
+        data=text.options,
         data_fingerprint=text.summary.fingerprint,
         training=recipe.training,
         evaluation=recipe.evaluation,

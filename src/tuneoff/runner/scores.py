@@ -112,12 +112,15 @@ def _predict_texts(
     evaluation, labels = preparation.setting.evaluation, preparation.labels
     if labels and evaluation.generation.constrain_to is None:
         return [(name,) for name in predict_labels(tuned, split, labels, evaluation, context)]
+    if preparation.text.summary.task == "text":
+        return [("",)] * len(split)  # there is no prompt to continue
     return generate_predictions(
         tuned,
         split,
         evaluation.generation,
         context,
         max_new_tokens=preparation.setting.data.max_target_tokens,
+        ends=preparation.text.ends,
         labels=labels,
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tuneoff.config.data import TextOptions, get_fields
 from tuneoff.data.batches import chunk
 from tuneoff.data.cleaning import clean_text
+from tuneoff.data.example import Example, Row
 from tuneoff.data.prompt import Encoder
 from tuneoff.errors import ModelError, RunError, suggest
 from tuneoff.evaluation.generation import generate_batch
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
 
 
+_ANSWER = {"role": "assistant", "content": ""}  # in the place of the answer that is to be written
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
     """A model that a trial trained, with the prompt and the limits of its run."""
@@ -32,16 +37,19 @@ class TrainedModel:
     language_model: LanguageModel  # ready for inference, on the CPU
     setting: Setting
 
-    def generate(self, sources: Sequence[str], *, max_new_tokens: int | None = None) -> list[str]:
+    def generate(self, sources: Sequence[str | Row | Sequence[Row]], *, max_new_tokens: int | None = None) -> list[str]:
         """Return the text that the model writes for each source, as for the predictions of its run.
 
-        Each source is cleaned, put into the run's prompt template and cut to its limit, since the model was trained on
-        such prompts.
+        Each source is put into the run's prompt template and cut to its limit, since the model was trained on such
+        prompts.
 
         Args:
+            sources: for each text to write, the source text, which is cleaned as in the run; or a row with the columns
+                that the template uses; or the messages of a chat, `[{"role": "user", "content": ...}]`.
             max_new_tokens: the run's own limit unless given.
 
         Raises:
+            DataError: a row lacks a column that the template uses.
             RecipeError: `max_new_tokens` is not a positive number.
         """
         from datasets import Dataset
@@ -49,16 +57,38 @@ class TrainedModel:
         if not sources:
             return []
         model, data, options = self.language_model, self.setting.data, self.setting.evaluation.generation
-        texts = [clean_text(source, data.clean) for source in sources]
-        prompts, _ = Encoder(data, model.tokenizer).encode_prompts(texts)
+        encoder = Encoder(data, model.tokenizer)
+        examples = [_build_example(source, data) for source in sources]
+        for example in examples:
+            if not example.messages:
+                encoder.require_columns(list(example.columns), "the row")
+        prompts, _ = encoder.encode_prompts(examples)
         split = Dataset.from_dict({"tokens": prompts, "prompt_tokens": [len(prompt) for prompt in prompts]})
         if max_new_tokens is not None:
             options = type(options).read({**options.model_dump(), "max_new_tokens": max_new_tokens})
         return [
             answers[0]
             for rows in chunk(range(len(prompts)), options.prompts_at_once)
-            for answers in generate_batch(model, split, rows, options, max_new_tokens=data.max_target_tokens)
+            for answers in generate_batch(
+                model, split, rows, options, max_new_tokens=data.max_target_tokens, ends=encoder.ends
+            )
         ]
+
+
+def _build_example(source: str | Row | Sequence[Row], data: TextOptions) -> Example:
+    if isinstance(source, str):
+        return Example(source=clean_text(source, data.clean), target="")
+    if isinstance(source, Mapping):
+        name = get_fields(data).source
+        text = source.get(name)
+        messages = source.get("messages", ())
+        return Example(
+            source=clean_text(text, data.clean) if isinstance(text, str) else "",
+            target="",
+            columns=source,
+            messages=(*messages, _ANSWER) if messages else (),
+        )
+    return Example(source="", target="", messages=(*source, _ANSWER))
 
 
 def choose_trial(records: Sequence[Record], label: str, seed: int | None) -> Record:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from tuneoff.data.batches import collate, make_evaluation_batches
-from tuneoff.data.statistics import compute_fingerprint, count_tokens
+from tuneoff.data.statistics import compute_fingerprint, count_scored, count_tokens
 from tuneoff.models.frozen_prefix import TrunkOutputs
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.probe import can_reuse_trunk
@@ -81,8 +81,7 @@ def _count_positions(model: LanguageModel, split: Dataset, loss_on: str) -> list
     lengths = count_tokens(split)
     if model.frozen_blocks < len(model.blocks):
         return lengths
-    unscored = split["prompt_tokens"] if loss_on == "target" else [1] * len(lengths)
-    return [length - skipped for length, skipped in zip(lengths, unscored, strict=True)]
+    return count_scored(split) if loss_on == "target" else [length - 1 for length in lengths]
 
 
 @torch.no_grad()
