@@ -189,8 +189,8 @@ def test_a_saved_adapter_loads_in_peft_with_the_loss_of_the_trial(
     model = PeftModel.from_pretrained(base, directory.get_adapter_folder(record.trial)).eval()
     tokenizer = AutoTokenizer.from_pretrained(model_folder("llama"))
     prediction = record.predictions[0]
-    prompt = tokenizer(f"{prediction.source}\n\nTL;DR: ")["input_ids"]
-    target = [*tokenizer(prediction.reference)["input_ids"], tokenizer.eos_token_id]
+    prompt = tokenizer(f"{prediction.source}\n\nTL;DR:")["input_ids"]
+    target = [*tokenizer(f" {prediction.reference}")["input_ids"], tokenizer.eos_token_id]
     tokens_BT = torch.tensor([prompt + target])
     with torch.no_grad():
         logits_TV = model(input_ids=tokens_BT, attention_mask=torch.ones_like(tokens_BT)).logits[0]
