@@ -15,6 +15,7 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.sweep import expand_sweep
 from tuneoff.runner.listener import Listener
 from tuneoff.runs import RunDirectory
+from tuneoff.runs.integrity import require_self_contained
 from tuneoff.system.atomic_write import write_atomically
 
 SWEEP_FILE, VALUES = "sweep.yaml", "values"
@@ -38,6 +39,8 @@ def sweep(
     root = Path(run) if run else RUNS / recipe.name
     if (root / "recipe.yaml").exists():
         raise RunError(f"{root} is the run directory of a single comparison. Choose another one with --run.")
+    if root.is_dir():
+        require_self_contained(root)
     for name, comparison in comparisons.items():
         RunDirectory(root / VALUES / name).require_same_recipe(comparison)
     write_atomically(root / SWEEP_FILE, yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True))
@@ -66,6 +69,7 @@ def load_sweep(run: str | Path) -> Sweep:
         RunError: this is not the directory of a sweep, or a file in it cannot be read.
     """
     root = Path(run)
+    require_self_contained(root)
     file = _find_sweep_file(root)
     try:
         recipe = Recipe.read(yaml.safe_load(file.read_text("utf-8")))

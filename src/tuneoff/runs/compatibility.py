@@ -30,8 +30,9 @@ def require_same_recipe(path: Path, recipe: Recipe) -> None:
     Raises:
         RunError: it is none of these.
     """
-    if has_recipe(path):
+    if path.is_dir():
         require_self_contained(path)
+    if has_recipe(path):
         stored = _read_stored_recipe(path)
         if stored:
             _require_same_plan(path, stored, recipe)

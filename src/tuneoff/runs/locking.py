@@ -6,6 +6,8 @@ Windows has none of the three; its Linux subsystem (WSL) has all of them.
 """
 
 import contextlib
+import errno
+import io
 import os
 import platform
 from collections.abc import Iterator
@@ -31,11 +33,11 @@ def lock_run(path: Path) -> Iterator[None]:
     """Hold the lock of a run directory while the block runs. The directory is created if it does not exist.
 
     Raises:
-        RunError: another process holds the lock.
+        RunError: another process holds the lock, or its file is a link.
     """
     with explain_full_disk(path / LOCK):
         path.mkdir(parents=True, exist_ok=True)
-        lock = (path / LOCK).open("a+b", buffering=0)
+        lock = _open_no_link(path / LOCK)
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,3 +52,16 @@ def lock_run(path: Path) -> Iterator[None]:
             now = datetime.now(UTC)
             lock.write(f"process {os.getpid()} on {platform.node()} since {now:%Y-%m-%d %H:%M} UTC".encode())
         yield
+
+
+def _open_no_link(file: Path) -> io.FileIO:
+    """Open a file to read and write, without following a link: what it leads to is not ours to write."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.EISDIR}:
+            raise RunError(
+                f"{file} is a link or a folder, and tuneoff writes a file of its own there. Remove it."
+            ) from None
+        raise
+    return io.FileIO(descriptor, "r+")
