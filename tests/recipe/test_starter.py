@@ -35,6 +35,7 @@ def test_the_comments_say_what_was_found(rows):
     text = start(rows)
     assert "rows.jsonl: JSON, utf-8, 12 rows" in text
     assert "# the columns are source, target" in text
+    assert "# task: prose" in text
 
 
 def test_what_the_user_chose_is_kept(rows):

@@ -74,6 +74,8 @@ def _list_data(overview: Overview) -> Iterator[str]:
     for column in overview.group_candidates[:2]:
         yield f"  # {_make_comment(column.name)} has {column.distinct:,} values; if its rows belong together, add"
         yield "  # it to fields as group, so that no group is in two splits"
+    if "task" not in written:
+        yield f"  # task: {overview.task}  # recognized; it decides the default metrics and prompt"
     yield from _list_sizes(overview, written.get("sizes"))
     yield from _list_limits(overview, written)
 

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tuneoff.config.data import get_fields
+from tuneoff.config.data import Task, get_fields
 from tuneoff.data.overview import ColumnSummary, Overview, Side
 from tuneoff.report.format import format_share, join_list, pluralize
 from tuneoff.report.html import render_document
 from tuneoff.system.atomic_write import write_atomically
 
 COLUMN_HEADINGS = ("column", "holds", "distinct", "characters", "first value")
+KINDS: dict[Task, str] = {
+    "prose": "texts, such as summaries (task: prose)",
+    "labels": "texts with one of a few labels (task: labels)",
+    "answers": "questions with short answers (task: answers)",
+    "translation": "translations (task: translation)",
+    "code": "code (task: code)",
+    "numbers": "questions with numbers as answers (task: numbers)",
+    "json": "texts with JSON as answers (task: json)",
+    "chat": "chats (task: chat)",
+    "text": "texts without prompts (task: text)",
+}
 LENGTH_HEADINGS = ("tokens", "median", "90 %", "99 %", "longest")
 
 
@@ -58,6 +69,8 @@ def describe_cuts(overview: Overview) -> str:
 
 def list_findings(overview: Overview) -> Iterator[str]:
     """Say what else was found: languages, repetitions, possible groups, and rows that are no examples."""
+    if overview.task:
+        yield f"The examples are {KINDS[overview.task]}, which decides the default metrics and prompt"
     yield from map(_describe_side, overview.sides)
     for name, split in overview.splits.items():
         if split.left_out:

@@ -140,6 +140,12 @@ def test_all_of_an_example_is_scored_if_the_loss_is_on_all(overview):
     assert part.is_scored
 
 
+def test_what_the_examples_are_about_is_recognized(overview):
+    rows = [(f"the cat number {i}", "good" if i % 2 else "bad") for i in range(40)]
+    assert overview(make_csv(rows)).task == "labels"
+    assert overview(make_csv(rows), task="answers").task == "answers"
+
+
 def test_each_file_is_described(overview):
     (file,) = overview("source;target\n" + "café;b\n" * 20).files
     assert file.endswith("a.csv: separated by semicolons, utf-8, 20 rows")

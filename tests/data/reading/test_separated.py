@@ -1,6 +1,11 @@
 """Separated values: the separator, the header and the quotes are found, and text stays text."""
 
+import csv
+import io
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tuneoff.errors import DataError
 
@@ -85,3 +90,38 @@ def test_a_file_with_one_column_is_a_table_if_its_name_says_so(read_dicts):
 def test_a_table_is_recognized_under_any_name(read_dicts):
     assert read_dicts("data.backup", "source,target\na b,c\n") == [ROW]
     assert read_dicts("data.txt", "Source,Target,id\na b,c,7\n")[0]["source"] == "a b"
+
+
+TRICKY = [
+    '"',
+    'a "b" c',
+    '"quoted"',
+    "x\ny",
+    "\r\n",
+    " lead",
+    "trail ",
+    "sep=;",
+    "{",
+    "[1,2]",
+    "a;b",
+    "1,5",
+    "\t",
+    "“q”",
+]
+values = st.one_of(st.sampled_from(TRICKY), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    rows=st.lists(st.tuples(values, values, values), min_size=1, max_size=8),
+    separator=st.sampled_from(",;\t|"),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    name=st.sampled_from(["a.csv", "a.tsv", "a.txt", "a"]),
+)
+def test_what_was_written_is_read_back(read_dicts, rows, separator, quoting, encoding, name):
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, delimiter=separator, quoting=quoting)
+    writer.writerows([("id", "source", "target"), *rows])
+    read = read_dicts(name, file.getvalue().encode(encoding))
+    assert [tuple(row.values()) for row in read] == rows

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tuneoff.config.data import DataOptions, get_fields
+from tuneoff.config.data import DataOptions, Task, get_fields
 from tuneoff.data.example import Example
 from tuneoff.data.languages import find_language, find_scripts
 from tuneoff.data.overview.columns import ColumnSummary, sample_rows, summarize_columns
@@ -16,6 +16,7 @@ from tuneoff.data.overview.lengths import Lengths, measure_lengths
 from tuneoff.data.overview.rendered import RenderedExample, render_examples
 from tuneoff.data.reading import read_rows, resolve_columns
 from tuneoff.data.splits import SPLITS, Split, Splits, draw_splits
+from tuneoff.data.task import recognize_task
 from tuneoff.errors import DataError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Overview:
     columns: tuple[ColumnSummary, ...]
     notes: tuple[str, ...]
     problem: str = ""
+    task: Task | None = None  # what the examples are about
     splits: Mapping[str, SplitOverview]
     sides: tuple[Side, ...] = ()
     repetitions: Repetitions | None = None
@@ -122,6 +124,7 @@ def _add_examples(overview: Overview, splits: Splits, tokenizer: PreTrainedToken
             _summarize_side("target", [example.target for example in everything]),
         ),
         repetitions=_count_repetitions(splits),
+        task=overview.options.task or recognize_task(train),
     )
     if tokenizer is None:
         return overview
