@@ -76,6 +76,8 @@ def _list_data(overview: Overview) -> Iterator[str]:
         yield "  # it to fields as group, so that no group is in two splits"
     if "task" not in written:
         yield f"  # task: {overview.task}  # recognized; it decides the default metrics and prompt"
+    if "prompt" not in written and overview.prompt:
+        yield f"  # prompt: {_format(overview.prompt)}  # the default; a template with any columns, or chat"
     yield from _list_sizes(overview, written.get("sizes"))
     yield from _list_limits(overview, written)
 
@@ -101,7 +103,8 @@ def _list_limits(overview: Overview, written: Mapping[str, Any]) -> Iterator[str
         return
     longest = f"median {lengths.both.median}, longest {lengths.both.longest:,}"
     yield f"  max_tokens: {lengths.max_tokens}  # prompt and target: {longest}"
-    yield f"  max_target_tokens: {lengths.max_target_tokens}  # targets: longest {lengths.target.longest:,}"
+    if lengths.max_target_tokens is not None:
+        yield f"  max_target_tokens: {lengths.max_target_tokens}  # targets: longest {lengths.target.longest:,}"
 
 
 def _describe(overview: Overview) -> str:

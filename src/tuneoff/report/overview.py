@@ -90,10 +90,8 @@ def list_next_steps(overview: Overview) -> Iterator[str]:
         yield f"The columns are {names}. Name two: data.fields.source=NAME data.fields.target=NAME"
     elif overview.lengths:
         limits = overview.lengths
-        yield (
-            f"Proposed limits: max_tokens {limits.max_tokens}, max_target_tokens {limits.max_target_tokens}. "
-            "To begin a recipe with them: tuneoff init DATA"
-        )
+        target = "" if limits.max_target_tokens is None else f", max_target_tokens {limits.max_target_tokens}"
+        yield f"Proposed limits: max_tokens {limits.max_tokens}{target}. To begin a recipe with them: tuneoff init DATA"
     else:
         yield "Add --model NAME for lengths in tokens, and for examples as the model reads them."
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from transformers import PreTrainedTokenizerBase
 
-    from tuneoff.config.data import TextOptions
+    from tuneoff.config.data import Task, TextOptions
 
 SAMPLE_EXAMPLES = 2_000
 LIMITS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
@@ -43,25 +43,33 @@ class Lengths:
     both: Quantiles
     cut_shares: Mapping[int, float]  # of the examples, by a limit for prompt and target
     max_tokens: int  # that are proposed
-    max_target_tokens: int
+    max_target_tokens: int | None  # None: texts have no targets
 
 
 def measure_lengths(
-    examples: Sequence[Example], options: TextOptions, tokenizer: PreTrainedTokenizerBase
+    examples: Sequence[Example], options: TextOptions, tokenizer: PreTrainedTokenizerBase, kind: Task
 ) -> Lengths | None:
-    """Tokenize a sample of examples without limits; None if there are no examples."""
+    """Tokenize a sample of examples without limits; None if there are no examples.
+
+    Args:
+        options: completed, with a prompt.
+        kind: what the examples are, as for `Encoder`.
+    """
     import numpy as np
 
     sample = examples[:: max(1, len(examples) // SAMPLE_EXAMPLES)][:SAMPLE_EXAMPLES]
     if not sample:
         return None
     unlimited = options.model_copy(update={"max_tokens": NO_LIMIT, "max_target_tokens": NO_LIMIT // 2})
-    columns = Encoder(unlimited, tokenizer).encode(sample)
+    columns = Encoder(unlimited, tokenizer, kind).encode(sample)
     both_N = np.array([len(tokens) for tokens in columns["tokens"]])
     prompt_N = np.array(columns["prompt_tokens"])
     shares = {limit: float(np.mean(both_N > limit)) for limit in LIMITS}
     first_whole = next((limit for limit, share in shares.items() if share == 0), LIMITS[-1])
-    max_tokens, max_target_tokens = _propose_limits(prompt_N, both_N - prompt_N)
+    is_text = kind == "text"
+    max_tokens, max_target_tokens = (
+        _propose_text_limit(both_N) if is_text else _propose_limits(prompt_N, both_N - prompt_N)
+    )
     return Lengths(
         examples=len(sample),
         prompt=_compute_quantiles(prompt_N),
@@ -85,6 +93,14 @@ def _propose_limits(prompt_N: np.ndarray, target_N: np.ndarray) -> tuple[int, in
     )
     max_target = min(_round_up(target), MOST_PROPOSED // 2)
     return min(_round_up(prompt) + max_target, MOST_PROPOSED), max_target
+
+
+def _propose_text_limit(both_N: np.ndarray) -> tuple[int, None]:
+    """Return a limit for documents, of which longer ones are divided and not cut."""
+    import numpy as np
+
+    longest = float(np.quantile(both_N, 1 - TOLERATED_CUT, method="higher"))
+    return min(max(_round_up(longest), LIMITS[1]), MOST_PROPOSED), None
 
 
 def _round_up(tokens: float) -> int:

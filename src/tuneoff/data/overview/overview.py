@@ -14,6 +14,7 @@ from tuneoff.data.overview.columns import ColumnSummary, sample_rows, summarize_
 from tuneoff.data.overview.fields import complete_fields
 from tuneoff.data.overview.lengths import Lengths, measure_lengths
 from tuneoff.data.overview.rendered import RenderedExample, render_examples
+from tuneoff.data.prompt import complete_options
 from tuneoff.data.reading import read_rows, resolve_columns
 from tuneoff.data.splits import SPLITS, Split, Splits, draw_splits
 from tuneoff.data.task import recognize_task
@@ -73,6 +74,7 @@ class Overview:
     splits: Mapping[str, SplitOverview]
     sides: tuple[Side, ...] = ()
     repetitions: Repetitions | None = None
+    prompt: str = ""  # the template that is used; empty without a tokenizer
     lengths: Lengths | None = None  # None: without a tokenizer
     rendered: tuple[RenderedExample, ...] = ()
 
@@ -128,14 +130,20 @@ def _add_examples(overview: Overview, splits: Splits, tokenizer: PreTrainedToken
     )
     if tokenizer is None:
         return overview
-    lengths = measure_lengths(everything, overview.options, tokenizer)
+    kind: Task = "chat" if train[0].messages else overview.task or "prose"
+    options = complete_options(overview.options, tokenizer, kind)
+    lengths = measure_lengths(everything, options, tokenizer, kind)
     short = [example for example in train if len(example.source) + len(example.target) <= RENDERED_CHARACTERS]
     shown = (short or train)[:RENDERED_EXAMPLES]
-    options = overview.options
     if lengths and not {"max_tokens", "max_target_tokens"} & options.model_fields_set:
         limits = {"max_tokens": lengths.max_tokens, "max_target_tokens": lengths.max_target_tokens}
-        options = options.model_copy(update=limits)
-    return replace(overview, lengths=lengths, rendered=render_examples(shown, options, tokenizer))
+        options = options.model_copy(update={name: limit for name, limit in limits.items() if limit is not None})
+    return replace(
+        overview,
+        prompt=options.prompt or "",
+        lengths=lengths,
+        rendered=render_examples(shown, options, tokenizer, kind),
+    )
 
 
 def _summarize_split(split: Split, is_own: bool) -> SplitOverview:

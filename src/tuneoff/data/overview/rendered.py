@@ -13,7 +13,7 @@ from tuneoff.data.prompt import Encoder
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from tuneoff.config.data import TextOptions
+    from tuneoff.config.data import Task, TextOptions
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,17 @@ class RenderedExample:
 
 
 def render_examples(
-    examples: Sequence[Example], options: TextOptions, tokenizer: PreTrainedTokenizerBase
+    examples: Sequence[Example], options: TextOptions, tokenizer: PreTrainedTokenizerBase, kind: Task
 ) -> tuple[RenderedExample, ...]:
     """Tokenize examples under the limits of the options, and decode them again."""
-    columns = Encoder(options, tokenizer).encode(examples)
+    columns = Encoder(options, tokenizer, kind).encode(examples)
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return tuple(_render(row, options, tokenizer) for row in rows)
 
 
 def _render(row: dict[str, Any], options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> RenderedExample:
     tokens = row["tokens"]
-    in_target = row.get("scored") or [i >= row["prompt_tokens"] for i in range(len(tokens))]
-    scored = [True] * len(tokens) if options.loss_on == "all" else in_target
+    scored = [True] * len(tokens) if options.loss_on == "all" else row["scored"]
     runs = groupby(zip(tokens, scored, strict=True), key=lambda pair: pair[1])
     return RenderedExample(
         parts=tuple(Part(tokenizer.decode([token for token, _ in run]), is_scored) for is_scored, run in runs),
