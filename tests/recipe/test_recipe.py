@@ -50,6 +50,11 @@ def test_a_label_that_nobody_would_see_is_refused(values: dict[str, Any], label:
         Recipe.read(values)
 
 
+def test_a_memory_limit_of_zero_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="no training fits into no memory"):
+        Recipe.read(apply_overrides(values, ["training.memory_limit=0"]))
+
+
 def test_methods_can_be_a_list_of_names(values: dict[str, Any]) -> None:
     assert list(Recipe.read(values | {"methods": ["base", "full"]}).methods) == ["base", "full"]
 

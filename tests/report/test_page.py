@@ -30,9 +30,10 @@ from tests.report.synthetic import (
 )
 from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
+from tuneoff.report import renderer
 from tuneoff.report.charts import draw_figures
 from tuneoff.report.diagnostics import diagnose
-from tuneoff.report.figures import make_page_specification
+from tuneoff.report.figures import get_vega_lite_version, make_file_specification, make_page_specification
 from tuneoff.report.html import embed_json
 from tuneoff.report.hyperparameters import format_hyperparameters
 from tuneoff.report.page import render_page, write_report
@@ -297,3 +298,43 @@ def test_every_column_of_the_leaderboard_is_shown_on_request(page: str, tmp_path
     checked = page.replace('<input type="checkbox"', '<input type="checkbox" checked')
     content, place = measure_widths(checked, tmp_path, 1280)["Leaderboard"]
     assert content > place
+
+
+@pytest.fixture
+def limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renderer that may not have the address space that it reserves."""
+    monkeypatch.setattr(renderer, "has_address_limit", lambda: True)
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 * 10**9, 3 * 10**9)); import runpy; "
+    run = "runpy.run_module('tuneoff.report.renderer', run_name='__main__')"
+    monkeypatch.setattr(renderer, "COMMAND", ("-c", limit + run))
+
+
+def test_without_address_space_for_the_renderer_the_page_is_written_without_pictures_and_says_so(
+    comparison: Comparison, limited: None, tmp_path: Path
+) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "validation-loss.png").write_text("of an older report")
+    elements = write_page(comparison, tmp_path)
+    assert "no pictures, because they could not be drawn: its process ended with Trace/breakpoint trap" in elements.text
+    assert "Leaderboard" in elements.text
+    assert not [a for tag, a in elements.attributes if tag in {"script", "img"} and a.get("type") != "application/json"]
+    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".csv"}
+
+
+def test_pictures_without_the_library_are_shown_as_they_are(
+    comparison: Comparison, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> str:
+        raise renderer.RendererError("no memory")
+
+    monkeypatch.setattr("tuneoff.report.html._bundle_chart_library", fail)
+    elements = Elements(render_page(comparison, {"quality-time": {}}, {"quality-time": "<svg/>"}))
+    assert [a["alt"] for tag, a in elements.attributes if tag == "img"] == ["ROUGE-L by training time"]
+    assert not [tag for tag, _ in elements.attributes if tag == "noscript"]
+
+
+def test_a_renderer_in_a_process_of_its_own_draws_the_same(comparison: Comparison) -> None:
+    chart = make_file_specification("Slowest epoch", draw_figures(comparison)["slowest-epoch"])
+    task = {"specifications": [chart], "version": get_vega_lite_version()}
+    (apart,), (here,) = (run(task)["pictures"] for run in (renderer._run_apart, renderer._draw))
+    assert apart[1] == here[1]  # the PNG; ids in the SVG are counted over all figures of a process

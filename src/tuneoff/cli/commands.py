@@ -13,6 +13,7 @@ import typer
 
 from tuneoff.errors import BudgetError, RecipeError, RunError, TuneoffError
 from tuneoff.report.escape import escape_control
+from tuneoff.system.full_memory import explain_full_memory, is_out_of_memory
 
 if TYPE_CHECKING:
     from tuneoff.analysis.comparison import Comparison
@@ -373,7 +374,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TuneoffError as error:
         print(f"tuneoff: {escape_control(str(error))}", file=sys.stderr)  # the error may quote data
         return BAD_INPUT
-    except OSError as error:
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
+        if is_out_of_memory(error):
+            print(f"tuneoff: {escape_control(explain_full_memory(error))}", file=sys.stderr)
+            return BAD_INPUT
+        if not isinstance(error, OSError):
+            raise
         advice = "Check that the path exists, and that there is disk space and permission to write."
         print(f"tuneoff: {error}. {advice}", file=sys.stderr)
         return BAD_INPUT

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import ByteSize, Field
+from pydantic import ByteSize, Field, field_validator
 
 from tuneoff.config.base import Options
 
@@ -30,6 +30,13 @@ class TrainingOptions(Options):
     """Compile the blocks with PyTorch: faster steps, after a minute or two of compilation for each method."""
     patience: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better validation loss; null trains all epochs."""
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _require_memory(cls, limit: ByteSize | None) -> ByteSize | None:
+        if limit is not None and limit <= 0:
+            raise ValueError("no training fits into no memory: write a size such as 8GiB, or null for the machine's")
+        return limit
 
     @property
     def effective_batch_size(self) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuneoff.report.renderer import RendererError, draw_pictures
 from tuneoff.report.tables import format_csv
 from tuneoff.system.atomic_write import write_atomically
 
@@ -19,7 +20,6 @@ Specification = dict[str, Any]  # Any: Vega-Lite's JSON
 
 KINDS = ("svg", "png", "pdf", "csv")
 FILE_WIDTH = 620  # pixels of the plot; on a page a chart is as wide as the card around it
-PNG_SCALE = 2
 SYSTEM_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 FILE_FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 
@@ -30,31 +30,39 @@ def make_page_specification(chart: alt.LayerChart) -> Specification:
     return _make_specification(chart, style)
 
 
-def write_figures(charts: Mapping[str, alt.LayerChart], folder: Path, titles: Mapping[str, str]) -> dict[str, str]:
+@dataclass(frozen=True, kw_only=True)
+class WrittenFigures:
+    """The figures as SVG texts by name, and why there are none if they could not be drawn."""
+
+    images: Mapping[str, str]
+    problem: str = ""
+
+
+def write_figures(charts: Mapping[str, alt.LayerChart], folder: Path, titles: Mapping[str, str]) -> WrittenFigures:
     """Write each chart as SVG, PNG and PDF, and its data as CSV. Other figures of an older report are removed.
+
+    Where the renderer cannot run, the data alone is written.
 
     Args:
         titles: titles by name, of these figures and of all that an older report may have written.
-
-    Returns:
-        The SVG texts by name.
     """
-    import vl_convert
-
-    svgs = {}
-    for name, kind in itertools.product(titles.keys() - charts.keys(), KINDS):
-        (folder / f"{name}.{kind}").unlink(missing_ok=True)
-    for name, chart in charts.items():
-        specification = make_file_specification(titles[name], chart)
-        svg = _renumber_clip_paths(
-            vl_convert.vegalite_to_svg(json.dumps(specification), vl_version=get_vega_lite_version())
-        )
-        svgs[name] = svg
-        write_atomically(folder / f"{name}.svg", svg)
-        write_atomically(folder / f"{name}.png", vl_convert.svg_to_png(svg, scale=PNG_SCALE))
-        write_atomically(folder / f"{name}.pdf", vl_convert.svg_to_pdf(svg))
+    specifications = {name: make_file_specification(titles[name], chart) for name, chart in charts.items()}
+    for name, kind in itertools.product(titles, KINDS):
+        if name not in charts or kind != "csv":
+            (folder / f"{name}.{kind}").unlink(missing_ok=True)
+    for name, specification in specifications.items():
         write_atomically(folder / f"{name}.csv", format_csv(specification["data"]["values"]))
-    return svgs
+    try:
+        pictures = draw_pictures(list(specifications.values()), get_vega_lite_version())
+    except RendererError as error:
+        return WrittenFigures(images={}, problem=str(error))
+    images = {}
+    for name, picture in zip(specifications, pictures, strict=True):
+        images[name] = _renumber_clip_paths(picture.svg)
+        write_atomically(folder / f"{name}.svg", images[name])
+        write_atomically(folder / f"{name}.png", picture.png)
+        write_atomically(folder / f"{name}.pdf", picture.pdf)
+    return WrittenFigures(images=images)
 
 
 def make_file_specification(title: str, chart: alt.LayerChart) -> Specification:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tuneoff.report.escape import escape_control
 from tuneoff.report.figures import Specification, get_vega_lite_version
 from tuneoff.report.format import format_confidence, format_share
+from tuneoff.report.renderer import RendererError, bundle_library
 
 if TYPE_CHECKING:
     import jinja2
@@ -31,16 +32,20 @@ def render_document(
     template: str,
     specifications: Mapping[str, Specification],
     images: Mapping[str, str],
+    problem: str = "",
     **values: Any,  # Any: the template's variables
 ) -> str:
     """Render a page as text.
 
     Args:
         specifications: Vega-Lite's JSON by figure. A page without figures has no scripts.
-        images: the same figures as SVG, shown where scripts are disabled.
+        images: the same figures as SVG, shown where scripts are disabled or cannot be bundled.
+        problem: why the page has no figures; empty if it has them.
     """
-    scripts = [_bundle_chart_library(), (HERE / "page.js").read_text("utf-8")] if specifications else []
+    scripts = _list_scripts() if specifications else []
     return _make_environment().get_template(template).render(
+        problem=problem,
+        is_live=bool(scripts),
         images={name: _make_data_address(svg) for name, svg in images.items()},
         css=_mark_safe((HERE / "page.css").read_text("utf-8")),
         scripts=[_mark_safe(script) for script in scripts],
@@ -74,12 +79,22 @@ def _make_environment() -> jinja2.Environment:
     return environment
 
 
+def _list_scripts() -> list[str]:
+    """Return the scripts of a page with charts; none where they cannot be bundled."""
+    try:
+        return [_bundle_chart_library(), (HERE / "page.js").read_text("utf-8")]
+    except RendererError:
+        return []
+
+
 @functools.cache  # bundling takes three seconds and always has the same result
 def _bundle_chart_library() -> str:
-    import vl_convert
-
-    bundle = vl_convert.javascript_bundle(vl_version=get_vega_lite_version())  # type: ignore[call-arg]  # its stub is wrong
-    return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--").replace("\r\n", "\n")
+    return (
+        bundle_library(get_vega_lite_version())
+        .replace("</script", "<\\/script")
+        .replace("<!--", "<\\!--")
+        .replace("\r\n", "\n")
+    )
 
 
 def _make_policy(scripts: list[str]) -> str:

@@ -73,7 +73,7 @@ def write_report(
     """
     folder = Path(folder)
     charts = draw_figures(comparison, against)
-    images = write_figures(charts, folder / "figures", list_titles(comparison))
+    figures = write_figures(charts, folder / "figures", list_titles(comparison))
     write_atomically(folder / "table.md", format_markdown_table(comparison))
     write_atomically(folder / "table.tex", format_latex_table(comparison))
     write_atomically(folder / "results.csv", format_results_csv(comparison))
@@ -83,9 +83,12 @@ def write_report(
         write_atomically(folder / "benchmarks.csv", format_benchmarks_csv(benchmarks))
     if judged := summarize_judgements(comparison):
         write_atomically(folder / "judge.csv", format_judge_csv(judged))
-    specifications = {name: make_page_specification(chart) for name, chart in charts.items()}
+    specifications = {name: make_page_specification(chart) for name, chart in charts.items() if name in figures.images}
     index = folder / "index.html"
-    write_atomically(index, render_page(comparison, specifications, images, against, with_text=with_text))
+    write_atomically(
+        index,
+        render_page(comparison, specifications, figures.images, against, with_text=with_text, problem=figures.problem),
+    )
     return index
 
 
@@ -96,6 +99,7 @@ def render_page(
     against: Comparison | None = None,
     *,
     with_text: bool = True,
+    problem: str = "",
 ) -> str:
     """Render the page as text, with its figures as Vega-Lite JSON and, where scripts are disabled, as SVG images."""
     run = comparison.run
@@ -103,6 +107,7 @@ def render_page(
         "page.html.j2",
         specifications,
         images,
+        problem,
         comparison=comparison,
         recipe=run.recipe,
         verdict=describe_verdict(comparison),

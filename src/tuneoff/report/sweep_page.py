@@ -36,19 +36,20 @@ def write_sweep_report(sweep: Sweep, folder: Path) -> Path:
         The path of the page.
     """
     charts, titles = draw_sweep(sweep), list_titles(sweep)
-    images = write_figures(charts, folder / "figures", titles)
+    figures = write_figures(charts, folder / "figures", titles)
     parameter = get_parameter_title(sweep)
     page = render_document(
         "sweep.html.j2",
-        {name: make_page_specification(chart) for name, chart in charts.items()},
-        images,
+        {name: make_page_specification(chart) for name, chart in charts.items() if name in figures.images},
+        figures.images,
+        figures.problem,
         recipe=sweep.recipe,
         parameter=parameter,
         conclusions=list(describe_conclusions(sweep)) or [f"No two values of {parameter} have scores to compare yet."],
         colors=assign_line_colors(sweep),
         titles=titles,
-        quality=[name for quantity in list_quality(sweep) if (name := get_figure_name(quantity)) in images],
-        cost=[name for quantity in COST if (name := get_figure_name(quantity)) in images],
+        quality=[name for quantity in list_quality(sweep) if (name := get_figure_name(quantity)) in figures.images],
+        cost=[name for quantity in COST if (name := get_figure_name(quantity)) in figures.images],
         columns=[quantity.title for quantity in (*list_quality(sweep), *COST)],
         references=sweep.references,
         devices=list(dict.fromkeys(escape_control(c.setting.device) for c in sweep.comparisons.values())),

@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuneoff.errors import FullDiskError
+from tuneoff.errors import FullDiskError, TuneoffError
 from tuneoff.evaluation.benchmarks import run_benchmarks
 from tuneoff.methods import Method, get_method
 from tuneoff.models.language_model import LanguageModel
@@ -30,6 +30,7 @@ from tuneoff.runner.scores import (
 from tuneoff.runtime.context import TrialContext, create_context
 from tuneoff.runtime.progress import OnProgress, Progress
 from tuneoff.system.full_disk import explain_full_disk
+from tuneoff.system.full_memory import explain_full_memory, is_out_of_memory
 from tuneoff.system.interrupts import StopRequest
 from tuneoff.training.checkpoint import Checkpoint, CheckpointWriter, read_checkpoint
 from tuneoff.training.hidden_state_cache import TrunkCache
@@ -68,7 +69,9 @@ def run_trial(
         shutil.rmtree(paths.adapter, ignore_errors=True)  # a part of it is of no use but takes disk space
         raise
     except Exception as error:
-        return Record(trial=trial, status="failed", reason=f"{type(error).__name__}: {error}")
+        is_told = isinstance(error, TuneoffError) or not is_out_of_memory(error)
+        reason = f"{type(error).__name__}: {error}" if is_told else explain_full_memory(error)
+        return Record(trial=trial, status="failed", reason=reason)
     finally:
         gc.collect()
         gc.freeze()  # else every collection scans all libraries again, which takes longer than a small trial

@@ -7,6 +7,7 @@ written anything new. `tuneoff.runner.crashes` finds out whether the worker alwa
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tuneoff.system.process_start import STARTED_VARIABLE, compute_process_start
 
 WORKER_VARIABLE = "TUNEOFF_WORKER"  # the environment variable that marks a worker process
 MAX_STARTS_WITHOUT_PROGRESS = 3  # in a row; a trial in which the worker dies is skipped at the third start
+ADDRESS_SPACE_SIGNALS = (signal.SIGTRAP, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)  # under `ulimit -v`
 OUTPUTS = ("record.json", "checkpoint.safetensors", "attempts.json")
 
 
@@ -92,7 +94,9 @@ def _find_outputs(root: Path) -> dict[Path, int]:
 
 
 def _describe_signal(number: int) -> str:
-    likely_cause = " This usually means that memory ran out." if number == signal.SIGKILL else ""
+    is_limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    ends_without_memory = {signal.SIGKILL, *(ADDRESS_SPACE_SIGNALS if is_limited else ())}
+    likely_cause = " This usually means that memory ran out." if number in ends_without_memory else ""
     return f"{signal.strsignal(number) or number}.{likely_cause}"
 
 
