@@ -19,7 +19,7 @@ from tests.report.synthetic_search import SEARCHED_METHODS, make_searched_compar
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.data import DataSummary
 from tuneoff.data.statistics import TrainSamples
-from tuneoff.records.record import Memory
+from tuneoff.records.record import Memory, Record
 from tuneoff.report import diagnostics
 from tuneoff.report.diagnostics import Diagnosis, diagnose
 from tuneoff.runs import Run
@@ -60,6 +60,16 @@ def with_scores(run: Run, label: str, **scores: float) -> Comparison:
         run,
         [r.model_copy(update={"scores": {**r.scores, **named}}) if r.trial.label == label else r for r in run.records],
     )
+
+
+def with_references(run: Run, references: Sequence[str]) -> Comparison:
+    """The run's comparison with these references, over and over."""
+
+    def replace_references(record: Record) -> Record:
+        answers = [p.model_copy(update={"reference": references[p.row % len(references)]}) for p in record.predictions]
+        return record.model_copy(update={"predictions": tuple(answers)})
+
+    return judge_records(run, list(map(replace_references, run.records)))
 
 
 def echoing_the_base(run: Run, label: str) -> Comparison:
@@ -120,6 +130,8 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
 SILENCES: dict[str, Callable[[Run], Comparison]] = {
     "sources truncated": lambda run: with_data(run, make_synthetic_data(target_cut_share=0.1)),
     "targets truncated": lambda run: with_data(run, make_synthetic_data(source_cut_share=0.1)),
+    "metric cannot tell references apart": lambda run: with_references(run, ["Yes", "yes ", "no"]),
+    "metric cannot read references": lambda run: with_references(run, ["a café in the old town", "the naïve mayor"]),
     "files": lambda run: with_data(run, run.data.model_copy(update={"notes": ()})),
     "rows excluded": lambda run: with_data(run, make_synthetic_data(duplicates_removed=3)),
     "duplicates removed": lambda run: with_data(

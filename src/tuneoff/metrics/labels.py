@@ -31,8 +31,9 @@ class Confusion:
         return sum(count for (reference, _), count in self.counts.items() if reference == name)
 
     def compute_f1(self, name: str) -> float:
-        """The F1 of a class."""
-        return 2 * self.counts[name, name] / (self.count_predicted(name) + self.count_true(name))
+        """The F1 of a class; zero for one that no example has and that was never predicted."""
+        total = self.count_predicted(name) + self.count_true(name)
+        return 2 * self.counts[name, name] / total if total else 0.0
 
 
 def read_labels(answers: Sequence[Answer]) -> list[tuple[str, str]]:

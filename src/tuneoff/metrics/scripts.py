@@ -23,7 +23,13 @@ def choose_tokenizer(references: Iterable[str]) -> Tokenizer:
         return "english"
     if sum(map(_has_no_spaces, letters)) > ENOUGH * len(letters):
         return "characters"
-    return "words" if sum(not letter.isascii() for letter in letters) > MOST_DROPPED * len(letters) else "english"
+    return "words" if compute_dropped_share(letters) > MOST_DROPPED else "english"
+
+
+def compute_dropped_share(references: Iterable[str]) -> float:
+    """Return the share of the letters that the tokenizer for English drops; zero without letters."""
+    letters = [character for text in references for character in text if character.isalpha()]
+    return sum(not letter.isascii() for letter in letters) / len(letters) if letters else 0.0
 
 
 def has_spaces(text: str) -> bool:

@@ -13,7 +13,16 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.judged import summarize_judgements
 from tuneoff.report.benchmarks import build_benchmark_table, format_benchmarks_csv
 from tuneoff.report.budget_table import compare_with_estimate
-from tuneoff.report.charts import CURVES, FIGURES, SEARCHES, TRADE_OFFS, assign_colors, draw_figures, list_titles
+from tuneoff.report.charts import (
+    CURVES,
+    FIGURES,
+    SEARCHES,
+    TRADE_OFFS,
+    add_own_figures,
+    assign_colors,
+    draw_figures,
+    list_titles,
+)
 from tuneoff.report.diagnostics import diagnose
 from tuneoff.report.escape import escape_control
 from tuneoff.report.examples import choose_examples, find_example_metric
@@ -21,6 +30,7 @@ from tuneoff.report.figures import Specification, make_page_specification, write
 from tuneoff.report.html import render_document
 from tuneoff.report.hyperparameters import format_hyperparameters
 from tuneoff.report.judged import build_judge_table, format_judge_csv
+from tuneoff.report.label_table import build_label_table
 from tuneoff.report.leaderboard import build_leaderboard, list_footnotes
 from tuneoff.report.methods_csv import format_methods_csv
 from tuneoff.report.pairwise import build_matrices, format_pairs_csv
@@ -119,10 +129,14 @@ def render_page(
         colors=assign_colors(comparison, against),
         side_by_side=compare_runs(comparison, against) if against else None,
         matrices=build_matrices(comparison),
+        labels=build_label_table(comparison),
         benchmarks=build_benchmark_table(comparison),
         judged=build_judge_table(comparison),
         looks=list_looks(comparison),
-        sections=[(heading, text, _select_present(titles, images)) for heading, text, titles in SECTIONS],
+        sections=[
+            (heading, text, _select_present(add_own_figures(titles, comparison), images))
+            for heading, text, titles in SECTIONS
+        ],
         searches=list(summarize_searches(comparison)),
         search_figures=_select_present(SEARCHES, images),
         search_text=describe_search(comparison),

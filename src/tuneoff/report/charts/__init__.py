@@ -12,9 +12,11 @@ from tuneoff.metrics.rouge import TYPES as ROUGE_TYPES
 from tuneoff.report.charts.bars import (
     draw_evaluation_loss,
     draw_peak_memory,
+    draw_points,
     draw_scores,
     draw_slowest_epoch,
     draw_trainable_parameters,
+    list_other_metrics,
     list_percent_metrics,
 )
 from tuneoff.report.charts.colors import assign_colors
@@ -26,6 +28,8 @@ from tuneoff.report.charts.search_scores import draw_scores_by_rate
 from tuneoff.report.charts.trade_offs import draw_quality_against
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import altair as alt
 
     from tuneoff.analysis.comparison import Comparison
@@ -57,7 +61,17 @@ _TITLES = {**FIGURES, **CURVES, **TRADE_OFFS, **SEARCHES, **SIDE_BY_SIDE, **OLD}
 def list_titles(comparison: Comparison) -> dict[str, str]:
     """Return the title of every figure that a comparison may have, by name."""
     metric, scores = comparison.metric.title, _name_scores(comparison)
-    return {name: title.format(metric=metric, scores=scores) for name, title in _TITLES.items()}
+    titles = {name: title.format(metric=metric, scores=scores) for name, title in _TITLES.items()}
+    return titles | _list_own_titles(comparison)
+
+
+def add_own_figures(titles: Mapping[str, str], comparison: Comparison) -> dict[str, str]:
+    """Return the titles of a section, with those of metrics that have a figure of their own where scores are."""
+    return {**titles, **(_list_own_titles(comparison) if "scores" in titles else {})}
+
+
+def _list_own_titles(comparison: Comparison) -> dict[str, str]:
+    return {f"score-{metric.name}": metric.title for metric in list_other_metrics(comparison)}
 
 
 def _name_scores(comparison: Comparison) -> str:
@@ -87,8 +101,18 @@ def draw_figures(comparison: Comparison, against: Comparison | None = None) -> d
         "search-budget": draw_expected_by_budget(comparison),
         "ranks": draw_rank_changes(comparison, against) if against else None,
     }
+    charts |= {f"score-{metric.name}": draw_points(comparison, metric) for metric in list_other_metrics(comparison)}
     titles = list_titles(comparison)
     return {name: chart.properties(description=titles[name]) for name, chart in charts.items() if chart is not None}
 
 
-__all__ = ["CURVES", "FIGURES", "SEARCHES", "TRADE_OFFS", "assign_colors", "draw_figures", "list_titles"]
+__all__ = [
+    "CURVES",
+    "FIGURES",
+    "SEARCHES",
+    "TRADE_OFFS",
+    "add_own_figures",
+    "assign_colors",
+    "draw_figures",
+    "list_titles",
+]

@@ -50,10 +50,15 @@ def draw_peak_memory(comparison: Comparison) -> alt.LayerChart | None:
 
 
 def draw_evaluation_loss(comparison: Comparison) -> alt.LayerChart | None:
+    """Draw the evaluation loss."""
+    return draw_points(comparison, LOSS)
+
+
+def draw_points(comparison: Comparison, metric: Metric) -> alt.LayerChart | None:
     """Draw points with intervals. The axis does not start at zero, where the differences would be too small to see."""
     import altair as alt
 
-    canvas = make_canvas(comparison, make_score_rows(comparison, LOSS))
+    canvas = make_canvas(comparison, make_score_rows(comparison, metric))
     if not canvas.rows:
         return None
     low, high = canvas.find_extent("least", "most")
@@ -61,7 +66,7 @@ def draw_evaluation_loss(comparison: Comparison) -> alt.LayerChart | None:
     scale = alt.Scale(domain=[low - margin, high + (LABEL_SPACE - 1) * (high - low) + margin], nice=False)
     y, color = _list_methods_on_y(), canvas.encode_color()
     tooltip = make_tooltip("method", "exact", "interval", "examples")
-    x = alt.X("low:Q", scale=scale, axis=alt.Axis(title="nats per target token, with confidence intervals"))
+    x = alt.X("low:Q", scale=scale, axis=alt.Axis(title=f"{metric.unit or metric.title}, with confidence intervals"))
     return canvas.combine(
         canvas.chart.mark_rule(strokeWidth=2.5, strokeCap="round").encode(
             x=x, x2="high:Q", y=y, color=color, tooltip=tooltip
@@ -79,6 +84,11 @@ def list_percent_metrics(comparison: Comparison) -> list[Metric]:
     """Return the metrics of text that run from 0 to 100, and so have one axis together."""
     metrics = [metric for metric in comparison.metrics if metric.needs_generation and metric.scale == 100]
     return sorted(metrics, key=lambda metric: metric.title)
+
+
+def list_other_metrics(comparison: Comparison) -> list[Metric]:
+    """Return the metrics of text that have an axis of their own."""
+    return [metric for metric in comparison.metrics if metric.needs_generation and metric.scale != 100]
 
 
 def draw_scores(comparison: Comparison) -> alt.LayerChart | None:

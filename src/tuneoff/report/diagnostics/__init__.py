@@ -24,6 +24,7 @@ from tuneoff.report.diagnostics.design import (
     diagnose_single_seed,
 )
 from tuneoff.report.diagnostics.diagnosis import Diagnosis
+from tuneoff.report.diagnostics.metrics import diagnose_confused_references, diagnose_unread_references
 from tuneoff.report.diagnostics.outcome import (
     diagnose_forgetting,
     diagnose_missing_effect,
@@ -53,6 +54,8 @@ OF_COMPARISON: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
     diagnose_shared_rate,
     diagnose_unsearched_methods,
     diagnose_adaptive_sampler,
+    diagnose_confused_references,
+    diagnose_unread_references,
     diagnose_files,
     diagnose_truncation,
     diagnose_excluded_rows,
