@@ -43,6 +43,13 @@ def test_what_the_user_chose_is_kept(rows):
     assert (data.max_tokens, data.max_target_tokens, data.seed, data.encoding) == (77, 7, 3, "utf-8")
 
 
+@pytest.mark.parametrize("prompt", ["{source}\n\nTL;DR: ", "a\u2028{source}\u0085b\n", "'\"\n {source}: # 😀"])
+def test_a_prompt_of_several_lines_is_written_on_one(rows, prompt):
+    text = start(rows, prompt=prompt)
+    assert Recipe.read(yaml.safe_load(text)).data.prompt == prompt
+    assert sum("prompt:" in line for line in text.splitlines()) == 1
+
+
 def test_a_large_data_set_is_sampled(tmp_path):
     lines = ["source,target", *(f"text {i},answer {i}" for i in range(5000))]
     (tmp_path / "a.csv").write_text("\n".join(lines))

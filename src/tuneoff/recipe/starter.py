@@ -115,10 +115,24 @@ def _describe(overview: Overview) -> str:
 
 def _format(value: Any) -> str:  # Any: what a recipe holds
     """Write a value as YAML on one line."""
-    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=float("inf"))
+    text: str = yaml.dump(
+        value, Dumper=_OneLine, default_flow_style=True, allow_unicode=True, sort_keys=False, width=float("inf")
+    )
     return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _make_comment(text: str) -> str:
     """Keep a text of the data from ending its comment."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:200]
+
+
+class _OneLine(yaml.SafeDumper):
+    """Writes line breaks inside texts as escapes."""
+
+
+_OneLine.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if len(text.splitlines()) > 1 or text.endswith("\n") else None
+    ),
+)
