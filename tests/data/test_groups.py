@@ -77,7 +77,7 @@ def test_a_group_in_given_validation_and_test_files_is_kept_and_counted() -> Non
 def test_rows_without_a_group_are_left_out_and_do_not_form_one(missing: object) -> None:
     rows = {"train": make_grouped(["a", missing, missing]), "validation": make_grouped(["b"], 10)}
     rows["test"] = make_grouped(["c", missing, "d"], 20)
-    splits = draw(rows).by_name
+    splits = draw(rows, allow_left_out=True).by_name
     assert splits["train"].groups == ["a"]
     assert splits["train"].left_out_examples == ["row 2: group is missing", "row 3: group is missing"]
     assert splits["test"].groups == ["c", "d"]

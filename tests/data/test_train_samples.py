@@ -8,6 +8,7 @@ import pytest
 
 from tuneoff.config.data import TextOptions
 from tuneoff.data import load_text
+from tuneoff.data.pools import MOST_ORDERED_ROWS
 from tuneoff.data.rows import make_rows
 from tuneoff.data.splits import draw_splits
 from tuneoff.data.train_samples import draw_train_samples
@@ -99,7 +100,7 @@ def test_a_sample_does_not_depend_on_how_many_there_are(rows):
 
 def test_only_the_rows_that_are_needed_are_read():
     read = []
-    rows = make_pairs(number_rows(100_000))
+    rows = make_pairs(number_rows(MOST_ORDERED_ROWS + 1))
     counting = replace(rows, take=lambda some: read.extend(some) or rows.take(some))
     options = TextOptions(sizes={"train": 100, "validation": 1, "test": 1})
     splits = draw_splits({"train": counting}, options)

@@ -14,6 +14,11 @@ CHAT = "chat"  # the one value of `prompt` that is not a template: use the token
 # What the examples are about, which decides the metrics. "text" is language modeling, without prompts and answers.
 Task = Literal["prose", "labels", "answers", "translation", "code", "numbers", "json", "chat", "text"]
 
+# What a row is made of; "auto" recognizes it by the columns and their values
+ShapeName = Literal[
+    "auto", "pairs", "prompt-completion", "alpaca", "question-answer", "text-label", "messages", "sharegpt", "text"
+]
+
 Path = Annotated[str, Field(min_length=1)]
 Paths = Path | Annotated[tuple[Path, ...], Field(min_length=1)]
 
@@ -21,20 +26,35 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ColumnNames(Options):
-    """The names of the columns that are read."""
+    """The names of the columns that are read, or paths to values inside them, such as `translation.en`.
+
+    Without names, the columns are recognized by their usual names (see `shape`).
+    """
 
     source: str = "source"
-    """The column with the text that the model reads."""
+    """The column with the text that the model reads: also the instruction or the question."""
     target: str = "target"
-    """The column with the text that the model should write."""
+    """The column with the text that the model should write: also the label, or the text of `shape: text`."""
+    context: str | None = Field(None, exclude_if=lambda column: column is None)
+    """The column with what the source is about: the input of an instruction, the text of a question."""
+    messages: str | None = Field(None, exclude_if=lambda column: column is None)
+    """The column with the messages of a chat."""
     group: str | None = Field(None, exclude_if=lambda column: column is None)  # older settings lack it
     """The column whose equal values mark rows that belong together, such as parts of one document. A group stays in one
     split, and intervals are over groups; null: every row is on its own."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns to read: source, target, and the group if there is one."""
-        return (self.source, self.target) if self.group is None else (self.source, self.target, self.group)
+        """The columns to read: source, target, and the others if there are any."""
+        others = (self.group, self.context, self.messages)
+        return (self.source, self.target, *(name for name in others if name is not None))
+
+    @property
+    def by_role(self) -> dict[str, str]:
+        """The columns that were named, by what they are for. The default names of source and target are not named."""
+        defaults = ColumnNames.model_fields
+        named = {role: getattr(self, role) for role in ("source", "target", "context", "messages")}
+        return {role: name for role, name in named.items() if name is not None and name != defaults[role].default}
 
 
 class SplitNames(Options):
@@ -94,8 +114,9 @@ class CleaningOptions(Options):
     """Convert to lower case."""
     punctuation: bool = False
     """Remove every character that Unicode classifies as punctuation."""
-    whitespace: bool = True
-    """Collapse runs of white space to one space, and remove empty lines and white space at both ends."""
+    whitespace: bool = False
+    """Collapse runs of white space to one space, and remove empty lines and white space at both ends. It destroys code,
+    tables and verse."""
 
 
 class TextOptions(Options):
@@ -135,6 +156,24 @@ class TextOptions(Options):
     """Limit for the target, including EOS."""
     loss_on: Literal["target", "all"] = "target"
     """Train on the tokens of the target, or on all tokens of prompt and target."""
+    shape: ShapeName = Field("auto", exclude_if=lambda shape: shape == "auto")  # older settings lack these
+    """What a row is made of: two texts (`pairs`), `prompt-completion`, instruction, input and output (`alpaca`),
+    `question-answer` with or without a context, `text-label`, a chat (`messages`, or `sharegpt` with its
+    conversations), or `text` alone. `auto` recognizes it by the columns and their values."""
+    references: Literal["several", "join"] = Field("several", exclude_if=lambda rule: rule == "several")
+    """What a list as target is: several accepted answers, of which the first is trained on, or one text of its items,
+    one on each line."""
+    na: Literal["keep", "leave-out", "refuse"] = Field("keep", exclude_if=lambda rule: rule == "keep")
+    """Targets that spell a missing value, such as NA, nan, None or NULL: keep them as text and report them, leave the
+    rows out, or refuse the data. Cells without any value are left out, and `refuse` refuses them too."""
+    empty_targets: Literal["leave-out", "keep"] = Field("leave-out", exclude_if=lambda rule: rule == "leave-out")
+    """Rows whose target is an empty text: leave them out, or keep them, where an empty answer is right."""
+    equal_sources: Literal["group", "separate"] = Field("group", exclude_if=lambda rule: rule == "group")
+    """Rows with equal source: a group that stays in one split, or rows that are each on its own."""
+    near_duplicates: Literal["report", "remove"] = Field("report", exclude_if=lambda rule: rule == "report")
+    """Examples of train whose source is nearly that of an example of validation or test: report or remove them."""
+    allow_left_out: bool = Field(False, exclude_if=lambda allowed: not allowed)
+    """Whether to go on if more than half of the rows are no usable examples."""
 
     @field_validator("prompt", "chat_instruction")
     @classmethod

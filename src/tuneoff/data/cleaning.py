@@ -1,30 +1,86 @@
 """Cleaning of text, and which rows are usable. Everything else sees cleaned text only."""
 
+from __future__ import annotations
+
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from tuneoff.config.data import CleaningOptions, ColumnNames
+from tuneoff.config.data import CleaningOptions, TextOptions
 from tuneoff.data.example import Example, Row
+from tuneoff.data.reading.columns import Column
+from tuneoff.data.rows import Rows
+from tuneoff.data.shapes import Cells, Shape
+from tuneoff.data.shapes.recognize import ChosenShape
+from tuneoff.data.values import MissingValueError, UnusableRowError, is_na_text
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # JSON allows half of a surrogate pair, which cannot be encoded
 
 
-class UnusableRowError(ValueError):
-    """A row without text to learn from; the message is the reason, and is stored with the data's statistics."""
+@dataclass(frozen=True, kw_only=True)
+class ExampleBuilder:
+    """Builds the examples of one split from its rows."""
+
+    shape: Shape
+    columns: Mapping[str, Column]  # by role
+    classes: Mapping[str, Sequence[str]]  # of the roles whose column has the numbers of classes
+    options: TextOptions
+
+    def build(self, row: Row) -> Example:
+        """Build the example of a row.
+
+        Raises:
+            UnusableRowError: the source or the target has no text, or is empty after cleaning; or the group is missing.
+        """
+        values = {role: column.get(row) for role, column in self.columns.items()}
+        parts = self.shape.build(Cells(values=values, classes=self.classes, options=self.options))
+        answers = self._clean_answers(parts.answers)
+        return Example(
+            source=self._clean_source(parts.source),
+            target=answers[0],
+            references=answers if len(answers) > 1 else (),
+            columns=row,
+            messages=tuple(self._clean_message(message) for message in parts.messages),
+            group=clean_group(values["group"]) if "group" in values else None,
+            document=parts.document,
+        )
+
+    def _clean_source(self, source: str) -> str:
+        text = _require_encodable("source", clean_text(source, self.options.clean))
+        if not text.strip() and "source" in self.shape.required:
+            raise UnusableRowError(f"source is empty{' once cleaned' if source.strip() else ''}")
+        return text
+
+    def _clean_answers(self, answers: Sequence[str]) -> tuple[str, ...]:
+        cleaned = [_require_encodable("target", clean_text(answer, self.options.clean)) for answer in answers]
+        filled = tuple(dict.fromkeys(text for text in cleaned if text.strip()))
+        if not filled and self.options.empty_targets == "leave-out":
+            raise UnusableRowError(f"target is empty{' once cleaned' if any(map(str.strip, answers)) else ''}")
+        if filled and self.options.na != "keep" and is_na_text(filled[0]):
+            raise MissingValueError(f"target spells a missing value: {filled[0]!r}")
+        return filled or ("",)
+
+    def _clean_message(self, message: Row) -> Row:
+        return {
+            **message,
+            "content": _require_encodable("a message", clean_text(message["content"], self.options.clean)),
+        }
 
 
-def build_example(row: Row, fields: ColumnNames, clean: CleaningOptions) -> Example:
-    """Build the example of a row.
+def make_builder(rows: Rows, chosen: ChosenShape, options: TextOptions) -> ExampleBuilder:
+    """Make the builder for the rows of one split.
 
     Raises:
-        UnusableRowError: the source or the target is not text, or is empty after cleaning; or the group is missing.
+        DataError: the split lacks a column.
     """
-    return Example(
-        source=_require_usable("source", row.get(fields.source), clean),
-        target=_require_usable("target", row.get(fields.target), clean),
-        columns=row,
-        group=None if fields.group is None else clean_group(row.get(fields.group)),
-    )
+    columns = chosen.find_columns(rows)
+    classes = {
+        role: rows.labels[column.name]
+        for role, column in columns.items()
+        if not column.path and column.name in rows.labels
+    }
+    return ExampleBuilder(shape=chosen.shape, columns=columns, classes=classes, options=options)
 
 
 def clean_group(value: object) -> str:
@@ -57,14 +113,7 @@ def clean_text(text: str, clean: CleaningOptions) -> str:
     return text
 
 
-def _require_usable(name: str, value: object, clean: CleaningOptions) -> str:
-    if value is None:
-        raise UnusableRowError(f"{name} is missing")
-    if not isinstance(value, str):
-        raise UnusableRowError(f"{name} is not text but {type(value).__name__}: {value!r:.40}")
-    text = clean_text(value, clean)
-    if not text.strip():
-        raise UnusableRowError(f"{name} is empty" if not value.strip() else f"{name} is empty once cleaned")
+def _require_encodable(name: str, text: str) -> str:
     if _SURROGATE.search(text):
         raise UnusableRowError(f"{name} holds half of a surrogate pair, which is no character")
     return text

@@ -19,8 +19,14 @@ class Example:
     columns: Row = field(default_factory=dict)  # the row, for prompt templates and for metrics of the user's own
     messages: tuple[Row, ...] = ()  # of a chat, in order, ending with the answer of an assistant; empty: no chat
     group: str | None = None  # of examples that belong together; None: it is on its own
+    document: str = ""  # that a question is about; empty: the source stands for itself
 
     @property
     def content(self) -> tuple[str, str]:
         """What decides whether two examples are duplicates."""
         return self.source, self.target
+
+    @property
+    def origin(self) -> str:
+        """What examples have in common that must stay in one split: the document, or else the source."""
+        return self.document or self.source

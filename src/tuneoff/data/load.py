@@ -64,6 +64,10 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
         duplicates=dict(splits.duplicates),
         shared_groups=dict(splits.shared_groups),
         task=task,
+        shared_sources=dict(splits.shared_sources),
+        groups_by_source=splits.groups_by_source,
+        shape=splits.shape.describe(),
+        shape_recognized=splits.shape.is_recognized,
         notes=list(dict.fromkeys(note for of_split in rows.values() for note in of_split.notes)),
     )
     data = TextData(

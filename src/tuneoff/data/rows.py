@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.config.data import ColumnNames
 from tuneoff.data.example import Row
-from tuneoff.errors import DataError, suggest
+from tuneoff.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -35,8 +34,12 @@ class Rows:
 
     def iterate_column(self, name: str) -> Iterator[Any]:  # Any: columns hold anything
         """Yield the values of one column, without keeping the rows in memory."""
+        yield from (row.get(name) for row in self.iterate())
+
+    def iterate(self) -> Iterator[Row]:
+        """Yield all rows, without keeping them in memory."""
         for start in range(0, self.count, BLOCK_ROWS):
-            yield from (row.get(name) for row in self.take(range(start, min(start + BLOCK_ROWS, self.count))))
+            yield from self.take(range(start, min(start + BLOCK_ROWS, self.count)))
 
     def add_notes(self, *notes: str) -> Rows:
         """Return the same rows with further notes."""
@@ -139,21 +142,3 @@ def _is_binary(kind: Any) -> bool:  # Any: a type of pyarrow, which ships no typ
     if pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind):
         return _is_binary(kind.value_type)
     return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
-
-
-def describe_columns(rows: Rows, fields: ColumnNames) -> str:
-    """Return a sentence that names the columns of the recipe and those of the data."""
-    return f"Looked for {' and '.join(map(repr, fields.names))}; the columns are {', '.join(map(repr, rows.columns))}. "
-
-
-def require_columns(place: str, present: Sequence[str], fields: ColumnNames) -> None:
-    """
-    Raises:
-        DataError: a column of `fields` is not among those present.
-    """
-    for role, name in zip(("source", "target", "group"), fields.names, strict=False):
-        if name not in present:
-            raise DataError(
-                f"{place} has no column {name!r} for the {role}.{suggest(name, present)} "
-                f"Name the right one: fields: {{{role}: NAME}}."
-            )

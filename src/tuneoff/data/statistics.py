@@ -35,6 +35,17 @@ class SplitSummary(Options):
     groups: int | None = None  # different groups of the examples; None: every example is on its own
     groups_removed: int = 0  # rows left out because their group is in another split
     cut_shares: dict[str, float] = Field(default_factory=dict)  # of the examples that lost a part of a column
+    sources_removed: int = 0  # rows left out because their source, or the document it is about, is in another split
+    repeated: int = 0  # examples that are equal to an earlier one of the split
+    na_targets: int = 0  # examples whose target spells a missing value, such as NA
+    na_examples: list[str] = Field(default_factory=list)  # the first of these
+    near_duplicates: int = 0  # of train, that are nearly in validation or test
+    near_checked: int = 0  # examples of train that were compared with validation and test; 0: none, or an older run
+
+    @property
+    def left_out_share(self) -> float:
+        """The share of the rows drawn that were no usable examples."""
+        return self.left_out / (self.left_out + self.examples) if self.left_out else 0.0
 
 
 class TrainSamples(Options):
@@ -54,6 +65,11 @@ class DataSummary(Options):
     duplicates: dict[str, int]  # examples that two splits share, before they are removed from train: {"train-test": 2}
     shared_groups: dict[str, int] = Field(default_factory=dict)  # examples whose group two splits share, and keep
     train_samples: TrainSamples | None = None  # None: there is one train sample, the train split
+    shared_sources: dict[str, int] = Field(default_factory=dict)  # rows whose source another split has, with another
+    # target: {"train-test": 2}; those of train are removed unless the recipe says otherwise
+    groups_by_source: bool = False  # the groups are those of equal sources, and not of a column
+    shape: str | None = None  # what a row is made of, with the columns; None: a run of an older version
+    shape_recognized: bool = False  # and not named in the recipe
     notes: list[str] = Field(default_factory=list)  # what was assumed about the files
     task: Task = "prose"  # what the examples are about, which decides the default metrics
 
@@ -77,6 +93,12 @@ def summarize(split: Split, dataset: Dataset) -> SplitSummary:
         groups=len(set(split.groups)) or None,
         groups_removed=split.groups_removed,
         cut_shares=_compute_cut_shares(dataset),
+        sources_removed=split.sources_removed,
+        repeated=split.repeated,
+        na_targets=split.na_targets,
+        na_examples=split.na_examples,
+        near_duplicates=split.near_duplicates,
+        near_checked=split.near_checked,
     )
 
 

@@ -4,9 +4,7 @@ import datasets
 import pytest
 from datasets import Dataset, DatasetDict
 
-from tuneoff.config.data import ColumnNames
 from tuneoff.data.reading import read_rows
-from tuneoff.data.rows import require_columns
 from tuneoff.errors import DataError
 
 
@@ -109,11 +107,6 @@ def test_parquet_is_read_from_a_path_with_brackets(tmp_path, table, options):
 def test_a_broken_parquet_file_is_named(write, options):
     with pytest.raises(DataError, match=r"a\.parquet is plain text, not what"):
         read_rows(options(source="parquet", files=write("a.parquet", b"no parquet at all")))
-
-
-def test_a_missing_column_is_refused_with_the_present_ones():
-    with pytest.raises(DataError, match=r"a\.csv has no column 'target'.* Did you mean 'targets'\? Available: source"):
-        require_columns("a.csv", ["source", "targets"], ColumnNames())
 
 
 def test_a_file_with_only_a_header_is_refused(write, options):

@@ -1,0 +1,61 @@
+"""Near duplicates: texts that share most of their word sequences with another text.
+
+MinHash finds the candidates, and the sequences themselves decide. Source: Broder 1997, "On the resemblance and
+containment of documents"; the library is datasketch.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
+
+LENGTH = 3  # words, or characters of a script without spaces, in a sequence
+THRESHOLD = 0.7  # shared share of the sequences of both texts from which they are near duplicates
+PERMUTATIONS = 64
+CANDIDATES_FROM = 0.55  # lower than the threshold, because MinHash estimates
+_WORD = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]|[^\W_]+|[^\w\s]")
+
+
+class NearDuplicates:
+    """An index of texts, which finds whether another text is nearly one of them."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        from datasketch import MinHashLSH
+
+        self._sequences = [_list_sequences(text) for text in dict.fromkeys(texts)]
+        self._index = MinHashLSH(threshold=CANDIDATES_FROM, num_perm=PERMUTATIONS, weights=(0.2, 0.8))
+        for number, sequences in enumerate(self._sequences):
+            if sequences:
+                self._index.insert(number, _sketch(sequences))
+
+    def has_near(self, text: str) -> bool:
+        """Return whether the text is equal or nearly equal to one of the index."""
+        sequences = _list_sequences(text)
+        if not sequences:
+            return False
+        return any(
+            len(sequences & other) >= THRESHOLD * len(sequences | other)
+            for other in map(self._sequences.__getitem__, self._index.query(_sketch(sequences)))
+        )
+
+
+def _list_sequences(text: str) -> set[bytes]:
+    """Return the different sequences of words; all words as one sequence if there are too few."""
+    words = _WORD.findall(text.casefold())
+    if not words:
+        return set()
+    count = max(1, len(words) - LENGTH + 1)
+    return {" ".join(words[start : start + LENGTH]).encode() for start in range(count)}
+
+
+def _sketch(sequences: set[bytes]) -> MinHash:
+    from datasketch import MinHash
+
+    sketch = MinHash(num_perm=PERMUTATIONS, hashfunc=zlib.crc32)  # the default, SHA-1, takes three times as long
+    sketch.update_batch(list(sequences))
+    return sketch
