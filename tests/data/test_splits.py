@@ -69,7 +69,7 @@ def test_rows_without_text_are_counted_and_the_first_three_listed():
 
 def test_a_size_counts_usable_rows():
     rows = make_pairs([("", "")] * 20 + [(f"s{i}", "t") for i in range(5)])
-    data = {"train": rows, "validation": make_some(0, 1), "test": make_some(1, 2)}
+    data = {"train": rows, "validation": make_some(10, 11), "test": make_some(11, 12)}
     splits = draw(data, sizes={"train": 5}, allow_left_out=True)
     assert list_numbers(splits["train"]) == [0, 1, 2, 3, 4]
 

@@ -76,7 +76,7 @@ def test_names_of_columns_are_quoted_where_yaml_needs_it(tmp_path, name):
 
 def test_rows_that_are_no_examples_are_refused(tmp_path):
     (tmp_path / "a.csv").write_text("x,y\n1,2\n")
-    with pytest.raises(DataError, match="no column 'source'"):
+    with pytest.raises(DataError, match="no columns that say what the model reads"):
         start(tmp_path / "a.csv")
 
 

@@ -106,7 +106,7 @@ def test_rows_that_are_no_examples_are_listed(overview):
 def test_usual_names_of_columns_are_taken_with_a_note(overview):
     found = overview("Article,Summary\n" + "".join(f"a {i},b\n" for i in range(20)))
     assert found.splits["train"].examples == 16
-    assert "Source and target are taken from the columns 'Article' and 'Summary'." in found.notes
+    assert "The rows were recognized as pairs (source: Article, target: Summary)." in found.notes
 
 
 def test_columns_that_the_recipe_names_are_not_replaced(overview):
@@ -117,7 +117,7 @@ def test_columns_that_the_recipe_names_are_not_replaced(overview):
 def test_rows_that_cannot_be_examples_leave_an_overview_with_a_problem(overview):
     found = overview("x,y\n1,2\n3,4\n")
     assert [column.name for column in found.columns] == ["x", "y"]
-    assert "no column 'source'" in found.problem
+    assert "no columns that say what the model reads" in found.problem
     assert found.splits == {}
 
 

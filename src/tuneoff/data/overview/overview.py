@@ -15,7 +15,7 @@ from tuneoff.data.overview.fields import complete_fields
 from tuneoff.data.overview.lengths import Lengths, measure_lengths
 from tuneoff.data.overview.rendered import RenderedExample, render_examples
 from tuneoff.data.prompt import complete_options
-from tuneoff.data.reading import read_rows, resolve_columns
+from tuneoff.data.reading import read_rows
 from tuneoff.data.splits import SPLITS, Split, Splits, draw_splits
 from tuneoff.data.task import recognize_task
 from tuneoff.errors import DataError
@@ -97,20 +97,19 @@ def build_overview(options: DataOptions, tokenizer: PreTrainedTokenizerBase | No
     """
     rows = read_rows(options)
     sample = sample_rows(rows["train"])
-    options, found = complete_fields(options, rows["train"].columns)
     overview = Overview(
         options=options,
         files=tuple(dict.fromkeys(file for of_split in rows.values() for file in of_split.files)),
         rows={name: of_split.count for name, of_split in rows.items()},
         sampled_rows=len(sample),
         columns=summarize_columns(rows["train"].columns, sample),
-        notes=tuple(dict.fromkeys([*(note for of_split in rows.values() for note in of_split.notes), *found])),
+        notes=tuple(dict.fromkeys(note for of_split in rows.values() for note in of_split.notes)),
         splits={},
     )
     try:
-        names = get_fields(options).names
-        splits = draw_splits({name: resolve_columns(of_split, names) for name, of_split in rows.items()}, options)
-        return _add_examples(overview, splits, tokenizer)
+        options, found = complete_fields(options, rows["train"])
+        overview = replace(overview, options=options, notes=(*overview.notes, *found))
+        return _add_examples(overview, draw_splits(rows, options), tokenizer)
     except DataError as error:
         return replace(overview, problem=str(error))
 

@@ -115,7 +115,7 @@ def _format_content(message: Row) -> str:
 
 
 def _fits(values: Mapping[str, Sequence[Any]]) -> bool:
-    return all(_has_keys(value, "role", "content") for value in values["messages"])
+    return bool(values["messages"]) and all(_has_keys(value, "role", "content") for value in values["messages"])
 
 
 def _has_keys(value: Any, *keys: str) -> bool:

@@ -118,7 +118,7 @@ def _find_names(
     """
     roles = {role for usual in shape.usual for role in usual}
     given = {role: name for role, name in named.items() if role in roles}
-    choices = [given] if set(shape.required) <= set(given) else [{**usual, **given} for usual in shape.usual]
+    choices = [{**usual, **given} for usual in shape.usual] + ([given] if set(shape.required) <= set(given) else [])
     for names in choices:
         columns = {role: find_column(name, rows.columns, rows.place) for role, name in names.items()}
         if all(columns.values()) and (probed is None or _fits(shape, rows, names, probed)):
@@ -138,7 +138,7 @@ def _fits(shape: Shape, rows: Rows, names: Mapping[str, str], probed: Sequence[R
         if column is None:
             return False
         values[role] = [value for row in probed if not is_missing(value := column.get(row))]
-    return all(values[role] for role in shape.required) and shape.fits(values)
+    return shape.fits(values)
 
 
 def _probe(rows: Rows) -> list[Row]:

@@ -44,7 +44,7 @@ def _convert_turn(turn: Mapping[str, Any], number: int) -> Row:
 
 
 def _fits(values: Mapping[str, Sequence[Any]]) -> bool:
-    return all(_is_conversation(value) for value in values["messages"])
+    return bool(values["messages"]) and all(map(_is_conversation, values["messages"]))
 
 
 def _is_conversation(value: Any) -> bool:
