@@ -5,6 +5,7 @@ from tuneoff.api.comparisons import RUNS, compare, load_comparison, load_model, 
 from tuneoff.api.looking import build_recipe, draft_recipe, init, look
 from tuneoff.api.planning import plan
 from tuneoff.api.sweeps import VALUES, expand, is_sweep, load_sweep, report_sweep, sweep
+from tuneoff.api.verifying import verify
 
 __all__ = [
     "RUNS",
@@ -24,4 +25,5 @@ __all__ = [
     "report_run",
     "report_sweep",
     "sweep",
+    "verify",
 ]

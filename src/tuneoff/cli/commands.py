@@ -295,6 +295,25 @@ def calibrate(
     print_calibrations(api.calibrate(*runs, seeds=seeds, comparisons=comparisons), markdown=markdown)
 
 
+@app.command(epilog=format_examples("verify runs/demo"))
+def verify(run: RunArgument) -> None:
+    """Check every file of a run against its checksum.
+
+    One line for each file that is missing, foreign, damaged, or of a newer version. Nothing is changed. The exit code
+    is 1 if there is such a file.
+    """
+    from tuneoff import api
+
+    found = api.verify(run)
+    for problem in found.problems:
+        print(escape_control(f"{problem.kind:<8} {problem.file}: {problem.reason}"))
+    if found.problems:
+        raise typer.Exit(FAILED)
+    print(
+        f"{run}: {found.files} files and {found.trials} finished trials. Nothing is missing, foreign, damaged or newer."
+    )
+
+
 @app.command(epilog=format_examples("methods", "methods --model EleutherAI/gpt-neo-125m", "methods --recipe mine.yaml"))
 def methods(
     model: Annotated[

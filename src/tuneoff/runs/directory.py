@@ -14,7 +14,7 @@ from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runs import compatibility, integrity
 from tuneoff.runs.judgements import read_judgements
-from tuneoff.runs.layout import ADAPTER, TRIALS, has_recipe
+from tuneoff.runs.layout import ADAPTER, REPORT, TRIALS, has_recipe
 from tuneoff.runs.locking import lock_run
 from tuneoff.runs.reading import Run, read_data, read_environment, read_misfits, read_recipe, read_records
 from tuneoff.runs.writing import write_record, write_run
@@ -32,7 +32,7 @@ class RunDirectory:
     @property
     def report(self) -> Path:
         """The folder of the page, the tables and the figures."""
-        return self.path / "report"
+        return self.path / REPORT
 
     def get_trial_folder(self, trial: Trial) -> Path:
         return self.path / TRIALS / trial.id

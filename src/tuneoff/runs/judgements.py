@@ -6,7 +6,8 @@ half written is skipped, and its question is asked again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,16 +21,22 @@ FILE = "judgements.jsonl"
 def read_judgements(run: Path) -> dict[str, Judgement]:
     """Return the judgements of a run by the key of the question."""
     try:
-        lines = (run / FILE).read_text("utf-8").splitlines()
+        lines = (run / FILE).read_bytes().splitlines()
     except FileNotFoundError:
         return {}
-    judgements = {}
+    return {judgement.key: judgement for judgement in _parse(lines)}
+
+
+def count_readable(lines: Sequence[bytes]) -> int:
+    """Return how many lines are judgements."""
+    return len(_parse(lines))
+
+
+def _parse(lines: Iterable[bytes]) -> list[Judgement]:
+    judgements = []
     for line in lines:
-        try:
-            judgement = Judgement.model_validate_json(line)
-        except ValidationError:
-            continue
-        judgements[judgement.key] = judgement
+        with contextlib.suppress(ValidationError):
+            judgements.append(Judgement.model_validate_json(line))
     return judgements
 
 

@@ -9,7 +9,7 @@ RECIPE, ENVIRONMENT, DATA, MISFITS = "recipe.yaml", "environment.json", "data.js
 RECORD, CURVE, PREDICTIONS = "record.json", "curve.jsonl", "predictions.jsonl"
 BENCHMARKS = "benchmarks.jsonl"  # only of a record that has some
 FILES = "files"  # the key in `record.json` of the checksums of all other files that belong to the record
-LOCK, TRIALS, SET_ASIDE, ADAPTER = ".lock", "trials", "set-aside", "adapter"
+LOCK, TRIALS, SET_ASIDE, ADAPTER, REPORT = ".lock", "trials", "set-aside", "adapter", "report"
 # What a process that ends before it has written the recipe can leave behind, as prefixes of names.
 WRITTEN_BEFORE_RECIPE = (LOCK, CHECKSUMS, f".{CHECKSUMS}.", f".{RECIPE}.")
 
@@ -24,4 +24,9 @@ def has_recipe(path: Path) -> bool:
 def list_recorded_trials(path: Path) -> list[Path]:
     """Return the folders of the trials that have a record, sorted by trial id."""
     files = sorted(path.glob(f"{TRIALS}/*/{RECORD}"))
-    return [file.parent for file in files if _TRIAL_ID.fullmatch(file.parent.name)]
+    return [file.parent for file in files if is_trial_id(file.parent.name)]
+
+
+def is_trial_id(name: str) -> bool:
+    """Return whether this is the name of a trial's folder."""
+    return _TRIAL_ID.fullmatch(name) is not None

@@ -144,6 +144,11 @@ def _append(file: Path, list_new: Callable[[Sequence[Use]], list[Use]]) -> tuple
         return [*known, *new], unreadable
 
 
+def count_unreadable(content: bytes) -> int:
+    """Return how many lines of a ledger are not uses."""
+    return _parse(content)[1]
+
+
 def _parse(content: bytes) -> tuple[list[Use], int]:
     """Return the uses, and how many lines are not uses."""
     uses, unreadable = [], 0

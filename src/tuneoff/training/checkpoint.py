@@ -23,6 +23,7 @@ from tuneoff.system.atomic_write import replace_atomically
 if TYPE_CHECKING:
     from torch import Tensor
 
+UNUSABLE = (OSError, ValueError, TypeError, KeyError)  # raised by a file that is damaged or of another trial
 MIN_INTERVAL_SECONDS = 60.0  # between two checkpoints
 MIN_INTERVAL_WRITES = 20  # the same, as a multiple of the seconds that writing one takes
 BYTES_PER_SECOND = 200e6  # assumed writing speed before the first checkpoint; a slow disk's
@@ -78,26 +79,11 @@ def read_checkpoint(path: Path | None, trial: str) -> Checkpoint | None:
     Args:
         trial: the id of the trial.
     """
-    from safetensors import SafetensorError, safe_open
-
     if path is None or not path.exists():
         return None
     try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
-            header, sha256 = file.metadata()["state"], file.metadata()["sha256"]
-        if _compute_sha256(header, tensors) != sha256:
-            raise ValueError("its checksum does not match")
-        state = json.loads(header)
-        state.pop("schedule", None)  # up to version 0.1.0; it follows from the steps
-        curve = tuple(Epoch.model_validate(row) for row in state.pop("curve"))
-        memory = {phase: Memory.model_validate(peak) for phase, peak in state.pop("memory").items()}
-        if state.get("trial") != trial:
-            raise ValueError(
-                f"it belongs to the trial {state.get('trial', 'of an earlier version')} and not to {trial}"
-            )
-        return Checkpoint(curve=curve, memory=memory, tensors=tensors, **state)
-    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        return load_checkpoint(path, trial)
+    except UNUSABLE as error:
         damaged = path.with_name("checkpoint.bad")
         path.replace(damaged)
         logging.getLogger(__name__).warning(
@@ -105,6 +91,30 @@ def read_checkpoint(path: Path | None, trial: str) -> Checkpoint | None:
             path, error, damaged.name,
         )  # fmt: skip
         return None
+
+
+def load_checkpoint(path: Path, trial: str) -> Checkpoint:
+    """Return the checkpoint of a trial at `path`.
+
+    Raises:
+        ValueError, or another of UNUSABLE: it cannot be read, is damaged or belongs to another trial.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
+            header, sha256 = file.metadata()["state"], file.metadata()["sha256"]
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    if _compute_sha256(header, tensors) != sha256:
+        raise ValueError("its checksum does not match")
+    state = json.loads(header)
+    if state.get("trial") != trial:
+        raise ValueError(f"it belongs to the trial {state.get('trial', 'of an earlier version')} and not to {trial}")
+    curve = tuple(Epoch.model_validate(row) for row in state.pop("curve"))
+    memory = {phase: Memory.model_validate(peak) for phase, peak in state.pop("memory").items()}
+    return Checkpoint(curve=curve, memory=memory, tensors=tensors, **state)
 
 
 def read_steps(path: Path) -> int:
