@@ -12,7 +12,15 @@ from tuneoff.console.progress import replace_unprintable
 from tuneoff.console.tables import make_table
 from tuneoff.report.budget_table import list_misfits
 from tuneoff.report.escape import escape_control
-from tuneoff.report.format import format_bytes, format_count, format_money, format_seconds, format_share, pluralize
+from tuneoff.report.format import (
+    format_bytes,
+    format_count,
+    format_money,
+    format_seconds,
+    format_share,
+    join_list,
+    pluralize,
+)
 from tuneoff.report.population import describe_samples
 from tuneoff.report.sensitivity import describe_sensitivity
 from tuneoff.search.effort import MOST_TIMES
@@ -27,7 +35,7 @@ def print_plan(plan: Plan, title: str) -> None:
     """Print the sizes of the splits, what each method trains, and the work of each of its stages."""
     console = Console(highlight=False)
     console.print(title, style="bold", markup=False)
-    for line in _describe_data(plan.data):
+    for line in (*_describe_data(plan.data), _describe_metrics(plan)):
         console.print(line, markup=False)
     table = make_table("", "trials", "steps", "tokens", "scored")
     for label, (trainable, total) in plan.parameters.items():
@@ -101,6 +109,14 @@ def print_sensitivity(plan: Plan) -> None:
     console = Console(highlight=False)
     for line in describe_sensitivity(plan.sensitivity, plan.recipe.verdict) if plan.sensitivity else ():
         console.print(replace_unprintable(line), markup=False)
+
+
+def _describe_metrics(plan: Plan) -> str:
+    """Say what the comparison goes by, and which task its data is taken for."""
+    primary = plan.recipe.primary_metric
+    others = [metric.title for metric in plan.recipe.metric_table.values() if metric is not primary]
+    also = f"; also {join_list(others)}" if others else ""
+    return replace_unprintable(f"Ranked by {primary.title}{also} (the data is taken for {plan.data.task})")
 
 
 def _describe_data(data: DataSummary) -> Iterator[str]:

@@ -17,10 +17,24 @@ from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence
 from tuneoff.report.leaderboard import TIED, Cell, Column, Leaderboard, build_leaderboard, list_footnotes, list_misfits
 from tuneoff.report.population import describe_test_examples, has_groups
+from tuneoff.report.sentences.names import shorten_label
 
 TERMINAL_COSTS = {"trainable": "Trainable", "train_seconds": "Training", "training_memory": "Memory"}  # headings
 WITH_LOST = "All runs"
-SHORT_TITLES = {"loss": "Loss"}  # in the terminal
+SHORT_TITLES = {  # in the terminal
+    **{name: title for name, (title, _) in ROUGE_TYPES.items()},
+    "loss": "Loss",
+    "exact": "Exact",
+    "exact_strict": "Strict",
+    "number": "Numeric",
+    "math": "Math",
+    "field_f1": "Field F1",
+    "valid_json": "Valid",
+    "edit": "Edit sim.",
+    "parses": "Parses",
+    "bleu": "BLEU",
+}
+TITLE_WIDTH = 12  # characters of the title of a metric of the user's own
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # a spreadsheet would evaluate them
 CSV_UNITS = {"": "parameters", "%": "percent", "s": "seconds", "1/s": "per_second", "×": "ratio", "F1 × 100": "x100"}
 LATEX = {
@@ -63,7 +77,7 @@ def list_marks(comparison: Comparison) -> Iterator[str]:
 
 
 def _get_short_title(column: Column) -> str:
-    return SHORT_TITLES.get(column.name, column.title)
+    return SHORT_TITLES.get(column.name) or shorten_label(escape_control(column.title), TITLE_WIDTH)
 
 
 def _mark_tied(cell: Cell) -> str:
