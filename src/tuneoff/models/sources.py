@@ -1,8 +1,8 @@
 """Find a model's files: a built-in model, a folder, a GGUF file, or a model of the hub."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from tuneoff.errors import ModelError
 from tuneoff.models.safe_weights import require_safe_model
 from tuneoff.system.atomic_write import replace_folder_atomically
 from tuneoff.system.cache import check_cache_folder, get_cache_folder, write_cache_checksums
+from tuneoff.system.checksums import find_damaged_files
 from tuneoff.system.full_disk import is_disk_full
 
 # Name -> the package that contains it, the file in that package, and how to install it.
@@ -31,6 +32,9 @@ class Source:
     folder: Path
     known_as: str  # the name of the base model in saved adapters
     fingerprint: str
+    files: tuple[Path, ...] = ()  # that decide the fingerprint, or all
+    # computes the fingerprint again from the content of the files; None: they are too large for that, or not ours
+    compute_fingerprint: Callable[[], str] | None = field(default=None, compare=False, repr=False)
 
 
 def find_source(options: ModelOptions) -> Source:
@@ -51,7 +55,7 @@ def find_source(options: ModelOptions) -> Source:
         return _convert_once(path, known_as=str(path))
     if path.is_dir():
         require_safe_model(path)
-        return Source(folder=path, known_as=str(path), fingerprint=_hash_files(_list_hashed_files(path)))
+        return _hash_folder(path)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise ModelError(
             f"There is no model folder or file {name!r}. Built in: {', '.join(BUILT_IN)}; "
@@ -78,7 +82,13 @@ def _convert_once(gguf: Path, known_as: str) -> Source:
     if not check_cache_folder(folder):
         with replace_folder_atomically(folder) as temporary:
             _convert_into(temporary, gguf)
-    return Source(folder=folder, known_as=known_as, fingerprint=fingerprint)
+    return Source(
+        folder=folder,
+        known_as=known_as,
+        fingerprint=fingerprint,
+        files=_list_files(folder),
+        compute_fingerprint=lambda: "" if find_damaged_files(folder) else fingerprint,
+    )
 
 
 def _convert_into(folder: Path, gguf: Path) -> None:
@@ -124,7 +134,31 @@ def _download(options: ModelOptions) -> Source:
         ) from error
     folder = Path(snapshot)
     require_safe_model(folder)
-    return Source(folder=folder, known_as=options.name, fingerprint=f"{options.name}@{folder.name}")
+    return Source(
+        folder=folder,
+        known_as=options.name,
+        fingerprint=f"{options.name}@{folder.name}",
+        files=_list_files(folder),
+    )
+
+
+def _hash_folder(folder: Path) -> Source:
+    files = _list_hashed_files(folder)
+
+    def compute_fingerprint() -> str:
+        return _hash_files(_list_hashed_files(folder))
+
+    return Source(
+        folder=folder,
+        known_as=str(folder),
+        fingerprint=compute_fingerprint(),
+        files=tuple(files),
+        compute_fingerprint=compute_fingerprint,
+    )
+
+
+def _list_files(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(file for file in folder.iterdir() if file.is_file()))
 
 
 def _list_hashed_files(folder: Path) -> list[Path]:

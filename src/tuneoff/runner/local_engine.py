@@ -39,6 +39,7 @@ def run_missing(
         stop: checked after every step and batch.
 
     Raises:
+        RunError: the base model or the tokens changed on the disk. Nothing is recorded of the trial that read them.
         Stopped: `stop` was requested. Records and checkpoints stay, and the same call resumes from them.
     """
     stop = stop or StopRequest()
@@ -53,7 +54,9 @@ def run_missing(
         while trial := planner.find_next():
             if not fits_budget(trial):
                 break
+            preparation.require_unchanged()
             record = _run_or_skip(trial, preparation, directory, listener.on_trial_start(trial), stop)
+            preparation.require_unchanged()
             directory.write_record(record)
             # what is long is on disk, and no plan reads it
             planner.add(record.model_copy(update={"predictions": (), "benchmarks": ()}))

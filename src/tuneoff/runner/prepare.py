@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.config.search_space import Range
@@ -23,7 +24,9 @@ from tuneoff.models.sources import Source, find_source
 from tuneoff.recipe.recipe import Recipe, drop_methods
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.fit import MethodFit, fit_methods, require_any_fit
+from tuneoff.system.checksums import find_damaged_files
 from tuneoff.system.environment import get_numeric_versions, get_processor_name
+from tuneoff.system.watch import Watch
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +48,16 @@ class Preparation:
     fit: MethodFit
     labels: LabelSet | None = None  # that predictions are chosen from; None: predictions are free text
     benchmarks: Benchmarks | None = None
+    watches: tuple[Watch, ...] = ()  # over the files that trials read
+
+    def require_unchanged(self) -> None:
+        """Check that the base model and the tokens are as the setting says.
+
+        Raises:
+            RunError: a file has changed.
+        """
+        for watch in self.watches:
+            watch.require_unchanged()
 
     @cached_property
     def unrelated_text(self) -> Dataset:
@@ -74,6 +87,7 @@ def prepare(recipe: Recipe) -> Preparation:
         DataError, ModelError, RecipeError: with the mistake and how to fix it.
     """
     source = find_source(recipe.model)
+    model_watch = _watch_model(source)
     tokenizer = load_tokenizer(source, recipe.model)
     fit = fit_methods(recipe.methods, recipe.model, source, tokenizer)
     require_any_fit(fit, recipe.methods, recipe.model.name, strict=recipe.strict)
@@ -109,6 +123,25 @@ def prepare(recipe: Recipe) -> Preparation:
         fit=fit,
         labels=labels,
         benchmarks=benchmarks,
+        watches=(model_watch, _watch_tokens(text)),
+    )
+
+
+def _watch_model(source: Source) -> Watch:
+    compute = source.compute_fingerprint
+    return Watch("the base model", source.files, compute and (lambda: compute() == source.fingerprint))
+
+
+def _watch_tokens(text: TextData) -> Watch:
+    """Watch the files that the splits are mapped to. Their checksums are beside them."""
+    splits = [text.train, text.validation, text.test, *text.train_samples.values()]
+    files = {Path(part["filename"]) for split in splits for part in split.cache_files}
+    folders = {file.parent for file in files}
+    return Watch(
+        "the tokens of the data",
+        sorted(files),
+        lambda: not any(find_damaged_files(folder, required=("tokens.arrow",)) for folder in folders),
+        may_vanish=True,
     )
 
 
