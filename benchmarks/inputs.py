@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 from tests.report.synthetic import make_synthetic_run
 from tuneoff.api import load_comparison, load_sweep
 from tuneoff.config.data import DataOptions, TextOptions
+from tuneoff.data.example import Example
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.reading import read_rows
 from tuneoff.data.splits import draw_splits
@@ -235,7 +236,7 @@ def read_template(case: tuple[dict[str, Any], str, str], folder: Path) -> None:
     """Apply a template to any text and check that no example is longer than the limit."""
     written, source, target = case
     options = TextOptions.read(written)
-    columns = Encoder(options, _make_tokenizer()).encode([source], [target])
+    columns = Encoder(options, _make_tokenizer()).encode([Example(source=source, target=target)])
     (tokens,) = columns["tokens"]
     assert len(tokens) <= options.max_tokens  # type: ignore[arg-type]  # a list
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tuneoff.config.data import DataOptions, Task
-from tuneoff.data.prompt import Encoder, complete_options
+from tuneoff.config.data import DataOptions
+from tuneoff.data.prompt import Encoder, choose_kind, complete_options
 from tuneoff.data.reading import read_rows
 from tuneoff.data.splits import SPLITS, Split, Splits, draw_splits
 from tuneoff.data.statistics import DataSummary, TrainSamples, compute_fingerprint, summarize
-from tuneoff.data.task import recognize_task
 from tuneoff.data.tokens import compute_encoding_key, tokenize
 from tuneoff.data.train_samples import draw_train_samples
 
@@ -49,21 +48,22 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
     rows = read_rows(options)
     splits = draw_splits(rows, options)
     examples = splits.by_name["train"].examples
-    task = options.task or recognize_task(examples)
-    kind: Task = "chat" if examples[0].messages else task
+    kind = choose_kind(options, examples)
     options = complete_options(options, tokenizer, kind)
-    encoder = Encoder(options, tokenizer, kind)
-    encoder.require_columns(rows["train"].columns, rows["train"].place)
+    encoder = Encoder(options, tokenizer)
+    answers = {splits.shape.names.get(role) for role in ("target", "messages")} - {None, "messages"}
+    encoder.require_columns(rows["train"].columns, rows["train"].place, answers)
     encoding = compute_encoding_key(encoder)
-    tokens = {
-        name: _add_groups(tokenize(split.examples, encoder, encoding), split) for name, split in splits.by_name.items()
+    read = {
+        name: replace(split, examples=encoder.cut_documents(split.examples)) for name, split in splits.by_name.items()
     }
+    tokens = {name: _add_groups(tokenize(split.examples, encoder, encoding), split) for name, split in read.items()}
     summary = DataSummary(
         fingerprint=compute_fingerprint(tokens),
-        splits={name: summarize(splits.by_name[name], tokens[name]) for name in SPLITS},
+        splits={name: summarize(read[name], tokens[name]) for name in SPLITS},
         duplicates=dict(splits.duplicates),
         shared_groups=dict(splits.shared_groups),
-        task=task,
+        task=options.task,
         shared_sources=dict(splits.shared_sources),
         groups_by_source=splits.groups_by_source,
         shape=splits.shape.describe(),
@@ -92,7 +92,10 @@ def _add_train_samples(
     size = options.sizes.train
     assert size is not None, "a recipe with replicates has a size for train"
     drawn = draw_train_samples(splits.by_name["train"], splits.more_train, size, replicates, options.seed)
-    datasets = {number: tokenize(examples, encoder, encoding) for number, examples in drawn.examples.items()}
+    datasets = {
+        number: tokenize(encoder.cut_documents(examples), encoder, encoding)
+        for number, examples in drawn.examples.items()
+    }
     fingerprints = {number: compute_fingerprint({"train": dataset}) for number, dataset in datasets.items()}
     samples = TrainSamples(
         fingerprints=fingerprints, examples=size, pool_examples=drawn.pool_examples, overlap=drawn.overlap

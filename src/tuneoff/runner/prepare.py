@@ -99,7 +99,7 @@ def prepare(recipe: Recipe) -> Preparation:
     text = load_text(recipe.data, tokenizer, recipe.seeds if recipe.replicates else ())
     recipe = recipe.choose_metrics(text.summary.task, list_references(text.test))
     _try_own_metrics(recipe, text.test)
-    labels = find_labels(recipe.evaluation, text.train, Encoder(text.options, tokenizer, text.summary.task).encode)
+    labels = find_labels(recipe.evaluation, text.train, Encoder(text.options, tokenizer).encode)
     benchmarks = load_benchmarks(recipe.evaluation.benchmarks, tokenizer) if recipe.evaluation.benchmarks else None
     setting = Setting(
         model=recipe.model,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from transformers import PreTrainedTokenizerBase
 
-    from tuneoff.config.data import Task, TextOptions
+    from tuneoff.config.data import TextOptions
 
 SAMPLE_EXAMPLES = 2_000
 LIMITS = (64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
@@ -47,13 +47,12 @@ class Lengths:
 
 
 def measure_lengths(
-    examples: Sequence[Example], options: TextOptions, tokenizer: PreTrainedTokenizerBase, kind: Task
+    examples: Sequence[Example], options: TextOptions, tokenizer: PreTrainedTokenizerBase
 ) -> Lengths | None:
     """Tokenize a sample of examples without limits; None if there are no examples.
 
     Args:
         options: completed, with a prompt.
-        kind: what the examples are, as for `Encoder`.
     """
     import numpy as np
 
@@ -61,12 +60,12 @@ def measure_lengths(
     if not sample:
         return None
     unlimited = options.model_copy(update={"max_tokens": NO_LIMIT, "max_target_tokens": NO_LIMIT // 2})
-    columns = Encoder(unlimited, tokenizer, kind).encode(sample)
+    columns = Encoder(unlimited, tokenizer).encode(sample)
     both_N = np.array([len(tokens) for tokens in columns["tokens"]])
     prompt_N = np.array(columns["prompt_tokens"])
     shares = {limit: float(np.mean(both_N > limit)) for limit in LIMITS}
     first_whole = next((limit for limit, share in shares.items() if share == 0), LIMITS[-1])
-    is_text = kind == "text"
+    is_text = options.task == "text"
     max_tokens, max_target_tokens = (
         _propose_text_limit(both_N) if is_text else _propose_limits(prompt_N, both_N - prompt_N)
     )

@@ -131,7 +131,7 @@ def _add_examples(overview: Overview, splits: Splits, tokenizer: PreTrainedToken
         return overview
     kind: Task = "chat" if train[0].messages else overview.task or "prose"
     options = complete_options(overview.options, tokenizer, kind)
-    lengths = measure_lengths(everything, options, tokenizer, kind)
+    lengths = measure_lengths(everything, options, tokenizer)
     short = [example for example in train if len(example.source) + len(example.target) <= RENDERED_CHARACTERS]
     shown = (short or train)[:RENDERED_EXAMPLES]
     if lengths and not {"max_tokens", "max_target_tokens"} & options.model_fields_set:
@@ -141,7 +141,7 @@ def _add_examples(overview: Overview, splits: Splits, tokenizer: PreTrainedToken
         overview,
         prompt=options.prompt or "",
         lengths=lengths,
-        rendered=render_examples(shown, options, tokenizer, kind),
+        rendered=render_examples(shown, options, tokenizer),
     )
 
 

@@ -13,7 +13,7 @@ from tuneoff.data.prompt import Encoder
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from tuneoff.config.data import Task, TextOptions
+    from tuneoff.config.data import TextOptions
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class RenderedExample:
 
 
 def render_examples(
-    examples: Sequence[Example], options: TextOptions, tokenizer: PreTrainedTokenizerBase, kind: Task
+    examples: Sequence[Example], options: TextOptions, tokenizer: PreTrainedTokenizerBase
 ) -> tuple[RenderedExample, ...]:
     """Tokenize examples under the limits of the options, and decode them again."""
-    columns = Encoder(options, tokenizer, kind).encode(examples)
+    columns = Encoder(options, tokenizer).encode(examples)
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return tuple(_render(row, options, tokenizer) for row in rows)
 

@@ -24,7 +24,7 @@ class ChatAnswers:
     last: str  # the last answer without the end of its turn
     skipped: int = 0  # characters at its beginning that the template does not mark as the model's
     earlier: tuple[Span, ...] = ()  # in the prompt, each with the end of its turn
-    follows_prompt: bool = True  # whether the template writes the last answer behind its own prompt
+    opening: str = ""  # the end of the prompt, if the template leaves it out once the chat is finished
 
 
 def find_answers(chat: ChatTemplate, draft: Draft, last: Row, end: str | None, *, all_turns: bool) -> ChatAnswers:
@@ -54,13 +54,14 @@ def find_answers(chat: ChatTemplate, draft: Draft, last: Row, end: str | None, *
     if all_turns:
         within = [span for span in marked if span[1] <= shared]
         earlier = [_include_end(span, draft.prompt, end) for span in within] or _compare_prefixes(chat, draft, end)
-    return ChatAnswers(last=body, skipped=skipped, earlier=tuple(earlier), follows_prompt=follows)
+    return ChatAnswers(last=body, skipped=skipped, earlier=tuple(earlier), opening=draft.prompt[shared:])
 
 
 def _continue_prompt(opening: str, content: str) -> str:
-    """Return an answer without the beginning that the prompt has already, such as `<think>`."""
+    """Return an answer without the beginning that the prompt has already: `<think>`, or thoughts up to `</think>`."""
     begun = opening.strip()
-    return content[len(begun) :].lstrip() if begun and content.startswith(begun) else content
+    has_begun = content.startswith(begun) or begun.startswith("</")
+    return content.partition(begun)[2].lstrip() if begun in content and begun and has_begun else content
 
 
 def _compare_prefixes(chat: ChatTemplate, draft: Draft, end: str | None) -> list[Span]:
@@ -73,9 +74,9 @@ def _compare_prefixes(chat: ChatTemplate, draft: Draft, end: str | None) -> list
         start = _count_shared(before, draft.prompt)
         content = str(message.get("content") or "").strip()
         stop = draft.prompt.find(end, start) + len(end) if end is not None else _count_shared(after, draft.prompt)
-        answer = draft.prompt[start:stop]
-        # where the two differ, the template may have left out the model's thoughts, but never the answer
-        if (start < len(before) and not answer.startswith(content)) or stop <= start or content[-40:] not in answer:
+        written = draft.prompt[start:stop].removesuffix(end or "").strip()
+        # the template may have left out the thoughts before an answer, or added a call of a tool, but nothing else
+        if stop <= start or not (content in written or content.endswith(written)):
             raise DataError(
                 "The earlier answers of a chat cannot be found in what the chat template writes, because it writes "
                 f"them in another way once other messages follow: {content[:80]!r}. Use turns: last."

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tuneoff.config.data import CHAT, Task, TextOptions
+from tuneoff.data.example import Example
 from tuneoff.data.prompt.chat_template import writes_date
+from tuneoff.data.task import recognize_task
 from tuneoff.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ _PROMPTS: dict[Task, str] = {
 
 
 def complete_options(options: Text, tokenizer: PreTrainedTokenizerBase, task: Task) -> Text:
-    """Fill in what decides the prompts: the template, and the date if the chat template writes one.
+    """Fill in what decides the prompts: the task, the template, and the date if the chat template writes one.
 
     Raises:
         DataError: an option has no effect.
@@ -39,12 +42,19 @@ def complete_options(options: Text, tokenizer: PreTrainedTokenizerBase, task: Ta
     is_chat = prompt == CHAT
     if not is_chat:
         _require_effect(options)
-    chosen: dict[str, Any] = {"prompt": prompt}
+    chosen: dict[str, Any] = {"prompt": prompt, "task": options.task or task}
     if is_chat and options.chat_instruction is None:
         chosen["chat_instruction"] = SUMMARIZE if task == "prose" else "{source}"
     if is_chat and options.date is None and writes_date(tokenizer):
         chosen["date"] = date.today()
     return options.model_copy(update=chosen)
+
+
+def choose_kind(options: TextOptions, examples: Sequence[Example]) -> Task:
+    """Return what decides the default prompt: the task, but chats are chats whatever their answers are."""
+    if any(example.messages for example in examples[:1]):
+        return "chat"
+    return options.task or recognize_task(examples)
 
 
 def _require_effect(options: TextOptions) -> None:

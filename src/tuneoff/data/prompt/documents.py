@@ -5,27 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tuneoff.data.example import Example
 from tuneoff.data.prompt.text_tokenizer import TextTokenizer
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 CHARACTERS_PER_TOKEN = 8  # more than most texts have, so that a window is seldom too short
 PIECE = "piece"  # the column that numbers the pieces of a text, such as "2/3"
 
 
-def cut_documents(examples: Sequence[Example], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> list[Example]:
+def cut_documents(examples: Sequence[Example], tokenizer: TextTokenizer, max_tokens: int) -> list[Example]:
     """Cut the texts into pieces that have at most `max_tokens` tokens with BOS and EOS.
 
     The pieces of a text are a group, because they are not independent of each other. If no text is cut, every text is
     on its own.
     """
-    text_tokenizer = TextTokenizer(tokenizer)
-    limit = max(1, max_tokens - len(text_tokenizer.beginning) - 1)
-    pieces = [list(_cut(example.target, text_tokenizer, limit)) for example in examples]
+    limit = max(1, max_tokens - len(tokenizer.beginning) - 1)
+    pieces = [list(_cut(example.target, tokenizer, limit)) for example in examples]
     if all(len(of_text) == 1 for of_text in pieces):
         return list(examples)
     return [

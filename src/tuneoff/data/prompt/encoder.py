@@ -8,18 +8,18 @@ differ from the same prompt in generation.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tuneoff.config.data import CHAT, Task, TextOptions, get_fields
+from tuneoff.config.data import CHAT, TextOptions
 from tuneoff.config.template import read_template
 from tuneoff.data.example import Example
 from tuneoff.data.prompt.chat_answers import ChatAnswers, find_answers
 from tuneoff.data.prompt.chat_template import ChatTemplate, get_day
 from tuneoff.data.prompt.defaults import complete_options
-from tuneoff.data.prompt.documents import encode_document
+from tuneoff.data.prompt.documents import cut_documents, encode_document
 from tuneoff.data.prompt.drafts import ChatPrompts, Draft, RowPrompts, write_fitting
-from tuneoff.data.prompt.requirements import require_fitting, require_target_hidden, require_usable
+from tuneoff.data.prompt.requirements import require_fitting, require_hidden, require_usable
 from tuneoff.data.prompt.seam import Seam
 from tuneoff.data.prompt.text_tokenizer import TextTokenizer
 from tuneoff.errors import DataError
@@ -34,19 +34,19 @@ class Encoder:
     """The prompts of a recipe with a tokenizer.
 
     Args:
-        task: what the examples are about. It decides the prompt if the options have none; "text" has no prompts.
+        options: completed by `complete_options`; otherwise the task is prose. The task "text" has no prompts.
 
     Raises:
         DataError: the tokenizer is not usable, an option has no effect, or the template alone fills the limit.
     """
 
-    def __init__(self, options: TextOptions, tokenizer: PreTrainedTokenizerBase, task: Task = "prose") -> None:
-        self.options = complete_options(options, tokenizer, task)
+    def __init__(self, options: TextOptions, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.options = complete_options(options, tokenizer, options.task or "prose")
         self.tokenizer = tokenizer
         self.max_prompt_tokens = options.max_tokens - options.max_target_tokens
         is_chat = self.options.prompt == CHAT
         require_usable(tokenizer, chat=is_chat)
-        self.is_text = task == "text"
+        self.is_text = self.options.task == "text"
         self._ends_in_colon = str(self.options.prompt).endswith(":")
         self._tokenizer = TextTokenizer(tokenizer)
         self._seam = Seam(self._tokenizer)
@@ -56,18 +56,27 @@ class Encoder:
         self._end_id: int = tokenizer.eos_token_id if end is None else tokenizer.convert_tokens_to_ids(end)
         self.ends: tuple[int, ...] = (self._end_id,)  # the token that ends an answer, in training and in generation
         self._rows, self._chats = self._make_row_prompts(), self._make_chat_prompts()
+        self._has_reported_opening = False
         self._report_beginning()
         if not self.is_text:
-            require_target_hidden(self._rows.template.names, get_fields(options).target)
             require_fitting(len(self._encode_prompt(self._write_probe(""))), self.options)
 
-    def require_columns(self, columns: Sequence[str], place: str) -> None:
+    def require_columns(self, columns: Sequence[str], place: str, answers: Collection[str] = ()) -> None:
         """
+        Args:
+            place: of the data, for error messages.
+            answers: the columns that hold the answers.
+
         Raises:
-            DataError: the template uses a name that is no column of the data.
+            DataError: the template uses a name that is no column of the data, or shows the answer.
         """
         if not self.is_text:
             self._rows.require_columns(columns, place)
+            require_hidden(self._rows.template.names, answers)
+
+    def cut_documents(self, examples: Sequence[Example]) -> list[Example]:
+        """Cut texts for language modeling into pieces that fit; other examples stay as they are."""
+        return cut_documents(examples, self._tokenizer, self.options.max_tokens) if self.is_text else list(examples)
 
     def encode(self, examples: Sequence[Example]) -> dict[str, list[Any]]:
         """Return the columns of a tokenized split.
@@ -80,7 +89,8 @@ class Encoder:
             return self._encode_documents(examples)
         drafts, prompts = self._encode_drafts(examples)
         found = [self._find_answers(draft, example) for draft, example in zip(drafts, examples, strict=True)]
-        divided = [self._seam.divide(draft.prompt) for draft in drafts]
+        divided = [self._divide(draft.prompt) for draft in drafts]
+        self._report_openings(found)
         answers, _ = self._seam.encode_answers(
             [words for words, _ in divided],
             prompts,
@@ -107,7 +117,7 @@ class Encoder:
 
     def _encode_drafts(self, examples: Sequence[Example]) -> tuple[list[Draft], list[list[int]]]:
         drafts = [self._choose_prompts(example).write(example) for example in examples]
-        prompts = self._tokenizer.encode([self._seam.divide(draft.prompt)[0] for draft in drafts])
+        prompts = self._tokenizer.encode([self._divide(draft.prompt)[0] for draft in drafts])
         for k, example in enumerate(examples):
             if len(prompts[k]) > self.max_prompt_tokens:
                 drafts[k] = write_fitting(
@@ -118,8 +128,12 @@ class Encoder:
             raise DataError("A prompt has no tokens at all. Raise max_tokens, or add words to the template.")
         return drafts, prompts
 
+    def _divide(self, prompt: str) -> tuple[str, str]:
+        """Divide a prompt at the seam. What a chat template writes is the prompt as it is, in training as in use."""
+        return (prompt, "") if self._chat else self._seam.divide(prompt)
+
     def _encode_prompt(self, prompt: str) -> list[int]:
-        return self._tokenizer.encode([self._seam.divide(prompt)[0]])[0]
+        return self._tokenizer.encode([self._divide(prompt)[0]])[0]
 
     def _count_excess(self, prompt: str) -> int:
         return len(self._encode_prompt(prompt)) - self.max_prompt_tokens
@@ -204,6 +218,19 @@ class Encoder:
                 "The chat template does not write %s, which the tokenizer puts before every text. It is added.",
                 " ".join(beginning),
             )
+
+    def _report_openings(self, chats: Sequence[ChatAnswers]) -> None:
+        """Say once if the prompt begins what a finished chat does not have, such as thoughts."""
+        opening = next((chat.opening for chat in chats if chat.opening.strip()), None)
+        if opening is None or self._has_reported_opening:
+            return
+        self._has_reported_opening = True
+        log.warning(
+            "The chat template ends a prompt with %r, which it does not write in a finished chat. Answers are trained "
+            "behind it, as they are generated. If they have no thoughts, set chat_template_kwargs, such as "
+            "{enable_thinking: false}.",
+            opening,
+        )
 
     def _write_probe(self, source: str) -> str:
         """Return the prompt of a row without columns; empty if the template needs some."""

@@ -36,15 +36,15 @@ def require_usable(tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> None:
         )
 
 
-def require_target_hidden(names: Collection[str], target: str) -> None:
+def require_hidden(names: Collection[str], answers: Collection[str]) -> None:
     """
     Raises:
-        DataError: a template shows the target.
+        DataError: a template shows a column that holds the answers.
     """
-    if target in names:
+    for name in sorted(set(answers).intersection(names)):
         raise DataError(
-            f"The prompt shows {target!r}, which is the column of the answers, so there would be nothing to learn. "
-            "Remove it from the prompt, or name another column in fields.target."
+            f"The prompt shows {name!r}, which holds the answers, so there would be nothing to learn. Remove it from "
+            "the prompt, or name other columns in fields. Of a chat, `messages` are those before the answer."
         )
 
 
