@@ -51,7 +51,7 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
     kind = choose_kind(options, examples)
     options = complete_options(options, tokenizer, kind)
     encoder = Encoder(options, tokenizer)
-    answers = {splits.shape.names.get(role) for role in ("target", "messages")} - {None, "messages"}
+    answers = {splits.shape.names.get(role, "messages") for role in ("target", "messages")} - {"messages"}
     encoder.require_columns(rows["train"].columns, rows["train"].place, answers)
     encoding = compute_encoding_key(encoder)
     read = {
