@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from tuneoff.errors import MetricError
+from tests.samples import make_recipe
+from tuneoff.errors import MetricError, RecipeError
 from tuneoff.metrics.metric import Answer, Metric, Scores
 from tuneoff.metrics.pass_at_k import estimate_pass_at_k, make_pass_at_k
 from tuneoff.metrics.stored import score_predictions
@@ -58,3 +59,15 @@ def test_a_record_has_the_mean_and_the_chance_beside_each_other() -> None:
 def test_too_few_samples_are_refused() -> None:
     with pytest.raises(MetricError, match=r"exact@3 needs at least 3 samples of each prompt, and there are 2"):
         score_predictions([make_prediction(0, "yes", "no")], [make_pass_at_k(EXACT, 3)], {})
+
+
+def test_a_recipe_names_it_after_a_metric_and_needs_the_samples() -> None:
+    sampled = {"generation": {"temperature": 0.8, "samples": 5}}
+    recipe = make_recipe(metrics=["exact@5", "exact"], evaluation=sampled)
+    assert recipe.primary_metric.name == "exact@5"
+    assert recipe.primary_metric is recipe.metric_table["exact@5"]
+    assert recipe.primary_metric.title == "Exact match, pass@5"
+    with pytest.raises(RecipeError, match=r"exact@6 needs at least 6 samples .* evaluation.generation.samples is 5"):
+        make_recipe(metrics=["exact@6"], evaluation=sampled)
+    with pytest.raises(RecipeError, match="has no full score of a single text"):
+        make_recipe(metrics=["macro_f1@2"], evaluation=sampled)

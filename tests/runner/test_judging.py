@@ -10,7 +10,7 @@ import tuneoff
 from tests.judge_server import JudgeServer, read_answers, serve_judge
 from tuneoff.analysis.judged import summarize_judgements
 from tuneoff.cli.commands import main
-from tuneoff.errors import JudgeError, RecipeError
+from tuneoff.errors import JudgeError, RecipeError, RunError
 from tuneoff.report.judged import describe_win_rates, format_judge_csv
 from tuneoff.report.page import render_page
 
@@ -103,6 +103,14 @@ def test_a_judge_is_added_to_a_finished_run_and_compares_with_references(
     assert judged is not None
     assert judged.examples == 2
     assert set(judged.methods) == {"base", "soft-prompt"}
+
+
+def test_a_run_without_texts_cannot_be_judged(judged_recipe: dict[str, Any], tmp_path: Path) -> None:
+    judge = judged_recipe.pop("judge")
+    judged_recipe["metrics"] = ["loss"]
+    tuneoff.compare(judged_recipe, "methods=[base, lora]", run=tmp_path / "run")
+    with pytest.raises(RunError, match="generated no text, because no metric of its recipe needed any"):
+        tuneoff.compare({**judged_recipe, "judge": judge}, "methods=[base, lora]", run=tmp_path / "run")
 
 
 def test_no_file_of_a_run_has_the_key(

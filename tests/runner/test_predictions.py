@@ -8,6 +8,7 @@ import pytest
 
 import tuneoff
 from tests.runner.recorded_runs import read_records_by_label
+from tuneoff.report.diagnostics.labels import diagnose_unseen_labels
 
 pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
@@ -41,6 +42,36 @@ def test_predictions_are_labels(written: dict[str, Any], label_recipe: dict[str,
     predictions = [prediction for record in records.values() for prediction in record.predictions]
     assert {prediction.prediction for prediction in predictions} <= {"good", "bad"}
     assert all("samples" not in prediction.model_dump() for prediction in predictions)
+
+
+@pytest.mark.parametrize(
+    "written", [{"labels": "likelihood"}, {"generation": {"constrain_to": "labels"}}], ids=["likelihood", "constrained"]
+)
+def test_a_loaded_model_predicts_labels_as_its_run(
+    written: dict[str, Any], label_recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    label_recipe["evaluation"] = written
+    tuneoff.compare(label_recipe, "methods=[lora]", run=tmp_path / "run")
+    (record,) = read_records_by_label(tmp_path / "run").values()
+    model = tuneoff.load_model(tmp_path / "run", "lora")
+    assert model.generate([p.source for p in record.predictions]) == [p.prediction for p in record.predictions]
+
+
+def test_labels_that_train_lacks_are_named(label_recipe: dict[str, Any], text_file: Path, tmp_path: Path) -> None:
+    with text_file.open("a") as rows:
+        rows.write("".join(json.dumps({"source": f"row {i}", "target": "worse"}) + "\n" for i in range(8)))
+    label_recipe["evaluation"] = {"labels": {"names": ["good", "bad"]}}
+    comparison = tuneoff.compare(label_recipe, "methods=[base]", "data.sizes.test=10", run=tmp_path / "run")
+    (diagnosis,) = diagnose_unseen_labels(comparison)
+    assert "have a label that train does not have, such as 'worse'" in diagnosis.text
+
+
+def test_pass_at_k_is_a_metric_of_a_comparison(recipe: dict[str, Any], tmp_path: Path) -> None:
+    recipe["evaluation"]["generation"] |= {"temperature": 1.0, "samples": 3}
+    recipe["metrics"] = ["exact@2", "exact"]
+    comparison = tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
+    assert comparison.metric.name == "exact@2"
+    assert set(comparison.rows[0].scores) == {"exact@2", "exact", "loss"}
 
 
 def test_a_loaded_model_samples_what_its_run_recorded(recipe: dict[str, Any], tmp_path: Path) -> None:

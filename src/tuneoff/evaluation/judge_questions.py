@@ -67,8 +67,11 @@ class Outcome:
 
 
 def list_pairs(options: JudgeOptions, records: Sequence[Record]) -> list[tuple[Record, list[Pair]]]:
-    """Return the pairs of each confirmed record with predictions. Compared with the base model, it has none itself."""
-    tested = [r for r in records if r.trial.stage == "confirm" and r.status == "done" and r.predictions]
+    """Return the pairs of each confirmed record with predictions. Compared with the base model, it has none itself.
+
+    A record without generated text has none either: its run had no metric and no judge that needed it.
+    """
+    tested = [r for r in records if r.trial.stage == "confirm" and r.status == "done" and has_texts(r)]
     if options.against == "reference":
         return [(record, build_pairs(options, record.predictions, None)) for record in tested]
     base = next((record for record in tested if not METHODS[record.trial.method].trains), None)
@@ -76,6 +79,11 @@ def list_pairs(options: JudgeOptions, records: Sequence[Record]) -> list[tuple[R
         return []
     answers = {prediction.row: prediction.prediction or "" for prediction in base.predictions}
     return [(record, build_pairs(options, record.predictions, answers)) for record in tested if record is not base]
+
+
+def has_texts(record: Record) -> bool:
+    """Return whether text was generated for the test split."""
+    return bool(record.predictions) and all(p.prediction is not None for p in record.predictions)
 
 
 def build_pairs(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
@@ -38,6 +38,15 @@ class LabelSet:
     """
 
     name_by_tokens: Mapping[tuple[int, ...], str]
+
+    @classmethod
+    def from_fact(cls, fact: Sequence[tuple[str, Sequence[int]]]) -> Self:
+        """Return the labels that `to_fact` wrote."""
+        return cls({tuple(tokens): name for name, tokens in fact})
+
+    def to_fact(self) -> list[tuple[str, list[int]]]:
+        """Return the labels as a record keeps them, so that a trained model can be used without its data."""
+        return [(name, list(tokens)) for tokens, name in self.name_by_tokens.items()]
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -9,20 +9,33 @@ Source: Chen et al. 2021, "Evaluating Large Language Models Trained on Code", se
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
-from tuneoff.errors import MetricError
+from tuneoff.errors import MetricError, RecipeError
 from tuneoff.metrics.metric import Metric
 
 
+def read_name(name: str) -> tuple[str, int] | None:
+    """Return the metric and k of a name such as `exact@5`; None for any other name."""
+    match = re.fullmatch(r"(\w+)@([1-9]\d{0,3})", name)
+    return (match[1], int(match[2])) if match else None
+
+
+@cache  # the same metric is the same object
 def make_pass_at_k(metric: Metric, k: int) -> Metric:
     """Return the metric's chance of a full score in k samples, of which a prompt has at least as many.
 
     Args:
         metric: it gives a right answer the highest value of its bounds, as exact match does.
+
+    Raises:
+        RecipeError: the metric has no full score, or that of an example depends on the others.
     """
+    if metric.score is None or metric.depends_on_split or not math.isfinite(metric.bounds[1]):
+        raise RecipeError(f"{metric.name}@{k}: {metric.name} has no full score of a single text, so no chance of it.")
     name = f"{metric.name}@{k}"
     return replace(
         metric,

@@ -89,7 +89,9 @@ def generate(
     for n in range(max_new_tokens):
         if n < min_new_tokens:
             logits_RV[:, ends_E] = -torch.inf
-        next_R = rules.adjust(logits_RV, new_tokens_SN[rows_R, :n], rows_R).argmax(dim=-1)
+        if rules.adjustments:
+            logits_RV = rules.adjust(logits_RV, new_tokens_SN[rows_R, :n], rows_R)
+        next_R = logits_RV.argmax(dim=-1)
         new_tokens_SN[rows_R, n] = next_R.where(~finished_R, pad)
         finished_R |= torch.isin(next_R, ends_E)
         if rules.is_stopped:

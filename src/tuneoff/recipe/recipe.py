@@ -27,6 +27,7 @@ from tuneoff.errors import RecipeError, suggest
 from tuneoff.methods import Method, expand_groups, read_method
 from tuneoff.metrics import METRICS, Metric
 from tuneoff.metrics.choice import build_table, choose_metrics, choose_primary
+from tuneoff.metrics.pass_at_k import read_name
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -205,6 +206,17 @@ class Recipe(Options):
         return self
 
     @model_validator(mode="after")
+    def _require_samples(self) -> Self:
+        samples = self.evaluation.generation.samples
+        for name in self.metric_table:
+            if (pass_at_k := read_name(name)) and pass_at_k[1] > samples:
+                raise ValueError(
+                    f"{name} needs at least {pass_at_k[1]} samples of each prompt, and evaluation.generation.samples "
+                    f"is {samples}: raise it, with a temperature"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _check_spaces(self) -> Self:
         for label in self.search.spaces if self.search else ():
             if label not in self.methods:
@@ -263,8 +275,8 @@ class Recipe(Options):
 
     @property
     def needs_generation(self) -> bool:
-        """Whether text must be generated for any of the metrics."""
-        return any(metric.needs_generation for metric in self.metric_table.values())
+        """Whether text must be generated, for any of the metrics or for a judge."""
+        return self.judge is not None or any(metric.needs_generation for metric in self.metric_table.values())
 
     @property
     def _named_metrics(self) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tuneoff.config.judge import JudgeOptions
-from tuneoff.evaluation.judge_questions import Question, list_pairs
+from tuneoff.errors import RunError
+from tuneoff.evaluation.judge_questions import Question, has_texts, list_pairs
 from tuneoff.evaluation.judges import open_judge
 from tuneoff.records.judgement import Judgement
 from tuneoff.records.record import Record
@@ -22,8 +23,14 @@ def judge_records(
 
     Raises:
         JudgeError: the endpoint does not answer. The replies so far are kept.
+        RunError: the run generated no text.
         Stopped: `stop` was requested. They are kept too.
     """
+    if any(r.trial.stage == "confirm" and r.predictions and not has_texts(r) for r in records):
+        raise RunError(
+            f"The judge {options.model} has no answers to compare: {run} generated no text, because no metric of its "
+            "recipe needed any. Make a new run with --run."
+        )
     known = read_judgements(run)
     asked = [question for _, pairs in list_pairs(options, records) for pair in pairs for question in pair.questions]
     missing = {question.key: question for question in asked if question.key not in known}

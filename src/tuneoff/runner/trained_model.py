@@ -13,6 +13,7 @@ from tuneoff.data.example import Example, Row
 from tuneoff.data.prompt import Encoder
 from tuneoff.errors import ModelError, RunError, suggest
 from tuneoff.evaluation.generation import generate_batch
+from tuneoff.evaluation.labels import LabelSet, choose_labels
 from tuneoff.methods import get_method
 from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import get_dtype, hold_for_inference
@@ -24,6 +25,8 @@ from tuneoff.runs.integrity import find_foreign_files
 from tuneoff.system.checksums import CHECKSUMS, find_damaged_files
 
 if TYPE_CHECKING:
+    from datasets import Dataset
+
     from tuneoff.models.language_model import LanguageModel
 
 
@@ -36,6 +39,7 @@ class TrainedModel:
 
     language_model: LanguageModel  # ready for inference, on the CPU
     setting: Setting
+    labels: LabelSet | None = None  # that answers are chosen from; None: any text
 
     def generate(self, sources: Sequence[str | Row | Sequence[Row]], *, max_new_tokens: int | None = None) -> list[str]:
         """Return the text that the model writes for each source, as for the predictions of its run.
@@ -66,13 +70,27 @@ class TrainedModel:
         split = Dataset.from_dict({"tokens": prompts, "prompt_tokens": [len(prompt) for prompt in prompts]})
         if max_new_tokens is not None:
             options = type(options).read({**options.model_dump(), "max_new_tokens": max_new_tokens})
+        batches = chunk(range(len(prompts)), options.prompts_at_once)
+        if self.labels and options.constrain_to is None:
+            return [name for rows in batches for name in self._choose_labels(split, rows, self.labels)]
         return [
             answers[0]
-            for rows in chunk(range(len(prompts)), options.prompts_at_once)
+            for rows in batches
             for answers in generate_batch(
-                model, split, rows, options, max_new_tokens=data.max_target_tokens, ends=encoder.ends
+                model,
+                split,
+                rows,
+                options,
+                max_new_tokens=data.max_target_tokens,
+                ends=encoder.ends,
+                labels=self.labels,
             )
         ]
+
+    def _choose_labels(self, split: Dataset, rows: Sequence[int], labels: LabelSet) -> list[str]:
+        of_labels = self.setting.evaluation.labels
+        per_token = of_labels is not None and of_labels.per_token
+        return choose_labels(self.language_model, split, rows, labels, per_token=per_token)
 
 
 def _build_example(source: str | Row | Sequence[Row], data: TextOptions) -> Example:
@@ -143,7 +161,12 @@ def load_trained_model(directory: RunDirectory, record: Record) -> TrainedModel:
         tuned = get_method(trial.method).read(trial.hyperparameters).load(base, folder)
     except (OSError, ModelError) as error:
         raise RunError(f"The adapter in {folder} cannot be loaded: {error}") from error
-    return TrainedModel(language_model=hold_for_inference(tuned, get_dtype(setting.precision)), setting=setting)
+    labels = record.facts.get("labels")
+    return TrainedModel(
+        language_model=hold_for_inference(tuned, get_dtype(setting.precision)),
+        setting=setting,
+        labels=LabelSet.from_fact(labels) if labels else None,
+    )
 
 
 def _require_same_model(source: Source, setting: Setting) -> None:

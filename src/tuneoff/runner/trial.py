@@ -93,6 +93,7 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
     facts = {
         "split_head": tuned.split_head,
         "tied": has_tied_head(tuned.base) and trains_input_embedding(tuned.base) and trainable < total,
+        **({"labels": preparation.labels.to_fact()} if preparation.labels else {}),
     }
     training = train(
         tuned,

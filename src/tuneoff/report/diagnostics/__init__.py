@@ -24,6 +24,7 @@ from tuneoff.report.diagnostics.design import (
     diagnose_single_seed,
 )
 from tuneoff.report.diagnostics.diagnosis import Diagnosis
+from tuneoff.report.diagnostics.labels import diagnose_unseen_labels
 from tuneoff.report.diagnostics.metrics import diagnose_confused_references, diagnose_unread_references
 from tuneoff.report.diagnostics.outcome import (
     diagnose_forgetting,
@@ -62,6 +63,7 @@ OF_COMPARISON: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
     diagnose_duplicates,
     diagnose_groups,
     diagnose_sample_overlap,
+    diagnose_unseen_labels,
     diagnose_full_logits,
     diagnose_memory_counter,
 )
