@@ -87,7 +87,7 @@ def answer_test_split(model: LanguageModel, run: Path) -> list[tuple[str, float]
     context = create_context(torch.device("cpu"), "float32", ignore_progress)
     texts = generate_predictions(model, test, recipe.evaluation.generation, context, max_new_tokens=24)
     losses = evaluate_losses(model, test, context, batch_size=recipe.evaluation.batch_size, phase="evaluation")
-    return [(text, nats) for text, (nats, _) in zip(texts, losses, strict=True)]
+    return [(text, nats) for (text,), (nats, _) in zip(texts, losses, strict=True)]
 
 
 @pytest.mark.parametrize("label", METHODS)

@@ -94,6 +94,14 @@ def with_validation_losses(run: Run, losses: Sequence[float], **changes: Any) ->
     return judge_with_changes(run, "lora", curve=make_curve(losses, [3.0] * len(losses)), **changes)
 
 
+def with_labels(run: Run, *others: str) -> Comparison:
+    """Judge records whose labels are the references of the base model's, without the first one, and `others`."""
+    base = next(r for r in run.records if r.trial.label == "base")
+    names = [*dict.fromkeys(p.reference for p in base.predictions[1:]), *others]
+    labels = [[name, [i]] for i, name in enumerate(names) if name != base.predictions[0].reference or others]
+    return judge_records(run, [r.model_copy(update={"facts": {"labels": labels}}) for r in run.records])
+
+
 CAUSES: dict[str, Callable[[Run], Comparison]] = {
     "sources truncated": lambda run: with_data(run, make_synthetic_data(source_cut_share=0.43)),
     "targets truncated": lambda run: with_data(run, make_synthetic_data(target_cut_share=0.031)),
@@ -103,6 +111,7 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
         run, make_synthetic_data().model_copy(update={"duplicates": {"validation-test": 2}})
     ),
     "train samples overlap": lambda run: judge_samples(overlap=0.4),
+    "labels that are never predicted": with_labels,
     "test split used often": lambda run: replace(judge(run), split_use=make_use(runs=4)),
     "groups kept together": lambda run: with_data(run, make_synthetic_data(groups_removed=4)),
     "one seed": lambda run: judge(make_synthetic_run(methods=list(HEALTHY))),
@@ -143,6 +152,7 @@ SILENCES: dict[str, Callable[[Run], Comparison]] = {
     "groups kept together": lambda run: with_data(run, make_synthetic_data(groups_removed=0)),
     "groups shared": lambda run: with_data(run, make_synthetic_data(groups_removed=4)),
     "train samples overlap": lambda run: judge_samples(overlap=0.05),
+    "labels that are never predicted": lambda run: with_labels(run, run.records[0].predictions[0].reference),
     "test split used often": lambda run: replace(judge(run), split_use=make_use(runs=3, trials=500, looks=90)),
     "one seed": judge,
     "not run yet": lambda run: judge_with_changes(run, "full", status="failed", reason="x", predictions=()),

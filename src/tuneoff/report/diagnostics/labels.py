@@ -22,5 +22,5 @@ def diagnose_unseen_labels(comparison: Comparison) -> Iterator[Diagnosis]:
             label=None,
             kind="labels that are never predicted",
             text=f"{pluralize(len(unseen), 'test example')} of {len(record.predictions):,} have a label that train "
-            f"does not have, such as {listed}. Every method gets them wrong. Write all labels in evaluation.labels.names.",
+            f"does not have, such as {listed}. Every method gets them wrong. Name all in evaluation.labels.names.",
         )
