@@ -93,7 +93,8 @@ def test_a_metric_that_the_verdict_names_is_there() -> None:
 
 
 def test_pass_at_k_is_named_by_its_metric() -> None:
-    assert complete("code", metrics=["parses@5"]).primary_metric.name == "parses@5"
+    sampled = {"generation": {"temperature": 1, "samples": 5}}
+    assert complete("code", metrics=["parses@5"], evaluation=sampled).primary_metric.name == "parses@5"
 
 
 def test_every_margin_can_be_set() -> None:
