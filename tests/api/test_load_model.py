@@ -109,7 +109,7 @@ def test_a_source_is_answered_with_the_prompt_and_the_limits_of_the_run(label: s
 def test_an_answer_is_as_long_as_asked_for_and_at_least_one_token(finished: Path) -> None:
     model = tuneoff.load_model(finished, "lora")
     (longer,), (shorter,) = (model.generate(["A storm closed"], max_new_tokens=count) for count in (8, 2))
-    assert longer.startswith(shorter)
+    assert longer.startswith(shorter.rstrip("\ufffd"))  # the second token may end within a character
     assert len(longer) > len(shorter)
     with pytest.raises(RecipeError, match="max_new_tokens"):
         model.generate(["A storm closed"], max_new_tokens=0)
