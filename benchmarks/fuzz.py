@@ -24,9 +24,12 @@ from typing import Any
 import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 
-from benchmarks.inputs import INPUTS, Case
+from benchmarks.inputs import INPUTS as TEXT_INPUTS
+from benchmarks.inputs import Case
+from benchmarks.model_inputs import MODEL_INPUTS
 from tuneoff.errors import TuneoffError
 
+INPUTS = TEXT_INPUTS | MODEL_INPUTS
 SECONDS_PER_CASE = 20
 SHORTEST_MESSAGE = 16  # characters; a shorter error message cannot explain anything
 

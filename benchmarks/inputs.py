@@ -41,9 +41,10 @@ TOKENS = (
     b"\x1b[2J", b"../../x", b"9" * 5000, b"[" * 3000, b"<script>", "\u202e\u2028".encode(), b"2020-01-01", b"<<: 1",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 2**70, 10**400, 0.5, -1.5, 1e308, float("inf"), float("nan"), "", " ", "..", ".", "a",
-    "base", "lora", "auto", "{source}", "{source}{source}", "{", "\x00", "\u202e", "=1+1", "a" * 10_000, [], {}, [[]],
-    [None], ["a", "a"], {"": ""}, {"a": {"b": {"c": 1}}}, [1, "a"], {"low": 1, "high": 0}, {"method": "lora"},
+    None, True, False, 0, -1, 1, 10**5, 10**9, 2**70, 10**400, 0.5, -1.5, 1e-320, 1e308, float("inf"), float("nan"), "",
+    " ", "..", ".", "a", "base", "lora", "auto", "{source}", "{source}{source}", "{", "\x00", "\u202e", "=1+1",
+    "a" * 10_000, [], {}, [[]], [None], ["a", "a"], {"": ""}, {"a": {"b": {"c": 1}}}, [1, "a"], {"low": 1, "high": 0},
+    {"method": "lora"},
 )  # fmt: skip
 
 hostile = st.one_of(

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fuzz import fuzz
-from benchmarks.inputs import INPUTS
+from benchmarks.fuzz import INPUTS, fuzz
 from tuneoff.errors import RecipeError
 from tuneoff.recipe.loading import load_recipe
 

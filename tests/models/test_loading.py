@@ -1,11 +1,13 @@
 """Loading uses the model's own tensors, no remote code, and none of the generation options that it comes with."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tuneoff.config.model import ModelOptions
 from tuneoff.errors import ModelError
+from tuneoff.models import tokenizer_cost
 from tuneoff.models.loading import build_empty_model, load_model, load_tokenizer
 from tuneoff.models.parameters import count_parameters
 from tuneoff.models.sources import find_source
@@ -66,3 +68,68 @@ def test_the_outline_has_the_models_parameters_and_no_weights(model_copy: Path) 
     shape = build_empty_model(source, options, tokenizer)
     assert {p.device.type for p in shape.parameters()} == {"meta"}
     assert count_parameters(shape) == count_parameters(load_model(source, options, tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("num_hidden_layers", 10**7, "num_hidden_layers: 10,000,000, and no model has more than 2,000"),
+        ("hidden_size", 10**9, "hidden_size: 1,000,000,000"),
+        ("num_attention_heads", 0, "not a causal language model that can be built here"),
+        ("num_attention_heads", [4], "not a causal language model that can be built here"),
+        ("hidden_size", "wide", "not a causal language model that can be built here"),
+        ("vocab_size", None, "not a causal language model that can be built here"),
+    ],
+)
+def test_a_config_with_impossible_sizes_is_refused(model_copy: Path, key: str, value: object, message: str) -> None:
+    config = model_copy / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {key: value}))
+    options = ModelOptions(name=str(model_copy))
+    with pytest.raises(ModelError, match=message):
+        build_empty_model(find_source(options), options, None)
+
+
+def change_tokenizer(folder: Path, **parts: object) -> None:
+    file = folder / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | parts))
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*$"])
+def test_a_tokenizer_whose_expression_does_not_end_is_refused(
+    model_copy: Path, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizer_cost, "LONGEST_SECONDS", 2.0)
+    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+    change_tokenizer(model_copy, pre_tokenizer=split)
+    options = ModelOptions(name=str(model_copy))
+    with pytest.raises(ModelError, match=r"regular expression that does not end .*: '\(a"):
+        load_tokenizer(find_source(options), options)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+",
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{M}]*[\p{Ll}\p{M}]+(?i:'s|'t)?|\p{N}{1,3}|[(a+)+]\(a+\)+",
+    ],
+)
+def test_the_expressions_of_common_tokenizers_are_not_suspected(pattern: str) -> None:
+    assert not tokenizer_cost.may_backtrack_without_end(pattern)
+
+
+def test_an_expression_that_is_suspected_and_ends_is_accepted(model_copy: Path) -> None:
+    split = {"type": "Split", "pattern": {"Regex": "(?:ab|cd)+"}, "behavior": "Isolated", "invert": False}
+    assert tokenizer_cost.may_backtrack_without_end("(?:ab|cd)+")
+    change_tokenizer(model_copy, pre_tokenizer=split)
+    options = ModelOptions(name=str(model_copy))
+    assert load_tokenizer(find_source(options), options).eos_token == "<eos>"
+
+
+@pytest.mark.parametrize("content", ["a" * 20_000, "aa"])
+def test_a_normalizer_that_grows_a_text_without_bound_is_refused(model_copy: Path, content: str) -> None:
+    step = {"type": "Replace", "pattern": {"String": "a"}, "content": content}
+    change_tokenizer(model_copy, normalizer={"type": "Sequence", "normalizers": [step] * 40})
+    options = ModelOptions(name=str(model_copy))
+    with pytest.raises(ModelError, match=r"makes .* characters of one, and 10,000 is the limit"):
+        load_tokenizer(find_source(options), options)

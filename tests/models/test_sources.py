@@ -1,6 +1,7 @@
 """From a name to a folder: local folders, hub repositories in their cache, GGUF files, built-in models."""
 
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,18 @@ def test_the_built_in_model_is_converted_once_and_speaks_english(
     assert model.split_head
     assert torch.float32 == model.head.weight.dtype
     assert (find_source(options).folder / "model.safetensors").stat().st_mtime_ns == modified
+
+
+@pytest.mark.parametrize(("tensors", "values"), [(2**63, 1), (1, 2**64 - 1), (10**6, 0)])
+def test_a_gguf_file_that_is_shorter_than_its_counts_is_refused(tmp_path: Path, tensors: int, values: int) -> None:
+    file = tmp_path / "cut.gguf"
+    file.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, tensors, values) + b"\0" * 200)
+    with pytest.raises(ModelError, match=r"announces .* but has 224 bytes: it is cut or damaged"):
+        find_source(ModelOptions(name=str(file)))
+
+
+@pytest.mark.parametrize("content", [b"GGUF", b"GGUF\3\0\0\0", b"GGUF" + struct.pack("<IQQ", 3, 0, 3) + b"\xff" * 90])
+def test_a_gguf_file_that_is_cut_or_damaged_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "cut.gguf").write_bytes(content)
+    with pytest.raises(ModelError, match="Download it again"):
+        find_source(ModelOptions(name=str(tmp_path / "cut.gguf")))

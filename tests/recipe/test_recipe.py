@@ -55,6 +55,36 @@ def test_a_memory_limit_of_zero_is_refused(values: dict[str, Any]) -> None:
         Recipe.read(apply_overrides(values, ["training.memory_limit=0"]))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("methods.lora.rank=1000000000", "methods.lora.rank: .*1000000 "),
+        ("training.epochs=1000000000", "training.epochs: .*100000 "),
+        ("evaluation.unrelated_passages=1000000000", "unrelated_passages: .*10000 "),
+        ("search={configurations: 1000000000}", "configurations: .*10000 "),
+        ("search={rungs: 1000000000}", "rungs: .*20 "),
+        ("replicates=1000000000", "replicates: .*10000 "),
+        ("until_decided=1000000000", "until_decided: .*10000 "),
+    ],
+)
+def test_a_size_that_would_fill_the_memory_is_refused_with_its_limit(
+    values: dict[str, Any], change: str, message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        Recipe.read(apply_overrides(values, [change]))
+
+
+def test_too_many_methods_seeds_or_trials_are_refused(values: dict[str, Any]) -> None:
+    many = {f"lora-{i}": {"method": "lora"} for i in range(1000)}
+    with pytest.raises(RecipeError, match=r"1,000 methods are more than a comparison can have, which is 500"):
+        Recipe.read(values | {"methods": many})
+    with pytest.raises(RecipeError, match=r"seeds: .*10000"):
+        Recipe.read(values | {"seeds": list(range(100_000))})
+    some = dict(list(many.items())[:50])
+    with pytest.raises(RecipeError, match=r"50 methods with 5,000 seeds are 250,000 trials.* can have 20,000"):
+        Recipe.read(values | {"methods": some, "seeds": list(range(5_000))})
+
+
 def test_methods_can_be_a_list_of_names(values: dict[str, Any]) -> None:
     assert list(Recipe.read(values | {"methods": ["base", "full"]}).methods) == ["base", "full"]
 

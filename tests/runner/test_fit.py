@@ -102,3 +102,14 @@ def test_a_type_of_peft_that_reads_the_weights_fits(
     method = read_method("peft", {"peft_type": peft_type})
     tuned = apply_to_shape(method, lambda: outline_tiny("llama"), lambda: load_tiny("llama"))
     assert count_parameters(tuned) == count_parameters(method.apply(load_tiny("llama")))
+
+
+def test_weights_far_beyond_the_memory_are_refused_from_their_count(
+    recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneoff.runner.fit.get_memory_bytes", lambda _: 10**6)
+    wide = recipe | {"methods": {"base": {}, "lora": {"rank": 100_000}}}
+    with pytest.raises(
+        RecipeError, match=r"methods.lora does not fit .* take \d+ GB, more than 8 times this"
+    ):
+        tuneoff.plan(wide)

@@ -404,4 +404,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     except SystemExit as end:
         return int(end.code or 0)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of libraries in Rust, which no common type catches
+            raise
+        print(f"tuneoff: A library failed on a file: {escape_control(str(error))}", file=sys.stderr)
+        return BAD_INPUT
     return 0

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from tuneoff.config.base import Options
+from tuneoff.config.limits import MOST_POSITIONS
 from tuneoff.config.template import read_template
 
 CHAT = "chat"  # the one value of `prompt` that is not a template: use the tokenizer's chat template
@@ -150,7 +151,7 @@ class TextOptions(Options):
     """Which part to remove from a text that is too long."""
     never_cut: tuple[str, ...] = Field((), exclude_if=lambda names: not names)
     """Columns that are never cut. Of the others, the longest is cut if a prompt is too long."""
-    max_tokens: Annotated[int, Field(ge=2)] = 256
+    max_tokens: Annotated[int, Field(ge=2, le=MOST_POSITIONS)] = 256
     """Limit for prompt and target together, including EOS. A longer prompt is cut, see `truncate`."""
     max_target_tokens: PositiveInt = 64
     """Limit for the target, including EOS."""

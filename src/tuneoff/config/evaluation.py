@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from tuneoff.config.base import Options
+from tuneoff.config.limits import MOST_PASSAGES, MOST_POSITIONS
 
 
 def _is_unset(value: object) -> bool:
@@ -36,7 +37,7 @@ class GenerationOptions(Options):
     constrain_to: Literal["labels"] | None = Field(None, exclude_if=_is_unset)
     """`labels` lets a prediction become nothing but one of the labels: the distinct targets of train, or those in
     `evaluation.labels`."""
-    max_new_tokens: int | None = Field(None, ge=1)
+    max_new_tokens: int | None = Field(None, ge=1, le=MOST_POSITIONS)
     """The maximum length of a prediction; null uses `data.max_target_tokens`."""
     min_new_tokens: int = Field(0, ge=0)
     """The minimum length of a prediction: EOS is not allowed before it."""
@@ -112,7 +113,7 @@ class EvaluationOptions(Options):
     generates predictions."""
     benchmarks: BenchmarkOptions | None = Field(None, exclude_if=_is_unset)
     """Tasks of lm-evaluation-harness to measure every model on: a list of names and paths, or options."""
-    unrelated_passages: int = Field(16, ge=0)
+    unrelated_passages: int = Field(16, ge=0, le=MOST_PASSAGES)
     """Passages of text unrelated to the data, whose loss shows what the model forgot; 0 skips this."""
 
     @field_validator("labels", mode="before", json_schema_input_type=Literal["likelihood"] | LabelOptions | None)

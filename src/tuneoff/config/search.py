@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from tuneoff.config.base import Options
+from tuneoff.config.limits import MOST_CONFIGURATIONS, MOST_RUNGS
 from tuneoff.config.search_space import Space
 
 SEED_DISTANCE = 1_000_000  # from the seed of a search to its second seed; far from the small seeds that people choose
@@ -21,12 +22,12 @@ class SearchOptions(Options):
     rung. The best two are then compared under two seeds.
     """
 
-    configurations: int = Field(8, ge=1)
+    configurations: int = Field(8, ge=1, le=MOST_CONFIGURATIONS)
     """Configurations that each method tries."""
     effort: Literal["tokens", "seconds"] = "tokens"
     """What is equal for all methods: with seconds, a faster method tries more configurations, up to four times as
     many, so that its trainings take as long as those of the slowest."""
-    rungs: int = Field(3, ge=1)
+    rungs: int = Field(3, ge=1, le=MOST_RUNGS)
     """Stages of successive halving; the last one is the full training."""
     eta: int = Field(2, ge=2)
     """One in `eta` configurations continues to the next rung, which is `eta` times as long."""

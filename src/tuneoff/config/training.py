@@ -5,12 +5,13 @@ from typing import Literal
 from pydantic import ByteSize, Field, field_validator
 
 from tuneoff.config.base import Options
+from tuneoff.config.limits import MOST_EPOCHS
 
 
 class TrainingOptions(Options):
     """Equal for all methods. AdamW's learning rate and weight decay belong to each method."""
 
-    epochs: int = Field(3, ge=1)
+    epochs: int = Field(3, ge=1, le=MOST_EPOCHS)
     """Passes over the train split."""
     batch_size: int = Field(4, ge=1)
     """Examples in one forward pass. If they do not fit into memory, fewer, with the same effective batch size."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from pydantic import Field
 
+from tuneoff.config.limits import LARGEST_RANK
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Rate
 from tuneoff.methods.subset import Subset
@@ -32,7 +33,7 @@ class Adapter(Subset):
     starts_as_base: ClassVar[bool] = True
     space: ClassVar[Space] = {"learning_rate": Range(low=3e-5, high=3e-3), "width": (8, 16, 32, 64)}
     learning_rate: Rate = 5e-4
-    width: int = Field(16, ge=1)
+    width: int = Field(16, ge=1, le=LARGEST_RANK)
     """Width of the bottleneck."""
 
     def select_parameters(self, base: LanguageModel) -> Iterable[nn.Parameter]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from tuneoff.config.limits import LARGEST_RANK
 from tuneoff.config.search_space import Domain
 from tuneoff.methods.peft_adapter import PeftAdapter
 
@@ -30,7 +31,7 @@ class LowRank(PeftAdapter, ABC):
     starts_as_base: ClassVar[bool] = True
     variant: ClassVar[Mapping[str, Any]] = {}  # Any: arguments of different types
     adapts_experts: ClassVar[bool] = True  # False if peft has no such update of experts that are held as one parameter
-    rank: int = Field(8, ge=1)
+    rank: int = Field(8, ge=1, le=LARGEST_RANK)
     """Rank of each update: the width of its two matrices."""
     alpha: float = Field(32.0, gt=0)
     """Scale of the updates, before the division by the rank (rsLoRA: by its square root)."""

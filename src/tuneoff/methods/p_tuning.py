@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from pydantic import Field
 
+from tuneoff.config.limits import LARGEST_RANK, MOST_POSITIONS
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Rate
 from tuneoff.methods.peft_adapter import PeftAdapter, describe_shape
@@ -31,9 +32,9 @@ class PTuning(PeftAdapter):
         "width": (128, 512),
     }
     learning_rate: Rate = 1e-3
-    tokens: int = Field(20, ge=1)
+    tokens: int = Field(20, ge=1, le=MOST_POSITIONS)
     """Learned vectors before the text."""
-    width: int = Field(128, ge=1)
+    width: int = Field(128, ge=1, le=LARGEST_RANK)
     """Hidden width of the MLP."""
 
     @property

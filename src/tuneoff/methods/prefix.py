@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, final
 
 from pydantic import Field
 
+from tuneoff.config.limits import MOST_POSITIONS
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Method, Rate
 from tuneoff.methods.peft_adapter import write_adapter
@@ -34,7 +35,7 @@ class Prefix(Method):
     starts_as_base: ClassVar[bool] = False
     space: ClassVar[Space] = {"learning_rate": Range(low=1e-3, high=5e-2), "tokens": (5, 12, 20, 50)}
     learning_rate: Rate = 5e-3
-    tokens: int = Field(12, ge=1)
+    tokens: int = Field(12, ge=1, le=MOST_POSITIONS)
     """Learned positions before the text, in every layer."""
     init: Literal["text", "random"] = "text"
     """Start as the keys and values of `init_text`, or at random."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 from pydantic import Field
 
+from tuneoff.config.limits import MOST_POSITIONS
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Rate
 from tuneoff.methods.peft_adapter import PeftAdapter, describe_shape
@@ -35,7 +36,7 @@ class SoftPrompt(PeftAdapter):
         "init": ("text", "vocabulary"),
     }
     learning_rate: Rate = 3e-2
-    tokens: int = Field(12, ge=1)
+    tokens: int = Field(12, ge=1, le=MOST_POSITIONS)
     """Learned vectors before the text."""
     init: Literal["text", "vocabulary", "random"] = "text"
     """Start as the embeddings of `init_text`, of tokens drawn from the vocabulary, or at random."""

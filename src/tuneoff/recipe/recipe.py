@@ -16,6 +16,7 @@ from tuneoff.config.budget import BudgetOptions, Duration, read_budget
 from tuneoff.config.data import DataOptions, Task
 from tuneoff.config.evaluation import EvaluationOptions
 from tuneoff.config.judge import JudgeOptions
+from tuneoff.config.limits import MOST_METHODS, MOST_SEEDS, MOST_TRIALS
 from tuneoff.config.metrics import MetricOptions
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.search import SearchOptions
@@ -83,14 +84,14 @@ class Recipe(Options):
     also name functions of your own, such as `{auto: null, mine: file.py:score}`. The loss is always among them."""
     search: SearchOptions | None = None
     """How hyperparameters are searched; null trains each method with the hyperparameters of the recipe."""
-    replicates: Annotated[int, Field(ge=2)] | None = None
+    replicates: Annotated[int, Field(ge=2, le=MOST_SEEDS)] | None = None
     """Train each method this many times, each time with a seed and a train sample of its own, the same for all methods.
     Takes the place of `seeds`. The samples have the size `data.sizes.train` and are drawn from all rows for train."""
-    until_decided: Annotated[int, Field(ge=2)] | None = None
+    until_decided: Annotated[int, Field(ge=2, le=MOST_SEEDS)] | None = None
     """Train one seed after another, and stop training a method once it is shown to be worse than the best one. The
     verdict is then right at every look. The number is that of the seeds that the comparison is planned for; `true`
     means as many as `seeds` has, and 10 without `seeds`."""
-    seeds: tuple[Seed, ...] = Field(default_factory=_choose_default_seeds, min_length=1)
+    seeds: tuple[Seed, ...] = Field(default_factory=_choose_default_seeds, min_length=1, max_length=MOST_SEEDS)
     """One training for each seed. The default is 0; after a search 1, 2 and 3; with `until_decided` as many as that."""
     verdict: VerdictOptions = VerdictOptions()
     """Which differences count."""
@@ -125,6 +126,8 @@ class Recipe(Options):
         if not isinstance(value, Mapping) or not value or not all(isinstance(label, str) for label in value):
             raise ValueError("write the methods to compare, as `methods: [base, lora]` or `methods: {lora: {rank: 8}}`")
         methods = expand_groups(value)
+        if len(methods) > MOST_METHODS:
+            raise ValueError(f"{len(methods):,} methods are more than a comparison can have, which is {MOST_METHODS}")
         for label in methods:
             _require_visible(label)
         return {label: m if isinstance(m, Method) else read_method(label, m) for label, m in methods.items()}
@@ -180,6 +183,17 @@ class Recipe(Options):
             raise ValueError("a sweep makes several comparisons, and until_decided is for one: remove one of the two")
         if self.until_decided and len(self.seeds) < 2:
             raise ValueError(f"until_decided {TOO_FEW_SEEDS}")
+        return self
+
+    @model_validator(mode="after")
+    def _require_plannable_size(self) -> Self:
+        trials = len(self.methods) * (len(self.seeds) + (self.search.configurations if self.search else 0))
+        if trials > MOST_TRIALS:
+            raise ValueError(
+                f"{len(self.methods)} methods with {len(self.seeds):,} seeds"
+                f"{f' and {self.search.configurations:,} configurations' if self.search else ''} are {trials:,} "
+                f"trials, and a comparison can have {MOST_TRIALS:,}: write fewer seeds, configurations or methods"
+            )
         return self
 
     @model_validator(mode="after")

@@ -16,6 +16,10 @@ from tuneoff.errors import ModelError, RecipeError
 from tuneoff.models.loading import build_empty_model, load_model
 from tuneoff.models.parameters import count_parameters
 from tuneoff.models.shapes import run_without_numbers
+from tuneoff.system.capacity import get_memory_bytes
+
+FLOAT_BYTES, HALF_BYTES = 4, 2  # of a trained parameter, and of one that is only read
+MOST_MEMORIES = 8  # a plan may be made on a smaller machine than the comparison
 
 if TYPE_CHECKING:
     from tuneoff.config.model import ModelOptions
@@ -54,7 +58,9 @@ def fit_methods(methods: Mapping[str, Method], options: ModelOptions, source: So
     for label, method in methods.items():
         try:
             parameters[label] = count_parameters(apply_to_shape(method, build, load))
+            _require_room(*parameters[label])
         except MisfitError as misfit:
+            parameters.pop(label, None)
             if _fits_by_default(method, build, load):
                 raise RecipeError(
                     f"methods.{label} does not fit {options.name}: {misfit}. With its default hyperparameters it would "
@@ -64,6 +70,22 @@ def fit_methods(methods: Mapping[str, Method], options: ModelOptions, source: So
     return MethodFit(parameters=parameters, misfits=misfits)
 
 
+def _require_room(trainable: int, total: int) -> None:
+    """Refuse weights that no machine of this kind could hold, before any is made.
+
+    Raises:
+        MisfitError: with the counted bytes and the limit.
+    """
+    needed_bytes = FLOAT_BYTES * trainable + HALF_BYTES * (total - trainable)
+    limit_bytes = MOST_MEMORIES * get_memory_bytes(torch.device("cpu"))
+    if needed_bytes > limit_bytes:
+        raise MisfitError(
+            f"its {trainable:,} trainable and {total - trainable:,} other parameters take "
+            f"{needed_bytes / 1e9:,.0f} GB, more than {MOST_MEMORIES} times this machine's memory "
+            f"({limit_bytes / 1e9:,.0f} GB)"
+        )
+
+
 def _fits_by_default(method: Method, build: Callable[[], LanguageModel], load: Callable[[], LanguageModel]) -> bool:
     """Return whether the method fits if only what it requires is set."""
     required = {name: getattr(method, name) for name, field in type(method).model_fields.items() if field.is_required()}
@@ -71,7 +93,7 @@ def _fits_by_default(method: Method, build: Callable[[], LanguageModel], load: C
     if default == method:
         return False
     try:
-        apply_to_shape(default, build, load)
+        _require_room(*count_parameters(apply_to_shape(default, build, load)))
     except MisfitError:
         return False
     return True
