@@ -109,7 +109,5 @@ def test_weights_far_beyond_the_memory_are_refused_from_their_count(
 ) -> None:
     monkeypatch.setattr("tuneoff.runner.fit.get_memory_bytes", lambda _: 10**6)
     wide = recipe | {"methods": {"base": {}, "lora": {"rank": 100_000}}}
-    with pytest.raises(
-        RecipeError, match=r"methods.lora does not fit .* take \d+ GB, more than 8 times this"
-    ):
+    with pytest.raises(RecipeError, match=r"methods.lora does not fit .* take \d+ GB, more than 8 times this"):
         tuneoff.plan(wide)
