@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datasketch import MinHash
@@ -56,6 +57,14 @@ def _list_sequences(text: str) -> set[bytes]:
 def _sketch(sequences: set[bytes]) -> MinHash:
     from datasketch import MinHash
 
-    sketch = MinHash(num_perm=PERMUTATIONS, hashfunc=zlib.crc32)  # the default, SHA-1, takes three times as long
+    # SHA-1, the default, takes three times as long; drawing the same permutations each time, as long as the rest
+    sketch = MinHash(num_perm=PERMUTATIONS, hashfunc=zlib.crc32, permutations=_draw_permutations())
     sketch.update_batch(list(sequences))
     return sketch
+
+
+@cache
+def _draw_permutations() -> Any:  # Any: an array of datasketch's own layout
+    from datasketch import MinHash
+
+    return MinHash(num_perm=PERMUTATIONS).permutations
