@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datasketch import MinHash
@@ -55,16 +55,14 @@ def _list_sequences(text: str) -> set[bytes]:
 
 
 def _sketch(sequences: set[bytes]) -> MinHash:
-    from datasketch import MinHash
-
-    # SHA-1, the default, takes three times as long; drawing the same permutations each time, as long as the rest
-    sketch = MinHash(num_perm=PERMUTATIONS, hashfunc=zlib.crc32, permutations=_draw_permutations())
+    sketch = _make_empty_sketch().copy()
     sketch.update_batch(list(sequences))
     return sketch
 
 
 @cache
-def _draw_permutations() -> Any:  # Any: an array of datasketch's own layout
+def _make_empty_sketch() -> MinHash:
+    """Draw the permutations once: that takes as long as the rest. SHA-1, the default, takes three times as long."""
     from datasketch import MinHash
 
-    return MinHash(num_perm=PERMUTATIONS).permutations
+    return MinHash(num_perm=PERMUTATIONS, hashfunc=zlib.crc32)
