@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tuneoff.analysis.comparison import Comparison
     from tuneoff.analysis.sweep import Sweep
-    from tuneoff.api import calibrate, compare, init, load_comparison, load_model, load_sweep, look, plan, sweep
+    from tuneoff.api import (
+        calibrate,
+        compare,
+        export,
+        init,
+        load_comparison,
+        load_model,
+        load_sweep,
+        look,
+        plan,
+        push,
+        sweep,
+    )
     from tuneoff.errors import TuneoffError
     from tuneoff.methods import METHODS, Method
     from tuneoff.recipe.loading import load_recipe
@@ -34,6 +46,7 @@ _MODULES = {
     "copy_recipe": "tuneoff.recipe.shipped_recipes",
     "format_markdown_table": "tuneoff.report.tables",
     "init": "tuneoff.api",
+    "export": "tuneoff.api",
     "inspect_methods": "tuneoff.runner.inspect",
     "load_comparison": "tuneoff.api",
     "load_model": "tuneoff.api",
@@ -41,6 +54,7 @@ _MODULES = {
     "load_sweep": "tuneoff.api",
     "look": "tuneoff.api",
     "plan": "tuneoff.api",
+    "push": "tuneoff.api",
     "read_shipped_recipes": "tuneoff.recipe.shipped_recipes",
     "sweep": "tuneoff.api",
     "write_report": "tuneoff.report.page",
@@ -56,6 +70,7 @@ __all__ = [
     "calibrate",
     "compare",
     "copy_recipe",
+    "export",
     "format_markdown_table",
     "init",
     "inspect_methods",
@@ -65,6 +80,7 @@ __all__ = [
     "load_sweep",
     "look",
     "plan",
+    "push",
     "read_shipped_recipes",
     "sweep",
     "write_report",

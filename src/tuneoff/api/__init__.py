@@ -2,6 +2,7 @@
 
 from tuneoff.api.calibration import calibrate
 from tuneoff.api.comparisons import RUNS, compare, load_comparison, load_model, report_run
+from tuneoff.api.exporting import export, push
 from tuneoff.api.looking import build_recipe, draft_recipe, init, look
 from tuneoff.api.planning import plan
 from tuneoff.api.sweeps import VALUES, expand, is_sweep, load_sweep, report_sweep, sweep
@@ -15,6 +16,7 @@ __all__ = [
     "compare",
     "draft_recipe",
     "expand",
+    "export",
     "init",
     "is_sweep",
     "load_comparison",
@@ -22,6 +24,7 @@ __all__ = [
     "load_sweep",
     "look",
     "plan",
+    "push",
     "report_run",
     "report_sweep",
     "sweep",

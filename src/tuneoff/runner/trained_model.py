@@ -151,6 +151,17 @@ def load_trained_model(directory: RunDirectory, record: Record) -> TrainedModel:
         ModelError: the base model cannot be loaded.
         RunError: the base model has changed since the trial, or a file of the adapter is missing or damaged.
     """
+    setting = record.trial.setting
+    _, tuned = load_tuned(directory, record)
+    return TrainedModel(language_model=hold_for_inference(tuned, get_dtype(setting.precision)), setting=setting)
+
+
+def load_tuned(directory: RunDirectory, record: Record) -> tuple[Source, LanguageModel]:
+    """Return the base model's files, and the base model with what a finished trial trained, in its files' precision.
+
+    Raises:
+        ModelError, RunError: as for `load_trained_model`.
+    """
     trial, setting = record.trial, record.trial.setting
     source = find_source(setting.model)
     _require_same_model(source, setting)
@@ -158,15 +169,18 @@ def load_trained_model(directory: RunDirectory, record: Record) -> TrainedModel:
     base = load_model(source, setting.model, load_tokenizer(source, setting.model))
     folder = directory.get_adapter_folder(trial)
     try:
-        tuned = get_method(trial.method).read(trial.hyperparameters).load(base, folder)
+        return source, get_method(trial.method).read(trial.hyperparameters).load(base, folder)
     except (OSError, ModelError) as error:
         raise RunError(f"The adapter in {folder} cannot be loaded: {error}") from error
+<<<<<<< HEAD
     labels = record.facts.get("labels")
     return TrainedModel(
         language_model=hold_for_inference(tuned, get_dtype(setting.precision)),
         setting=setting,
         labels=LabelSet.from_fact(labels) if labels else None,
     )
+=======
+>>>>>>> 6661b18 (Export: hand over a trained model in the form that another tool takes, read back and compared before it is kept)
 
 
 def _require_same_model(source: Source, setting: Setting) -> None:

@@ -1,0 +1,96 @@
+"""Hand over what a run trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuneoff.api.comparisons import load_comparison
+from tuneoff.errors import RunError, suggest
+from tuneoff.runs import RunDirectory
+
+if TYPE_CHECKING:
+    from tuneoff.exports.check import ExportCheck
+    from tuneoff.exports.format import Precision
+
+
+def export(
+    run: str | Path,
+    *,
+    to: str | Path,
+    format: str = "adapter",
+    label: str | None = None,
+    seed: int | None = None,
+    precision: Precision | None = None,
+    converter: str | Path | None = None,
+) -> ExportCheck:
+    """Write a trained model in the form that another tool takes, and check what was written.
+
+    Args:
+        run: the run directory.
+        to: a new folder.
+        format: a name in `tuneoff.exports.FORMATS`.
+        label: the method, as the recipe labels it; by default the best one by the primary metric.
+        seed: of the trial; by default the lowest one that finished.
+        precision: how numbers are stored; by default as in the base model's files.
+        converter: a llama.cpp checkout, or its convert_hf_to_gguf.py, for GGUF.
+
+    Returns:
+        How much the export differs from the trained model on test examples. It is in the folder too, as export.json.
+
+    Raises:
+        RunError: there is no such format or trial, the method does not fit the format, or the export differs from the
+            trained model by more than rounding.
+        ModelError: the base model cannot be loaded.
+    """
+    from tuneoff.exports import FORMATS, ExportOptions
+    from tuneoff.exports.exporting import export as export_trial
+    from tuneoff.exports.exporting import load_exportable
+    from tuneoff.runner.trained_model import choose_trial
+
+    if format not in FORMATS:
+        raise RunError(f"There is no format {format!r}.{suggest(format, FORMATS)} Formats: {', '.join(FORMATS)}.")
+    comparison = load_comparison(run)
+    if label is None:
+        if comparison.best is None:
+            raise RunError(f"No method in {run} has a score yet. Finish the run with `tuneoff compare`.")
+        label = comparison.best.label
+    record = choose_trial(comparison.run.records, label, seed)
+    exportable = load_exportable(comparison, RunDirectory(Path(run)), record)
+    options = ExportOptions(precision=precision, converter=Path(converter) if converter else None)
+    return export_trial(exportable, FORMATS[format], Path(to), options)
+
+
+def push(folder: str | Path, repository: str, *, public: bool = False) -> str:
+    """Upload an exported folder to a repository of the Hugging Face hub, which is created if it does not exist.
+
+    The token comes from the environment (`HF_TOKEN`) or from `hf auth login`; it is not stored.
+
+    Args:
+        repository: `owner/name`.
+        public: create a public repository. An existing one keeps its visibility.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        RunError: the folder is no export, or the hub refuses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+
+    from tuneoff.exports.exporting import CHECK_FILE
+
+    if not (Path(folder) / CHECK_FILE).is_file():
+        raise RunError(f"{folder} is not an exported folder: it has no {CHECK_FILE}. Write one with `tuneoff export`.")
+    api = HfApi()
+    try:
+        api.create_repo(repository, private=not public, exist_ok=True)
+        commit = api.upload_folder(folder_path=folder, repo_id=repository, commit_message="Upload from tuneoff")
+    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RunError(
+            f"{repository} could not be uploaded: {reason}. The folder {folder} is kept. Check the name and your token "
+            "(HF_TOKEN, or hf auth login), and run `tuneoff export` with --push again."
+        ) from error
+    return str(commit)

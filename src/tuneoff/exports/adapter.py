@@ -1,0 +1,97 @@
+"""What was trained alone: an adapter of peft, or the trained tensors with a small file that loads them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from tuneoff.errors import RunError
+from tuneoff.exports import load_trained
+from tuneoff.exports.exportable import Exportable
+from tuneoff.exports.format import ExportOptions, Format
+from tuneoff.exports.merged import get_stored_precision
+from tuneoff.exports.readers import TransformersReader, list_ends
+
+PEFT_CONFIG = "adapter_config.json"
+LOADER = "load_trained.py"
+
+
+def write(exportable: Exportable, folder: Path, options: ExportOptions) -> None:
+    """Copy what the trial trained, with the tokenizer.
+
+    Raises:
+        RunError: nothing was trained, or another precision was asked for.
+    """
+    if not exportable.adapter.is_dir():
+        raise RunError(f"{exportable.label} trained nothing, so there is no adapter to export.")
+    if options.precision:
+        raise RunError("An adapter keeps the precision of its training. Leave --dtype out, or export it merged.")
+    shutil.copytree(exportable.adapter, folder, dirs_exist_ok=True)
+    exportable.tokenizer.save_pretrained(folder)
+    if not is_peft(folder):
+        shutil.copyfile(load_trained.__file__, folder / LOADER)
+        (folder / "base.json").write_text(json.dumps({"base": exportable.model.known_as}) + "\n")
+
+
+def is_peft(folder: Path) -> bool:
+    """Return whether peft loads the folder."""
+    return (folder / PEFT_CONFIG).is_file()
+
+
+def read(exportable: Exportable, folder: Path) -> TransformersReader:
+    """Load the folder with plain transformers and peft, or with its own loader."""
+    base = str(exportable.source.folder)
+    if is_peft(folder):
+        from peft import PeftModel
+
+        network = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, use_safetensors=True)
+        network = PeftModel.from_pretrained(network, folder)
+    else:
+        network = _load_with_loader(folder, base)
+    return TransformersReader(network=network.eval(), ends=list_ends(exportable.model))
+
+
+def _load_with_loader(folder: Path, base: str) -> Any:  # Any: transformers' models share no type
+    """Run the loader that stands in the folder, as a user would."""
+    spec = importlib.util.spec_from_file_location("exported_loader", folder / LOADER)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{folder / LOADER} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.load(base)[0]
+
+
+def describe_usage(exportable: Exportable, folder: str) -> str:
+    """Return how to load the folder."""
+    if not is_peft(exportable.adapter):
+        return f"""```python
+import sys
+
+sys.path.insert(0, "{folder}")
+from load_trained import load
+
+model, tokenizer = load()  # or load("another/name/of/the/base/model")
+```"""
+    return f"""```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = AutoModelForCausalLM.from_pretrained("{exportable.model.known_as}", dtype="{get_stored_precision(exportable)}")
+model = PeftModel.from_pretrained(base, "{folder}")
+tokenizer = AutoTokenizer.from_pretrained("{folder}")
+```"""
+
+
+ADAPTER = Format(
+    name="adapter",
+    summary="What was trained, without the base model: an adapter of peft, or tensors with a file that loads them.",
+    write=write,
+    read=read,
+    usage=describe_usage,
+)

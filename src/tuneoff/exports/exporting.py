@@ -1,0 +1,87 @@
+"""Export a finished trial: write it, read it back, compare it with what was trained, and only then keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tuneoff.analysis.comparison import Comparison
+from tuneoff.errors import RunError
+from tuneoff.exports.card import write_card
+from tuneoff.exports.check import ExportCheck, compare_readers, require_equal
+from tuneoff.exports.exportable import Exportable, Prompt
+from tuneoff.exports.format import ExportOptions, Format
+from tuneoff.exports.readers import TunedReader
+from tuneoff.records.record import Prediction, Record
+from tuneoff.runner.trained_model import load_tuned
+from tuneoff.runs import RunDirectory
+from tuneoff.system.atomic_write import replace_folder_atomically
+
+CHECK_FILE, CARD_FILE = "export.json", "README.md"
+PROMPTS = 5  # test examples that an export is checked with
+PROMPT_TOKENS, ANSWER_TOKENS = 192, 64  # of each
+
+
+def load_exportable(comparison: Comparison, directory: RunDirectory, record: Record) -> Exportable:
+    """Load the trial's model in float32, with the test examples to check its exports with.
+
+    Raises:
+        ModelError, RunError: as for `load_tuned`.
+    """
+    source, model = load_tuned(directory, record)
+    model = model.float().eval()
+    return Exportable(
+        comparison=comparison,
+        record=record,
+        model=model,
+        source=source,
+        adapter=directory.get_adapter_folder(record.trial),
+        prompts=_make_prompts(model.tokenizer, record.predictions),
+    )
+
+
+def export(exportable: Exportable, chosen: Format, folder: Path, options: ExportOptions) -> ExportCheck:
+    """Write the folder. It appears only if what was written computes what the trained model computes.
+
+    Raises:
+        RunError: the folder exists, the method does not fit the format, or the export differs by more than rounding.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise RunError(f"{folder} exists and is not empty. Name a new folder with --to.")
+    if options.precision and options.precision not in chosen.precisions:
+        stored = (
+            f"stores {', '.join(chosen.precisions)}" if chosen.precisions else "keeps the precision of the training"
+        )
+        raise RunError(f"--as {chosen.name} {stored}, not {options.precision}.")
+    with replace_folder_atomically(folder) as temporary:
+        chosen.write(exportable, temporary, options)
+        check = compare_readers(
+            TunedReader(model=exportable.model),
+            chosen.read(exportable, temporary),
+            exportable.prompts,
+            name=chosen.name,
+            precision=chosen.choose_precision(exportable, options),
+        )
+        require_equal(check)
+        (temporary / CHECK_FILE).write_text(check.model_dump_json(indent=2) + "\n")
+        (temporary / CARD_FILE).write_text(write_card(exportable, chosen, check, folder.name))
+    return check
+
+
+def _make_prompts(tokenizer: object, predictions: Sequence[Prediction]) -> tuple[Prompt, ...]:
+    """Return some test examples as tokens, evenly spaced, without the template of the run."""
+    step = max(1, len(predictions) // PROMPTS)
+    chosen = predictions[::step][:PROMPTS]
+    return tuple(
+        Prompt(
+            tokens=tuple(_tokenize(tokenizer, p.source, PROMPT_TOKENS)),
+            answer=tuple(_tokenize(tokenizer, p.reference, ANSWER_TOKENS, add_special_tokens=False)),
+        )
+        for p in chosen
+        if p.source.strip() and p.reference.strip()
+    )
+
+
+def _tokenize(tokenizer: object, text: str, limit: int, **options: bool) -> list[int]:
+    tokens: list[int] = tokenizer(text, verbose=False, **options)["input_ids"][:limit]  # type: ignore[operator]
+    return tokens
