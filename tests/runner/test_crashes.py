@@ -14,7 +14,15 @@ from tuneoff.runner.listener import SilentListener
 from tuneoff.runner.local_engine import run_missing
 from tuneoff.runner.prepare import Preparation, prepare
 from tuneoff.runs import RunDirectory
+from tuneoff.runtime.progress import Progress
+from tuneoff.system import supervisor
 from tuneoff.system.interrupts import Stopped
+
+
+@pytest.fixture(autouse=True)
+def without_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a notebook."""
+    monkeypatch.delenv(supervisor.WORKER_VARIABLE, raising=False)
 
 
 @pytest.fixture
@@ -84,3 +92,59 @@ def test_a_stopped_trial_does_not_count_as_a_death(
     monkeypatch.setattr(local_engine, "run_trial", run_successfully)
     assert [record.status for record in run_comparison(preparation, tmp_path)] == ["done"]
     assert not list(tmp_path.rglob(crashes.ATTEMPTS_FILE))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_death_that_the_supervisor_did_not_outlive_never_counts_against_a_trial(
+    preparation: Preparation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a power failure, or a scheduler that ends the job, again and again in one long evaluation."""
+    monkeypatch.setenv(supervisor.WORKER_VARIABLE, "1")
+    for _ in range(2 * crashes.MAX_DEATHS_IN_ALL):
+        run_and_die(preparation, tmp_path, monkeypatch)
+    monkeypatch.setattr(local_engine, "run_trial", run_successfully)
+    assert [record.status for record in run_comparison(preparation, tmp_path)] == ["done"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_death_that_the_supervisor_outlived_counts(
+    preparation: Preparation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(supervisor.WORKER_VARIABLE, "1")
+    for is_outlived in (True, False, True):
+        run_and_die(preparation, tmp_path, monkeypatch)
+        if is_outlived:
+            supervisor._confirm_death(tmp_path)
+    assert [record.status for record in run_comparison(preparation, tmp_path)] == ["failed"]
+
+
+def let_die(folder: Path, *, mark: str, confirmed: bool = True) -> crashes.Attempt:
+    """Begin an attempt, come as far as a mark, and die; return the attempt."""
+    attempt = crashes.begin_attempt(folder, steps=0)
+    left = attempt.model_copy(update={"mark": mark, "supervised": True, "died": confirmed})
+    (folder / crashes.ATTEMPTS_FILE).write_text(left.model_dump_json())
+    return attempt
+
+
+def test_only_deaths_at_the_same_place_make_a_trial_hopeless_soon(tmp_path: Path) -> None:
+    for mark in ("evaluation 0 1", "evaluation 0 4", "predictions 0 2"):
+        assert not let_die(tmp_path, mark=mark).is_hopeless
+    assert not let_die(tmp_path, mark="predictions 0 2").is_hopeless
+    assert crashes.begin_attempt(tmp_path, steps=0).is_hopeless
+
+
+def test_a_trial_in_which_processes_die_everywhere_is_skipped_in_the_end(tmp_path: Path) -> None:
+    for place in range(crashes.MAX_DEATHS_IN_ALL):
+        assert not let_die(tmp_path, mark=f"evaluation 0 {place}").is_hopeless
+    assert crashes.begin_attempt(tmp_path, steps=0).is_hopeless
+    assert not crashes.begin_attempt(tmp_path, steps=5).is_hopeless
+
+
+def test_an_evaluation_notes_how_far_it_has_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crashes, "MARK_INTERVAL_SECONDS", 0.0)
+    with crashes.mark_running(tmp_path, crashes.Attempt(steps=0)) as note:
+        for done, tenth in ((1, 0), (50, 5), (99, 9)):
+            note(Progress(phase="evaluation", done=done, of=100))
+            attempt = crashes.Attempt.model_validate_json((tmp_path / crashes.ATTEMPTS_FILE).read_bytes())
+            assert attempt.mark == f"evaluation 0 {tenth}"
+    assert not (tmp_path / crashes.ATTEMPTS_FILE).exists()

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import signal
@@ -95,12 +96,24 @@ def test_a_worker_without_progress_is_not_restarted_forever(
             (tmp_path / "record.json").touch()  # progress, once
         return -signal.SIGSEGV, False
 
+    monkeypatch.setattr(supervisor, "OUTLIVE_SECONDS", 0.0)
     monkeypatch.setattr(supervisor, "_run_worker", die)
     assert supervisor.supervise(["compare", "demo"], tmp_path, first_only=["--retry"]) == 128 + signal.SIGSEGV
     first, later = ["compare", "demo", "--retry"], ["compare", "demo"]
     assert starts == [first, first, *[later] * supervisor.MAX_STARTS_WITHOUT_PROGRESS]
     message = f"It died {supervisor.MAX_STARTS_WITHOUT_PROGRESS} times in a row without progress."
     assert message in capfd.readouterr().err
+
+
+def test_the_supervisor_notes_in_the_running_trial_that_only_its_worker_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = iter([(-signal.SIGKILL, False), (0, False)])
+    monkeypatch.setattr(supervisor, "OUTLIVE_SECONDS", 0.0)
+    monkeypatch.setattr(supervisor, "_run_worker", lambda *_: next(ends))
+    (tmp_path / "attempts.json").write_text('{"steps": 3, "supervised": true}')
+    assert supervisor.supervise(["compare", "demo"], tmp_path) == 0
+    assert json.loads((tmp_path / "attempts.json").read_text()) == {"steps": 3, "supervised": True, "died": True}
 
 
 def test_a_closed_terminal_stops_the_run_in_order(recipe_file: str, run: Path) -> None:

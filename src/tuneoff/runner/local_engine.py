@@ -6,13 +6,13 @@ from collections.abc import Callable
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
-from tuneoff.runner.crashes import MAX_DEATHS, Attempt, count_deaths, make_skipped_record, mark_running
+from tuneoff.runner.crashes import begin_attempt, make_skipped_record, mark_running
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.planner import Planner
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runner.trial import TrialPaths, run_trial
 from tuneoff.runs import RunDirectory
-from tuneoff.runtime.progress import OnProgress
+from tuneoff.runtime.progress import OnProgress, Progress
 from tuneoff.system.interrupts import StopRequest
 from tuneoff.training.checkpoint import read_steps
 
@@ -76,14 +76,19 @@ def reset_failed(directory: RunDirectory) -> None:
 def _run_or_skip(
     trial: Trial, preparation: Preparation, directory: RunDirectory, on_progress: OnProgress, stop: StopRequest
 ) -> Record:
-    """Run a trial, or skip it if too many processes died in it at the step that it would start from."""
+    """Run a trial, or skip it if too many processes died in it after the step that it would start from."""
     folder, steps = directory.get_trial_folder(trial), read_steps(directory.get_checkpoint_file(trial))
-    deaths = count_deaths(folder, steps)
+    attempt = begin_attempt(folder, steps)
     directory.reset_trial(trial)
-    if deaths >= MAX_DEATHS:
+    if attempt.is_hopeless:
         return make_skipped_record(trial, steps)
-    with mark_running(folder, Attempt(steps=steps, deaths=deaths)):
-        return run_trial(trial, preparation, _get_trial_paths(trial, directory), on_progress, stop)
+    with mark_running(folder, attempt) as note:
+
+        def note_and_pass_on(progress: Progress) -> None:
+            note(progress)
+            on_progress(progress)
+
+        return run_trial(trial, preparation, _get_trial_paths(trial, directory), note_and_pass_on, stop)
 
 
 def _get_trial_paths(trial: Trial, directory: RunDirectory) -> TrialPaths:

@@ -6,6 +6,8 @@ written anything new. `tuneoff.runner.crashes` finds out whether the worker alwa
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import resource
 import signal
@@ -16,13 +18,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tuneoff.system.atomic_write import write_atomically
 from tuneoff.system.interrupts import handle_stop_signals
 from tuneoff.system.process_start import STARTED_VARIABLE, compute_process_start
 
 WORKER_VARIABLE = "TUNEOFF_WORKER"  # the environment variable that marks a worker process
 MAX_STARTS_WITHOUT_PROGRESS = 3  # in a row; a trial in which the worker dies is skipped at the third start
 ADDRESS_SPACE_SIGNALS = (signal.SIGTRAP, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)  # under `ulimit -v`
-OUTPUTS = ("record.json", "checkpoint.safetensors", "attempts.json")
+ATTEMPTS_FILE = "attempts.json"  # in the folder of a trial that is running; see `tuneoff.runner.crashes`
+OUTPUTS = ("record.json", "checkpoint.safetensors", ATTEMPTS_FILE)
+OUTLIVE_SECONDS = 1.0  # after the death of a worker: what ended it may be ending this process too
 
 
 def is_worker() -> bool:
@@ -47,6 +52,8 @@ def supervise(arguments: Sequence[str], root: Path, first_only: Sequence[str] = 
             return code
         if was_stopped:
             return 128 - code
+        time.sleep(OUTLIVE_SECONDS)
+        _confirm_death(root)
         after = _find_outputs(root)
         if after == before:
             failures += 1
@@ -91,6 +98,14 @@ def _find_outputs(root: Path) -> dict[Path, int]:
         except OSError:  # removed in the meantime
             continue
     return times
+
+
+def _confirm_death(root: Path) -> None:
+    """Note in the trial that was running that its process alone died, so that the trial may be the cause."""
+    for file in root.rglob(ATTEMPTS_FILE):
+        with contextlib.suppress(OSError, ValueError):
+            attempt = json.loads(file.read_bytes())
+            write_atomically(file, json.dumps({**attempt, "died": True}))
 
 
 def _describe_signal(number: int) -> str:
