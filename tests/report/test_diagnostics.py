@@ -85,6 +85,13 @@ def judge_samples(overlap: float) -> Comparison:
     return judge(replace(run, data=run.data.model_copy(update={"train_samples": samples})))
 
 
+def change_test(**changes: Any) -> DataSummary:
+    """Synthetic data with changes of the test split."""
+    data = make_synthetic_data()
+    test = data.splits["test"].model_copy(update=changes)
+    return data.model_copy(update={"splits": {**data.splits, "test": test}})
+
+
 def make_use(runs: int, **changes: Any) -> SplitUse:
     since = datetime(2026, 11, 20, 12, tzinfo=UTC)
     return SplitUse(**{"fingerprint": "f", "trials": 12, "runs": runs, "looks": 9, "since": since, **changes})
@@ -114,6 +121,16 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
     "labels that are never predicted": with_labels,
     "test split used often": lambda run: replace(judge(run), split_use=make_use(runs=4)),
     "groups kept together": lambda run: with_data(run, make_synthetic_data(groups_removed=4)),
+    "equal sources kept together": lambda run: with_data(run, make_synthetic_data(sources_removed=4)),
+    "sources shared": lambda run: with_data(
+        run, make_synthetic_data().model_copy(update={"shared_sources": {"train-test": 3}})
+    ),
+    "test examples repeated": lambda run: with_data(run, change_test(repeated=7)),
+    "near duplicates": lambda run: with_data(run, make_synthetic_data(near_duplicates=2, near_checked=100)),
+    "prompts equal": lambda run: with_data(run, change_test(distinct_sources=48, distinct_prompts=1)),
+    "labels not trained": lambda run: with_data(
+        run, make_synthetic_data().model_copy(update={"unseen_labels": ["C#"]})
+    ),
     "one seed": lambda run: judge(make_synthetic_run(methods=list(HEALTHY))),
     "not run yet": lambda run: judge(replace(run, records=[r for r in run.records if r.trial.label != "full"])),
     "shared learning rate": lambda run: judge(make_synthetic_run(seeds=[0, 1], methods=AT_ONE_RATE)),
@@ -151,6 +168,14 @@ SILENCES: dict[str, Callable[[Run], Comparison]] = {
     ),
     "groups kept together": lambda run: with_data(run, make_synthetic_data(groups_removed=0)),
     "groups shared": lambda run: with_data(run, make_synthetic_data(groups_removed=4)),
+    "equal sources kept together": lambda run: with_data(run, make_synthetic_data(groups_removed=4)),
+    "sources shared": lambda run: with_data(
+        run, make_synthetic_data(sources_removed=3).model_copy(update={"shared_sources": {"train-test": 3}})
+    ),
+    "test examples repeated": lambda run: with_data(run, make_synthetic_data(repeated=7)),  # of train
+    "near duplicates": lambda run: with_data(run, make_synthetic_data(near_checked=100)),
+    "prompts equal": lambda run: with_data(run, change_test(distinct_sources=48, distinct_prompts=48)),
+    "labels not trained": lambda run: with_data(run, make_synthetic_data()),
     "train samples overlap": lambda run: judge_samples(overlap=0.05),
     "labels that are never predicted": lambda run: with_labels(run, run.records[0].predictions[0].reference),
     "test split used often": lambda run: replace(judge(run), split_use=make_use(runs=3, trials=500, looks=90)),

@@ -11,6 +11,7 @@ from rich.text import Text
 from tuneoff.console.progress import replace_unprintable
 from tuneoff.console.tables import make_table
 from tuneoff.report.budget_table import list_misfits
+from tuneoff.report.data_warnings import describe_rows, list_data_warnings
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import (
     format_bytes,
@@ -121,6 +122,9 @@ def _describe_metrics(plan: Plan) -> str:
 
 def _describe_data(data: DataSummary) -> Iterator[str]:
     """Yield the number of examples, and for each split what was truncated, excluded or removed."""
+    yield from (f"Warning: {text}" for text in list_data_warnings(data))
+    if data.shape:
+        yield replace_unprintable(f"Rows: {describe_rows(data)}")
     yield f"Examples: {', '.join(_count_examples(name, split) for name, split in data.splits.items())}"
     yield from (replace_unprintable(f"  {note}") for note in data.notes)
     if samples := data.train_samples:
@@ -132,6 +136,11 @@ def _describe_data(data: DataSummary) -> Iterator[str]:
             f"{pluralize(split.left_out, 'row')} excluded ({'; '.join(split.left_out_examples)})": split.left_out,
             f"{pluralize(split.duplicates_removed, 'duplicate')} removed": split.duplicates_removed,
             f"{pluralize(split.groups_removed, 'row')} left out to keep groups in one split": split.groups_removed,
+            f"{pluralize(split.sources_removed, 'row')} left out whose source is in another split": (
+                split.sources_removed
+            ),
+            f"{pluralize(split.repeated, 'example')} equal to an earlier one": split.repeated,
+            f"{pluralize(split.near_duplicates, 'near duplicate')} of validation or test": split.near_duplicates,
         }
         if shown := [text for text, amount in remarks.items() if amount]:
             yield replace_unprintable(f"  {name}: {', '.join(shown)}")

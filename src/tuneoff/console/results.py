@@ -15,6 +15,7 @@ from tuneoff.analysis.costs import COSTS
 from tuneoff.console.progress import print_line
 from tuneoff.console.tables import make_table
 from tuneoff.metrics import Metric
+from tuneoff.report.data_warnings import list_data_warnings
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence, format_cost, format_interval, format_score
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
@@ -39,6 +40,8 @@ def print_comparison(comparison: Comparison, report: Path) -> None:
     """Print the leaderboard, the verdict and the path of the page."""
 
     console = Console()
+    for warning in list_data_warnings(comparison.run.data):
+        console.print(f"Warning: {warning}", markup=False, highlight=False)
     header, *rows = make_terminal_rows(comparison)
     table = make_table(*header)
     table.caption, table.caption_justify = Text("; ".join(list_marks(comparison))) or None, "left"

@@ -10,7 +10,14 @@ from tuneoff.config.data import DataOptions
 from tuneoff.data.prompt import Encoder, choose_kind, complete_options
 from tuneoff.data.reading import read_rows
 from tuneoff.data.splits import SPLITS, Split, Splits, draw_splits
-from tuneoff.data.statistics import DataSummary, TrainSamples, compute_fingerprint, summarize
+from tuneoff.data.statistics import (
+    DataSummary,
+    TrainSamples,
+    compute_fingerprint,
+    describe_languages,
+    find_unseen_labels,
+    summarize,
+)
 from tuneoff.data.tokens import compute_encoding_key, tokenize
 from tuneoff.data.train_samples import draw_train_samples
 
@@ -66,6 +73,8 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
         task=options.task,
         shared_sources=dict(splits.shared_sources),
         groups_by_source=splits.groups_by_source,
+        unseen_labels=find_unseen_labels(examples, splits.by_name["test"].examples) if options.task == "labels" else [],
+        languages=describe_languages(examples),
         shape=splits.shape.describe(),
         shape_recognized=splits.shape.is_recognized,
         notes=list(dict.fromkeys(note for of_split in rows.values() for note in of_split.notes)),

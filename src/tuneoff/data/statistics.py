@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from tuneoff.config.base import Options
 from tuneoff.config.data import Task
+from tuneoff.data.example import Example
+from tuneoff.data.languages import find_language, find_scripts
 from tuneoff.data.splits import Split, SplitName
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ class SplitSummary(Options):
     near_duplicates: int = 0  # of train, that are nearly in validation or test
     near_checked: int = 0  # examples of train that were compared with validation and test; 0: none, or an older run
 
+    distinct_sources: int | None = None  # different texts; None: a run of an older version
+    distinct_prompts: int | None = None  # different sequences of tokens
+
     @property
     def left_out_share(self) -> float:
         """The share of the rows drawn that were no usable examples."""
@@ -67,11 +72,26 @@ class DataSummary(Options):
     train_samples: TrainSamples | None = None  # None: there is one train sample, the train split
     shared_sources: dict[str, int] = Field(default_factory=dict)  # rows whose source another split has, with another
     # target: {"train-test": 2}; those of train are removed unless the recipe says otherwise
+    unseen_labels: list[str] = Field(default_factory=list)  # of test, if the targets are labels, that train lacks
+    languages: dict[str, str] = Field(default_factory=dict)  # languages or scripts of "source" and "target"
     groups_by_source: bool = False  # the groups are those of equal sources, and not of a column
     shape: str | None = None  # what a row is made of, with the columns; None: a run of an older version
     shape_recognized: bool = False  # and not named in the recipe
     notes: list[str] = Field(default_factory=list)  # what was assumed about the files
     task: Task = "prose"  # what the examples are about, which decides the default metrics
+
+
+def find_unseen_labels(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+    """Return the targets of the test split that no example of train has, in the order of the data."""
+    known = {example.target for example in train}
+    return list(dict.fromkeys(example.target for example in test if example.target not in known))
+
+
+def describe_languages(examples: Sequence[Example]) -> dict[str, str]:
+    """Return the language of the sources and of the targets, or the script of most letters if it is not clear."""
+    texts = {"source": [e.source for e in examples], "target": [e.target for e in examples]}
+    named = {side: find_language(some) or next(iter(find_scripts(some)), None) for side, some in texts.items()}
+    return {side: name for side, name in named.items() if name is not None}
 
 
 def summarize(split: Split, dataset: Dataset) -> SplitSummary:
@@ -99,6 +119,8 @@ def summarize(split: Split, dataset: Dataset) -> SplitSummary:
         na_examples=split.na_examples,
         near_duplicates=split.near_duplicates,
         near_checked=split.near_checked,
+        distinct_sources=len({example.source for example in split.examples}),
+        distinct_prompts=_count_prompts(dataset),
     )
 
 
@@ -123,6 +145,18 @@ def count_scored(dataset: Dataset) -> list[int]:
 def _compute_share(dataset: Dataset, column: str) -> float:
     """Return the share of the rows in which a column of booleans is true, read at once: row by row takes long."""
     return float(dataset.select_columns([column]).with_format("numpy")[:][column].mean())
+
+
+def _count_prompts(dataset: Dataset) -> int:
+    """Return how many different prompts there are, by their tokens."""
+    import numpy as np
+
+    different: set[bytes] = set()
+    starts = iter(dataset.select_columns(["prompt_tokens"]).with_format("numpy")[:]["prompt_tokens"])
+    for lengths, tokens in _read_lists(dataset, "tokens"):
+        rows = np.split(tokens, lengths.cumsum()[:-1])
+        different.update(hashlib.sha256(row[: next(starts)].tobytes()).digest()[:8] for row in rows)
+    return len(different)
 
 
 def _compute_cut_shares(dataset: Dataset) -> dict[str, float]:

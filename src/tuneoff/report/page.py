@@ -23,6 +23,7 @@ from tuneoff.report.charts import (
     draw_figures,
     list_titles,
 )
+from tuneoff.report.data_warnings import list_data_warnings
 from tuneoff.report.diagnostics import diagnose
 from tuneoff.report.escape import escape_control
 from tuneoff.report.examples import choose_examples, find_example_metric
@@ -122,6 +123,7 @@ def render_page(
         recipe=run.recipe,
         verdict=describe_verdict(comparison),
         headline_length=HEADLINE_LENGTH,
+        data_warnings=list_data_warnings(run.data),
         board=build_leaderboard(comparison),
         footnotes=list(list_footnotes(comparison)),
         misfits={escape_control(label): escape_control(reason) for label, reason in run.misfits.items()},

@@ -13,6 +13,7 @@ from tuneoff.config.evaluation import EvaluationOptions
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.metrics import LOSS, Metric
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.report.data_warnings import describe_rows
 from tuneoff.report.format import (
     format_bytes,
     format_confidence,
@@ -42,6 +43,10 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
     revision = f"revision {model.revision}, " if model.revision else ""
     yield Fact(title="Base model", value=model.name, detail=f"{revision}fingerprint {setting.model_fingerprint}")
     yield Fact(title="Data", value=_format_source(data.model_dump()), detail=f"fingerprint {setting.data_fingerprint}")
+    if run.data.shape:
+        yield Fact(
+            title="Rows", value=run.data.shape, detail=describe_rows(run.data).removeprefix(f"{run.data.shape}, ")
+        )
     yield Fact(
         title="Maximum length",
         value=f"{data.max_tokens} tokens",

@@ -24,6 +24,13 @@ from tuneoff.report.diagnostics.design import (
     diagnose_single_seed,
 )
 from tuneoff.report.diagnostics.diagnosis import Diagnosis
+from tuneoff.report.diagnostics.examples import (
+    diagnose_equal_prompts,
+    diagnose_equal_sources,
+    diagnose_near_duplicates,
+    diagnose_repeated_examples,
+    diagnose_untrained_labels,
+)
 from tuneoff.report.diagnostics.labels import diagnose_unseen_labels
 from tuneoff.report.diagnostics.metrics import diagnose_confused_references, diagnose_unread_references
 from tuneoff.report.diagnostics.outcome import (
@@ -62,6 +69,11 @@ OF_COMPARISON: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
     diagnose_excluded_rows,
     diagnose_duplicates,
     diagnose_groups,
+    diagnose_equal_sources,
+    diagnose_repeated_examples,
+    diagnose_near_duplicates,
+    diagnose_equal_prompts,
+    diagnose_untrained_labels,
     diagnose_sample_overlap,
     diagnose_unseen_labels,
     diagnose_full_logits,

@@ -43,8 +43,8 @@ def diagnose_excluded_rows(comparison: Comparison) -> Iterator[Diagnosis]:
             yield Diagnosis(
                 label=None,
                 kind="rows excluded",
-                text=f"{_count_rows(split.left_out)} excluded from {name} because the source or the target is not "
-                f"text.{f' First: {listed}.' if listed else ''} Fix them in the data, or check data.fields.",
+                text=f"{_count_rows(split.left_out)} excluded from {name} because they are no usable examples."
+                f"{f' First: {listed}.' if listed else ''} Fix them in the data, or check data.fields.",
             )
 
 
@@ -61,7 +61,7 @@ def diagnose_duplicates(comparison: Comparison) -> Iterator[Diagnosis]:
             label=None,
             kind="duplicates removed",
             text=f"{_count_rows(removed)} removed from train because another split contains the same text"
-            f"{f' ({shared})' if shared else ''}. The scores are not affected, and nothing needs to be done.",
+            f"{f' ({shared})' if shared else ''}. Only equal texts are removed; texts that differ a little remain.",
         )
     remaining = {pair: n for pair, n in data.duplicates.items() if n and not pair.startswith("train-")}
     for pair, n in remaining.items():
@@ -83,8 +83,7 @@ def diagnose_groups(comparison: Comparison) -> Iterator[Diagnosis]:
         yield Diagnosis(
             label=None,
             kind="groups kept together",
-            text=f"{counts} because other rows of the same group are in another split. The scores are not affected, "
-            "and nothing needs to be done.",
+            text=f"{counts} because other rows of the same group are in another split.",
         )
     for pair, n in data.shared_groups.items():
         name, other = pair.split("-")

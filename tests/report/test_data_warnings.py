@@ -1,0 +1,50 @@
+"""What stands at the top of a plan, of a result and of a page about the data."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.report.synthetic import make_synthetic_data
+from tuneoff.analysis.comparison import judge
+from tuneoff.console.results import print_comparison
+from tuneoff.report.data_warnings import describe_rows, list_data_warnings
+from tuneoff.report.page import render_page
+
+MANY = {"left_out": 20, "left_out_examples": ["row 7: target is missing"]}
+
+
+def test_more_than_five_percent_left_out_is_a_warning():
+    assert list_data_warnings(make_synthetic_data(**MANY)) == [
+        "16.7 % of the rows for train are left out (20 of 120), because they are no usable examples: "
+        "row 7: target is missing."
+    ]
+
+
+def test_a_few_rows_left_out_are_no_warning():
+    assert list_data_warnings(make_synthetic_data(left_out=5, left_out_examples=["row 7: target is missing"])) == []
+
+
+def test_targets_that_spell_a_missing_value_are_a_warning_with_the_cure():
+    (warning,) = list_data_warnings(make_synthetic_data(na_targets=1, na_examples=["row 3: 'NA'"]))
+    assert "1 target of train may be a missing value and is kept as text: row 3: 'NA'." in warning
+    assert warning.endswith("write data.na: leave-out.")
+
+
+@pytest.mark.parametrize("count", [0, 20])
+def test_the_page_begins_with_the_warnings(run, count):
+    data = make_synthetic_data(left_out=count, left_out_examples=[])
+    page = render_page(judge(replace(run, data=data)), {}, {})
+    assert ("of the rows for train are left out" in page.partition("<h2>")[0]) == bool(count)
+
+
+def test_the_terminal_begins_with_the_warnings(run, tmp_path, capsys):
+    print_comparison(judge(replace(run, data=make_synthetic_data(**MANY))), tmp_path)
+    assert capsys.readouterr().out.startswith("Warning: 16.7 % of the rows for train are left out")
+
+
+def test_what_was_recognized_is_said():
+    shape = {"shape": "pairs (source: en, target: de)", "shape_recognized": True, "task": "translation"}
+    data = make_synthetic_data().model_copy(update={**shape, "languages": {"source": "English", "target": "German"}})
+    assert describe_rows(data) == (
+        "pairs (source: en, target: de), recognized by columns and values; task translation, English to German"
+    )
