@@ -153,7 +153,12 @@ def load_trained_model(directory: RunDirectory, record: Record) -> TrainedModel:
     """
     setting = record.trial.setting
     _, tuned = load_tuned(directory, record)
-    return TrainedModel(language_model=hold_for_inference(tuned, get_dtype(setting.precision)), setting=setting)
+    labels = record.facts.get("labels")
+    return TrainedModel(
+        language_model=hold_for_inference(tuned, get_dtype(setting.precision)),
+        setting=setting,
+        labels=LabelSet.from_fact(labels) if labels else None,
+    )
 
 
 def load_tuned(directory: RunDirectory, record: Record) -> tuple[Source, LanguageModel]:
@@ -172,15 +177,6 @@ def load_tuned(directory: RunDirectory, record: Record) -> tuple[Source, Languag
         return source, get_method(trial.method).read(trial.hyperparameters).load(base, folder)
     except (OSError, ModelError) as error:
         raise RunError(f"The adapter in {folder} cannot be loaded: {error}") from error
-<<<<<<< HEAD
-    labels = record.facts.get("labels")
-    return TrainedModel(
-        language_model=hold_for_inference(tuned, get_dtype(setting.precision)),
-        setting=setting,
-        labels=LabelSet.from_fact(labels) if labels else None,
-    )
-=======
->>>>>>> 6661b18 (Export: hand over a trained model in the form that another tool takes, read back and compared before it is kept)
 
 
 def _require_same_model(source: Source, setting: Setting) -> None:
