@@ -21,7 +21,7 @@ def export(
     format: str = "adapter",
     label: str | None = None,
     seed: int | None = None,
-    precision: Precision | None = None,
+    precision: str | None = None,
     converter: str | Path | None = None,
 ) -> ExportCheck:
     """Write a trained model in the form that another tool takes, and check what was written.
@@ -57,8 +57,17 @@ def export(
         label = comparison.best.label
     record = choose_trial(comparison.run.records, label, seed)
     exportable = load_exportable(comparison, RunDirectory(Path(run)), record)
-    options = ExportOptions(precision=precision, converter=Path(converter) if converter else None)
+    options = ExportOptions(precision=_read_precision(precision), converter=Path(converter) if converter else None)
     return export_trial(exportable, FORMATS[format], Path(to), options)
+
+
+def _read_precision(name: str | None) -> Precision | None:
+    from tuneoff.exports.format import PRECISIONS
+
+    for known in (None, *PRECISIONS):
+        if known == name:
+            return known
+    raise RunError(f"There is no precision {name!r}. Precisions: {', '.join(PRECISIONS)}.")
 
 
 def push(folder: str | Path, repository: str, *, public: bool = False) -> str:

@@ -1,6 +1,8 @@
 """The command line of tuneoff."""
 
-from tuneoff.cli import data_commands as data_commands  # adds its commands to the app
+# importing these adds their commands to the app
+from tuneoff.cli import data_commands as data_commands
+from tuneoff.cli import export_command as export_command
 from tuneoff.cli.commands import app, main
 
 __all__ = ["app", "main"]

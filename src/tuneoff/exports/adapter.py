@@ -17,6 +17,7 @@ from tuneoff.exports.exportable import Exportable
 from tuneoff.exports.format import ExportOptions, Format
 from tuneoff.exports.merged import get_stored_precision
 from tuneoff.exports.readers import TransformersReader, list_ends
+from tuneoff.methods.peft_adapter import silence_peft
 
 PEFT_CONFIG = "adapter_config.json"
 LOADER = "load_trained.py"
@@ -32,6 +33,8 @@ def write(exportable: Exportable, folder: Path, options: ExportOptions) -> None:
         raise RunError(f"{exportable.label} trained nothing, so there is no adapter to export.")
     if options.precision:
         raise RunError("An adapter keeps the precision of its training. Leave --dtype out, or export it merged.")
+    if (exportable.adapter / "config.json").is_file():
+        raise RunError(f"{exportable.label} trains the whole model, which is no adapter. Export it with --as merged.")
     shutil.copytree(exportable.adapter, folder, dirs_exist_ok=True)
     exportable.tokenizer.save_pretrained(folder)
     if not is_peft(folder):
@@ -51,7 +54,8 @@ def read(exportable: Exportable, folder: Path) -> TransformersReader:
         from peft import PeftModel
 
         network = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, use_safetensors=True)
-        network = PeftModel.from_pretrained(network, folder)
+        with silence_peft():
+            network = PeftModel.from_pretrained(network, folder)
     else:
         network = _load_with_loader(folder, base)
     return TransformersReader(network=network.eval(), ends=list_ends(exportable.model))

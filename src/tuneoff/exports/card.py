@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
 from tuneoff.config.data import HubText
-from tuneoff.exports.check import ExportCheck
+from tuneoff.exports.check import ExportCheck, describe_check
 from tuneoff.exports.exportable import Exportable
 from tuneoff.exports.format import Format
 from tuneoff.report.format import format_interval, format_score
@@ -33,7 +33,7 @@ def write_card(exportable: Exportable, chosen: Format, check: ExportCheck, folde
         "The comparison": "\n\n".join(
             [verdict.headline, "\n".join(f"- {point}" for point in verdict.points), format_markdown_table(comparison)]
         ),
-        "Checked": _describe_check(check),
+        "Checked": describe_check(check),
     }
     title = f"{comparison.run.recipe.name}: {trial.label} on {exportable.model.known_as}"
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections.items())
@@ -94,13 +94,3 @@ def _list_facts(exportable: Exportable) -> Iterator[tuple[str, str]]:
     if costs:
         yield "trained", f"{costs.trainable_parameters:,} parameters in {costs.train_seconds:,.0f} s"
         yield "takes from the context", f"{costs.context_tokens} tokens"
-
-
-def _describe_check(check: ExportCheck) -> str:
-    return (
-        f"This folder was read back and compared with the trained model on {check.prompts} test examples: the largest "
-        f"difference of a logit is {check.largest_logit_difference:.2g} (the logits' standard deviation is "
-        f"{check.logit_sd:.2g}), {check.argmax_agreement:.1%} of the most likely tokens are the same, and so are "
-        f"{check.same_answers} of {check.prompts} answers. Loss before and after: {check.loss_before:.4f} and "
-        f"{check.loss_after:.4f} nats per token. Precision: {check.precision}."
-    )

@@ -80,6 +80,18 @@ def require_equal(check: ExportCheck) -> None:
     )
 
 
+def describe_check(check: ExportCheck) -> str:
+    """Return the check as sentences."""
+    return (
+        f"It was read back and compared with the trained model on {check.prompts} test examples: the largest "
+        f"difference of a logit is {check.largest_logit_difference:.2g} (the logits' standard deviation is "
+        f"{check.logit_sd:.2g}), "
+        f"{check.argmax_agreement:.1%} of the most likely tokens are the same, and so are {check.same_answers} of "
+        f"{check.prompts} answers. Loss before and after: {check.loss_before:.4f} and {check.loss_after:.4f} nats per "
+        f"token. Precision: {check.precision}."
+    )
+
+
 def _compute_loss(logits_TV: Tensor, prompt: Prompt) -> float:
     """Return the nats per token of the answer."""
     predicting_AV = logits_TV[len(prompt.tokens) - 1 : -1]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from torch import Tensor
 
 from tuneoff.exports.exportable import Exportable
 
 Precision = Literal["float32", "float16", "bfloat16", "q8_0"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 class Reader(Protocol):

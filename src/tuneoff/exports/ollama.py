@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tuneoff.config.data import CHAT
+from tuneoff.config.template import read_template
+from tuneoff.errors import RunError
 from tuneoff.exports import gguf
 from tuneoff.exports.exportable import Exportable
 from tuneoff.exports.format import ExportOptions, Format
@@ -30,14 +33,24 @@ def make_modelfile(exportable: Exportable) -> str:
         f"PARAMETER num_predict {new_tokens}",
         *(f'PARAMETER stop "{end}"' for end in ends),
     ]
-    if setting.data.prompt != CHAT:  # for a chat, Ollama takes the template that the file contains
+    if setting.data.prompt not in (CHAT, None):  # for a chat, Ollama takes the template that the file contains
         lines.append(f'TEMPLATE """{_convert_template(setting.data.prompt)}"""')
     return "\n".join(lines) + "\n"
 
 
 def _convert_template(prompt: str) -> str:
-    """Return a prompt template with Ollama's name for what the user writes."""
-    return prompt.replace("{source}", "{{ .Prompt }}")
+    """Return a prompt template with Ollama's name for what the user writes.
+
+    Raises:
+        RunError: the prompt has other columns than the source, and Ollama has one text.
+    """
+    names = read_template(prompt).names
+    if names != {"source"}:
+        raise RunError(
+            f"The prompt of this run has the columns {', '.join(sorted(names))}, and a Modelfile has one text. Export "
+            "the model with --as gguf, and send complete prompts."
+        )
+    return re.sub(r"\{\{\s*source\s*\}\}|\{source\}", "{{ .Prompt }}", prompt).rstrip()
 
 
 def describe_usage(exportable: Exportable, folder: str) -> str:

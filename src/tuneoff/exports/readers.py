@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from tuneoff.methods.peft_adapter import silence_peft
 from tuneoff.models.generation import generate
 from tuneoff.models.language_model import LanguageModel
 
@@ -36,14 +37,15 @@ class TransformersReader:
         """Return the answer by greedy decoding."""
         inputs = self._make_inputs(tokens)
         positions = next(iter(inputs.values())).shape[1]
-        generated_1T = self.network.generate(
-            **inputs,
-            attention_mask=torch.ones(1, positions, dtype=torch.long),
-            do_sample=False,
-            max_new_tokens=count,
-            eos_token_id=list(self.ends),
-            pad_token_id=self.ends[0],
-        )
+        with silence_peft():
+            generated_1T = self.network.generate(
+                **inputs,
+                attention_mask=torch.ones(1, positions, dtype=torch.long),
+                do_sample=False,
+                max_new_tokens=count,
+                eos_token_id=list(self.ends),
+                pad_token_id=self.ends[0],
+            )
         # transformers returns the prompt too if it went in as tokens
         returned_prompt = len(tokens) if "input_ids" in inputs else 0
         return cut_at_end(generated_1T[0, returned_prompt:].tolist(), self.ends)

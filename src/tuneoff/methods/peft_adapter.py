@@ -46,7 +46,7 @@ def add_adapter(base: LanguageModel, config: PeftConfig) -> LanguageModel:
     """Return the base model with a new adapter, whose parameters alone are trainable."""
     from peft import get_peft_model
 
-    with _silence_peft():
+    with silence_peft():
         network = get_peft_model(base.network, config)
     config = network.active_peft_config  # saved with the adapter, so it must not name folders of this machine's cache
     config.base_model_name_or_path = base.known_as
@@ -82,7 +82,7 @@ def load_adapter(base: LanguageModel, folder: Path) -> LanguageModel:
     from tuneoff.models.safe_weights import require_safe_adapter
 
     require_safe_adapter(folder)
-    with _silence_peft():
+    with silence_peft():
         network = PeftModel.from_pretrained(base.network, folder)
     return base.with_network(network, make_outer_adapter(network))
 
@@ -148,7 +148,7 @@ def _compute_prompt(network: Any) -> Tensor:
 
 
 @contextlib.contextmanager
-def _silence_peft() -> Iterator[None]:
+def silence_peft() -> Iterator[None]:
     """Hide peft's warnings about its own internals, which a user cannot act on."""
     with warnings.catch_warnings():
         for module in ("peft", "torch.utils.cpp_extension"):  # BOFT looks for a GPU compiler and works without one
