@@ -1,3 +1,6 @@
+import datetime
+from dataclasses import replace
+
 import pytest
 
 from tuneoff.config.data import TextOptions
@@ -45,7 +48,17 @@ def test_the_cache_is_where_the_environment_says(tokenizer, tmp_path):
     assert [file.parent.parent for file in tmp_path.rglob("*.arrow")] == [get_cache_folder() / "tokens"]
 
 
-@pytest.mark.parametrize("change", [{"max_tokens": 40}, {"max_target_tokens": 9}, {"prompt": "{source}: "}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_tokens": 40},
+        {"max_target_tokens": 9},
+        {"prompt": "{source}: "},
+        {"truncate": "start"},
+        {"never_cut": ("source",)},
+        {"task": "text"},
+    ],
+)
 def test_other_limits_or_another_template_change_the_key(tokenizer, change):
     assert compute_key(tokenizer, **change) != compute_key(tokenizer)
 
@@ -53,6 +66,25 @@ def test_other_limits_or_another_template_change_the_key(tokenizer, change):
 @pytest.mark.parametrize("change", [{"seed": 3}, {"loss_on": "all"}])
 def test_options_that_do_not_change_the_tokens_keep_their_key(tokenizer, change):
     assert compute_key(tokenizer, **change) == compute_key(tokenizer)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"chat_instruction": "{source}!"},
+        {"chat_template_kwargs": {"a": 1}},
+        {"turns": "all"},
+        {"date": datetime.date(2024, 7, 4)},
+    ],
+)
+def test_what_reaches_a_chat_template_changes_the_key(chat_tokenizer, change):
+    chat = {"prompt": "chat", "chat_instruction": "{source}"}
+    assert compute_key(chat_tokenizer, **(chat | change)) != compute_key(chat_tokenizer, **chat)
+
+
+@pytest.mark.parametrize("change", [{"messages": ({"role": "user"},)}, {"columns": {"tools": "[]"}}])
+def test_the_messages_and_columns_of_an_example_change_the_key(tokenizer, change):
+    assert compute_key(tokenizer, [replace(EXAMPLES[0], **change)]) != compute_key(tokenizer, EXAMPLES[:1])
 
 
 def test_other_text_changes_the_key(tokenizer):

@@ -1,5 +1,6 @@
 """A run directory takes more methods and seeds of its recipe, and refuses every other change that decides numbers."""
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,20 @@ def test_a_directory_in_which_a_process_died_before_it_wrote_the_recipe_is_accep
     for name in (".lock", "SHA256SUMS", ".SHA256SUMS.0a1b2c3d", ".recipe.yaml.0a1b2c3d"):
         (tmp_path / name).touch()
     RunDirectory(tmp_path).require_same_recipe(Recipe.read(RECIPE))
+
+
+def test_a_run_keeps_the_date_of_its_prompts(tmp_path: Path, summary: DataSummary) -> None:
+    directory, recipe = RunDirectory(tmp_path / "run"), Recipe.read(RECIPE)
+    assert directory.take_date(recipe) == recipe
+    began = recipe.set_date(datetime.date(2024, 7, 4))
+    directory.begin(began, {}, summary)
+    assert directory.take_date(recipe) == began
+    directory.require_same_recipe(directory.take_date(recipe))
+
+
+def test_a_recipe_with_another_date_than_its_run_is_refused(tmp_path: Path, summary: DataSummary) -> None:
+    directory, recipe = RunDirectory(tmp_path / "run"), Recipe.read(RECIPE)
+    directory.begin(recipe.set_date(datetime.date(2024, 7, 4)), {}, summary)
+    other = recipe.set_date(datetime.date(2024, 7, 5))
+    with pytest.raises(RunError, match="differs in data"):
+        directory.require_same_recipe(directory.take_date(other))

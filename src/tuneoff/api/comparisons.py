@@ -152,6 +152,7 @@ def run_comparison(
     from tuneoff.runner.rescoring import score_stored_records
     from tuneoff.runner.scores import read_rows
 
+    recipe = directory.take_date(recipe)
     directory.require_same_recipe(recipe)
     if recipe.judge:
         require_judge(recipe.judge)
@@ -159,7 +160,7 @@ def run_comparison(
     if recipe.budget and not read_spending(directory.path).spent.trials:
         require_time_to_report(recipe.budget, ledger.seconds, datetime.now().astimezone())
     preparation = prepare(recipe)
-    recipe = recipe.take_metrics(preparation.recipe)
+    recipe = recipe.take_metrics(preparation.recipe).set_date(preparation.setting.data.date)
     directory.require_same_setting(preparation.setting)
     for label, reason in preparation.fit.misfits.items():
         listener.on_message(f"{label} does not fit {recipe.model.name}, so it is not trained: {reason}")

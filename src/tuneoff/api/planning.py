@@ -61,6 +61,7 @@ def plan(
     from tuneoff.runner.prepare import prepare
 
     written, start = read_recipe(recipe, overrides), time.perf_counter()
+    written = RunDirectory(Path(run)).take_date(written) if run else written
     preparation = prepare(written)
     preparation_seconds = time.perf_counter() - start
     recipe, counts = preparation.recipe, preparation.fit.parameters
@@ -96,7 +97,7 @@ def _probe(
 
     data = preparation.text.summary
     directory.require_same_recipe(recipe)
-    recipe = recipe.take_metrics(preparation.recipe)
+    recipe = recipe.take_metrics(preparation.recipe).set_date(preparation.setting.data.date)
     directory.require_same_setting(preparation.setting)
     ledger = Ledger(directory.path)
     with directory.lock():

@@ -6,6 +6,7 @@ as a recipe again.
 
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from itertools import count, islice
 from typing import Annotated, Any, Literal, Self
 
@@ -310,6 +311,10 @@ class Recipe(Options):
     def take_metrics(self, other: "Recipe") -> Self:
         """Return the recipe with the metrics of another, which were written out."""
         return self.model_copy(update={"metrics": other.metrics, "verdict": other.verdict})
+
+    def set_date(self, day: date | None) -> Self:
+        """Return the recipe with the date that chat templates write as today's."""
+        return self.model_copy(update={"data": self.data.model_copy(update={"date": day})})
 
     def get_seeds(self, label: str) -> tuple[int, ...]:
         """Return the seeds to train a method with; a single fixed seed if the method does not depend on it."""

@@ -49,6 +49,19 @@ def require_same_recipe(path: Path, recipe: Recipe) -> None:
         )
 
 
+def take_date(path: Path, recipe: Recipe) -> Recipe:
+    """Return the recipe with the date that its run directory has for chat templates: the day on which the run began.
+
+    With the date of today, a run that is continued would have other prompts.
+    """
+    if recipe.data.date or not has_recipe(path):
+        return recipe
+    try:
+        return recipe.set_date(read_recipe(path).data.date)
+    except RunError:
+        return recipe  # `require_same_recipe` says what is wrong
+
+
 def _require_same_plan(path: Path, stored: Recipe, recipe: Recipe) -> None:
     """Check that a comparison that runs until decided keeps its plan, on which the decisions of its looks rest.
 

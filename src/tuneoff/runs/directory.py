@@ -57,6 +57,10 @@ class RunDirectory:
         """
         compatibility.require_same_recipe(self.path, recipe)
 
+    def take_date(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with the date that the run has for chat templates, if it has begun and needs one."""
+        return compatibility.take_date(self.path, recipe)
+
     def require_same_setting(self, setting: Setting) -> None:
         """Check that new records of this setting can be ranked with those of the directory.
 

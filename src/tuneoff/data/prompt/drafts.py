@@ -83,7 +83,7 @@ class RowPrompts:
 
     def _get_values(self, example: Example) -> dict[str, Any]:
         values = {**example.columns, "source": example.source, "messages": list(example.messages[:-1])}
-        used = {name: values[name] for name in self.template.names if name in values}
+        used = {name: values[name] for name in sorted(self.template.names) if name in values}
         protected: dict[str, Any] = self.tokenizer.special.protect(used)
         return protected
 
