@@ -20,6 +20,7 @@ from tuneoff.data.statistics import (
 )
 from tuneoff.data.tokens import compute_encoding_key, tokenize
 from tuneoff.data.train_samples import draw_train_samples
+from tuneoff.data.unanswered import name_shape
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -55,8 +56,8 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
     rows = read_rows(options)
     splits = draw_splits(rows, options)
     examples = splits.by_name["train"].examples
-    kind = choose_kind(options, examples)
-    options = complete_options(options, tokenizer, kind)
+    options = complete_options(options, tokenizer, choose_kind(options, examples))
+    options = name_shape(options, splits.shape)
     encoder = Encoder(options, tokenizer)
     answers = {splits.shape.names.get(role, "messages") for role in ("target", "messages")} - {"messages"}
     encoder.require_columns(rows["train"].columns, rows["train"].place, answers)

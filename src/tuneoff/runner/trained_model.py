@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tuneoff.config.data import TextOptions, get_fields
 from tuneoff.data.batches import chunk
-from tuneoff.data.cleaning import clean_text
-from tuneoff.data.example import Example, Row
+from tuneoff.data.example import Row
 from tuneoff.data.prompt import Encoder
+from tuneoff.data.unanswered import build_unanswered
 from tuneoff.errors import ModelError, RunError, suggest
 from tuneoff.evaluation.generation import generate_batch
 from tuneoff.evaluation.labels import LabelSet, choose_labels
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from tuneoff.models.language_model import LanguageModel
-
-
-_ANSWER = {"role": "assistant", "content": ""}  # in the place of the answer that is to be written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +58,7 @@ class TrainedModel:
             return []
         model, data, options = self.language_model, self.setting.data, self.setting.evaluation.generation
         encoder = Encoder(data, model.tokenizer)
-        examples = [_build_example(source, data) for source in sources]
+        examples = [build_unanswered(source, data) for source in sources]
         for example in examples:
             if not example.messages:
                 encoder.require_columns(list(example.columns), "the row")
@@ -91,22 +87,6 @@ class TrainedModel:
         of_labels = self.setting.evaluation.labels
         per_token = of_labels is not None and of_labels.per_token
         return choose_labels(self.language_model, split, rows, labels, per_token=per_token)
-
-
-def _build_example(source: str | Row | Sequence[Row], data: TextOptions) -> Example:
-    if isinstance(source, str):
-        return Example(source=clean_text(source, data.clean), target="")
-    if isinstance(source, Mapping):
-        name = get_fields(data).source
-        text = source.get(name)
-        messages = source.get("messages", ())
-        return Example(
-            source=clean_text(text, data.clean) if isinstance(text, str) else "",
-            target="",
-            columns=source,
-            messages=(*messages, _ANSWER) if messages else (),
-        )
-    return Example(source="", target="", messages=(*source, _ANSWER))
 
 
 def choose_trial(records: Sequence[Record], label: str, seed: int | None) -> Record:

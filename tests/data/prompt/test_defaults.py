@@ -93,5 +93,7 @@ def test_text_of_a_row_is_never_a_template(encode):
 
 
 def test_a_row_for_which_the_template_fails_is_shown(encode):
-    with pytest.raises(DataError, match=r'cannot be written for the row \{"n": "x", "source": "s"\}: the template fails'):
+    with pytest.raises(
+        DataError, match=r'cannot be written for the row \{"n": "x", "source": "s"\}: the template fails'
+    ):
         encode("chatml", prompt="{{ n + 1 }} {source}").encode([Example(source="s", target="a", columns={"n": "x"})])
