@@ -1,10 +1,13 @@
 """How a language model uses an adapter of peft."""
 
 import copy
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
+from tuneoff.data.unrelated_text import load_unrelated_text
 from tuneoff.methods import METHODS
 from tuneoff.models.language_model import LanguageModel
 
@@ -49,3 +52,26 @@ def test_a_merged_model_is_transformers_own(load_tiny: Load) -> None:
     merged = method.merge(method.apply(load_tiny("llama")))
     assert merged.outer_adapter is None
     assert type(merged.network) is type(load_tiny("llama").network)
+
+
+def test_the_lists_of_a_saved_config_have_an_order_that_no_process_changes(load_tiny: Load, tmp_path: Path) -> None:
+    """peft keeps the modules as a set, whose order depends on the process."""
+    method = METHODS["lora"].read({"modules": "all-linear"})
+    method.save(method.apply(load_tiny("llama")), tmp_path)
+    modules = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
+    assert len(modules) > 3
+    assert modules == sorted(modules)
+
+
+def test_a_saved_model_has_the_tokenizer_as_it_came_whatever_was_measured_before(
+    load_tiny: Load, tmp_path: Path
+) -> None:
+    """A tokenizer keeps the truncation of its last call and would save it."""
+    model = METHODS["full"]().apply(load_tiny("llama"))
+    METHODS["full"]().save(model, tmp_path / "before")
+    load_unrelated_text(model.tokenizer, passages=2, max_tokens=20)
+    METHODS["full"]().save(model, tmp_path / "after")
+    files = sorted(file.name for file in (tmp_path / "before").iterdir())
+    assert "tokenizer.json" in files
+    for name in files:
+        assert (tmp_path / "before" / name).read_bytes() == (tmp_path / "after" / name).read_bytes()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.data.example import Example, Row
@@ -102,6 +103,20 @@ def compute_tokens_key(examples: Sequence[Example], encoding: str) -> str:
     for e in examples:
         key.update(json.dumps([e.source, e.target, e.references, e.messages, e.columns], default=str).encode())
     return key.hexdigest()[:32]
+
+
+@contextmanager
+def keep_truncation(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
+    """Restore the tokenizer's truncation after the block. It keeps that of its last call, and saves it with a model."""
+    backend = tokenizer.backend_tokenizer
+    before = backend.truncation
+    try:
+        yield
+    finally:
+        if before is None:
+            backend.no_truncation()
+        else:
+            backend.enable_truncation(**before)
 
 
 def compute_tokenizer_identity(tokenizer: PreTrainedTokenizerBase) -> str:

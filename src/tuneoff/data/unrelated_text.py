@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tuneoff.data.tokens import keep_truncation
+
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
@@ -29,5 +31,6 @@ def load_unrelated_text(tokenizer: PreTrainedTokenizerBase, passages: int, max_t
     reference = "\n\n".join(" ".join(topics[name].split()) for name in sorted(topics))
     starts = [i * len(reference) // passages for i in range(passages)]
     texts = [reference[start : start + 8 * length] for start in starts]
-    tokens = tokenizer(texts, truncation=True, max_length=length)["input_ids"]
+    with keep_truncation(tokenizer):
+        tokens = tokenizer(texts, truncation=True, max_length=length)["input_ids"]
     return Dataset.from_dict({"tokens": tokens, "prompt_tokens": [1] * passages})

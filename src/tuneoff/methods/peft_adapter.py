@@ -33,6 +33,7 @@ class PeftAdapter(Method, ABC):
 
     def save(self, tuned: LanguageModel, folder: Path) -> None:
         # With "auto", peft would ask the hub for the base model's config to see whether the vocabulary has grown.
+        sort_sets(tuned.network.active_peft_config)
         tuned.network.save_pretrained(folder, save_embedding_layers=False)
 
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
@@ -113,8 +114,16 @@ def write_adapter(state: dict[str, Tensor], config: PeftConfig, folder: Path) ->
     from safetensors.torch import save_file
 
     config.inference_mode = True
+    sort_sets(config)
     config.save_pretrained(folder)
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / SAFETENSORS_WEIGHTS_NAME)
+
+
+def sort_sets(config: PeftConfig) -> None:
+    """Make the sets of a config sorted lists, which peft saves in an order that is the same in every process."""
+    for name, value in vars(config).items():
+        if isinstance(value, set):
+            setattr(config, name, sorted(value))
 
 
 def make_outer_adapter(network: Any) -> OuterAdapter:  # Any: peft's models are not typed
