@@ -77,7 +77,7 @@ class PairedDifference:
     def between_examples_variance(self) -> float:
         """The variance of the difference as observed between examples; it contains the interaction."""
         differences_E = self.first.influence_SE.mean(axis=0) - self.second.influence_SE.mean(axis=0)
-        return compute_variance_of_mean(differences_E, self.first.leverage_E)
+        return compute_variance_of_mean(differences_E, self.first.leverage_E) + self.first.step_variance
 
     def compute_parts(self, seeds: int | None = None, examples: int | None = None) -> list[Part]:
         """The parts of the variance of the difference, or those expected with other numbers of seeds and examples.

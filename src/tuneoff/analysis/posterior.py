@@ -113,7 +113,8 @@ def _compute_example_covariance(matrices: Sequence[ScoreMatrix]) -> Array:
     """The covariance of the means over examples; it contains each method's seed-example interaction."""
     examples = matrices[0].examples
     influence_ME = np.array([matrix.influence_SE.mean(axis=0) * matrix.leverage_E for matrix in matrices])
-    return np.asarray(influence_ME @ influence_ME.T / (examples * max(1, examples - 1)))
+    observed_MM = influence_ME @ influence_ME.T / (examples * max(1, examples - 1))
+    return np.asarray(observed_MM + np.diag([matrix.step_variance / 2 for matrix in matrices]))
 
 
 def _draw_run_variances(matrices: Sequence[ScoreMatrix], generator: np.random.Generator) -> tuple[Array, Array]:

@@ -125,6 +125,7 @@ def build_score_matrices(records: Sequence[Record], metrics: Sequence[Metric]) -
             weights_E,
             seed_ids=tuple(record.trial.seed for record in records),
             trained=METHODS[records[0].trial.method].trains,
+            step=metric.scale if metric.is_all_or_nothing else 0.0,
         )
 
     return {metric.name: build(metric) for metric in metrics}

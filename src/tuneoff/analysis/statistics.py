@@ -58,12 +58,15 @@ class ScoreMatrix:
         denominators_E: one number for each example, such as its target tokens; all ones if the ratio is a mean.
         seed_ids: the seed of each row; methods with the same ones are paired over seeds. By default 0, 1, ...
         trained: False for the base model, which has no variation between runs.
+        step: the range of a score that counts examples that are right or wrong; 0 for others.
+            The observed variance of such scores is zero where all examples agree, and then says nothing.
     """
 
     numerators_SE: Array
     denominators_E: Array
     seed_ids: tuple[int, ...] = field(default=())
     trained: bool = True
+    step: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seed_ids", self.seed_ids or tuple(range(len(self.numerators_SE))))
@@ -96,6 +99,17 @@ class ScoreMatrix:
         """
         squared_E = self.denominators_E**2
         return float(squared_E.sum() ** 2 / (squared_E**2).sum())
+
+    @property
+    def step_variance(self) -> float:
+        """The variance that two more examples with other outcomes add to that of a mean or a difference.
+
+        Without it, two methods that are both wrong on all of forty examples would be shown to be equal.
+
+        Source: Bonett and Price 2012, "Adjusted Wald confidence interval for a difference of binomial proportions
+        based on paired data", which adds an example to either side.
+        """
+        return 2 * (self.step / self.examples) ** 2
 
     @cached_property
     def mean(self) -> float:
@@ -143,7 +157,8 @@ class ScoreMatrix:
 
     def compute_parts(self) -> list[Part]:
         """The parts of the variance of the mean, judged from this method alone."""
-        between_examples = compute_variance_of_mean(self.influence_SE.mean(axis=0), self.leverage_E)
+        observed = compute_variance_of_mean(self.influence_SE.mean(axis=0), self.leverage_E)
+        between_examples = observed + self.step_variance
         interaction = self.interaction_variance / self.seeds
         between_seeds = Part(max(self.run_variance / self.seeds, interaction), self.seeds - 1)
         return combine_parts(between_examples, interaction, [between_seeds], self.effective_examples - 1)
@@ -152,10 +167,13 @@ class ScoreMatrix:
 def estimate_mean(scores: ScoreMatrix, confidence: float) -> Estimate:
     """A score with its interval. One example shows no variance between examples, and one seed none between seeds."""
     half_width = compute_half_width(scores.compute_parts(), confidence)
+    low, high = scores.mean - half_width, scores.mean + half_width
+    if scores.step:  # such a score cannot be outside of its range
+        low, high = max(0.0, low), min(scores.step, high)
     return Estimate(
         mean=scores.mean,
-        low=scores.mean - half_width,
-        high=scores.mean + half_width,
+        low=low,
+        high=high,
         examples=scores.examples,
         seeds=scores.seeds,
     )

@@ -46,6 +46,7 @@ EDIT = make_share_metric(
     meaning="1 minus the edits of characters (Levenshtein) between prediction and reference, as a share of the longer "
     "one, mean over test examples.",
     score=take_best(compute_similarity),
+    is_all_or_nothing=False,
     reads_as=str.strip,
 )
 PARSES = make_share_metric(

@@ -90,6 +90,7 @@ FIELD_F1 = make_share_metric(
     meaning="Overlap of the JSON fields with the reference, each with its place and value: F1 × 100, mean over test "
     "examples; 0 for invalid JSON.",
     score=take_best(compute_field_f1),
+    is_all_or_nothing=False,
     reads_as=_read_leniently,
 )
 VALID_JSON = make_share_metric(

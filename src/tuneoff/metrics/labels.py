@@ -109,6 +109,7 @@ ACCURACY = Metric(
     score=_score_accuracy,
     scale=100.0,
     bounds=(0.0, 1.0),
+    is_all_or_nothing=True,
     reads_as=_keep_case,
 )
 MACRO_F1 = Metric(
@@ -122,6 +123,7 @@ MACRO_F1 = Metric(
     margin=lambda _: 1.0,
     score=_score_macro_f1,
     scale=100.0,
+    is_all_or_nothing=True,
     depends_on_split=True,
     reads_as=_keep_case,
 )

@@ -65,6 +65,7 @@ class Metric:
     combine: Callable[[Sequence[float]], float] = fmean  # of the values of an example's samples, if it has several
     scale: float = 1.0  # from the value in a record to `unit`
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    is_all_or_nothing: bool = False  # whether it counts examples that are right or wrong
     is_own: bool = False  # whether it is a function of the user's own
     depends_on_split: bool = False  # whether the value of an example depends on the answers to others
     reads_as: Callable[[str], Hashable] | None = None  # two references of equal value are the same to the metric

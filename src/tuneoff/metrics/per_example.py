@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Literal
 
 from tuneoff.metrics.metric import Answer, Metric, Scores
 
@@ -19,7 +18,7 @@ def make_share_metric(
     unit: str = "% of examples",
     margin: float = 1.0,
     reads_as: Callable[[str], Hashable] | None = None,
-    direction: Literal["higher", "lower"] = "higher",
+    is_all_or_nothing: bool = True,
 ) -> Metric:
     """Return a metric from a score in [0, 1] of each example, which is shown × 100."""
 
@@ -31,13 +30,14 @@ def make_share_metric(
         title=title,
         unit=unit,
         meaning=meaning,
-        higher_is_better=direction == "higher",
+        higher_is_better=True,
         needs="text",
         decimals=1,
         margin=lambda _: margin,
         score=score_all,
         scale=100.0,
         bounds=(0.0, 1.0),
+        is_all_or_nothing=is_all_or_nothing,
         reads_as=reads_as,
     )
 

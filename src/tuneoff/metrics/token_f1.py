@@ -37,5 +37,6 @@ F1 = make_share_metric(
     meaning="Overlap of words with the reference, without case, punctuation and articles, as for SQuAD: F1 × 100, mean "
     "over test examples.",
     score=take_best(compute_f1),
+    is_all_or_nothing=False,
     reads_as=lambda text: tuple(sorted(split_words(text))),
 )

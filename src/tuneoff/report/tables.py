@@ -36,7 +36,18 @@ SHORT_TITLES = {  # in the terminal
 }
 TITLE_WIDTH = 12  # characters of the title of a metric of the user's own
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # a spreadsheet would evaluate them
-CSV_UNITS = {"": "parameters", "%": "percent", "s": "seconds", "1/s": "per_second", "×": "ratio", "F1 × 100": "x100"}
+CSV_UNITS = {
+    "": "parameters",
+    "%": "percent",
+    "s": "seconds",
+    "1/s": "per_second",
+    "×": "ratio",
+    "F1 × 100": "x100",
+    "% of examples": "percent",
+    "% of characters": "percent",
+    "chrF2": "x100",
+    "BLEU": "x100",
+}
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "−": "$-$", "×": r"$\times$", "≈": r"$\approx$",
@@ -199,7 +210,8 @@ def _list_result(record: Record, confidence: float, metrics: Sequence[Metric]) -
 
 def get_score_name(metric: Metric) -> str:
     """Return the name of a metric in CSV, with its unit."""
-    return f"{metric.name}_{CSV_UNITS.get(metric.unit, metric.unit.replace(' ', '_'))}"
+    unit = CSV_UNITS.get(metric.unit, metric.unit.replace(" ", "_")) if metric.unit else ""
+    return f"{metric.name}_{unit}" if unit else metric.name
 
 
 def _list_remarks(comparison: Comparison, board: Leaderboard) -> Iterator[str]:
