@@ -38,6 +38,13 @@ def test_the_comments_say_what_was_found(rows):
     assert "# task: prose" in text
 
 
+def test_only_columns_with_other_names_than_the_usual_ones_are_written(rows, tmp_path):
+    assert "fields" not in yaml.safe_load(start(rows))["data"]
+    (tmp_path / "a.csv").write_text("source,summary\n" + "".join(f"s{i},t{i}\n" for i in range(20)))
+    data = yaml.safe_load(start(tmp_path / "a.csv", fields={"target": "summary"}))["data"]
+    assert data["fields"] == {"target": "summary"}
+
+
 def test_what_the_user_chose_is_kept(rows):
     data = Recipe.read(yaml.safe_load(start(rows, max_tokens=77, max_target_tokens=7, seed=3, encoding="utf-8"))).data
     assert (data.max_tokens, data.max_target_tokens, data.seed, data.encoding) == (77, 7, 3, "utf-8")
@@ -62,7 +69,7 @@ def test_hostile_names_cannot_leave_their_comment(tmp_path):
     (tmp_path / "a.csv").write_text(header + "".join(f"s{i},t{i},z{i // 3}\n" for i in range(60)))
     text = start(tmp_path / "a.csv")
     assert set(yaml.safe_load(text)) == {"name", "model", "data", "methods", "training"}
-    assert yaml.safe_load(text)["data"].keys() == {"source", "files", "fields"}
+    assert yaml.safe_load(text)["data"].keys() == {"source", "files"}
 
 
 @pytest.mark.parametrize("name", ["yes", "1e3", "a: b", "# x", "é", "'"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from tuneoff.config.data import get_fields
 from tuneoff.data.overview import Overview
 from tuneoff.errors import DataError, RecipeError
 
@@ -69,8 +70,9 @@ def _list_data(overview: Overview) -> Iterator[str]:
         if key not in ("fields", "sizes", "max_tokens", "max_target_tokens"):
             yield f"  {key}: {_format(value)}"
     if "fields" in type(overview.options).model_fields:
-        fields = overview.options.model_dump(mode="json")["fields"]
-        yield f"  fields: {_format(fields)}  # the columns are {_make_comment(columns)}"
+        names = get_fields(overview.options)
+        fields = names.by_role | ({"group": names.group} if names.group else {})
+        yield f"  {f'fields: {_format(fields)}  ' if fields else ''}# the columns are {_make_comment(columns)}"
     for column in overview.group_candidates[:2]:
         yield f"  # {_make_comment(column.name)} has {column.distinct:,} values; if its rows belong together, add"
         yield "  # it to fields as group, so that no group is in two splits"
