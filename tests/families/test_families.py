@@ -53,7 +53,7 @@ def test_the_other_methods_do_so_too_where_layers_differ(name: str, tokenizer: A
     assert check_method("jamba", name, tokenizer).broken == ()
 
 
-@pytest.mark.parametrize("architecture", ["bloom", "gptj", "codegen", "falcon", "mpt", "gpt_neo"])
+@pytest.mark.parametrize("architecture", ["bloom", "gptj", "codegen", "falcon", "mpt"])
 def test_a_prefix_in_the_cache_equals_its_text_before_every_row(architecture: str) -> None:
     network = build_network(
         architecture, **({"attention_types": [[["global"], 2]]} if architecture == "gpt_neo" else {})
