@@ -13,7 +13,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.models.auto import modeling_auto
 
-from tuneoff.models.probe import is_causal
+from tuneoff.models.probe import is_causal, writes_by_its_logits
+from tuneoff.models.supported import describe_unsupported
 
 VOCABULARY = 320
 CONTEXT = 256  # positions
@@ -61,12 +62,6 @@ PECULIAR: Mapping[str, Mapping[str, Any]] = {
     "zaya": {"num_experts_per_tok": 1},
 }  # fmt: skip
 
-_MULTIMODAL = (
-    modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
-    modeling_auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
-    modeling_auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES,
-    modeling_auto.MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES,
-)
 MOST_PARAMETERS = 3_000_000
 
 
@@ -77,16 +72,16 @@ def list_architectures() -> list[str]:
 
 def explain_absence(architecture: str) -> str:
     """Return why an architecture is not checked; empty if it is."""
-    if any(architecture in table for table in _MULTIMODAL):
-        return "reads more than text"
     try:
-        if build_config(architecture).is_encoder_decoder:
-            return "has an encoder"
+        if reason := describe_unsupported(build_config(architecture)):
+            return reason.partition(".")[0]
         size = sum(parameter.numel() for parameter in build_empty_network(architecture).parameters())
         if size > MOST_PARAMETERS:
             return f"cannot be made tiny: {size:,} parameters"
         if not is_causal(build_network(architecture)):
             return "its tokens see those after them"
+        if not writes_by_its_logits(build_network(architecture)):
+            return "does not write the token that its logits predict"
     except Exception as error:  # the configs and the models' own code raise all types of errors
         return f"cannot be made tiny: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
     return ""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.families.tiny import build_network
 from tuneoff.config.model import ModelOptions
 from tuneoff.errors import ModelError
 from tuneoff.models import tokenizer_cost
@@ -36,10 +37,48 @@ def test_a_penalty_that_a_model_ships_is_left_aside_and_its_end_tokens_are_kept(
 
 
 def test_a_folder_that_is_no_causal_language_model_is_refused(model_copy: Path) -> None:
-    (model_copy / "config.json").write_text('{"model_type": "t5"}')
+    (model_copy / "config.json").write_text('{"model_type": "resnet"}')
     options = ModelOptions(name=str(model_copy))
     with pytest.raises(ModelError, match="not a causal language model"):
         build_empty_model(find_source(options), options, None)
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"model_type": "t5"}, "an encoder and a decoder"),
+        ({"model_type": "gemma3"}, "reads more than text.* Its text model alone is one, a gemma3_text"),
+        ({"model_type": "whisper"}, "an encoder and a decoder"),
+        ({"model_type": "qwen2_vl"}, "reads more than text"),
+        ({"model_type": "bert"}, "tokens see those after them"),
+    ],
+)
+def test_a_model_that_is_not_decoder_only_is_refused_with_what_is_supported(
+    config: dict[str, str], reason: str, model_copy: Path
+) -> None:
+    (model_copy / "config.json").write_text(json.dumps(config))
+    options = ModelOptions(name=str(model_copy))
+    with pytest.raises(ModelError, match=rf"cannot be tuned: it is a .*{reason}") as refused:
+        build_empty_model(find_source(options), options, None)
+    assert "Supported are decoder-only language models, such as Llama" in str(refused.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_that_writes_by_other_logits_than_those_it_is_trained_on_is_refused(model_copy: Path) -> None:
+    build_network("xlm").save_pretrained(model_copy)
+    options = ModelOptions(name=str(model_copy))
+    source = find_source(options)
+    with pytest.raises(ModelError, match="does not write the token that its logits predict"):
+        load_model(source, options, load_tokenizer(source, options))
+
+
+@pytest.mark.filterwarnings("ignore")  # of a model that is made without a checkpoint
+def test_a_model_whose_tokens_see_those_after_them_is_refused_when_its_weights_are_known(model_copy: Path) -> None:
+    build_network("bert-generation").save_pretrained(model_copy)
+    options = ModelOptions(name=str(model_copy))
+    source = find_source(options)
+    with pytest.raises(ModelError, match="in a BertGenerationDecoder, tokens see those after them"):
+        load_model(source, options, load_tokenizer(source, options))
 
 
 def test_a_model_that_wants_remote_code_is_refused_unless_the_recipe_allows_it(model_copy: Path) -> None:

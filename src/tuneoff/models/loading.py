@@ -13,8 +13,9 @@ from tuneoff.errors import ModelError
 from tuneoff.models import gpt_neo  # noqa: F401  registers GPT-Neo's fused attention
 from tuneoff.models.config_sizes import describe_error, require_sane_config
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.models.probe import can_split_head
+from tuneoff.models.probe import can_split_head, is_causal, writes_by_its_logits
 from tuneoff.models.sources import Source
+from tuneoff.models.supported import SUPPORTED, describe_unsupported
 from tuneoff.models.tokenizer_cost import require_quick_tokenizer
 from tuneoff.system.full_memory import is_out_of_memory
 
@@ -62,7 +63,17 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
             f"{options.name} lacks {len(missing)} of its tensors, such as {missing[0]}. Download the model again."
         )
     network.eval()
+    if not is_causal(network):
+        raise ModelError(
+            f"{options.name} cannot be tuned: in a {type(network).__name__}, tokens see those after them, so it cannot "
+            f"write text. {SUPPORTED}"
+        )
     network.generation_config = _make_generation_config(network.generation_config, tokenizer)
+    if not writes_by_its_logits(network):
+        raise ModelError(
+            f"{options.name} cannot be tuned: a {type(network).__name__} does not write the token that its logits "
+            f"predict. {SUPPORTED}"
+        )
     return LanguageModel(network, tokenizer, source.known_as, split_head=can_split_head(network))
 
 
@@ -85,8 +96,12 @@ def build_empty_model(source: Source, options: ModelOptions, tokenizer: Any) -> 
     require_sane_config(source.folder, options.name)
     try:
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=options.trust_remote_code)
+        if reason := describe_unsupported(config):
+            raise ModelError(f"{options.name} cannot be tuned: {reason}")
         with torch.device("meta"):
             network = AutoModelForCausalLM.from_config(config, trust_remote_code=options.trust_remote_code)
+    except ModelError:
+        raise
     except Exception as error:  # sizes of 0 or of the wrong type raise all types of errors
         raise ModelError(
             f"{options.name} is not a causal language model that can be built here: {describe_error(error)} "

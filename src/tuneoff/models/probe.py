@@ -54,6 +54,20 @@ def is_causal(network: Any) -> bool:
 
 
 @torch.no_grad()
+def writes_by_its_logits(network: Any) -> bool:
+    """Return whether transformers' `generate` chooses the next token by the logits at the last one.
+
+    XLM appends a token that stands for the next one, and is not trained to predict it from those before.
+    """
+    tokens_1T = _make_rows(network)[0][:1]
+    inputs = {"input_ids": tokens_1T, "attention_mask": torch.ones_like(tokens_1T)}
+    generated = network.generate(
+        **inputs, max_new_tokens=1, do_sample=False, output_logits=True, return_dict_in_generate=True
+    )
+    return _are_close(generated.logits[0], network(**inputs, use_cache=False).logits[:, -1])
+
+
+@torch.no_grad()
 def generates_rows_together(network: Any) -> bool:
     """Return whether transformers' `generate` gives several rows, padded on the left, what each would get alone.
 

@@ -121,7 +121,7 @@ def apply_to_shape(
         if _needs_numbers(error):
             return _apply_to_weights(method, load)
         raise MisfitError(_describe(error)) from error
-    if method.trains and (reason := _find_broken_step(tuned, build)):
+    if method.trains and (reason := _find_broken_step(tuned, lambda: method.apply(load()))):
         raise MisfitError(reason)
     return tuned
 
@@ -157,32 +157,41 @@ def require_any_fit(fit: MethodFit, methods: Mapping[str, Method], model: str, *
         raise RecipeError(f"{reasons}\nNo method is left that trains anything. `tuneoff methods` shows those that do.")
 
 
-def _find_broken_step(tuned: LanguageModel, build: Callable[[], LanguageModel]) -> str | None:
-    """Return why a training step fails, if it does and the base model alone can be run without numbers."""
-    with contextlib.suppress(Exception):  # this fails for some models, and the slower way finds out whether it matters
+def _find_broken_step(tuned: LanguageModel, load_tuned: Callable[[], LanguageModel]) -> str | None:
+    """Return why a training step fails, if it does.
+
+    Args:
+        tuned: a model without weights.
+        load_tuned: returns it with weights, for the few models that cannot be run without them, such as those that
+            loop over the experts that were chosen.
+    """
+    with contextlib.suppress(Exception):  # this fails for some models, and the slower ways find out whether it matters
         with run_few_blocks(tuned.base) as inputs:
             _take_step(tuned, inputs)
         if _has_gradient(tuned):
             return None
     try:
         with run_without_numbers(tuned.network):
-            _take_step(tuned, make_inputs())
-    except Exception as error:  # the models' own code raises all types of errors
-        return None if _needs_numbers(error) or not _can_run_without_numbers(build()) else _describe(error)
+            _take_step(tuned, make_inputs("meta"))
+    except Exception:  # it may be due to the missing numbers, so a step with them decides
+        tuned = load_tuned()
+        _move_a_little(tuned)
+        try:
+            _take_step(tuned, make_inputs("cpu"))
+        except Exception as error:  # the models' own code raises all types of errors
+            return _describe(error)
     return None if _has_gradient(tuned) else "what it trains takes no part in the model's forward pass"
 
 
-def _can_run_without_numbers(base: LanguageModel) -> bool:
-    try:
-        with run_without_numbers(base.requires_grad_(True).network):
-            _take_step(base, make_inputs())
-    except Exception:  # such as code that loops over the experts that were chosen
-        return False
-    return True
+def _move_a_little(model: LanguageModel) -> None:
+    """Change what is trained, as a step does: some models accept only embeddings that are in their table."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data += 1e-3
 
 
 def _take_step(model: LanguageModel, inputs: Mapping[str, Tensor]) -> None:
-    """Run a forward and a backward pass of a model without weights."""
+    """Run a forward and a backward pass."""
     logits = model.network(**inputs, use_cache=False, **model.make_adapter_inputs(ROWS)).logits
     if logits.requires_grad:
         logits.float().sum().backward()
