@@ -131,7 +131,7 @@ def _describe_data(data: DataSummary) -> Iterator[str]:
         yield f"  {describe_samples(samples)}"
     for name, split in data.splits.items():
         remarks = {
-            f"{format_share(split.source_cut_share)} of sources truncated": split.source_cut_share,
+            _describe_cut(split): split.source_cut_share,
             f"{format_share(split.target_cut_share)} of targets truncated": split.target_cut_share,
             f"{pluralize(split.left_out, 'row')} excluded ({'; '.join(split.left_out_examples)})": split.left_out,
             f"{pluralize(split.duplicates_removed, 'duplicate')} removed": split.duplicates_removed,
@@ -144,6 +144,13 @@ def _describe_data(data: DataSummary) -> Iterator[str]:
         }
         if shown := [text for text, amount in remarks.items() if amount]:
             yield replace_unprintable(f"  {name}: {', '.join(shown)}")
+
+
+def _describe_cut(split: SplitSummary) -> str:
+    """Say how many sources were truncated, and of which columns if the prompt shows others."""
+    by_column = [f"{format_share(share)} {name}" for name, share in split.cut_shares.items()]
+    columns = f" ({', '.join(by_column)})" if split.cut_shares.keys() - {"source"} else ""
+    return f"{format_share(split.source_cut_share)} of sources truncated{columns}"
 
 
 def _count_examples(name: str, split: SplitSummary) -> str:

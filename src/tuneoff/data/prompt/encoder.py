@@ -8,7 +8,8 @@ differ from the same prompt in generation.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.config.data import CHAT, TextOptions
@@ -120,9 +121,9 @@ class Encoder:
         prompts = self._tokenizer.encode([self._divide(draft.prompt)[0] for draft in drafts])
         for k, example in enumerate(examples):
             if len(prompts[k]) > self.max_prompt_tokens:
-                drafts[k] = write_fitting(
-                    self._choose_prompts(example), example, self._count_excess, self.max_prompt_tokens
-                )
+                known = {drafts[k].prompt: len(prompts[k]) - self.max_prompt_tokens}
+                count_excess = partial(self._count_excess, known)
+                drafts[k] = write_fitting(self._choose_prompts(example), example, count_excess, self.max_prompt_tokens)
                 prompts[k] = self._encode_prompt(drafts[k].prompt)
         if not all(prompts):
             raise DataError("A prompt has no tokens at all. Raise max_tokens, or add words to the template.")
@@ -135,8 +136,8 @@ class Encoder:
     def _encode_prompt(self, prompt: str) -> list[int]:
         return self._tokenizer.encode([self._divide(prompt)[0]])[0]
 
-    def _count_excess(self, prompt: str) -> int:
-        return len(self._encode_prompt(prompt)) - self.max_prompt_tokens
+    def _count_excess(self, known: Mapping[str, int], prompt: str) -> int:
+        return known[prompt] if prompt in known else len(self._encode_prompt(prompt)) - self.max_prompt_tokens
 
     def _choose_prompts(self, example: Example) -> RowPrompts | ChatPrompts:
         return self._chats if example.messages and self._chats else self._rows
