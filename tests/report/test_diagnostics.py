@@ -131,6 +131,7 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
     "labels not trained": lambda run: with_data(
         run, make_synthetic_data().model_copy(update={"unseen_labels": ["C#"]})
     ),
+    "made elsewhere": lambda run: judge_with_changes(run, "lora", facts={"elsewhere": {"kernels": "AVX2"}}),
     "one seed": lambda run: judge(make_synthetic_run(methods=list(HEALTHY))),
     "not run yet": lambda run: judge(replace(run, records=[r for r in run.records if r.trial.label != "full"])),
     "shared learning rate": lambda run: judge(make_synthetic_run(seeds=[0, 1], methods=AT_ONE_RATE)),
@@ -198,6 +199,7 @@ SILENCES: dict[str, Callable[[Run], Comparison]] = {
     ),
     "overfitting": lambda run: with_scores(run, "full", train__loss=2.9, validation__loss=2.68),
     "tied embedding": lambda run: judge_with_changes(run, "last-layer", facts={"tied": False}),
+    "made elsewhere": lambda run: judge_with_changes(run, "lora", facts={}),
     "not searched": judge,
     "adaptive sampler": lambda run: make_searched_comparison(configurations=4, sampler="quasi-random"),
     "best rate at edge of range": lambda run: make_searched_comparison(methods={"base": {}, "lora": {}}),

@@ -1,16 +1,24 @@
 """A run directory takes more methods and seeds of its recipe, and refuses every other change that decides numbers."""
 
 import datetime
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.samples import make_setting
 from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
+from tuneoff.methods import METHODS
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.records.record import Record
+from tuneoff.records.trial import Trial
 from tuneoff.runs import RunDirectory
+from tuneoff.runs.compatibility import adopt_setting
 
 RECIPE: dict[str, Any] = {
     "name": "r",
@@ -110,3 +118,54 @@ def test_a_recipe_with_another_date_than_its_run_is_refused(tmp_path: Path, summ
     other = recipe.set_date(datetime.date(2024, 7, 5))
     with pytest.raises(RunError, match="differs in data"):
         directory.require_same_recipe(directory.take_date(other))
+
+
+HERE = make_setting().model_copy(update={"kernels": "AVX512"})
+
+
+def make_records(**changes: Any) -> list[Record]:
+    method = METHODS["lora"]()
+    trial = Trial(
+        label="lora", method="lora", hyperparameters=method.model_dump(mode="json"),
+        setting=HERE.model_copy(update=changes), seed=0,
+    )  # fmt: skip
+    return [Record(trial=trial, status="failed", reason="x")]
+
+
+@pytest.mark.parametrize("changes", [{"kernels": "AVX2"}, {"device": "Another Processor"}])
+def test_going_on_with_other_kernels_or_another_processor_is_refused_or_marked(changes: dict[str, str]) -> None:
+    records = make_records(**changes)
+    with pytest.raises(RunError, match=r"were made elsewhere: .* add --elsewhere"):
+        adopt_setting(Path("run"), records, HERE, elsewhere=False)
+    setting, moved = adopt_setting(Path("run"), records, HERE, elsewhere=True)
+    assert setting == records[0].trial.setting
+    assert moved == {name: getattr(HERE, name) for name in changes}
+
+
+def test_what_is_not_of_the_machine_is_refused_elsewhere_too() -> None:
+    records = make_records(kernels="AVX2", data_fingerprint="other")
+    with pytest.raises(RunError, match="differs in data_fingerprint"):
+        adopt_setting(Path("run"), records, HERE, elsewhere=True)
+
+
+def test_a_run_on_the_same_machine_and_one_of_an_early_version_go_on_without_a_mark() -> None:
+    assert adopt_setting(Path("run"), make_records(), HERE, elsewhere=False) == (HERE, {})
+    early = make_records(kernels=None)
+    assert adopt_setting(Path("run"), early, HERE, elsewhere=False) == (early[0].trial.setting, {})
+    assert adopt_setting(Path("run"), [], HERE, elsewhere=False) == (HERE, {})
+
+
+@pytest.mark.parametrize("variable", ["ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA"])
+def test_the_level_of_the_kernels_is_part_of_the_setting(variable: str) -> None:
+    code = "from tuneoff.system.environment import get_kernel_level; print(get_kernel_level())"
+    levels = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, **limit}, capture_output=True, text=True, check=True
+        ).stdout
+        for limit in ({}, {variable: "default"})
+    ]
+    assert levels[0] != levels[1]
+
+
+def test_a_trial_of_an_early_version_keeps_its_id() -> None:
+    assert "kernels" not in make_records(kernels=None)[0].trial.setting.model_dump(mode="json")

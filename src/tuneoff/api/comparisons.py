@@ -41,6 +41,7 @@ def compare(
     listener: Listener | None = None,
     retry: bool = False,
     drop: Sequence[str] = (),
+    elsewhere: bool = False,
 ) -> Comparison:
     """Run the missing trials of a comparison, rank the methods, and write the report.
 
@@ -55,6 +56,7 @@ def compare(
             `tuneoff.runner.listener.SilentListener()` to show none.
         retry: run failed trials again.
         drop: methods to leave out if the budget is too small for two seeds of every method.
+        elsewhere: go on with a run of another processor or other kernels, and mark every new record.
 
     Returns:
         The comparison. As the last value of a notebook cell it is shown as its leaderboard.
@@ -73,7 +75,7 @@ def compare(
             raise RecipeError(f"There is no method {label!r} to leave out.{suggest(label, recipe.methods)}")
     directory = RunDirectory(Path(run) if run else RUNS / recipe.name)
     with open_listener(listener) as active_listener:
-        return run_comparison(recipe, directory, active_listener, retry=retry, drop=drop)
+        return run_comparison(recipe, directory, active_listener, retry=retry, drop=drop, elsewhere=elsewhere)
 
 
 def load_comparison(run: str | Path) -> Comparison:
@@ -141,7 +143,13 @@ def report_run(
 
 
 def run_comparison(
-    recipe: Recipe, directory: RunDirectory, listener: Listener, *, retry: bool, drop: Sequence[str] = ()
+    recipe: Recipe,
+    directory: RunDirectory,
+    listener: Listener,
+    *,
+    retry: bool,
+    drop: Sequence[str] = (),
+    elsewhere: bool = False,
 ) -> Comparison:
     """Run the missing trials of a comparison in its run directory, as far as the budget allows, and report them."""
     from tuneoff.budget.floor import require_time_to_report
@@ -161,7 +169,8 @@ def run_comparison(
         require_time_to_report(recipe.budget, ledger.seconds, datetime.now().astimezone())
     preparation = prepare(recipe)
     recipe = recipe.take_metrics(preparation.recipe).set_date(preparation.setting.data.date)
-    directory.require_same_setting(preparation.setting)
+    setting, moved = directory.adopt_setting(preparation.setting, elsewhere=elsewhere)
+    preparation = replace(preparation, setting=setting, elsewhere=moved)
     for label, reason in preparation.fit.misfits.items():
         listener.on_message(f"{label} does not fit {recipe.model.name}, so it is not trained: {reason}")
     with directory.lock():

@@ -28,6 +28,7 @@ def sweep(
     run: str | Path | None = None,
     listener: Listener | None = None,
     retry: bool = False,
+    elsewhere: bool = False,
 ) -> Sweep:
     """Run the missing trials of a sweep, a recipe with the key `sweep`, and write its report.
 
@@ -46,7 +47,9 @@ def sweep(
     write_atomically(root / SWEEP_FILE, yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True))
     with open_listener(listener) as active_listener:
         for name, comparison in comparisons.items():
-            run_comparison(comparison, RunDirectory(root / VALUES / name), active_listener, retry=retry)
+            run_comparison(
+                comparison, RunDirectory(root / VALUES / name), active_listener, retry=retry, elsewhere=elsewhere
+            )
             result = report_sweep(root)
     return result
 

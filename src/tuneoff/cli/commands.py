@@ -83,6 +83,13 @@ def compare(
     retry: Retry = False,
     drop: Drop = None,
     until_decided: UntilDecided = False,
+    elsewhere: Annotated[
+        bool,
+        typer.Option(
+            "--elsewhere",
+            help="Go on with a run that began on another processor or with other kernels, and mark every new record.",
+        ),
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option(
@@ -112,6 +119,7 @@ def compare(
         name = next((change[5:] for change in overrides if change.startswith("name=")), name_recipe(recipe))
     directory = run or api.RUNS / name
     flags = [part for label in drop or () for part in ("--drop", label)] + (["--model", model] if model else [])
+    flags += ["--elsewhere"] if elsewhere else []
     arguments = ["compare", recipe, *overrides, *(["--run", str(run)] if run else []), *flags]
     if not supervisor.is_worker():
         raise typer.Exit(supervisor.supervise(arguments, directory, first_only=["--retry"] if retry else []))
@@ -122,11 +130,11 @@ def compare(
         if loaded.sweep:
             if drop:
                 raise RunError("--drop is for a budget, and a sweep has none. Leave it out.")
-            sweep = api.sweep(loaded, run=directory, retry=retry)
+            sweep = api.sweep(loaded, run=directory, retry=retry, elsewhere=elsewhere)
             print_sweep(sweep, directory)
             comparisons = list(sweep.comparisons.values())
         else:
-            comparisons = [_compare_or_ask(loaded, directory, drop or [], retry=retry)]
+            comparisons = [_compare_or_ask(loaded, directory, drop or [], retry=retry, elsewhere=elsewhere)]
             print_comparison(comparisons[0], directory / "report")
     except KeyboardInterrupt as stopped:
         command = shlex.join(["tuneoff", *arguments])
@@ -140,7 +148,9 @@ def compare(
         raise typer.Exit(BUDGET_OVER)
 
 
-def _compare_or_ask(recipe: "Recipe", directory: Path, drop: list[str], *, retry: bool) -> "Comparison":
+def _compare_or_ask(
+    recipe: "Recipe", directory: Path, drop: list[str], *, retry: bool, elsewhere: bool
+) -> "Comparison":
     """Run a comparison. If its budget is too small, ask on the terminal which methods to leave out.
 
     Without a terminal the error ends the command, with the flags that would answer.
@@ -150,7 +160,7 @@ def _compare_or_ask(recipe: "Recipe", directory: Path, drop: list[str], *, retry
 
     while True:
         try:
-            return api.compare(recipe, run=directory, retry=retry, drop=drop)
+            return api.compare(recipe, run=directory, retry=retry, drop=drop, elsewhere=elsewhere)
         except BudgetError as error:
             question = f"{error}\nLeave out {', '.join(error.proposed_drops)}? [y/N] "
             if not error.proposed_drops or not ask_on_terminal(question):

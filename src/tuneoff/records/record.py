@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from tuneoff.config.base import Options
 from tuneoff.records.trial import Trial
 
+ELSEWHERE = "elsewhere"  # the fact of a record that was made on another machine than its setting says: what differs
 Status = Literal["done", "diverged", "failed"]
 
 

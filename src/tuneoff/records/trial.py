@@ -32,6 +32,8 @@ class Setting(Options):
     evaluation: EvaluationOptions
     precision: Literal["bf16", "float32"]  # of the matrix products
     device: str  # the name of the CPU or GPU: times on different ones are not comparable
+    # the instruction sets of the kernels on a CPU; None: on a GPU, or in a record of version 0.1
+    kernels: str | None = Field(None, exclude_if=lambda kernels: kernels is None)
     versions: Mapping[str, str | None]  # of the libraries that decide the numbers
     # by task, a fingerprint of what it asks; None: the recipe has no benchmarks
     benchmarks: Mapping[str, str] | None = Field(None, exclude_if=lambda benchmarks: benchmarks is None)

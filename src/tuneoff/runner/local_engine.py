@@ -4,7 +4,7 @@ import gc
 from collections.abc import Callable
 
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.record import Record
+from tuneoff.records.record import ELSEWHERE, Record
 from tuneoff.records.trial import Trial
 from tuneoff.runner.crashes import begin_attempt, make_skipped_record, mark_running
 from tuneoff.runner.listener import Listener
@@ -57,6 +57,8 @@ def run_missing(
             preparation.require_unchanged()
             record = _run_or_skip(trial, preparation, directory, listener.on_trial_start(trial), stop)
             preparation.require_unchanged()
+            if preparation.elsewhere:
+                record = record.model_copy(update={"facts": {**record.facts, ELSEWHERE: dict(preparation.elsewhere)}})
             directory.write_record(record)
             # what is long is on disk, and no plan reads it
             planner.add(record.model_copy(update={"predictions": (), "benchmarks": ()}))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from tuneoff.recipe.recipe import Recipe, drop_methods
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.fit import MethodFit, fit_methods, require_any_fit
 from tuneoff.system.checksums import find_damaged_files
-from tuneoff.system.environment import get_numeric_versions, get_processor_name
+from tuneoff.system.environment import get_kernel_level, get_numeric_versions, get_processor_name
 from tuneoff.system.watch import Watch
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Preparation:
     labels: LabelSet | None = None  # that predictions are chosen from; None: predictions are free text
     benchmarks: Benchmarks | None = None
     watches: tuple[Watch, ...] = ()  # over the files that trials read
+    # what of the setting is different on this machine, if the run began on another one
+    elsewhere: Mapping[str, str | None] = field(default_factory=dict)
 
     def require_unchanged(self) -> None:
         """Check that the base model and the tokens are as the setting says.
@@ -110,6 +113,7 @@ def prepare(recipe: Recipe) -> Preparation:
         evaluation=recipe.evaluation,
         precision=resolve_precision(recipe.model.precision, device),
         device=_get_device_name(device),
+        kernels=get_kernel_level() if device.type == "cpu" else None,
         versions=get_numeric_versions(),
         benchmarks=benchmarks.fingerprints if benchmarks else None,
     )

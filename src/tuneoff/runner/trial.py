@@ -29,6 +29,7 @@ from tuneoff.runner.scores import (
 )
 from tuneoff.runtime.context import TrialContext, create_context
 from tuneoff.runtime.progress import OnProgress, Progress
+from tuneoff.system.environment import get_kernel_level, get_processor_name
 from tuneoff.system.full_disk import explain_full_disk
 from tuneoff.system.full_memory import explain_full_memory, is_out_of_memory
 from tuneoff.system.interrupts import StopRequest
@@ -176,7 +177,8 @@ def _build_training_spec(trial: Trial, method: Method, preparation: Preparation)
 
 def _build_trunk_key(setting: Setting) -> str:
     """Return everything besides the text that the outputs of a trunk depend on."""
-    return json.dumps([setting.model_fingerprint, setting.precision, setting.device, setting.versions])
+    machine = [get_processor_name(), get_kernel_level()]  # of a run that goes on elsewhere, the setting has another one
+    return json.dumps([setting.model_fingerprint, setting.precision, setting.device, setting.versions, machine])
 
 
 def _list_memory_savings(training: TrainingResult) -> dict[str, int | bool]:

@@ -5,7 +5,7 @@ a trial's numbers must stay the same, or the records could not be ranked togethe
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tuneoff.runs.reading import read_recipe
 from tuneoff.system.checksums import CHECKSUMS, find_damaged_files
 
 CHANGEABLE = {"note", "judge", "seeds", "replicates", "verdict", "metrics", "budget", "until_decided", "strict"}
+OF_MACHINE = ("device", "kernels")  # fields of a setting that another machine changes
 BY_METHOD = ("methods", "search.spaces")  # compared for the methods that both recipes have
 
 _LOG = logging.getLogger(__name__)
@@ -118,6 +119,38 @@ def _to_comparable(recipe: Recipe) -> dict[str, Any]:
     tree = {name: value for name, value in recipe.to_dict().items() if name not in CHANGEABLE}
     spaces = (tree["search"] or {}).pop("spaces", {})
     return tree | {"search.spaces": spaces}
+
+
+def adopt_setting(
+    path: Path, records: Sequence[Record], setting: Setting, *, elsewhere: bool
+) -> tuple[Setting, dict[str, str | None]]:
+    """Return the setting for new records of a run, and what of it is different on this machine.
+
+    Args:
+        records: of the run.
+        setting: of this machine.
+        elsewhere: whether another processor, or other kernels, may go on with the run.
+
+    Raises:
+        RunError: something else differs, or this does and `elsewhere` is False.
+    """
+    if not records:
+        return setting, {}
+    stored = records[0].trial.setting
+    if stored.kernels is None:  # of version 0.1, which did not know them
+        setting = setting.model_copy(update={"kernels": None})
+    moved = {name: getattr(setting, name) for name in OF_MACHINE if getattr(setting, name) != getattr(stored, name)}
+    if moved and elsewhere:
+        setting = setting.model_copy(update={name: getattr(stored, name) for name in OF_MACHINE})
+    elif moved and setting.model_copy(update={name: getattr(stored, name) for name in moved}) == stored:
+        raise RunError(
+            f"The records in {path} were made elsewhere: "
+            + "; ".join(f"{name} {getattr(stored, name)}, here {value}" for name, value in moved.items())
+            + ". The same trial has other numbers there. Go on there, name another run directory with --run, or add "
+            "--elsewhere, which marks every new record."
+        )
+    require_same_setting(path, records, setting)
+    return setting, moved
 
 
 def require_same_setting(path: Path, records: Iterable[Record], setting: Setting) -> None:

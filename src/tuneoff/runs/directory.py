@@ -61,6 +61,10 @@ class RunDirectory:
         """Return the recipe with the date that the run has for chat templates, if it has begun and needs one."""
         return compatibility.take_date(self.path, recipe)
 
+    def adopt_setting(self, setting: Setting, *, elsewhere: bool) -> tuple[Setting, dict[str, str | None]]:
+        """Return the setting for new records, and what of it is different here; see `compatibility.adopt_setting`."""
+        return compatibility.adopt_setting(self.path, self.read_records(), setting, elsewhere=elsewhere)
+
     def require_same_setting(self, setting: Setting) -> None:
         """Check that new records of this setting can be ranked with those of the directory.
 

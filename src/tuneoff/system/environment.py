@@ -14,6 +14,7 @@ from typing import Any
 from tuneoff.system.cache import get_cache_folder
 
 PACKAGES = ("tuneoff", "torch", "transformers", "peft", "accelerate", "datasets", "numpy", "scipy", "rouge-score-rs")
+KERNEL_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")  # of libraries
 PACKAGES_THAT_DECIDE_NUMBERS = ("tuneoff", "torch", "transformers", "peft", "accelerate")
 
 
@@ -66,6 +67,17 @@ def hide_user(path: Path) -> str:
 def get_numeric_versions() -> dict[str, str | None]:
     """Return the versions of the libraries that decide the numbers of a trial."""
     return {name: _get_version(name) for name in PACKAGES_THAT_DECIDE_NUMBERS}
+
+
+def get_kernel_level() -> str:
+    """Return the instruction sets that PyTorch's kernels on the CPU use, and what limits them.
+
+    Other ones round differently, on the same processor too.
+    """
+    import torch
+
+    limits = [f"{name}={os.environ[name]}" for name in KERNEL_LIMITS if os.environ.get(name)]
+    return " ".join([torch.backends.cpu.get_cpu_capability(), *limits])
 
 
 def get_processor_name() -> str:

@@ -18,6 +18,7 @@ from tuneoff.report.diagnostics.data import (
     diagnose_truncation,
 )
 from tuneoff.report.diagnostics.design import (
+    diagnose_elsewhere,
     diagnose_missing_trials,
     diagnose_reused_test_split,
     diagnose_shared_rate,
@@ -59,6 +60,7 @@ OF_COMPARISON: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
     diagnose_single_seed,
     diagnose_missing_trials,
     diagnose_reused_test_split,
+    diagnose_elsewhere,
     diagnose_shared_rate,
     diagnose_unsearched_methods,
     diagnose_adaptive_sampler,

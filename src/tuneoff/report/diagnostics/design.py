@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
+from tuneoff.records.record import ELSEWHERE
 from tuneoff.report.diagnostics.diagnosis import Diagnosis, get_learning_rate
 from tuneoff.report.format import format_rate, format_share, join_list, pluralize
 from tuneoff.report.search_table import is_without_score
@@ -83,3 +84,19 @@ def diagnose_shared_rate(comparison: Comparison) -> Iterator[Diagnosis]:
                 "for full tuning and 0.3 for prompt tuning), so a shared rate ranks how well it suits each method. "
                 "Give each method its own with methods.LABEL.learning_rate; without that key, each uses its default.",
             )
+
+
+def diagnose_elsewhere(comparison: Comparison) -> Iterator[Diagnosis]:
+    """Report records that were made on another machine than the others."""
+    moved = [record for row in comparison.rows for record in row.records if ELSEWHERE in record.facts]
+    if not moved:
+        return
+    labels = dict.fromkeys(f"{record.trial.label} (seed {record.trial.seed})" for record in moved)
+    places = dict.fromkeys(", ".join(map(str, record.facts[ELSEWHERE].values())) for record in moved)
+    yield Diagnosis(
+        label=None,
+        kind="made elsewhere",
+        text=f"{pluralize(len(moved), 'record')} of {join_list(list(labels))} {'was' if len(moved) == 1 else 'were'} "
+        f"made elsewhere ({'; '.join(places)}). There the same trial has slightly other numbers, and its times are not "
+        "comparable with the others.",
+    )
