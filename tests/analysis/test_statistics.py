@@ -131,3 +131,12 @@ def test_half_widths_are_added_in_quadrature() -> None:
     parts = [Part(4.0, 39.0), Part(1.0, 2.0)]
     expected = (4 * stats.t.isf(0.025, 39) ** 2 + stats.t.isf(0.025, 2) ** 2) ** 0.5
     assert compute_half_width(parts, 0.95) == pytest.approx(expected)
+
+
+def test_an_interval_ends_where_scores_do() -> None:
+    scores = ScoreMatrix(np.array([[0.0, 0.0, 0.0, 12.0]]), np.ones(4))
+    free, bounded = estimate_mean(scores, 0.95), estimate_mean(scores, 0.95, (0.0, 100.0))
+    assert free.low < 0 == bounded.low
+    assert (bounded.mean, bounded.high) == (free.mean, free.high)
+    high = ScoreMatrix(100 - np.array([[0.0, 0.0, 0.0, 12.0]]), np.ones(4))
+    assert estimate_mean(high, 0.95, (0.0, 100.0)).high == 100

@@ -2,11 +2,13 @@
 
 import errno
 import json
+import os
 import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -184,3 +186,15 @@ def test_a_full_disk_at_the_cache_is_reported(
     monkeypatch.setattr("datasets.Dataset.map", raise_full_disk)
     assert main(["compare", recipe_file, "--run", str(tmp_path / "run")]) == 2
     assert "tokens.arrow could not be written: No space left on device" in capsys.readouterr().err
+
+
+def test_inodes_that_are_used_up_are_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = os.statvfs(tmp_path)
+    without = SimpleNamespace(f_files=max(1, status.f_files), f_favail=0)
+    monkeypatch.setattr("tuneoff.system.full_disk.os.statvfs", lambda _: without)
+    with (
+        pytest.raises(FullDiskError, match=r"has space, but all of its inodes are used up: remove files") as raised,
+        explain_full_disk(tmp_path / "file"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert "MB are free" not in str(raised.value)

@@ -77,12 +77,14 @@ def build_row(
     """
     finished = [r for r in records if r.status == "done"]
     costed = finished or records  # a trial that diverged early would look cheap
-    matrices = build_score_matrices(finished, tuple(metrics)) if finished else {}
+    metrics = tuple(metrics)
+    matrices = build_score_matrices(finished, metrics) if finished else {}
+    bounds = {metric.name: (metric.scale * metric.bounds[0], metric.scale * metric.bounds[1]) for metric in metrics}
     return Row(
         label=records[0].trial.label,
         method=records[0].trial.method,
         records=tuple(records),
-        scores={name: estimate_mean(matrix, confidence) for name, matrix in matrices.items()},
+        scores={name: estimate_mean(matrix, confidence, bounds[name]) for name, matrix in matrices.items()},
         amounts=_estimate_costs(costed, confidence) | estimate_latency(costed, base_times, confidence),
         matrices=matrices,
     )

@@ -164,16 +164,22 @@ class ScoreMatrix:
         return combine_parts(between_examples, interaction, [between_seeds], self.effective_examples - 1)
 
 
-def estimate_mean(scores: ScoreMatrix, confidence: float) -> Estimate:
-    """A score with its interval. One example shows no variance between examples, and one seed none between seeds."""
+def estimate_mean(
+    scores: ScoreMatrix, confidence: float, bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> Estimate:
+    """A score with its interval. One example shows no variance between examples, and one seed none between seeds.
+
+    Args:
+        bounds: what a score can be at all; the interval ends there.
+    """
     half_width = compute_half_width(scores.compute_parts(), confidence)
-    low, high = scores.mean - half_width, scores.mean + half_width
     if scores.step:  # such a score cannot be outside of its range
-        low, high = max(0.0, low), min(scores.step, high)
+        bounds = max(0.0, bounds[0]), min(scores.step, bounds[1])
+    lowest, highest = min(bounds[0], scores.mean), max(bounds[1], scores.mean)  # the mean may be off by a rounding
     return Estimate(
         mean=scores.mean,
-        low=low,
-        high=high,
+        low=max(scores.mean - half_width, lowest),
+        high=min(scores.mean + half_width, highest),
         examples=scores.examples,
         seeds=scores.seeds,
     )

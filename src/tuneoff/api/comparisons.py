@@ -15,13 +15,15 @@ from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
 from tuneoff.api.rounds import run_until_decided
 from tuneoff.budget.ledger import Ledger, MeteredListener
 from tuneoff.budget.spending import read_spending
-from tuneoff.errors import BudgetError, RecipeError, RunError, suggest
+from tuneoff.errors import BudgetError, DataError, RecipeError, RunError, suggest
 from tuneoff.recipe.recipe import Recipe, drop_methods
 from tuneoff.records.record import Record
 from tuneoff.report.tables import format_markdown_table
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.plan import select_records
 from tuneoff.runs import RunDirectory
+from tuneoff.runs.layout import has_recipe
+from tuneoff.runs.moved_data import describe_place, list_places, restore_place
 from tuneoff.runs.split_use import note_use
 from tuneoff.system.environment import describe_environment
 from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
@@ -29,6 +31,8 @@ from tuneoff.system.process_start import take_command_start
 
 if TYPE_CHECKING:
     from tuneoff.budget.limit import AffordablePlan
+    from tuneoff.config.data import DataOptions
+    from tuneoff.runner.prepare import Preparation
     from tuneoff.runner.trained_model import TrainedModel
 
 RUNS = Path("runs")
@@ -156,18 +160,20 @@ def run_comparison(
     from tuneoff.budget.limit import fit_to_budget
     from tuneoff.evaluation.judges import require_judge
     from tuneoff.runner.local_engine import reset_failed, run_missing
-    from tuneoff.runner.prepare import prepare
     from tuneoff.runner.rescoring import score_stored_records
     from tuneoff.runner.scores import read_rows
 
     recipe = directory.take_date(recipe)
-    directory.require_same_recipe(recipe)
+    moved = directory.find_moved_data(recipe)
+    directory.require_same_recipe(recipe.model_copy(update={"data": moved}) if moved else recipe)
     if recipe.judge:
         require_judge(recipe.judge)
     ledger = Ledger(directory.path, take_command_start())
     if recipe.budget and not read_spending(directory.path).spent.trials:
         require_time_to_report(recipe.budget, ledger.seconds, datetime.now().astimezone())
-    preparation = prepare(recipe)
+    preparation = _prepare(recipe, directory)
+    if moved:
+        preparation, recipe = _keep_place(preparation, recipe, moved, directory, listener)
     recipe = recipe.take_metrics(preparation.recipe).set_date(preparation.setting.data.date)
     setting, moved = directory.adopt_setting(preparation.setting, elsewhere=elsewhere)
     preparation = replace(preparation, setting=setting, elsewhere=moved)
@@ -205,6 +211,47 @@ def run_comparison(
             finally:
                 comparison = report_run(directory.path)
             return comparison
+
+
+def _prepare(recipe: Recipe, directory: RunDirectory) -> Preparation:
+    """Prepare a comparison. If a run began with data that is no longer there, say how it can go on."""
+    from tuneoff.runner.prepare import prepare
+
+    try:
+        return prepare(recipe)
+    except DataError as error:
+        is_gone = any(not Path(place).exists() for place in list_places(recipe.data))
+        if not is_gone or not has_recipe(directory.path):
+            raise
+        raise DataError(
+            f"{error} {directory.path} began with data in this place. If it was moved, write where it is now, such as "
+            "data.files=PATH: the run goes on if the content is the same."
+        ) from error
+
+
+def _keep_place(
+    preparation: Preparation, recipe: Recipe, moved: DataOptions, directory: RunDirectory, listener: Listener
+) -> tuple[Preparation, Recipe]:
+    """Return what a run goes on with whose data was moved: the data from its new place, under its old name.
+
+    Raises:
+        RunError: the content is not that which the run began with.
+    """
+    began, now = directory.read_data().fingerprint, preparation.text.summary.fingerprint
+    if began != now:
+        raise RunError(
+            f"The data in {describe_place(recipe.data)} is not that which {directory.path} began with in "
+            f"{describe_place(moved)}: its fingerprint is {now} and was {began}. Name another run directory with --run."
+        )
+    places = describe_place(recipe.data), describe_place(moved)
+    listener.on_message(f"{places[0]} has the content that the run began with in {places[1]}, so it goes on.")
+    own, setting = preparation.recipe, preparation.setting
+    kept = replace(
+        preparation,
+        recipe=own.model_copy(update={"data": restore_place(own.data, moved)}),
+        setting=setting.model_copy(update={"data": restore_place(setting.data, moved)}),
+    )
+    return kept, recipe.model_copy(update={"data": moved})
 
 
 def _ask_judge(recipe: Recipe, records: Sequence[Record], directory: RunDirectory, listener: Listener) -> None:

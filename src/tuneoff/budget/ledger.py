@@ -53,6 +53,8 @@ class Ledger:
 
     def write(self) -> None:
         """Write the seconds spent so far."""
+        if not self.run.is_dir():  # moved or removed while the run was working in it
+            return
         save_json(Spent(seconds=self.seconds, trials=self._trials), self._file)
         self._last_write = time.monotonic()
 

@@ -14,6 +14,7 @@ import typer
 from tuneoff.errors import BudgetError, RecipeError, RunError, TuneoffError
 from tuneoff.report.escape import escape_control
 from tuneoff.system.full_memory import explain_full_memory, is_out_of_memory
+from tuneoff.system.terminal import accept_every_character
 
 if TYPE_CHECKING:
     from tuneoff.analysis.comparison import Comparison
@@ -398,6 +399,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: success. 1: a trial failed. 2: bad input. 3: the budget is used up. A comparison that was stopped ends with 130
     for Ctrl-C, 143 for SIGTERM, or 129 for a closed terminal. The same command continues it.
     """
+    accept_every_character()
     try:
         app(arguments)
     except TuneoffError as error:

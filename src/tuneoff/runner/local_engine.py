@@ -55,6 +55,7 @@ def run_missing(
             if not fits_budget(trial):
                 break
             preparation.require_unchanged()
+            directory.require_in_place()
             record = _run_or_skip(trial, preparation, directory, listener.on_trial_start(trial), stop)
             preparation.require_unchanged()
             if preparation.elsewhere:

@@ -2,11 +2,12 @@
 
 import logging
 import shutil
-from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
+from tuneoff.config.data import DataOptions
 from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
@@ -16,6 +17,7 @@ from tuneoff.runs import compatibility, integrity
 from tuneoff.runs.judgements import read_judgements
 from tuneoff.runs.layout import ADAPTER, REPORT, TRIALS, has_recipe
 from tuneoff.runs.locking import lock_run
+from tuneoff.runs.moved_data import find_moved_data
 from tuneoff.runs.reading import Run, read_data, read_environment, read_misfits, read_recipe, read_records
 from tuneoff.runs.writing import write_record, write_run
 
@@ -28,6 +30,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._identity: tuple[int, int] | None = None  # of the locked directory
 
     @property
     def report(self) -> Path:
@@ -45,9 +48,31 @@ class RunDirectory:
         """Return the file from which an interrupted trial resumes, or in a search the next higher rung."""
         return self.get_trial_folder(trial) / "checkpoint.safetensors"
 
-    def lock(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def lock(self) -> Iterator[None]:
         """Keep other processes out while a block runs; see `lock_run`."""
-        return lock_run(self.path)
+        with lock_run(self.path):
+            self._identity = _identify(self.path)
+            try:
+                yield
+            finally:
+                self._identity = None
+
+    def require_in_place(self) -> None:
+        """Check that the directory is still where it was when it was locked.
+
+        Raises:
+            RunError: it was moved, removed or replaced. What would be written now would be apart from the rest.
+        """
+        if self._identity is not None and _identify(self.path) != self._identity:
+            raise RunError(
+                f"{self.path} was moved, removed or replaced while the run was working in it, so the run stopped. Its "
+                "finished trials are where the directory is now: to continue, name it with --run."
+            )
+
+    def find_moved_data(self, recipe: Recipe) -> DataOptions | None:
+        """Return the stored data options if the recipe differs from the stored one in the place of the data alone."""
+        return find_moved_data(self.path, recipe)
 
     def require_same_recipe(self, recipe: Recipe) -> None:
         """Check that the directory is new or belongs to this recipe, before anything is loaded for it.
@@ -93,7 +118,12 @@ class RunDirectory:
         write_run(self.path, recipe, environment, data, misfits or {})
 
     def write_record(self, record: Record) -> None:
-        """Write the result of a trial, which finishes it."""
+        """Write the result of a trial, which finishes it.
+
+        Raises:
+            RunError: the directory is no longer in its place.
+        """
+        self.require_in_place()
         write_record(self.get_trial_folder(record.trial), record, self.get_adapter_folder(record.trial))
 
     def reset_trial(self, trial: Trial) -> None:
@@ -106,6 +136,10 @@ class RunDirectory:
         """Remove the checkpoints of these trials: each is about three times as large as the trained weights."""
         for file in (file for id in ids for file in (self.path / TRIALS / id).glob("checkpoint.*")):
             file.unlink()
+
+    def read_data(self) -> DataSummary:
+        """Read what the splits of the run's data were."""
+        return read_data(self.path)
 
     def read_records(self) -> tuple[Record, ...]:
         """Read every undamaged record with its curve and predictions."""
@@ -135,3 +169,12 @@ class RunDirectory:
             misfits=read_misfits(self.path),
             judgements=read_judgements(self.path),
         )
+
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    """Return the device and the inode of a directory, or None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -57,11 +57,19 @@ def _get_code(error: BaseException) -> int | None:
     return int(match[1]) if match else None
 
 
+def _has_no_inode(folder: Path) -> bool:
+    """Return whether the file system has a limited number of files and has reached it."""
+    status = os.statvfs(folder)
+    return status.f_files > 0 and status.f_favail == 0
+
+
 def _get_cure(code: int, path: Path) -> str:
     if code == errno.EFBIG:
         return "Allow larger files (ulimit -f unlimited)"
     if code == errno.EDQUOT:
         return "Your disk quota is used up: delete files that you no longer need"
     folder = next((folder for folder in path.absolute().parents if folder.is_dir()), None)
+    if folder and _has_no_inode(folder):
+        return "This disk has space, but all of its inodes are used up: remove files (df -i shows the number)"
     free = f"{shutil.disk_usage(folder).free / 1e6:,.1f} MB are free on this disk. " if folder else ""
     return f"{free}Free some space"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
+from tuneoff.errors import RunError
 from tuneoff.records.record import Epoch, Memory
 from tuneoff.system.atomic_write import replace_atomically
 
@@ -149,8 +150,14 @@ class CheckpointWriter:
         return time.monotonic() - self._last_write >= interval
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, and measure how long that takes."""
+        """Write a checkpoint, and measure how long that takes.
+
+        Raises:
+            RunError: its folder is gone. A new one would be apart from the rest of the run.
+        """
         start = time.monotonic()
+        if not self._path.parent.is_dir():
+            raise RunError(f"{self._path.parent} was moved or removed while the trial was running in it.")
         checkpoint.write(self._path)
         self._last_write = time.monotonic()
         self._write_seconds = self._last_write - start
