@@ -58,6 +58,7 @@ PECULIAR: Mapping[str, Mapping[str, Any]] = {
     "lfm2": {"layer_types": ["conv", "full_attention"]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "mamba2": {"num_heads": 8, "head_dim": 8, "state_size": 8},
+    "recurrent_gemma": {"num_hidden_layers": 3},  # two recurrent layers and one with attention
     "xlm": {"causal": True},
     "zaya": {"num_experts_per_tok": 1},
 }  # fmt: skip

@@ -93,6 +93,17 @@ def test_low_rank_updates_leave_out_a_router_that_returns_several_tensors() -> N
     assert {name.rpartition(".")[2] for name in others} == {"router"}
 
 
+def test_pissa_leaves_out_layers_of_a_lower_rank_than_its_own(tokenizer: Any) -> None:
+    network = build_network("gemma3n_text")  # its updates between copies of the hidden state have a rank of three
+    tuned = CHECKED["pissa"].apply(LanguageModel(network, tokenizer, "tiny", split_head=True))
+    assert not [name for name, _ in tuned.named_parameters() if "coefs.lora" in name]
+    assert check_method("gemma3n_text", "pissa", tokenizer).broken == ()
+
+
+def test_a_soft_prompt_does_not_fit_a_model_that_looks_its_input_up_in_its_table(tokenizer: Any) -> None:
+    assert "the `inputs_embeds` you provided do not" in check_method("gemma4_text", "soft-prompt", tokenizer).reason
+
+
 def test_the_blocks_are_not_a_longer_list_of_single_layers() -> None:
     assert {type(block).__name__ for block in find_blocks(build_network("gemma3n_text"))} == {"Gemma3nTextDecoderLayer"}
 

@@ -30,6 +30,7 @@ class LowRank(PeftAdapter, ABC):
 
     starts_as_base: ClassVar[bool] = True
     variant: ClassVar[Mapping[str, Any]] = {}  # Any: arguments of different types
+    adapts_thin_layers: ClassVar[bool] = True  # False if an update cannot have a higher rank than the weight
     adapts_experts: ClassVar[bool] = True  # False if peft has no such update of experts that are held as one parameter
     rank: int = Field(8, ge=1, le=LARGEST_RANK)
     """Rank of each update: the width of its two matrices."""
@@ -66,6 +67,10 @@ class LowRank(PeftAdapter, ABC):
         if isinstance(self.modules, tuple):
             return list(self.modules)
         adaptable, others = find_adaptable_linears(base.base)
+        if not self.adapts_thin_layers:
+            ranks = {name: min(base.base.get_submodule(name).weight.shape) for name in adaptable}
+            others = [*others, *(name for name in adaptable if ranks[name] < self.rank)]
+            adaptable = [name for name in adaptable if ranks[name] >= self.rank]
         if self.modules == "attention":
             names = [name for name in find_attention_linears(base.base) if name in set(adaptable)]
             if not names:

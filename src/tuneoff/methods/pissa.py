@@ -30,6 +30,7 @@ class PiSSA(LowRank):
     name: ClassVar[str] = "pissa"
     space: ClassVar[Space] = {"learning_rate": Range(low=5e-6, high=5e-4), **SHARED_SPACE}
     adapts_experts: ClassVar[bool] = False
+    adapts_thin_layers: ClassVar[bool] = False
     variant: ClassVar[Mapping[str, Any]] = {"init_lora_weights": "pissa_niter_16"}  # approximate SVD, 16 iterations
     learning_rate: Rate = 5e-5
 
