@@ -140,6 +140,7 @@ def read_recipe(content: bytes, folder: Path) -> None:
 
 
 def read_override(override: str, folder: Path) -> None:
+    """Read the demo with an override."""
     load_recipe("demo", [override])
 
 
@@ -213,6 +214,7 @@ def _make_parquet() -> bytes:
 
 
 def read_parquet(content: bytes, folder: Path) -> None:
+    """Read a Parquet file with this content."""
     import datasets
 
     before = datasets.config.HF_DATASETS_CACHE

@@ -225,6 +225,7 @@ OPTIONS = {"lora": {"dropout": 0.3}, "peft": {"peft_type": "VERA"}}  # dropout d
 
 
 def main() -> None:
+    """Kill comparisons at random moments, and print how they ended."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)

@@ -85,6 +85,7 @@ def _make_gguf(tensors: int, values: int) -> bytes:
 
 @st.composite
 def draw_config(draw: st.DrawFn) -> Any:
+    """Draw a config of a model that is changed or replaced."""
     config = draw(mutate_tree((_make_files()["config"],))) if draw(st.booleans()) else dict(_make_files()["config"])
     if isinstance(config, dict):
         config[draw(st.sampled_from(SIZES))] = draw(st.sampled_from(NUMBERS))
@@ -93,6 +94,7 @@ def draw_config(draw: st.DrawFn) -> Any:
 
 @st.composite
 def draw_tokenizer(draw: st.DrawFn) -> Any:
+    """Draw a tokenizer that is changed at a random place."""
     tokenizer = json.loads(json.dumps(_make_files()["tokenizer"]))
     match draw(st.integers(0, 2)):
         case 0:

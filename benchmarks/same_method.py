@@ -57,6 +57,7 @@ def write_text(file: Path, seed: int) -> None:
 
 
 def make_recipe(model: Path, text: Path, seed: int, configurations: int) -> dict[str, Any]:
+    """Return the recipe of one draw: LoRA under both labels, with the data in `text`."""
     fixed = {"method": "lora", "rank": 4, "alpha": 8, "dropout": 0.0, "modules": "all-linear"}
     low_high = ("low", "high")
     return {

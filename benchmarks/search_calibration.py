@@ -114,6 +114,7 @@ def simulate_pairs(
 
 
 def draw_response(world: World, label: str, generator: np.random.Generator, worse_by: float) -> Response:
+    """Draw how the loss of a label depends on its learning rate, worse by `worse_by` nats at its best."""
     low, high = np.log10(RANGES[label])
     return Response(
         world=world,
@@ -147,6 +148,7 @@ def make_recipe(
 
 
 def make_setting() -> Setting:
+    """Return a setting that no trial is run with."""
     return Setting(
         model=ModelOptions(name="m"), model_fingerprint="", data=Recipe.read(
             {"name": "r", "model": {"name": "m"}, "data": {"source": "aclsum"}, "methods": ["base"]}
@@ -199,6 +201,7 @@ def _judge(
 
 
 def describe(tally: Tally) -> str:
+    """Return the counts of a tally as the cells of a table."""
     searches = len(tally.regrets)
     plain, widened = tally.different / tally.pairs, tally.different_with_regret / tally.pairs
     known = searches - tally.unknown
@@ -212,6 +215,7 @@ def describe(tally: Tally) -> str:
 
 
 def iterate_cases(options: argparse.Namespace) -> Iterator[tuple[str, Tally]]:
+    """Yield each case of the table with its tally."""
     for name in options.shapes:
         for configurations in options.configurations:
             for difference in options.differences:

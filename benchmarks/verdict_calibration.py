@@ -50,6 +50,8 @@ Table = Callable[[np.random.Generator, int], None]
 
 
 def print_families(generator: np.random.Generator, families: int) -> None:
+    """Print how often equal methods are called different by either of two metrics."""
+
     def measure(methods: int, seeds: int) -> tuple[str, ...]:
         shares = measure_two_metrics(generator, worlds.EQUAL, methods, seeds, families)
         return (f"{methods} x {seeds}", *(format_share(share, families) for share in shares))
@@ -63,6 +65,8 @@ def print_families(generator: np.random.Generator, families: int) -> None:
 
 
 def print_pairs(generator: np.random.Generator, families: int) -> None:
+    """Print the false shares of unequally stable and of skewed methods."""
+
     def measure(world: worlds.World, methods: int, seeds: int, examples: int) -> tuple[str, ...]:
         share = measure_false_share(generator, world, methods, seeds, families, examples)
         return world.title, f"{methods} x {seeds}", str(examples), format_share(share, families)
@@ -78,6 +82,7 @@ def print_pairs(generator: np.random.Generator, families: int) -> None:
 
 
 def print_kinds(generator: np.random.Generator, families: int) -> None:
+    """Print which kinds of verdict single and lost runs lead to."""
     comparisons = max(20, families // 20)
     kinds = count_kinds_of_one_seed(generator, 3000, max(10, comparisons // 10))
     print_table(
@@ -106,11 +111,13 @@ KINDS = ("winner", "winner where it trains")
 
 
 def print_worlds(generator: np.random.Generator, families: int) -> None:
+    """Print the false shares in the worlds that the rule was chosen on."""
     cases = [(methods, seeds) for seeds in (2, 3, 5) for methods in (2, 3, 4, 8)]
     _print_worlds("Worlds that the rule was chosen on", (worlds.EQUAL, *worlds.CHOSEN_ON), cases, generator, families)
 
 
 def print_unseen(generator: np.random.Generator, families: int) -> None:
+    """Print the false shares in worlds that the rule was not chosen on."""
     cases = [(methods, seeds) for seeds in (2, 3, 4) for methods in (2, 3, 5, 6)]
     _print_worlds("Worlds that the rule was not chosen on", worlds.UNSEEN, cases, generator, families)
 
@@ -141,6 +148,8 @@ def _print_worlds(
 
 
 def print_means(generator: np.random.Generator, families: int) -> None:
+    """Print how often the interval of a weighted mean covers the true one."""
+
     def measure(deviation: float, examples: int, seeds: int) -> tuple[str, ...]:
         covered = measure_mean_coverage(generator, deviation, examples, seeds, families)
         return str(deviation), str(examples), str(seeds), format_share(covered, families)
@@ -155,6 +164,8 @@ def print_means(generator: np.random.Generator, families: int) -> None:
 
 
 def print_power(generator: np.random.Generator, families: int) -> None:
+    """Print how often a true advantage is found."""
+
     def measure(world: worlds.World, advantage: float, methods: int) -> tuple[str, ...]:
         shares = measure_power(generator, world, methods, 3, families, advantage)
         return world.title, f"{advantage:g}", str(methods), *(format_share(share, families) for share in shares)
@@ -167,6 +178,8 @@ def print_power(generator: np.random.Generator, families: int) -> None:
 
 
 def print_planning(generator: np.random.Generator, families: int) -> None:
+    """Print how often the numbers that would decide a pair do decide it."""
+
     def measure(pilot: Pilot, methods: int, spread: float) -> tuple[str, ...]:
         followed, decided, without = follow_pilots(generator, pilot, spread=spread, pilots=families, methods=methods)
         kept = float(np.mean([pilot.is_decided for pilot in followed])) if followed else 0.0
@@ -193,6 +206,7 @@ def print_planning(generator: np.random.Generator, families: int) -> None:
 
 
 def print_chances(generator: np.random.Generator, families: int) -> None:
+    """Print how often what is stated with a probability comes true."""
     error = np.sqrt(2 / 3)  # of a difference of two methods with three seeds
     stated = {
         (methods, spread): state_chances(
@@ -243,6 +257,8 @@ def _summarize_choice(stated: Stated) -> tuple[str, ...]:
 
 
 def print_interaction(generator: np.random.Generator, families: int) -> None:
+    """Print the false shares by how much of the interaction counts as well known."""
+
     def measure(seeds: int, well_known: float, ratio: float) -> tuple[str, ...]:
         share = measure_interaction_share(generator, seeds, ratio, well_known, families)
         return str(seeds), f"{well_known:g}", f"{ratio:g}", format_share(share, families)
@@ -259,6 +275,8 @@ RATIOS = (0.1, 1.0, 3.0, 10.0, 100.0)
 
 
 def print_records(generator: np.random.Generator, families: int) -> None:
+    """Print how well a calibration on records estimates the false share."""
+
     def measure(world: worlds.World, available: int, confidence: float) -> tuple[str, ...]:
         sets = max(20, families // 10)
         truth, mean, covered = measure_interval_coverage(generator, world, available, confidence, sets)
@@ -280,6 +298,7 @@ def print_records(generator: np.random.Generator, families: int) -> None:
 
 
 def print_speed(_: np.random.Generator, __: int) -> None:
+    """Print how long judging a large comparison takes, and its memory."""
     judging = measure_judging(methods=8, seeds=5, examples=11_490)
     print_table(
         "Judging 8 methods x 5 seeds x 11,490 examples by every metric",

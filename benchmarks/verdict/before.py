@@ -62,6 +62,7 @@ def adjust(scores_MSE: Array) -> dict[tuple[int, int], tuple[float, float]]:
 
 
 def measure_power(generator: Generator, world: World, methods: int, advantage: float) -> tuple[str, str]:
+    """Return how often the advantage of the first method is found in a pair, and in all pairs, by the earlier rule."""
     found = []
     for _ in range(FAMILIES):
         scores_MSE = world.draw(generator, methods, 3)
@@ -73,6 +74,7 @@ def measure_power(generator: Generator, world: World, methods: int, advantage: f
 
 
 def measure_false(generator: Generator, world: World, methods: int, seeds: int) -> str:
+    """Return the share of families with a false difference by the earlier rule."""
     drawn = (world.draw(generator, methods, seeds) for _ in range(FAMILIES))
     return format_share(np.mean([min(p for _, p in adjust(s).values()) < 0.05 for s in drawn]).item(), FAMILIES)
 

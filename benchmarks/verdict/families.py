@@ -19,16 +19,19 @@ TOKENS = 24  # the median number of target tokens of an example
 
 
 def build_matrices(scores_MSE: Sequence[Array]) -> list[ScoreMatrix]:
+    """Return the scores of each method as a matrix of equally weighted examples."""
     return [ScoreMatrix(of_method, np.ones(of_method.shape[1])) for of_method in scores_MSE]
 
 
 def is_false(matrices: Sequence[ScoreMatrix]) -> bool:
+    """Return whether any two of these equal methods are called different."""
     return find_any_difference(compare_all(matrices).values(), CONFIDENCE)
 
 
 def measure_false_share(
     generator: Generator, world: World, methods: int, seeds: int, families: int, examples: int = EXAMPLES
 ) -> float:
+    """Return the share of families of equal methods with a false difference."""
     found = [is_false(build_matrices(world.draw(generator, methods, seeds, examples))) for _ in range(families)]
     return float(np.mean(found))
 
@@ -126,6 +129,7 @@ def measure_interaction_share(
 def iterate_false_shares(
     generator: Generator, world: World, methods: Sequence[int], seeds: Sequence[int], families: int
 ) -> Iterator[str]:
+    """Yield the cells of a row of false shares, by methods within seeds."""
     for count in seeds:
         for size in methods:
             yield format_share(measure_false_share(generator, world, size, count, families), families)

@@ -15,6 +15,7 @@ def format_share(share: float, of: float) -> str:
 
 
 def format_mean(values: Sequence[float], decimals: int = 2) -> str:
+    """Return a mean with its standard error."""
     error = float(np.std(values, ddof=1) / math.sqrt(len(values)))
     return f"{np.mean(values):.{decimals}f} ± {error:.{decimals}f}"
 

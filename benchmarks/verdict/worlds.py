@@ -69,6 +69,7 @@ def draw_skewed(generator: Generator, shape: tuple[int, ...]) -> Array:
 
 
 def draw_t3(generator: Generator, shape: tuple[int, ...]) -> Array:
+    """Draw from the t distribution with three degrees of freedom, scaled to a variance of one."""
     return np.asarray(generator.standard_t(3, size=shape) / math.sqrt(3))
 
 
@@ -93,10 +94,12 @@ def draw_unequal(generator: Generator, methods: int) -> Array:
 
 
 def make_half_unstable(_: Generator, methods: int) -> Array:
+    """Return standard deviations that are five times as large for every second method."""
     return np.where(np.arange(methods) % 2, 1.0, 0.2)
 
 
 def make_one_unstable(_: Generator, methods: int) -> Array:
+    """Return standard deviations that are ten times as large for the first method."""
     return np.where(np.arange(methods) == 0, 1.0, 0.1)
 
 
@@ -127,6 +130,7 @@ CHOSEN_ON = (  # with the worlds above, those that the rule was chosen on
 
 
 def draw_laplace(generator: Generator, shape: tuple[int, ...]) -> Array:
+    """Draw from the Laplace distribution with a variance of one."""
     return np.asarray(generator.laplace(0, math.sqrt(0.5), size=shape))
 
 
@@ -138,6 +142,7 @@ def draw_two_kinds(generator: Generator, shape: tuple[int, ...]) -> Array:
 
 
 def draw_gamma_bad_luck(generator: Generator, shape: tuple[int, ...]) -> Array:
+    """Draw mostly good luck and some very bad, with a variance of one."""
     return np.asarray((2 - generator.gamma(2, size=shape)) / math.sqrt(2))
 
 
