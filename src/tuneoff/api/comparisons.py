@@ -175,8 +175,8 @@ def run_comparison(
     if moved:
         preparation, recipe = _keep_place(preparation, recipe, moved, directory, listener)
     recipe = recipe.take_metrics(preparation.recipe).set_date(preparation.setting.data.date)
-    setting, moved = directory.adopt_setting(preparation.setting, elsewhere=elsewhere)
-    preparation = replace(preparation, setting=setting, elsewhere=moved)
+    setting, differing_here = directory.adopt_setting(preparation.setting, elsewhere=elsewhere)
+    preparation = replace(preparation, setting=setting, elsewhere=differing_here)
     for label, reason in preparation.fit.misfits.items():
         listener.on_message(f"{label} does not fit {recipe.model.name}, so it is not trained: {reason}")
     with directory.lock():
