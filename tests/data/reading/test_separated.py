@@ -4,9 +4,11 @@ import csv
 import io
 
 import pytest
+from datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tuneoff.data.reading import read_rows
 from tuneoff.errors import DataError
 
 ROW = {"source": "a b", "target": "c"}
@@ -90,6 +92,14 @@ def test_a_file_with_one_column_is_a_table_if_its_name_says_so(read_dicts):
 def test_a_table_is_recognized_under_any_name(read_dicts):
     assert read_dicts("data.backup", "source,target\na b,c\n") == [ROW]
     assert read_dicts("data.txt", "Source,Target,id\na b,c,7\n")[0]["source"] == "a b"
+
+
+def test_keys_without_effect_are_refused(read_dicts, tmp_path, options):
+    with pytest.raises(DataError, match=r"separated by commas, utf-8, for which data\.records has no effect"):
+        read_dicts("a.csv", "source,target\na b,c\n", records="rows")
+    Dataset.from_dict({"source": ["a"], "target": ["b"]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"is Parquet, for which data\.encoding has no effect"):
+        read_rows(options(source="files", files=str(tmp_path / "a.parquet"), encoding="cp1252"))
 
 
 TRICKY = [

@@ -41,6 +41,7 @@ def read_items(items: Sequence[Item], options: ReadOptions) -> Rows:
         with unpack(item) as path:
             name = f".{options.format}" if options.format else item.name
             found = recognize(path, item.place, name, options.wanted, options.encoding)
+            _require_effect(item.place, found, options)
             if found.kind in ("parquet", "arrow"):
                 part = read_arrow_file(path, item.place, found.kind, is_copy=path != item.path)
             elif found.kind == "text":
@@ -54,6 +55,21 @@ def read_items(items: Sequence[Item], options: ReadOptions) -> Rows:
         description = f"{item.place}: {found.describe()}, {part.count:,} rows"
         parts.append(replace(part.add_notes(*found.notes), files=(description,)))
     return join_rows(items[0].place if len(items) == 1 else f"{items[0].place} and {len(items) - 1} more", parts)
+
+
+def _require_effect(place: str, found: Recognized, options: ReadOptions) -> None:
+    """Refuse keys of the recipe that a file of this kind does not read.
+
+    Raises:
+        DataError: there is one.
+    """
+    useless = {
+        "records": options.records is not None and found.kind in ("parquet", "arrow", "separated"),
+        "encoding": options.encoding is not None and found.kind in ("parquet", "arrow", "workbook"),
+    }
+    for key, is_useless in useless.items():
+        if is_useless:
+            raise DataError(f"{place} is {found.describe()}, for which data.{key} has no effect. Leave it out.")
 
 
 def _iterate_rows(path: Path, place: str, found: Recognized, options: ReadOptions) -> Iterator[Row]:
