@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from benchmarks.families.tiny import VOCABULARY, build_empty_network, build_network
 from tuneoff.methods import METHODS, Method
+from tuneoff.models.continuations import score_continuations
 from tuneoff.models.generation import compute_prompt, generate, generate_with_transformers
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.learned_prefix import add_prefix
@@ -137,6 +138,24 @@ def _generates_what_its_logits_say(case: Case) -> bool:
     return _are_close(chosen_N, logits_NV.max(dim=1).values)  # equal logits may be ordered in either way
 
 
+def _scores_texts_as_alone(case: Case) -> bool:
+    """Texts after prompts of different lengths, as labels are scored, against complete texts without padding."""
+    model, tokens_BT = case.trained.eval(), _make_tokens()
+    attention_BT = torch.ones_like(tokens_BT)
+    tokens_BT[0, :5], attention_BT[0, :5] = 1, 0
+    texts = [(7, 0), (40, 50, 50, 0), (9,)]
+    alone_BC = torch.tensor([[_score_alone(model, row[mask.bool()], text) for text in texts]
+                             for row, mask in zip(tokens_BT, attention_BT, strict=True)])  # fmt: skip
+    return _are_close(score_continuations(model, tokens_BT, attention_BT, texts).float(), alone_BC)
+
+
+def _score_alone(model: LanguageModel, prompt_T: Tensor, text: Sequence[int]) -> float:
+    complete_1T = torch.cat([prompt_T, prompt_T.new_tensor(text)])[None]
+    ones_1T = torch.ones_like(complete_1T)
+    with torch.no_grad():
+        return -float(model(complete_1T, ones_1T, (ones_1T.cumsum(dim=1) > len(prompt_T))).sum())
+
+
 def _generates_as_transformers(case: Case) -> bool:
     """Each row gets what transformers' `generate` writes after it alone: some models mix up the rows of a batch."""
     model, tokens_BT = case.trained.eval(), _make_tokens()
@@ -166,6 +185,7 @@ CHECKS: Mapping[str, Callable[[Case], bool]] = {
     "padding on the left changes no generated token": _ignores_left_padding,
     "generation follows the logits": _generates_what_its_logits_say,
     "generation is transformers' own": _generates_as_transformers,
+    "the likelihood of a text is that after its prompt alone": _scores_texts_as_alone,
     "saved and loaded is the same": _is_the_same_after_saving,
     "merged is the same": _is_the_same_after_merging,
 }

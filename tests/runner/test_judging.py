@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import tuneoff
 from tests.judge_server import JudgeServer, read_answers, serve_judge
@@ -126,3 +127,12 @@ def test_a_judge_of_base_answers_needs_the_base_model(judged_recipe: dict[str, A
     del judged_recipe["methods"]["base"]
     with pytest.raises(RecipeError, match="add base to methods"):
         tuneoff.compare(judged_recipe)
+
+
+def test_a_plan_says_how_many_questions_a_judge_is_asked(
+    judged_recipe: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(yaml.safe_dump({**judged_recipe, "seeds": [1, 2, 3]}))
+    assert main(["plan", str(file)]) == 0
+    assert "The judge m is then asked up to 24 questions." in capsys.readouterr().out

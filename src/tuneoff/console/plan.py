@@ -57,6 +57,9 @@ def print_plan(plan: Plan, title: str) -> None:
         console.print(
             "At most: a method gets no further seed once it is shown to be worse than the best one.", style="dim"
         )
+    if plan.recipe.judge:
+        questions, model = _count_questions(plan), plan.recipe.judge.model
+        console.print(f"The judge {model} is then asked up to {questions:,} questions.", markup=False, style="dim")
     rungs = "Above the first rung, a trial continues from its checkpoint. " if plan.recipe.search else ""
     console.print(f"{rungs}Steps and tokens assume that no trial diverges or stops early.", style="dim")
     if plan.recipe.search and plan.recipe.search.effort == "seconds" and plan.cost_estimate is None:
@@ -118,6 +121,19 @@ def _describe_metrics(plan: Plan) -> str:
     others = [metric.title for metric in plan.recipe.metric_table.values() if metric is not primary]
     also = f"; also {join_list(others)}" if others else ""
     return replace_unprintable(f"Ranked by {primary.title}{also} (the data is taken for {plan.data.task})")
+
+
+def _count_questions(plan: Plan) -> int:
+    """Count what a judge is asked at most: each run's answers in both orders. Equal answers are not asked."""
+    judge, recipe, test = plan.recipe.judge, plan.recipe, plan.data.splits.get("test")
+    assert judge is not None, "only called with a judge"
+    examples = test.examples if test else 0
+    runs = [
+        len(recipe.get_seeds(label))
+        for label, method in recipe.methods.items()
+        if method.trains or judge.against == "reference"
+    ]
+    return 2 * sum(runs) * (examples if judge.examples is None else min(judge.examples, examples))
 
 
 def _describe_data(data: DataSummary) -> Iterator[str]:

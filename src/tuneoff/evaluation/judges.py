@@ -79,6 +79,7 @@ class EndpointJudge:
                 yield future.result()
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
+            self._client.close()  # requests that are under way are not repeated
 
     def _ask_once(self, question: Question, *, may_refuse: bool) -> Judgement:
         import openai
