@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tests.data.prompt.tokenizers_of_kinds import CHATS, PLAIN, get_tokenizer
 from tuneoff.data.example import Example
+from tuneoff.data.prompt.text_tokenizer import TextTokenizer
 
 TEMPLATES = ["{source}\n\nTL;DR: ", "{source}\nLabel:", "Question: {source}\nAnswer:\n", "{source}\n\n\n"]
 
@@ -27,6 +28,19 @@ def test_prompt_and_answer_have_the_tokens_of_one_text(encode, kind, template):
     row = encode_row(encode(kind, prompt=template), source="the cat sat", target="cat")
     gap = " " if template.endswith(":") else ""
     assert row["tokens"] == encode_joint(kind, template.replace("{source}", "the cat sat") + gap + "cat")
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+@pytest.mark.parametrize("target", ["cat", "1", "字", "(", "\n\ncat"])
+def test_behind_a_long_prompt_an_answer_has_the_tokens_of_one_text(encode, kind, target):
+    source = "the cat sat on the mat, a dog ran over the hill and naïve cafés cost 3 €. " * 5
+    row = encode_row(encode(kind, max_tokens=4000, prompt="{source}\n\nTL;DR: "), source=source, target=target)
+    assert row["tokens"] == encode_joint(kind, f"{source}\n\nTL;DR: {target}")
+
+
+@pytest.mark.parametrize(("kind", "splits"), [("byte-bpe", True), ("unigram", True), ("metaspace-first", False)])
+def test_only_a_tokenizer_that_splits_words_is_given_the_last_words_alone(kind, splits):
+    assert TextTokenizer(get_tokenizer(kind)).splits_words == splits
 
 
 @pytest.mark.parametrize("template", ["{source}\n\nTL;DR: ", "{source}\n\nTL;DR:"])

@@ -10,12 +10,15 @@ The tokens of a prompt never depend on its answer, because the answer is not kno
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from tuneoff.data.prompt.text_tokenizer import TextTokenizer
 
+_TAIL, _TAIL_WINDOW = 32, 200  # characters of the last words, at least and at most
+_BORDER = re.compile("(?<=[a-z]) (?=[a-z])")
 _ANSWERS = ("a", "A", "The", "1", "(", '"', "é", "字", "-")  # beginnings of answers that a border is tried with
 
 
@@ -52,13 +55,50 @@ class Seam:
         Returns:
             The tokens of each answer, and whether they follow the prompt as in one text.
         """
-        joint = self.tokenizer.encode([prompt + answer for prompt, answer in zip(prompts, answers, strict=True)])
-        is_whole = [row[: len(start)] == list(start) for row, start in zip(joint, prompt_tokens, strict=True)]
+        found = self._encode_behind_tails(prompts, prompt_tokens, answers)
+        rest = [k for k, row in enumerate(found) if row is None]
+        joint = self.tokenizer.encode([prompts[k] + answers[k] for k in rest]) if rest else []
+        for k, row in zip(rest, joint, strict=True):
+            start = prompt_tokens[k]
+            found[k] = row[len(start) :] if row[: len(start)] == list(start) else None
+        is_whole = [row is not None for row in found]
         rows = [
-            row[len(start) :] if fits else self.tokenizer.encode_continuation(answer)
-            for row, start, answer, fits in zip(joint, prompt_tokens, answers, is_whole, strict=True)
+            self.tokenizer.encode_continuation(answer) if row is None else row
+            for row, answer in zip(found, answers, strict=True)
         ]
         return rows, is_whole
+
+    def _encode_behind_tails(
+        self, prompts: Sequence[str], prompt_tokens: Sequence[Sequence[int]], answers: Sequence[str]
+    ) -> list[list[int] | None]:
+        """Tokenize answers behind the last words of their prompts, which takes half of the time of whole texts.
+
+        Returns:
+            None where that is not sure to give the tokens of the whole text: the tokenizer does not split texts into
+            words first, or the last words have other tokens in the prompt.
+        """
+        found: list[list[int] | None] = [None] * len(prompts)
+        starts = [_find_last_words(prompt) if self.tokenizer.splits_words else None for prompt in prompts]
+        usable = [
+            (k, prompts[k][start:])
+            for k, start in enumerate(starts)
+            if start is not None and not self.tokenizer.special.is_protected(prompts[k][start:] + answers[k])
+        ]
+        if not usable:
+            return found
+        tails = self.tokenizer.encode_within([tail for _, tail in usable])
+        joint = self.tokenizer.encode_within([tail + answers[k] for k, tail in usable])
+        for (k, _), tail, row in zip(usable, tails, joint, strict=True):
+            if list(prompt_tokens[k][-len(tail) :]) == tail and row[: len(tail)] == tail:
+                found[k] = row[len(tail) :]
+        return found
+
+
+def _find_last_words(prompt: str) -> int | None:
+    """Return where the last words of a prompt begin: at a space between two letters, where a tokenizer splits."""
+    window = max(0, len(prompt) - _TAIL_WINDOW)
+    borders = [match.start() for match in _BORDER.finditer(prompt, window, max(window, len(prompt) - _TAIL))]
+    return borders[-1] if borders else None
 
 
 @lru_cache(maxsize=4096)

@@ -20,6 +20,7 @@ class TextTokenizer:
         self.tokenizer = tokenizer
         self.special = SpecialText(tokenizer)
         self.beginning = _find_beginning(tokenizer)
+        self.splits_words = _splits_words(tokenizer)
         self._anchor = self._encode_plain(_ANCHOR)
         self._is_new_after_special = self._starts_anew_after_special()
 
@@ -30,6 +31,10 @@ class TextTokenizer:
         rows = [self._encode_parts(text) if self.special.is_protected(text) else next(encoded) for text in texts]
         start = self.beginning
         return [row if tuple(row[: len(start)]) == start else [*start, *row] for row in rows]
+
+    def encode_within(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokenize texts that begin with a space, as they are tokenized within other texts, if it splits words."""
+        return self._encode_batch(texts)
 
     def encode_continuation(self, text: str) -> list[int]:
         """Tokenize a text as it is tokenized within another one, with nothing before it."""
@@ -77,6 +82,13 @@ class TextTokenizer:
         """Return whether a text after a special token is tokenized like a text of its own."""
         special = next(iter(self.special.by_text), None)
         return special is None or self._encode_batch([special + "a"])[0][1:] == self._encode_plain("a")
+
+
+def _splits_words(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return whether a tokenizer splits a text at spaces before it looks for tokens, which no token then crosses."""
+    splitter = tokenizer.backend_tokenizer.pre_tokenizer
+    parts = splitter.pre_tokenize_str("a b c d") if splitter else []
+    return len(parts) == 4
 
 
 def _find_beginning(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
