@@ -1,10 +1,13 @@
 """Records of earlier versions have their scores, and stored predictions can be scored by metrics that came later."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from tests.api.stored_runs import write_run
 from tests.report.synthetic import make_synthetic_run
+from tuneoff.api.comparisons import report_run
 from tuneoff.errors import MetricError
 from tuneoff.metrics import LOSS, ROUGE_L
 from tuneoff.metrics.stored import add_missing_scores
@@ -42,3 +45,12 @@ def test_without_text_the_metric_is_refused_with_the_cure(record: Record) -> Non
     silent = [p.model_copy(update={"scores": {}, "prediction": None}) for p in record.predictions]
     with pytest.raises(MetricError, match="rougeL needs generated text"):
         add_missing_scores(record.model_copy(update={"predictions": tuple(silent)}), [ROUGE_L])
+
+
+def test_a_report_against_a_run_with_other_metrics_scores_it_alike(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "a", methods={"base": {}, "lora": {}}, seeds=[0, 1], metrics=["chrf"])
+    second = write_run(tmp_path / "b", methods={"base": {}, "lora": {}}, seeds=[0, 1], metrics=["exact"])
+    report_run(first, against=second, to=tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "Side by side" in page
+    assert "chrF" in page

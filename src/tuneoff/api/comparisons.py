@@ -15,7 +15,9 @@ from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
 from tuneoff.api.rounds import run_until_decided
 from tuneoff.budget.ledger import Ledger, MeteredListener
 from tuneoff.budget.spending import read_spending
+from tuneoff.config.metrics import MetricOptions
 from tuneoff.errors import BudgetError, DataError, RecipeError, RunError, suggest
+from tuneoff.metrics.stored import remove_scores
 from tuneoff.recipe.recipe import Recipe, drop_methods
 from tuneoff.records.record import Record
 from tuneoff.report.tables import format_markdown_table
@@ -141,9 +143,28 @@ def report_run(
     from tuneoff.report.page import write_report
 
     comparison = load_comparison(run)
-    other = load_comparison(against) if against else None
+    other = _score_alike(load_comparison(against), comparison) if against else None
     write_report(comparison, Path(to) if to else RunDirectory(Path(run)).report, against=other, with_text=with_text)
     return comparison
+
+
+def _score_alike(other: Comparison, comparison: Comparison) -> Comparison:
+    """Score another comparison's stored predictions by the metric that this one ranks by, if it was not.
+
+    Raises:
+        MetricError: its predictions cannot be scored by that metric.
+    """
+    name, recipe = comparison.metric.name, other.run.recipe
+    if recipe.metric_table.get(name) is comparison.metric:
+        return other
+    written = {"auto": MetricOptions()} if recipe.metrics == "auto" else dict(recipe.metrics)
+    of_metric = comparison.run.recipe.metrics
+    options = of_metric[name] if of_metric != "auto" and name in of_metric else MetricOptions()
+    verdict = recipe.verdict.model_copy(update={"metric": recipe.primary_metric.name})
+    scored = recipe.model_copy(update={"metrics": written | {name: options}, "verdict": verdict})
+    records = [remove_scores(record, {name}) for record in other.run.records]  # by another tokenizer or function
+    judged = judge(replace(other.run, recipe=scored, records=tuple(records)), other.spending)
+    return replace(judged, split_use=other.split_use)
 
 
 def run_comparison(

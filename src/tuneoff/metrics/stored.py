@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tuneoff.errors import MetricError
@@ -28,6 +28,18 @@ def add_missing_scores(record: Record, metrics: Iterable[Metric], rows: Rows | N
     predictions = score_predictions(record.predictions, missing, rows or {})
     means = {f"test/{metric.name}": metric.compute_mean(predictions) for metric in missing}
     return record.model_copy(update={"predictions": predictions, "scores": {**record.scores, **means}})
+
+
+def remove_scores(record: Record, metrics: Collection[str]) -> Record:
+    """Return the record without the scores of its examples by these metrics."""
+    if not metrics:
+        return record
+
+    def clean(prediction: Prediction) -> Prediction:
+        kept = {name: value for name, value in prediction.scores.items() if name not in metrics}
+        return prediction.model_copy(update={"scores": kept})
+
+    return record.model_copy(update={"predictions": tuple(map(clean, record.predictions))})
 
 
 def score_predictions(

@@ -6,9 +6,8 @@ from collections.abc import Collection
 
 from tuneoff.errors import RunError
 from tuneoff.metrics.choice import find_changed_metrics
-from tuneoff.metrics.stored import Rows, add_missing_scores
+from tuneoff.metrics.stored import Rows, add_missing_scores, remove_scores
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.record import Prediction, Record
 from tuneoff.runs import RunDirectory
 from tuneoff.runs.layout import has_recipe
 from tuneoff.runs.reading import read_recipe
@@ -33,7 +32,7 @@ def score_stored_records(directory: RunDirectory, recipe: Recipe, rows: Rows) ->
     _require_same_search_metric(directory, recipe, changed)
     for record in directory.read_records():
         if record.predictions:
-            scored = add_missing_scores(_remove_scores(record, changed), recipe.metric_table.values(), rows)
+            scored = add_missing_scores(remove_scores(record, changed), recipe.metric_table.values(), rows)
             if scored is not record:
                 directory.write_record(scored)
 
@@ -44,14 +43,3 @@ def _require_same_search_metric(directory: RunDirectory, recipe: Recipe, changed
             f"The search in {directory.path} chose by {recipe.search.metric}, which has changed since. Name another "
             "run directory with --run."
         )
-
-
-def _remove_scores(record: Record, metrics: Collection[str]) -> Record:
-    if not metrics:
-        return record
-
-    def clean(prediction: Prediction) -> Prediction:
-        kept = {name: value for name, value in prediction.scores.items() if name not in metrics}
-        return prediction.model_copy(update={"scores": kept})
-
-    return record.model_copy(update={"predictions": tuple(map(clean, record.predictions))})
