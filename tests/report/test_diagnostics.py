@@ -126,7 +126,9 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
         run, make_synthetic_data().model_copy(update={"shared_sources": {"train-test": 3}})
     ),
     "test examples repeated": lambda run: with_data(run, change_test(repeated=7)),
-    "near duplicates": lambda run: with_data(run, make_synthetic_data(near_duplicates=2, near_checked=100)),
+    "near duplicates": lambda run: with_data(
+        run, make_synthetic_data(near_duplicates=2, near_checked=100, near_indexed=10)
+    ),
     "prompts equal": lambda run: with_data(run, change_test(distinct_sources=48, distinct_prompts=1)),
     "labels not trained": lambda run: with_data(
         run, make_synthetic_data().model_copy(update={"unseen_labels": ["C#"]})

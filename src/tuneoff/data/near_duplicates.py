@@ -28,10 +28,10 @@ class NearDuplicates:
     def __init__(self, texts: Iterable[str]) -> None:
         from datasketch import MinHashLSH
 
-        self._sequences = [_list_sequences(text) for text in dict.fromkeys(texts)]
+        self._texts = list(dict.fromkeys(texts))
         self._index = MinHashLSH(threshold=CANDIDATES_FROM, num_perm=PERMUTATIONS, weights=(0.2, 0.8))
-        for number, sequences in enumerate(self._sequences):
-            if sequences:
+        for number, text in enumerate(self._texts):
+            if sequences := _list_sequences(text):
                 self._index.insert(number, _sketch(sequences))
 
     def has_near(self, text: str) -> bool:
@@ -39,10 +39,8 @@ class NearDuplicates:
         sequences = _list_sequences(text)
         if not sequences:
             return False
-        return any(
-            len(sequences & other) >= THRESHOLD * len(sequences | other)
-            for other in map(self._sequences.__getitem__, self._index.query(_sketch(sequences)))
-        )
+        candidates = (_list_sequences(self._texts[number]) for number in self._index.query(_sketch(sequences)))
+        return any(len(sequences & other) >= THRESHOLD * len(sequences | other) for other in candidates)
 
 
 def _list_sequences(text: str) -> set[bytes]:

@@ -28,6 +28,7 @@ class Split:
     na_examples: list[str] = field(default_factory=list)
     near_duplicates: int = 0  # examples of train that are nearly in another split, removed or not
     near_checked: int = 0  # examples of train that were compared
+    near_indexed: int = 0  # examples of test and validation that they were compared with
 
     @property
     def groups(self) -> list[str]:

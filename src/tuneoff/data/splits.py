@@ -66,8 +66,9 @@ def draw_splits(rows: Mapping[str, Rows], options: TextOptions) -> Splits:
         size = getattr(options.sizes, name)
         if name in missing and size is None:
             size = max(1, round(getattr(options.fractions, name) * rows["train"].count))
-        splits[name] = pools.get(name, pools["train"]).draw(name, size, Evaluated(splits), shared)
-    rest = pools["train"].iterate_rest(Evaluated({name: split for name, split in splits.items() if name != "train"}))
+        splits[name] = pools.get(name, pools["train"]).draw(name, size, Evaluated(splits, options), shared)
+    evaluated: dict[SplitName, Split] = {name: split for name, split in splits.items() if name != "train"}
+    rest = pools["train"].iterate_rest(Evaluated(evaluated, options))
     by_source = _group_equal_sources(splits, options) if shape.group is None else False
     _require_several_groups(splits["test"], by_source=by_source)
     return Splits(

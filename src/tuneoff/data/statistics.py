@@ -44,6 +44,7 @@ class SplitSummary(Options):
     near_duplicates: int = 0  # of train, that are nearly in validation or test
     near_checked: int = 0  # examples of train that were compared with validation and test; 0: none, or an older run
 
+    near_indexed: int = 0  # examples of test and validation that they were compared with, those of test first
     distinct_sources: int | None = None  # different texts; None: a run of an older version
     distinct_prompts: int | None = None  # different sequences of tokens
 
@@ -119,6 +120,7 @@ def summarize(split: Split, dataset: Dataset) -> SplitSummary:
         na_examples=split.na_examples,
         near_duplicates=split.near_duplicates,
         near_checked=split.near_checked,
+        near_indexed=split.near_indexed,
         distinct_sources=len({example.source for example in split.examples}),
         distinct_prompts=_count_prompts(dataset),
     )

@@ -57,15 +57,18 @@ def diagnose_near_duplicates(comparison: Comparison) -> Iterator[Diagnosis]:
     train = comparison.run.data.splits["train"]
     if not train.near_duplicates:
         return
+    evaluated = sum(comparison.run.data.splits[name].examples for name in ("validation", "test"))
     removed = comparison.setting.data.near_duplicates == "remove"
     some = "" if removed or train.near_checked >= train.examples else f" of the first {train.near_checked:,}"
+    is_complete = train.near_indexed >= evaluated
+    others = "an example" if is_complete else f"one of the first {train.near_indexed:,} examples"
     cure = "They were removed." if removed else "Scores may be too high. To remove them: data.near_duplicates: remove."
     yield Diagnosis(
         label=None,
         kind="near duplicates",
         text=f"{pluralize(train.near_duplicates, 'train example')}{some} "
-        f"{'has' if train.near_duplicates == 1 else 'have'} nearly the same source as an example of "
-        f"validation or test (70 % of their word sequences are equal). {cure}",
+        f"{'has' if train.near_duplicates == 1 else 'have'} nearly the same source as {others} of test and validation "
+        f"(70 % of their word sequences are equal). {cure}",
     )
 
 
