@@ -185,16 +185,16 @@ def run_comparison(
     from tuneoff.runner.scores import read_rows
 
     recipe = directory.take_date(recipe)
-    moved = directory.find_moved_data(recipe)
-    directory.require_same_recipe(recipe.model_copy(update={"data": moved}) if moved else recipe)
+    stored_data = directory.find_moved_data(recipe)
+    directory.require_same_recipe(recipe.model_copy(update={"data": stored_data}) if stored_data else recipe)
     if recipe.judge:
         require_judge(recipe.judge)
     ledger = Ledger(directory.path, take_command_start())
     if recipe.budget and not read_spending(directory.path).spent.trials:
         require_time_to_report(recipe.budget, ledger.seconds, datetime.now().astimezone())
     preparation = _prepare(recipe, directory)
-    if moved:
-        preparation, recipe = _keep_place(preparation, recipe, moved, directory, listener)
+    if stored_data:
+        preparation, recipe = _keep_place(preparation, recipe, stored_data, directory, listener)
     recipe = recipe.take_metrics(preparation.recipe).set_date(preparation.setting.data.date)
     setting, differing_here = directory.adopt_setting(preparation.setting, elsewhere=elsewhere)
     preparation = replace(preparation, setting=setting, elsewhere=differing_here)

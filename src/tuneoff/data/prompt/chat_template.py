@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from tuneoff.config.data import TextOptions
 from tuneoff.data.example import Row
 from tuneoff.data.prompt.special_text import SpecialText
+from tuneoff.data.prompt.template_size import LONGEST_SECONDS, MOST_CHARACTERS, find_unbounded_operation
 from tuneoff.errors import DataError
+from tuneoff.system.time_limit import limit_seconds
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -65,14 +67,20 @@ class ChatTemplate:
 
         present = [{key: value for key, value in message.items() if value is not None} for message in messages]
         try:
-            texts, spans = render_jinja_template(
-                conversations=[present],
-                tools=tools,
-                chat_template=self._get_source(tools),
-                **options,
-                **{**self.tokenizer.special_tokens_map, **self.arguments},
-            )
-        except (jinja2.TemplateError, TypeError, KeyError, ValueError) as error:
+            source = self._get_source(tools)
+            if unbounded := find_unbounded_operation(source):
+                raise ValueError(unbounded)
+            with limit_seconds(LONGEST_SECONDS):
+                texts, spans = render_jinja_template(
+                    conversations=[present],
+                    tools=tools,
+                    chat_template=source,
+                    **options,
+                    **{**self.tokenizer.special_tokens_map, **self.arguments},
+                )
+            if len(texts[0]) > MOST_CHARACTERS:
+                raise ValueError(f"it wrote {len(texts[0]):,} characters, and {MOST_CHARACTERS:,} is the limit here")
+        except (jinja2.TemplateError, TypeError, KeyError, ValueError, TimeoutError) as error:
             roles = ", ".join(str(message.get("role")) for message in messages)
             raise DataError(
                 f"The tokenizer's chat template fails on messages of {roles}: {error}. Change the messages, or use a "

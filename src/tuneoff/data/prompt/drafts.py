@@ -18,8 +18,10 @@ from tuneoff.data.prompt.shortening import (
     replace_texts,
     shorten_texts,
 )
+from tuneoff.data.prompt.template_size import LONGEST_SECONDS
 from tuneoff.data.prompt.text_tokenizer import TextTokenizer
 from tuneoff.errors import DataError, suggest
+from tuneoff.system.time_limit import limit_seconds
 
 CountExcess = Callable[[str], int]  # by how many tokens a prompt is too long
 EXTRA_NAMES = ("source", "messages")  # of a template, besides the columns of the data
@@ -89,8 +91,9 @@ class RowPrompts:
 
     def _write(self, values: Mapping[str, Any], cut: tuple[str, ...] = ()) -> Draft:
         try:
-            text = self.template.render(values)
-        except ValueError as error:
+            with limit_seconds(LONGEST_SECONDS):
+                text = self.template.render(values)
+        except (ValueError, TimeoutError) as error:
             row = json.dumps(values, ensure_ascii=False, default=str)
             raise DataError(f"The prompt cannot be written for the row {row:.200}: {error}.") from error
         if self.chat is None:
