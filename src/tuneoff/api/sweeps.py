@@ -42,14 +42,14 @@ def sweep(
         raise RunError(f"{root} is the run directory of a single comparison. Choose another one with --run.")
     if root.is_dir():
         require_self_contained(root)
+    first = RunDirectory(root / VALUES / next(iter(comparisons)))  # all prompts have the date of the first comparison
     for name, comparison in comparisons.items():
-        RunDirectory(root / VALUES / name).require_same_recipe(comparison)
+        RunDirectory(root / VALUES / name).require_same_recipe(first.take_date(comparison))
     write_atomically(root / SWEEP_FILE, yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True))
     with open_listener(listener) as active_listener:
         for name, comparison in comparisons.items():
-            run_comparison(
-                comparison, RunDirectory(root / VALUES / name), active_listener, retry=retry, elsewhere=elsewhere
-            )
+            directory, dated = RunDirectory(root / VALUES / name), first.take_date(comparison)
+            run_comparison(dated, directory, active_listener, retry=retry, elsewhere=elsewhere)
             result = report_sweep(root)
     return result
 
