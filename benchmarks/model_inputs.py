@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import struct
 import tempfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from benchmarks.inputs import Input, mutate_bytes, mutate_tree
+from tuneoff.config.data import DataOptions
 from tuneoff.config.model import ModelOptions
+from tuneoff.data.prompt.chat_template import ChatTemplate
+from tuneoff.data.reading import read_rows
 from tuneoff.models.loading import build_empty_model, load_tokenizer
 from tuneoff.models.sources import Source, find_source
 
@@ -42,6 +48,13 @@ NORMALIZERS: tuple[Any, ...] = (
     "text",
     [],
 )
+TEMPLATES = (
+    "{{ 'a' * 10**10 }}", "{{ 'a' * 10000000000 }}", "{{ messages | center(10000000000) }}",
+    "{{ '%010000000000d' % 1 }}",
+    "{{ messages }}" + "{% for a in range(99999) %}" * 4 + "{% endfor %}" * 4, "{% for m in messages %}", "{{ 7 / 0 }}",
+    "{% generation %}", "{{ raise_exception('no') }}", "{{ messages[0].content }}", "{{ undefined.part }}", "",
+)  # fmt: skip
+SPECIAL_FILES = ("/dev/zero", "/dev/null", "/dev/urandom", "fifo", "circle", "folder", "missing")
 COUNTS = (0, 1, 7, 10**6, 2**32, 2**63, 2**64 - 1)
 
 
@@ -77,6 +90,23 @@ def read_gguf(content: bytes, folder: Path) -> None:
     find_source(ModelOptions(name=str(folder / "model.gguf")))
 
 
+def read_chat_template(template: str, folder: Path) -> None:
+    """Write a chat with a template that came with a model."""
+    from tests.data.conftest import train_tokenizer
+
+    tokenizer = train_tokenizer(chat_template=template)
+    chat = ChatTemplate(tokenizer=tokenizer, arguments={}, day=date(2026, 1, 1))
+    assert len(chat.render([{"role": "user", "content": "a"}])) < 10**7
+
+
+def read_special_file(name: str, folder: Path) -> None:
+    """Read data from what is no regular file."""
+    os.mkfifo(folder / "fifo")
+    (folder / "circle").symlink_to(folder / "circle")
+    (folder / "folder").mkdir()
+    read_rows(TypeAdapter(DataOptions).validate_python({"source": "files", "files": str(folder / name)}))
+
+
 def _make_gguf(tensors: int, values: int) -> bytes:
     key = b"general.architecture"
     text = struct.pack("<Q", len(key)) + key + struct.pack("<IQ", 8, 5) + b"llama"
@@ -110,6 +140,12 @@ def draw_tokenizer(draw: st.DrawFn) -> Any:
 MODEL_INPUTS = {
     "configs": Input(st.deferred(draw_config), read_config, cost=10),
     "tokenizers": Input(st.deferred(draw_tokenizer), read_tokenizer, cost=10),
+    "chats": Input(
+        st.one_of(st.sampled_from(TEMPLATES), st.builds("".join, st.lists(st.sampled_from(TEMPLATES), max_size=3))),
+        read_chat_template,
+        cost=10,
+    ),
+    "special": Input(st.sampled_from(SPECIAL_FILES), read_special_file, cost=20),
     "gguf": Input(
         st.one_of(
             st.builds(_make_gguf, st.sampled_from(COUNTS), st.sampled_from(COUNTS)),

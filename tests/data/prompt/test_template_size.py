@@ -62,3 +62,9 @@ def test_the_loops_of_a_prompt_template_are_ended(monkeypatch: pytest.MonkeyPatc
     assert drafts.LONGEST_SECONDS == 10
     with pytest.raises(TimeoutError), limit_seconds(0.2):
         template.render({"source": "a" * 5000})
+
+
+@pytest.mark.parametrize("template", ["{{ 7 / 0 }}", "{{ messages[9].content }}", "{{ undefined.part.part }}"])
+def test_an_expression_that_fails_is_an_error_of_the_template(template: str) -> None:
+    with pytest.raises(DataError, match="chat template fails on messages of user"):
+        render(template)

@@ -22,6 +22,7 @@ Span = tuple[int, int]  # of characters in a rendered text
 
 _MARKS = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _CODES = "aAwdbBmyYHIpMSfjUWGuVcxX"  # of `strftime`
+_FAILURES = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, TimeoutError)
 _PROBE = "zqxj"  # an answer that no template contains
 
 
@@ -80,7 +81,7 @@ class ChatTemplate:
                 )
             if len(texts[0]) > MOST_CHARACTERS:
                 raise ValueError(f"it wrote {len(texts[0]):,} characters, and {MOST_CHARACTERS:,} is the limit here")
-        except (jinja2.TemplateError, TypeError, KeyError, ValueError, TimeoutError) as error:
+        except (*_FAILURES, jinja2.TemplateError) as error:
             roles = ", ".join(str(message.get("role")) for message in messages)
             raise DataError(
                 f"The tokenizer's chat template fails on messages of {roles}: {error}. Change the messages, or use a "
