@@ -100,6 +100,10 @@ def test_pissa_leaves_out_layers_of_a_lower_rank_than_its_own(tokenizer: Any) ->
     assert check_method("gemma3n_text", "pissa", tokenizer).broken == ()
 
 
+def test_a_soft_prompt_does_not_fit_a_model_that_cannot_generate_from_vectors(tokenizer: Any) -> None:
+    assert "cannot generate with a prompt of vectors" in check_method("bamba", "soft-prompt", tokenizer).reason
+
+
 def test_a_soft_prompt_does_not_fit_a_model_that_looks_its_input_up_in_its_table(tokenizer: Any) -> None:
     assert "the `inputs_embeds` you provided do not" in check_method("gemma4_text", "soft-prompt", tokenizer).reason
 

@@ -29,6 +29,8 @@ def print_methods(methods: Sequence[InspectedMethod]) -> None:
         description = options if inspected.trainable else "trains nothing"
         console.print(f"  {description}", style="dim", markup=False, soft_wrap=True)
         console.print(_list_parameters(inspected))
+        for warning in inspected.warnings:
+            console.print(f"  Warning: it {warning}.", style="yellow", markup=False)
 
 
 def print_groups(groups: Mapping[str, Sequence[str]]) -> None:

@@ -24,6 +24,7 @@ class InspectedMethod:
     trainable: int = 0
     total: int = 0
     refused: str = ""
+    warnings: tuple[str, ...] = ()  # kinds of weights and blocks in which it trains nothing
 
 
 def inspect_methods(
@@ -38,6 +39,7 @@ def inspect_methods(
     Raises:
         ModelError: the model cannot be used.
     """
+    from tuneoff.models.coverage import describe_untouched
     from tuneoff.models.loading import build_empty_model, load_model, load_tokenizer
     from tuneoff.models.parameters import count_parameters, group_trainable
     from tuneoff.models.sources import find_source
@@ -58,7 +60,12 @@ def inspect_methods(
             return InspectedMethod(label=label, refused=f"does not fit: {misfit}")
         trainable, total = count_parameters(tuned)
         return InspectedMethod(
-            label=label, method=method, groups=group_trainable(tuned), trainable=trainable, total=total
+            label=label,
+            method=method,
+            groups=group_trainable(tuned),
+            trainable=trainable,
+            total=total,
+            warnings=describe_untouched(tuned, build_empty_model(source, options, tokenizer)),
         )
 
     def inspect_default(name: str) -> InspectedMethod:
