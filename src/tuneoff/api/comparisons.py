@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
 from tuneoff.api.rounds import run_until_decided
+from tuneoff.budget.at_once import require_time_to_report
 from tuneoff.budget.ledger import Ledger, MeteredListener
 from tuneoff.budget.spending import read_spending
 from tuneoff.config.metrics import MetricOptions
@@ -177,7 +178,6 @@ def run_comparison(
     elsewhere: bool = False,
 ) -> Comparison:
     """Run the missing trials of a comparison in its run directory, as far as the budget allows, and report them."""
-    from tuneoff.budget.floor import require_time_to_report
     from tuneoff.budget.limit import fit_to_budget
     from tuneoff.evaluation.judges import require_judge
     from tuneoff.runner.local_engine import reset_failed, run_missing
@@ -189,9 +189,9 @@ def run_comparison(
     directory.require_same_recipe(recipe.model_copy(update={"data": stored_data}) if stored_data else recipe)
     if recipe.judge:
         require_judge(recipe.judge)
-    ledger = Ledger(directory.path, take_command_start())
-    if recipe.budget and not read_spending(directory.path).spent.trials:
-        require_time_to_report(recipe.budget, ledger.seconds, datetime.now().astimezone())
+    start = take_command_start()
+    require_time_to_report(recipe.budget, directory.path, time.monotonic() - start)
+    ledger = Ledger(directory.path, start)
     preparation = _prepare(recipe, directory)
     if stored_data:
         preparation, recipe = _keep_place(preparation, recipe, stored_data, directory, listener)

@@ -11,29 +11,17 @@ from datetime import datetime
 
 import torch
 
+from tuneoff.budget.at_once import require_time
 from tuneoff.budget.probe import REPORT_SECONDS
 from tuneoff.budget.probe_rows import choose_probe_rows
-from tuneoff.budget.shortage import format_minutes
-from tuneoff.budget.shrink import format_sufficient_budget
 from tuneoff.config.budget import BudgetOptions
 from tuneoff.data import count_tokens
-from tuneoff.errors import BudgetError
 from tuneoff.models.loading import build_empty_model
 from tuneoff.models.precision import get_dtype
 from tuneoff.runner.prepare import Preparation
 
 WIDTH = 1024  # of the matrices whose product is timed
 REPEATS = 3  # of which the fastest counts
-ADVICE = "`tuneoff plan --probe` measures what the whole comparison takes, without a budget."
-
-
-def require_time_to_report(budget: BudgetOptions, spent_seconds: float, now: datetime) -> None:
-    """Refuse a budget that ends before a report could be written, before anything is read.
-
-    Raises:
-        BudgetError: with the least that would do.
-    """
-    _require(budget, spent_seconds + REPORT_SECONDS, "starting and writing the report", spent_seconds, now)
 
 
 def require_time_to_probe(preparation: Preparation, budget: BudgetOptions, spent_seconds: float, now: datetime) -> None:
@@ -46,7 +34,7 @@ def require_time_to_probe(preparation: Preparation, budget: BudgetOptions, spent
         preparation.device, get_dtype(preparation.setting.precision)
     )
     methods = f"measuring the {len(preparation.recipe.methods)} methods and writing the report"
-    _require(budget, spent_seconds + probe_seconds + REPORT_SECONDS, methods, spent_seconds, now)
+    require_time(budget, spent_seconds + probe_seconds + REPORT_SECONDS, methods, spent_seconds, now)
 
 
 def count_probe_operations(preparation: Preparation) -> float:
@@ -83,13 +71,3 @@ def _list_tables(network: torch.nn.Module) -> list[torch.nn.Parameter]:
     embeddings = [module for module in network.modules() if isinstance(module, torch.nn.Embedding)]
     head = network.get_output_embeddings()  # type: ignore[operator]  # of transformers' models
     return [module.weight for module in (*embeddings, head) if module is not None]
-
-
-def _require(budget: BudgetOptions, needed_seconds: float, what: str, spent_seconds: float, now: datetime) -> None:
-    allowed_seconds = budget.compute_total_seconds(spent_seconds, now)
-    if allowed_seconds < needed_seconds:
-        allowed, needed = format_minutes(allowed_seconds), format_minutes(needed_seconds)
-        raise BudgetError(
-            f"The budget allows {allowed}, but {what} takes {needed} at least, before any training. Nothing was "
-            f"started. Write budget={format_sufficient_budget(needed_seconds)} or more. {ADVICE}"
-        )

@@ -5,6 +5,7 @@ import math
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -104,9 +105,11 @@ def compare(
     With --model, RECIPE is data, and the recipe is the one that `tuneoff init` would write for them.
     """
     from tuneoff import api
+    from tuneoff.budget.at_once import require_time_to_report
     from tuneoff.recipe.data_argument import is_recipe, name_recipe
     from tuneoff.recipe.loading import load_recipe
     from tuneoff.system import supervisor
+    from tuneoff.system.process_start import compute_process_start
 
     if model and is_recipe(recipe):
         raise RecipeError(f"--model is for data, and {recipe} is a recipe. Write model.name={model} instead.")
@@ -114,7 +117,11 @@ def compare(
     if model is None:
         if until_decided and load_recipe(recipe, overrides).until_decided is None:
             overrides.append("until_decided=true")
-        name = load_recipe(recipe, overrides).name
+        written = load_recipe(recipe, overrides)
+        name = written.name
+        if not supervisor.is_worker():
+            used_seconds = time.monotonic() - compute_process_start()
+            require_time_to_report(written.budget, run or api.RUNS / name, used_seconds)
     else:  # the data are read in the worker only
         overrides += ["until_decided=true"] if until_decided and "until_decided=true" not in overrides else []
         name = next((change[5:] for change in overrides if change.startswith("name=")), name_recipe(recipe))
