@@ -114,7 +114,13 @@ def test_the_blocks_are_not_a_longer_list_of_single_layers() -> None:
 
 @pytest.mark.parametrize(
     ("architecture", "found"),
-    [("opt", nn.Linear), ("mamba", "MambaMixer"), ("granitemoe", "GraniteMoeMoE"), ("phi3", "Phi3MLP")],
+    [
+        ("opt", nn.Linear),
+        ("mamba", "MambaMixer"),
+        ("granitemoe", "GraniteMoeMoE"),
+        ("phi3", "Phi3MLP"),
+        ("ctrl", nn.Linear),
+    ],
 )
 def test_the_mlp_is_found_also_where_it_has_no_module_of_its_own(architecture: str, found: Any) -> None:
     mlp = find_mlp(find_blocks(build_network(architecture))[0])

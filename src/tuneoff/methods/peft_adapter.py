@@ -63,13 +63,10 @@ def describe_shape(base: LanguageModel) -> dict[str, int]:
     Raises:
         ValueError: the model has no input embedding that a prompt could stand beside.
     """
-    from tuneoff.models.greedy_decoding import can_generate
-
     embedding = base.base.get_input_embeddings()
     if not hasattr(embedding, "weight"):
         raise ValueError(f"a {type(base.base).__name__} does not say which embedding its input goes through")
-    takes_embeddings = "inputs_embeds" in inspect.signature(base.base.prepare_inputs_for_generation).parameters
-    if not takes_embeddings and not can_generate(base.base):
+    if "inputs_embeds" not in inspect.signature(base.base.prepare_inputs_for_generation).parameters:
         raise ValueError(f"transformers cannot generate with a prompt of vectors in a {type(base.base).__name__}")
     return {
         "token_dim": embedding.weight.shape[1],

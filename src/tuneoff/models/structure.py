@@ -107,7 +107,10 @@ def find_mlp(block: Any) -> Any:  # Any: torch types a module's attributes as a 
     mlps = [child for name, child in children if _MLP.search(f"{name} {type(child).__name__}")]
     if not children:
         raise ValueError(f"a {type(block).__name__} has no module with weights that is no norm")
-    return mlps[-1] if mlps else children[-1][1]
+    mlp = mlps[-1] if mlps else children[-1][1]
+    while isinstance(mlp, nn.Sequential):  # whatever is added to it would become one of its steps
+        mlp = mlp[-1]
+    return mlp
 
 
 def find_adaptable_linears(network: Any) -> tuple[list[str], list[str]]:
