@@ -24,7 +24,9 @@ def split() -> Dataset:
 
 
 def measure(served: LanguageModel, base: LanguageModel, split: Dataset) -> Inference:
-    return measure_inference(served, base, split, create_context(torch.device("cpu"), "float32", ignore_progress))
+    return measure_inference(
+        served, base, split, split, create_context(torch.device("cpu"), "float32", ignore_progress)
+    )
 
 
 def test_the_times_are_medians_of_the_repeats_on_the_prompt_of_median_length(load_tiny: Load, split: Dataset) -> None:

@@ -20,7 +20,7 @@ def find_population(finished: Mapping[str, Sequence[Record]]) -> Population:
         finished: the finished confirmed trials of each method, by label. The base model, which is not trained, and
             methods without one do not count.
     """
-    trained = [records for records in finished.values() if records and METHODS[records[0].trial.method].trains]
+    trained = [records for records in finished.values() if records and METHODS[records[0].trial.method].depends_on_seed]
     if not trained or min(len(records) for records in trained) == 1:
         return "models"
     samples = {record.trial.train_sample for records in trained for record in records}

@@ -41,8 +41,8 @@ class Row:
 
     @property
     def is_base(self) -> bool:
-        """Whether the row is the base model's, the only method that trains nothing."""
-        return not METHODS[self.method].trains
+        """Whether the row is the base model's with the recipe's prompt, the reference of the comparison."""
+        return METHODS[self.method].is_base
 
     def list_scores(self, name: str) -> list[float]:
         """A score in the records of each seed, such as "train/loss"; empty if any of them lacks it."""
@@ -53,7 +53,7 @@ class Row:
     @property
     def has_one_finished_run(self) -> bool:
         """Whether one run alone was made or kept its score, so that how far another would move is not known."""
-        return not self.is_base and len(self.finished) == 1
+        return METHODS[self.method].depends_on_seed and len(self.finished) == 1
 
     def compute_mean_score(self, name: str) -> float | None:
         """The mean over seeds of a score in the records; None if any of them lacks it."""
@@ -126,7 +126,7 @@ def build_score_matrices(records: Sequence[Record], metrics: Sequence[Metric]) -
             values_SE * metric.scale,
             weights_E,
             seed_ids=tuple(record.trial.seed for record in records),
-            trained=METHODS[records[0].trial.method].trains,
+            trained=METHODS[records[0].trial.method].depends_on_seed,
             step=metric.scale if metric.is_all_or_nothing else 0.0,
         )
 

@@ -82,7 +82,8 @@ def _measure_inference_seconds(preparation: Preparation) -> float:
     served = hold_for_inference(preparation.load_base(), dtype).to(context.device)
     start = time.perf_counter()
     base = hold_for_inference(preparation.load_base(), dtype).to(context.device)
-    measure_inference(served, base, choose_probe_rows(preparation).test, context)
+    test = choose_probe_rows(preparation).test
+    measure_inference(served, base, test, test, context)
     return time.perf_counter() - start
 
 

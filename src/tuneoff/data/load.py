@@ -41,6 +41,7 @@ class TextData:
     summary: DataSummary
     options: DataOptions  # completed: with the template and the date that were used
     ends: tuple[int, ...] = ()  # the tokens that end an answer
+    answers: frozenset[str] = frozenset()  # the columns that hold the answers, which a prompt must not show
     train_samples: Mapping[str, Dataset] = field(default_factory=dict)  # of replicates, by fingerprint
 
 
@@ -87,6 +88,7 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
         summary=summary,
         options=options,
         ends=encoder.ends,
+        answers=frozenset(answers),
     )
     return _add_train_samples(data, splits, options, replicates, encoder, encoding) if replicates else data
 

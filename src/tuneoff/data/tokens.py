@@ -27,14 +27,14 @@ ENCODING_FIELDS = {
     "prompt", "chat_instruction", "chat_template_kwargs", "turns", "date", "truncate", "never_cut",
     "max_tokens", "max_target_tokens",
 }  # fmt: skip
-SCHEME = 3  # increase it when a change of the code makes other tokens from the same text and options
+SCHEME = 4  # increase it when a change of the code makes other tokens from the same text and options
 
 
 def tokenize(examples: Sequence[Example], encoder: Encoder, encoding: str) -> Dataset:
     """Tokenize the examples of a split, or load them from the cache. The result is memory-mapped.
 
-    Columns: source, target and references (cleaned text), row (the columns of the data as JSON), and those of
-    `Encoder.encode`.
+    Columns: source, target and references (cleaned text), row and messages (the columns of the data and the messages
+    of a chat, as JSON), and those of `Encoder.encode`.
 
     Args:
         encoding: from `compute_encoding_key`; computed once for all splits, because it reads the whole vocabulary.
@@ -48,6 +48,7 @@ def tokenize(examples: Sequence[Example], encoder: Encoder, encoding: str) -> Da
         **dict.fromkeys(("source", "target"), Value("string")),
         "references": List(Value("string")),
         "row": Value("string"),
+        "messages": Value("string"),
         "tokens": List(Value("int32")),
         "prompt_tokens": Value("int32"),
         "scored": List(Value("bool")),
@@ -82,13 +83,29 @@ def _make_text_columns(examples: Sequence[Example]) -> dict[str, list[Any]]:
         "source": [example.source for example in examples],
         "target": [example.target for example in examples],
         "references": [list(example.references) for example in examples],
-        "row": [_dump_row(example.columns) for example in examples],
+        "row": [_dump_json(example.columns) for example in examples],
+        "messages": [_dump_json(example.messages) for example in examples],
     }
 
 
-def _dump_row(row: Row) -> str:
-    """Write the columns of a row as JSON. A value that JSON does not have, such as a date, becomes text."""
-    return json.dumps(row, ensure_ascii=False, default=str)
+def read_examples(split: Dataset) -> list[Example]:
+    """Return the examples of a tokenized split as text."""
+    columns = [split[name][:] for name in ("source", "target", "references", "row", "messages")]
+    return [
+        Example(
+            source=source,
+            target=target,
+            references=tuple(references),
+            columns=json.loads(row),
+            messages=tuple(json.loads(messages)),
+        )
+        for source, target, references, row, messages in zip(*columns, strict=True)
+    ]
+
+
+def _dump_json(value: Row | Sequence[Row]) -> str:
+    """Write columns or messages as JSON. A value that JSON does not have, such as a date, becomes text."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def compute_encoding_key(encoder: Encoder) -> str:

@@ -74,7 +74,7 @@ def list_pairs(options: JudgeOptions, records: Sequence[Record]) -> list[tuple[R
     tested = [r for r in records if r.trial.stage == "confirm" and r.status == "done" and has_texts(r)]
     if options.against == "reference":
         return [(record, build_pairs(options, record.predictions, None)) for record in tested]
-    base = next((record for record in tested if not METHODS[record.trial.method].trains), None)
+    base = next((record for record in tested if METHODS[record.trial.method].is_base), None)
     if base is None:
         return []
     answers = {prediction.row: prediction.prediction or "" for prediction in base.predictions}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,13 @@ NEW_TOKENS = 16
 
 
 def measure_inference(
-    served: LanguageModel, base: LanguageModel, split: Dataset, context: TrialContext, *, same_as_base: bool = False
+    served: LanguageModel,
+    base: LanguageModel,
+    split: Dataset,
+    base_split: Dataset,
+    context: TrialContext,
+    *,
+    same_as_base: bool = False,
 ) -> Inference:
     """Measure the milliseconds for the split's prompt of median length, with batch size one and greedy decoding.
 
@@ -33,21 +40,19 @@ def measure_inference(
     affects both. The results are medians; the first repeat is not counted.
 
     Args:
+        base_split: the split with the prompts of the base model, which may be others.
         same_as_base: whether the two are the same network with other weights. Then `base` may be `served` itself, and
             the times of both are those of the one network.
     """
-    lengths = split["prompt_tokens"]
-    row = sorted(range(len(lengths)), key=lengths.__getitem__)[len(lengths) // 2]
-    tokens_BT, attention_BT = collate_prompts(split, [row], served.tokenizer.pad_token_id)
-    prompt = tokens_BT.to(context.device), attention_BT.to(context.device)
+    prompts = [_collate_median_prompt(of_model, served, context) for of_model in (split, base_split)]
     models = (served, base)
     with context.accelerator.autocast():
         repeats = [
-            _time_in_turns(models, prompt, context.device, backwards=bool(repeat % 2)) for repeat in range(REPEATS + 1)
+            _time_in_turns(models, prompts, context.device, backwards=bool(repeat % 2)) for repeat in range(REPEATS + 1)
         ][1:]
-        token_flops = count_token_flops(served, *prompt)
+        token_flops = count_token_flops(served, *prompts[0])
     return Inference(
-        prompt_tokens=lengths[row],
+        prompt_tokens=prompts[0][0].shape[1],
         prefill_ms=median(repeat.prefill_ms for repeat in repeats),
         token_ms=median(repeat.token_ms for repeat in repeats),
         base_prefill_ms=median(repeat.base_prefill_ms for repeat in repeats),
@@ -58,17 +63,27 @@ def measure_inference(
     )
 
 
+def _collate_median_prompt(
+    split: Dataset, model: LanguageModel, context: TrialContext
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the tokens of the prompt of median length and its mask, each (1, T)."""
+    lengths = split["prompt_tokens"]
+    row = sorted(range(len(lengths)), key=lengths.__getitem__)[len(lengths) // 2]
+    tokens_BT, attention_BT = collate_prompts(split, [row], model.tokenizer.pad_token_id)
+    return tokens_BT.to(context.device), attention_BT.to(context.device)
+
+
 def _time_in_turns(
     models: tuple[LanguageModel, LanguageModel],
-    prompt: tuple[torch.Tensor, torch.Tensor],
+    prompts: Sequence[tuple[torch.Tensor, torch.Tensor]],
     device: torch.device,
     *,
     backwards: bool,
 ) -> Latency:
     """Time the prefill of the served and of the base model, then further tokens of both."""
     order = (1, 0) if backwards else (0, 1)
-    prefill_ms = {i: _time_generation(models[i], prompt, device, tokens=1) for i in order}
-    whole_ms = {i: _time_generation(models[i], prompt, device, tokens=1 + NEW_TOKENS) for i in order}
+    prefill_ms = {i: _time_generation(models[i], prompts[i], device, tokens=1) for i in order}
+    whole_ms = {i: _time_generation(models[i], prompts[i], device, tokens=1 + NEW_TOKENS) for i in order}
     return Latency(
         prefill_ms=prefill_ms[0],
         token_ms=(whole_ms[0] - prefill_ms[0]) / NEW_TOKENS,

@@ -10,6 +10,9 @@ from tuneoff.errors import RecipeError, suggest
 from tuneoff.methods.adapter import Adapter
 from tuneoff.methods.any_peft import AnyPeft
 from tuneoff.methods.base import Base
+from tuneoff.methods.base_few_shot import BaseFewShot
+from tuneoff.methods.base_nearest_shots import BaseNearestShots
+from tuneoff.methods.base_prompt import BasePrompt
 from tuneoff.methods.bitfit import BitFit
 from tuneoff.methods.dora import DoRA
 from tuneoff.methods.full import Full
@@ -30,6 +33,9 @@ METHODS: dict[str, type[Method]] = {
     method.name: method
     for method in (
         Base,
+        BasePrompt,
+        BaseFewShot,
+        BaseNearestShots,
         Full,
         LastLayer,
         LastBlocks,

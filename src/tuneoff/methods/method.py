@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ from tuneoff.config.search_space import Space
 if TYPE_CHECKING:
     from torch import nn
 
+    from tuneoff.data import TextData
     from tuneoff.models.language_model import LanguageModel
 
 
@@ -33,7 +34,9 @@ class Method(Options, ABC):
     name: ClassVar[str]
     starts_as_base: ClassVar[bool]  # whether the logits before the first step are those of the base model
     depends_on_seed: ClassVar[bool] = True
-    trains: ClassVar[bool] = True  # False for the base model alone, the reference of a comparison
+    trains: ClassVar[bool] = True  # False for the base model, however it is asked
+    is_base: ClassVar[bool] = False  # True for the base model with the recipe's prompt, the reference of a comparison
+    changes_prompts: ClassVar[bool] = False  # whether `present` does anything
     space: ClassVar[Space]  # the default search space; empty if there is nothing to search
 
     learning_rate: Rate
@@ -57,6 +60,14 @@ class Method(Options, ABC):
     @abstractmethod
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
         """Return a new base model with what `save` wrote. It is used for inference, not for further training."""
+
+    def present(self, text: TextData, tokenizer: Any, seed: int) -> TextData:
+        """Return the text as the model reads it: with the recipe's prompts, unless the method has its own.
+
+        Raises:
+            DataError: the method's prompts do not fit the data.
+        """
+        return text
 
     def parameter_groups(self, tuned: LanguageModel) -> list[tuple[float, list[nn.Parameter]]]:
         """Return the trainable parameters in groups, each with its multiple of the learning rate."""

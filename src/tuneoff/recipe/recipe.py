@@ -171,7 +171,7 @@ class Recipe(Options):
 
     @model_validator(mode="after")
     def _require_answers_to_judge(self) -> Self:
-        if self.judge and self.judge.against == "base" and all(method.trains for method in self.methods.values()):
+        if self.judge and self.judge.against == "base" and not any(method.is_base for method in self.methods.values()):
             raise ValueError(
                 "the judge compares with the base model, which is not among the methods: add base to methods, or set "
                 "judge.against: reference"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,6 +20,9 @@ from tuneoff.runner.prepare import Preparation
 from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.meter import Meter, max_memory
 from tuneoff.training.loop import TrainingResult
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def build_costs(
@@ -57,9 +62,12 @@ def build_costs(
 
 
 def measure_trial_inference(
-    tuned: LanguageModel, method: Method, preparation: Preparation, context: TrialContext
+    tuned: LanguageModel, method: Method, preparation: Preparation, context: TrialContext, test: Dataset
 ) -> Inference | None:
     """Measure inference of the tuned and the base model; None if both do not fit into GPU memory together.
+
+    Args:
+        test: the test split with the method's own prompts. The base model gets those of the recipe.
 
     A tuned model that is the base model's network with other weights is measured in both roles, so that a second copy
     takes no memory.
@@ -68,11 +76,18 @@ def measure_trial_inference(
     try:
         served = method.merge(tuned)
         base = hold_for_inference(preparation.load_base(), dtype)
-        same = is_same_network(served, base)
-        base = served if same else base.to(context.device)
-        return measure_inference(served, base, preparation.text.test, context, same_as_base=same)
+        is_same = is_same_network(served, base)
+        base = served if is_same else base.to(context.device)
+        plain = preparation.text.test
+        is_same = is_same and not method.changes_prompts
+        return measure_inference(served, base, test, plain, context, same_as_base=is_same)
     except torch.OutOfMemoryError:
         return None
+
+
+def count_further_tokens(test: Dataset, plain: Dataset) -> int:
+    """Return the tokens by which the prompts of a split are longer than those of the recipe, rounded mean."""
+    return round(fmean(test["prompt_tokens"]) - fmean(plain["prompt_tokens"]))
 
 
 def _sum_epoch_seconds(rows: Sequence[Epoch]) -> list[float]:

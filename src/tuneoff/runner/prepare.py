@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.config.search_space import Range
-from tuneoff.data import TextData, load_text
+from tuneoff.data import TextData, count_tokens, load_text
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.unrelated_text import load_unrelated_text
-from tuneoff.errors import RecipeError
+from tuneoff.errors import DataError, RecipeError
 from tuneoff.evaluation.benchmarks import Benchmarks, load_benchmarks
 from tuneoff.evaluation.labels import LabelSet, find_labels
 from tuneoff.metrics import Answer
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import torch
     from datasets import Dataset
 
+    from tuneoff.methods import Method
     from tuneoff.models.language_model import LanguageModel
 
 
@@ -69,11 +70,21 @@ class Preparation:
             self.tokenizer, self.setting.evaluation.unrelated_passages, self.setting.data.max_tokens
         )
 
-    def get_text(self, trial: Trial) -> TextData:
-        """Return the text of a trial: a replicate has a train sample of its own."""
-        if trial.train_sample is None:
-            return self.text
-        return replace(self.text, train=self.text.train_samples[trial.train_sample])
+    def present_text(self, trial: Trial, method: Method) -> TextData:
+        """Return the text of a trial: a replicate has its own train sample, and a method may have its own prompts.
+
+        Raises:
+            DataError: the method's prompts do not fit the data.
+        """
+        sample = trial.train_sample
+        text = self.text if sample is None else replace(self.text, train=self.text.train_samples[sample])
+        return method.present(text, self.tokenizer, trial.seed)
+
+    def find_labels(self, text: TextData) -> LabelSet | None:
+        """Return the labels that predictions are chosen from, as they follow the prompts of this text."""
+        if text.options == self.text.options:
+            return self.labels
+        return find_labels(self.setting.evaluation, text.train, Encoder(text.options, self.tokenizer).encode)
 
     def load_base(self) -> LanguageModel:
         """Load a new base model on the CPU, in its checkpoint's precision."""
@@ -100,6 +111,7 @@ def prepare(recipe: Recipe) -> Preparation:
     if recipe.training.compile:
         require_compiler(device)
     text = load_text(recipe.data, tokenizer, recipe.seeds if recipe.replicates else ())
+    _require_prompts(recipe, source, text, tokenizer)
     recipe = recipe.choose_metrics(text.summary.task, list_references(text.test))
     _try_own_metrics(recipe, text.test)
     labels = find_labels(recipe.evaluation, text.train, Encoder(text.options, tokenizer).encode)
@@ -169,10 +181,7 @@ def list_references(split: Dataset) -> list[str]:
 
 def _require_positions(recipe: Recipe, source: Source) -> None:
     """Refuse lengths that the model has no positions for. On a GPU they would crash without a clear message."""
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.model.trust_remote_code)
-    positions = getattr(config, "max_position_embeddings", None)
+    positions = _get_positions(recipe, source)
     new_tokens = recipe.evaluation.generation.max_new_tokens or recipe.data.max_target_tokens
     context_tokens = max(_count_context_tokens(recipe, label) for label in recipe.methods)
     needed = recipe.data.max_tokens + max(0, new_tokens - recipe.data.max_target_tokens) + context_tokens
@@ -182,6 +191,37 @@ def _require_positions(recipe: Recipe, source: Source) -> None:
             f"data.max_tokens, with the generated tokens{methods}, needs {needed} positions, but {recipe.model.name} "
             f"has {positions}. Lower data.max_tokens or evaluation.generation.max_new_tokens."
         )
+
+
+def _require_prompts(recipe: Recipe, source: Source, text: TextData, tokenizer: Any) -> None:
+    """Write the prompts of each method that has its own, so that what does not fit is found before any training.
+
+    Raises:
+        RecipeError: they do not fit the data, or the model has no positions for them.
+    """
+    positions = _get_positions(recipe, source)
+    for label, method in recipe.methods.items():
+        if not method.changes_prompts:
+            continue
+        try:
+            presented = method.present(text, tokenizer, recipe.get_seeds(label)[0])
+        except DataError as error:
+            raise RecipeError(f"methods.{label} does not fit the data: {error}") from error
+        longest = max(max(count_tokens(split)) for split in (presented.validation, presented.test))
+        needed = longest + (recipe.evaluation.generation.max_new_tokens or recipe.data.max_target_tokens)
+        if positions is not None and needed > positions:
+            raise RecipeError(
+                f"methods.{label} needs {needed} positions for its longest prompt, with the generated tokens, and "
+                f"{recipe.model.name} has {positions}. Show fewer or shorter examples: lower shots or data.max_tokens."
+            )
+
+
+def _get_positions(recipe: Recipe, source: Source) -> int | None:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.model.trust_remote_code)
+    positions: int | None = getattr(config, "max_position_embeddings", None)
+    return positions
 
 
 def _count_context_tokens(recipe: Recipe, label: str) -> int:

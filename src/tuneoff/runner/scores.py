@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuneoff.data import TextData
 from tuneoff.evaluation.generation import generate_predictions
-from tuneoff.evaluation.labels import predict_labels
+from tuneoff.evaluation.labels import LabelSet, predict_labels
 from tuneoff.evaluation.loss import evaluate_losses, evaluate_mean_loss
 from tuneoff.metrics import compute_perplexity
 from tuneoff.metrics.stored import score_predictions
@@ -40,7 +40,8 @@ def compute_search_scores(
     if not preparation.recipe.metric_table[metric].needs_generation:
         return {}
     hold_for_inference(tuned, get_dtype(preparation.setting.precision))
-    predictions = predict_split(tuned, preparation.text.validation, preparation, context)
+    text, labels = preparation.text, preparation.labels
+    predictions = predict_split(tuned, text.validation, preparation, context, ends=text.ends, labels=labels)
     return _compute_text_scores("validation", predictions, preparation.recipe)
 
 
@@ -72,12 +73,23 @@ def compute_train_and_unrelated_scores(
 
 
 def predict_split(
-    tuned: LanguageModel, split: Dataset, preparation: Preparation, context: TrialContext
+    tuned: LanguageModel,
+    split: Dataset,
+    preparation: Preparation,
+    context: TrialContext,
+    *,
+    ends: tuple[int, ...],
+    labels: LabelSet | None,
 ) -> tuple[Prediction, ...]:
-    """Return the loss, the predicted text and the scores of each example, in the order of the split."""
+    """Return the loss, the predicted text and the scores of each example, in the order of the split.
+
+    Args:
+        ends: the tokens that end an answer.
+        labels: that predictions are chosen from; None: predictions are free text.
+    """
     evaluation = preparation.setting.evaluation
     losses = evaluate_losses(tuned, split, context, batch_size=evaluation.batch_size, phase="evaluation")
-    texts = _predict_texts(tuned, split, preparation, context)
+    texts = _predict_texts(tuned, split, preparation, context, ends, labels)
     targets, sources, references = list(split["target"]), list(split["source"]), list(split["references"])
     groups = list(split["group"]) if "group" in split.column_names else [None] * len(split)
     predictions = tuple(
@@ -104,12 +116,17 @@ def read_rows(split: Dataset) -> dict[int, dict[str, Any]]:
 
 
 def _predict_texts(
-    tuned: LanguageModel, split: Dataset, preparation: Preparation, context: TrialContext
+    tuned: LanguageModel,
+    split: Dataset,
+    preparation: Preparation,
+    context: TrialContext,
+    ends: tuple[int, ...],
+    labels: LabelSet | None,
 ) -> list[tuple[str, ...]]:
     """Return the texts for each example: one, or as many as are sampled; none if no metric needs text."""
     if not preparation.recipe.needs_generation:
         return [()] * len(split)
-    evaluation, labels = preparation.setting.evaluation, preparation.labels
+    evaluation = preparation.setting.evaluation
     if labels and evaluation.generation.constrain_to is None:
         return [(name,) for name in predict_labels(tuned, split, labels, evaluation, context)]
     if preparation.text.summary.task == "text":
@@ -120,7 +137,7 @@ def _predict_texts(
         evaluation.generation,
         context,
         max_new_tokens=preparation.setting.data.max_target_tokens,
-        ends=preparation.text.ends,
+        ends=ends,
         labels=labels,
     )
 

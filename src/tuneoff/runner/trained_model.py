@@ -148,6 +148,11 @@ def load_tuned(directory: RunDirectory, record: Record) -> tuple[Source, Languag
         ModelError, RunError: as for `load_trained_model`.
     """
     trial, setting = record.trial, record.trial.setting
+    if get_method(trial.method).changes_prompts:
+        raise RunError(
+            f"{trial.label} has nothing to load: it is the base model with other prompts. Load the base model, and "
+            "write its prompts as the recipe says."
+        )
     source = find_source(setting.model)
     _require_same_model(source, setting)
     _require_adapter(directory, record)

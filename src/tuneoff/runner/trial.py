@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuneoff.data import TextData
 from tuneoff.errors import FullDiskError, TuneoffError
 from tuneoff.evaluation.benchmarks import run_benchmarks
 from tuneoff.methods import Method, get_method
@@ -18,7 +19,7 @@ from tuneoff.models.precision import get_dtype, hold_for_inference, hold_for_tra
 from tuneoff.models.structure import has_tied_head, trains_input_embedding
 from tuneoff.records.record import Costs, Inference, Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runner.costs import build_costs, measure_trial_inference
+from tuneoff.runner.costs import build_costs, count_further_tokens, measure_trial_inference
 from tuneoff.runner.prepare import Preparation
 from tuneoff.runner.scores import (
     compute_search_scores,
@@ -91,14 +92,16 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
     set_seed(trial.seed)
     tuned = hold_for_training(method.apply(base), dtype).to(context.device)
     trainable, total = count_parameters(tuned)
+    text = preparation.present_text(trial, method)
+    labels = preparation.find_labels(text)
     facts = {
         "split_head": tuned.split_head,
         "tied": has_tied_head(tuned.base) and trains_input_embedding(tuned.base) and trainable < total,
-        **({"labels": preparation.labels.to_fact()} if preparation.labels else {}),
+        **({"labels": labels.to_fact()} if labels else {}),
     }
     training = train(
         tuned,
-        _build_training_spec(trial, method, preparation),
+        _build_training_spec(trial, method, text),
         context,
         parameter_groups=method.parameter_groups(tuned),
         resume_from=_read_latest_checkpoint(trial, paths),
@@ -106,8 +109,10 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
         cache=TrunkCache(_build_trunk_key(setting)),
     )
 
+    context_tokens = method.context_tokens + count_further_tokens(text.test, preparation.text.test)
+
     def build_current_costs(inference: Inference | None = None) -> Costs:
-        return build_costs(training, context.meter, (trainable, total), method.context_tokens, paths.adapter, inference)
+        return build_costs(training, context.meter, (trainable, total), context_tokens, paths.adapter, inference)
 
     record = Record(
         trial=trial,
@@ -129,17 +134,17 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
 
     method.save(tuned, paths.adapter)
     hold_for_inference(tuned, dtype)
-    predictions = predict_split(tuned, preparation.text.test, preparation, context)
+    predictions = predict_split(tuned, text.test, preparation, context, ends=text.ends, labels=labels)
     if not all(math.isfinite(prediction.loss) for prediction in predictions):
         return record.model_copy(update={"status": "diverged", "reason": "the loss over the test split was not finite"})
     scores = {
         **record.scores,
-        **compute_train_and_unrelated_scores(tuned, preparation.get_text(trial), preparation, context),
+        **compute_train_and_unrelated_scores(tuned, text, preparation, context),
         **compute_test_scores(predictions, preparation.recipe),
     }
     record = _add_benchmarks(record, tuned, method, preparation, context)
     on_progress(Progress(phase="inference"))
-    costs = build_current_costs(measure_trial_inference(tuned, method, preparation, context))
+    costs = build_current_costs(measure_trial_inference(tuned, method, preparation, context, text.test))
     return record.model_copy(update={"scores": scores, "costs": costs, "predictions": predictions})
 
 
@@ -161,10 +166,10 @@ def _read_latest_checkpoint(trial: Trial, paths: TrialPaths) -> Checkpoint | Non
     return own or (read_checkpoint(paths.previous_checkpoint, trial.before.id) if trial.before else None)
 
 
-def _build_training_spec(trial: Trial, method: Method, preparation: Preparation) -> TrainingSpec:
+def _build_training_spec(trial: Trial, method: Method, text: TextData) -> TrainingSpec:
     setting = trial.setting
     return TrainingSpec(
-        text=preparation.get_text(trial),
+        text=text,
         options=setting.training,
         learning_rate=method.learning_rate,
         weight_decay=method.weight_decay,

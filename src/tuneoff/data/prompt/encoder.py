@@ -75,6 +75,19 @@ class Encoder:
             self._rows.require_columns(columns, place)
             require_hidden(self._rows.template.names, answers)
 
+    @property
+    def beginning(self) -> tuple[int, ...]:
+        """The tokens that the tokenizer puts before every text, such as BOS."""
+        return self._tokenizer.beginning
+
+    def encode_continuation(self, text: str) -> list[int]:
+        """Tokenize a text as it is tokenized within another one, with nothing before it."""
+        return self._tokenizer.encode_continuation(self._tokenizer.special.protect(text))
+
+    def write_message(self, example: Example) -> str:
+        """Return what the user says in the chat of a row, which is not a chat itself, with nothing cut."""
+        return self._rows.template.render({**example.columns, "source": example.source})
+
     def cut_documents(self, examples: Sequence[Example]) -> list[Example]:
         """Cut texts for language modeling into pieces that fit; other examples stay as they are."""
         return cut_documents(examples, self._tokenizer, self.options.max_tokens) if self.is_text else list(examples)
