@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from itertools import chain
@@ -59,7 +60,7 @@ def generate_batch(
         texts = [labels.find_name(tokens) for tokens in generated_SN.tolist()]
     else:
         decoded = model.tokenizer.batch_decode(generated_SN, skip_special_tokens=True)
-        texts = [cut_at_stop(text, options.stop).strip() for text in decoded]
+        texts = [trim(cut_at_stop(text, options.stop)) for text in decoded]
     return [tuple(texts[start : start + options.samples]) for start in range(0, len(texts), options.samples)]
 
 
@@ -73,6 +74,12 @@ def _get_sampling(options: GenerationOptions) -> Sampling | None:
         samples=options.samples,
         seed=options.seed,
     )
+
+
+def trim(text: str) -> str:
+    """Remove white space around a prediction. Several lines keep the indentation of the first, which code needs."""
+    trimmed = re.sub(r"\A(?:[ \t]*\n)+", "", text.rstrip())
+    return trimmed if "\n" in trimmed else trimmed.strip()
 
 
 @torch.no_grad()
