@@ -50,3 +50,12 @@ def test_auto_is_bf16_where_the_processor_multiplies_it(
 def test_a_precision_that_is_named_is_taken_on_any_processor() -> None:
     assert get_dtype(resolve_precision("bf16", torch.device("cpu"))) == torch.bfloat16
     assert get_dtype(resolve_precision("float32", torch.device("cpu"))) == torch.float32
+
+
+def test_weights_are_contiguous_because_fused_optimizers_go_by_the_order_of_memory() -> None:
+    model = torch.nn.Linear(3, 5)
+    model.weight = torch.nn.Parameter(torch.randn(3, 5).T)
+    expected = model.weight.detach().clone()
+    hold_for_training(model, torch.float32)
+    assert model.weight.is_contiguous()
+    assert torch.equal(model.weight, expected)

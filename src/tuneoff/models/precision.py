@@ -31,12 +31,15 @@ def hold_for_training(model: Model, frozen: torch.dtype) -> Model:
 
     Frozen vectors stay in float32 too: they need little memory, and a LayerNorm on a CPU refuses parameters that are
     coarser than its input. Every weight is copied: one that stayed in the memory-mapped checkpoint would keep all of
-    it in memory.
+    it in memory. The copies are contiguous: fused AdamW goes through a weight and its state in the order of memory, and
+    a state that is read from a checkpoint is contiguous.
     """
     for parameter in model.parameters():
         if parameter.is_floating_point():
             keep_float32 = parameter.requires_grad or parameter.ndim < 2
-            parameter.data = parameter.data.to(torch.float32 if keep_float32 else frozen, copy=True)
+            parameter.data = parameter.data.to(
+                torch.float32 if keep_float32 else frozen, copy=True, memory_format=torch.contiguous_format
+            )
     return model
 
 
