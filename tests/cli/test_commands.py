@@ -40,7 +40,7 @@ def test_a_comparison_prints_its_leaderboard_and_the_path_of_its_page(
 def test_a_comparison_of_examples_in_groups_says_over_how_many_its_intervals_are(
     recipe_file: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [{"source": text, "target": text[:9], "doc": i // 2} for i, text in enumerate(SENTENCES * 2)]
+    rows = [{"source": f"{text} {i}", "target": text[:9], "doc": i // 2} for i, text in enumerate(SENTENCES * 2)]
     file = tmp_path / "grouped.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     overrides = [f"data.files={file}", "data.fields.group=doc", "data.sizes.test=4", "methods=[base]"]
@@ -145,9 +145,9 @@ def test_the_plan_shows_the_size_of_each_split_and_what_is_truncated(
     recipe_file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["plan", recipe_file, "data.max_tokens=24", "data.max_target_tokens=4"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert "Examples: 7 train, 2 validation, 3 test" in lines
-    assert "  train: 100 % of sources truncated, 100 % of targets truncated" in lines
+    out = capsys.readouterr().out
+    assert "Examples: 7 train, 2 validation, 3 test" in out.splitlines()
+    assert "  train: 100 % of sources truncated, 100 % of targets truncated" in out
 
 
 def test_the_plan_of_a_sweep_names_the_sweep_and_the_value(
