@@ -12,7 +12,7 @@ from tests.report.synthetic import make_synthetic_recipe
 from tests.runner.recorded_runs import RecordingListener
 from tuneoff.api.sweeps import OLD_SWEEP_FILE, VALUES, is_sweep
 from tuneoff.cli.commands import main
-from tuneoff.errors import RecipeError
+from tuneoff.errors import RecipeError, RunError
 from tuneoff.recipe.loading import load_recipe
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.shipped_recipes import read_shipped_recipes
@@ -137,3 +137,9 @@ def test_the_command_line_plans_runs_and_shows_a_sweep(
     assert "ROUGE-L" in capsys.readouterr().out
     assert main(["report", str(run), "--no-text"]) == 2
     assert "need a single comparison" in capsys.readouterr().err
+
+
+def test_a_sweep_file_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text("[" * 3000)
+    with pytest.raises(RunError, match=r"sweep\.yaml cannot be read"):
+        tuneoff.load_sweep(tmp_path)

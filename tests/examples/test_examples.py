@@ -52,6 +52,13 @@ def test_the_trained_adapter_answers(finished: Path, label: str) -> None:
     assert printed.strip()
 
 
+def test_the_data_of_three_tasks_come_with_recipes_that_are_valid(tmp_path: Path) -> None:
+    run_example("three_tasks.py", tmp_path)
+    for name in ("labels", "answers", "code"):
+        assert tuneoff.load_recipe(tmp_path / f"{name}.yaml").data.sizes.train == 120
+        assert len((tmp_path / f"{name}.jsonl").read_text("utf-8").splitlines()) > 210
+
+
 def test_the_notebook_shows_the_leaderboard(
     tmp_path: Path, text_file: Path, model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from tuneoff.api.comparisons import RUNS, load_comparison, run_comparison
 from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
 from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.safe_yaml import parse_yaml
 from tuneoff.recipe.sweep import expand_sweep
 from tuneoff.runner.listener import Listener
 from tuneoff.runs import RunDirectory
@@ -75,8 +76,8 @@ def load_sweep(run: str | Path) -> Sweep:
     require_self_contained(root)
     file = _find_sweep_file(root)
     try:
-        recipe = Recipe.read(yaml.safe_load(file.read_text("utf-8")))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        recipe = Recipe.read(parse_yaml(file.read_text("utf-8"), str(file)))
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{file} cannot be read: {error}") from error
     started = [name for name in expand_sweep(recipe) if any((root / VALUES / name).glob("trials/*/record.json"))]
     return build_sweep(recipe, {name: load_comparison(root / VALUES / name) for name in started})

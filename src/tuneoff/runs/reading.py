@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.safe_yaml import parse_yaml
 from tuneoff.records.judgement import Judgement
 from tuneoff.records.record import BenchmarkScore, Epoch, Prediction, Record
 from tuneoff.records.trial import compute_id
@@ -52,8 +52,8 @@ def read_recipe(path: Path) -> Recipe:
         RunError: the file is missing or cannot be read. So do the other functions here.
     """
     try:
-        return Recipe.read(yaml.safe_load((path / RECIPE).read_text("utf-8")))
-    except (*UNREADABLE, yaml.YAMLError) as error:
+        return Recipe.read(parse_yaml((path / RECIPE).read_text("utf-8"), RECIPE))
+    except UNREADABLE as error:
         raise _explain_unreadable(path / RECIPE, error) from error
 
 
