@@ -75,6 +75,7 @@ def make_recipe(model: Path, text: Path, seed: int, configurations: int) -> dict
                 for label, own in LABELS.items()
             },
         },
+        "metrics": ["rougeL", "loss"],
         "seeds": [1, 2, 3],
         "training": {"epochs": 2, "batch_size": 4},
         "evaluation": {"generation": {"max_new_tokens": 6, "batch_size": 24}, "unrelated_passages": 0},

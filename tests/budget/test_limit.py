@@ -1,6 +1,5 @@
 """Comparisons that keep to a budget."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from tests.runner.recorded_runs import RecordingListener
 from tuneoff.budget import floor, limit
 from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.limit import fit_to_budget
-from tuneoff.budget.spending import SPENT_FILE, read_spending
+from tuneoff.budget.spending import SPENT_FILE, Spent, read_spending, read_spent, save_json
 from tuneoff.cli.commands import main
 from tuneoff.errors import BudgetError, RecipeError
 from tuneoff.recipe.recipe import Recipe
@@ -170,7 +169,7 @@ def test_a_run_stops_at_the_end_of_its_budget_with_a_partial_verdict_and_continu
     """The seconds of earlier processes count."""
     run, listener = tmp_path / "run", RecordingListener()
     tuneoff.compare(recipe, "methods=[base]", run=run)
-    (run / SPENT_FILE).write_text(json.dumps(json.loads((run / SPENT_FILE).read_text()) | {"seconds": 3600.0}))
+    save_json(read_spent(run).model_copy(update={"seconds": 3600.0}), run / SPENT_FILE)
     comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=1h", run=run, listener=listener)
     assert listener.ended == []
     assert comparison.partial is not None
@@ -213,9 +212,7 @@ def test_the_command_exits_with_three_if_the_budget_is_used_up(
 ) -> None:
     run = tmp_path / "run"
     main(["compare", recipe_file, "methods=[base]", "--run", str(run)])
-    (run / SPENT_FILE).write_text(
-        json.dumps({"seconds": 3600.0, "trials": json.loads((run / SPENT_FILE).read_text())["trials"]})
-    )
+    save_json(read_spent(run).model_copy(update={"seconds": 3600.0}), run / SPENT_FILE)
     assert main(["compare", recipe_file, "methods=[base, lora]", "budget=1h", "--run", str(run)]) == 3
     out, err = capsys.readouterr()
     assert "Partial result for" in " ".join(out.split())
@@ -239,14 +236,15 @@ def test_a_run_until_decided_keeps_its_search_under_a_larger_budget_and_without_
     set_estimate(monkeypatch, 400)
     until_decided = search_recipe | {"seeds": [1, 2, 3], "until_decided": True}
     assert fit_and_count(until_decided, "45m", tmp_path) == (4, 3)
-    (tmp_path / SPENT_FILE).write_text(json.dumps({"seconds": 9.0, "trials": {"t": {"confirm": 9.0}}}))
+    save_json(Spent(seconds=9.0, trials={"t": {"confirm": 9.0}}), tmp_path / SPENT_FILE)
     assert fit_and_count(until_decided, "9h", tmp_path) == (4, 3)
     more = Recipe.read(until_decided | {"seeds": [1, 2, 3, 4, 5], "until_decided": 3})
-    reduced = fit_to_budget(prepare(more), Ledger(tmp_path), SilentListener()).recipe
+    preparation = prepare(more)
+    reduced = fit_to_budget(preparation, Ledger(tmp_path), SilentListener()).recipe
     assert (reduced.search.configurations, len(reduced.seeds)) == (4, 5)  # type: ignore[union-attr]
     stored = read_spending(tmp_path).fit
     assert stored is not None
-    assert stored.shrink(more) == reduced
+    assert stored.shrink(preparation.recipe) == reduced
 
 
 def test_a_budget_below_what_starting_and_reporting_take_is_refused_before_anything_is_read(

@@ -19,7 +19,7 @@ from tuneoff.training.trainer import Trainer
 __all__ = ["load_rows", "run_training", "text"]  # fixtures
 Load = Callable[[str], LanguageModel]
 NEEDED = {"peft": {"peft_type": "VERA"}, "lora": {"dropout": 0.3}, "last-blocks": {"blocks": 1}}
-TRAINING_BLOCKS = [m for m in METHODS.values() if m.depends_on_seed and m.name != "last-layer"]
+TRAINING_BLOCKS = [m for m in METHODS.values() if m.trains and m.name != "last-layer"]
 WITH_PADDING, WITHOUT = (3, 15, 4), (2, 12, 0)  # rows, length, and how much of the first row is padding
 needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="PyTorch compiles for a CPU with g++")
 

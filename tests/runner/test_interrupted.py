@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("quick_inference")
 
 ARCHITECTURES = {"bitfit": "gpt_neo"}  # a Llama has no biases to train
 METHOD_OPTIONS = {
-    **{name: {} for name in METHODS if name not in {"peft", *ARCHITECTURES}},
+    **{n: {} for n, m in METHODS.items() if (m.trains or m.is_base) and n not in {"peft", *ARCHITECTURES}},
     "peft": {"peft_type": "ADALORA"},
     "vera": {"method": "peft", "peft_type": "VERA"},
     "lora-dropout": {"method": "lora", "dropout": 0.5},

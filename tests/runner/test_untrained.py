@@ -122,7 +122,7 @@ def test_in_a_chat_the_examples_are_earlier_turns(make_recipe: Callable[..., dic
     ("methods", "message"),
     [
         ({"base-few-shot": {"shots": 40}}, "train has 13 of which nothing is cut"),
-        ({"base-few-shot": {"shots": 12}}, "needs .* positions for its longest prompt"),
+        ({"base-few-shot": {"shots": 12}}, "its longest prompt needs .* positions"),
         ({"base-prompt": {"prompt": "{{ sauce }}"}}, "Did you mean 'source'"),
         ({"base-prompt": {"prompt": "{{ source }} {{ target }}"}}, "target"),
         ({"base-prompt": {"prompt": "chat"}}, "no chat template"),
@@ -133,6 +133,14 @@ def test_what_does_not_fit_is_refused_before_anything_runs(
 ) -> None:
     with pytest.raises(RecipeError, match=message):
         prepare(Recipe.read(make_recipe({"base": {}, "lora": {}, **methods})))
+
+
+def test_a_method_without_hyperparameters_that_does_not_fit_the_data_is_left_out_with_its_reason(
+    make_recipe: Callable[..., dict[str, Any]],
+) -> None:
+    preparation = prepare(Recipe.read(make_recipe({"base": {}, "lora": {}, "base-few-shot": {}}, max_tokens=40)))
+    assert list(preparation.recipe.methods) == ["base", "lora"]
+    assert "of which nothing is cut" in preparation.fit.misfits["base-few-shot"]
 
 
 def test_they_are_rows_beside_the_base_model(

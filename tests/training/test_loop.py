@@ -186,11 +186,8 @@ def test_a_training_with_a_far_too_high_learning_rate_diverges(run_training: Run
 
 def remove_targets(text: TextData, rows: set[int]) -> TextData:
     """Return the text with no scored token in these rows of the train split."""
-    prompts = [
-        len(tokens) if row in rows else prompt
-        for row, (tokens, prompt) in enumerate(zip(text.train["tokens"], text.train["prompt_tokens"], strict=True))
-    ]
-    return replace(text, train=text.train.remove_columns("prompt_tokens").add_column("prompt_tokens", prompts))
+    scored = [[mark and row not in rows for mark in marks] for row, marks in enumerate(text.train["scored"])]
+    return replace(text, train=text.train.remove_columns("scored").add_column("scored", scored))
 
 
 def test_a_batch_without_a_target_changes_no_weight_and_raises_no_error(
@@ -255,4 +252,4 @@ def test_the_losses_of_one_seeded_training_do_not_change(run_training: RunTraini
     assert [row.validation_loss for row in training.curve] == pytest.approx(EXPECTED_LOSSES, abs=2e-4)
 
 
-EXPECTED_LOSSES = [5.7812, 5.7237, 5.6863]  # nats; torch 2.13 on a CPU, float32
+EXPECTED_LOSSES = [5.7678, 5.7076, 5.6691]  # nats; torch 2.13 on a CPU, float32

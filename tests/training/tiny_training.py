@@ -22,7 +22,7 @@ from tuneoff.training.spec import TrainingSpec
 RunTraining = Callable[..., tuple[LanguageModel, TrainingResult]]
 TrainToRungs = Callable[..., tuple[LanguageModel, TrainingResult]]
 TRAINED_METHODS = {
-    **{name: method.read({}) for name, method in METHODS.items() if method.depends_on_seed and name != "peft"},
+    **{name: method.read({}) for name, method in METHODS.items() if method.trains and name != "peft"},
     "lora-dropout": METHODS["lora"].read({"dropout": 0.5}),
     "adalora": METHODS["peft"].read({"peft_type": "ADALORA"}),
 }

@@ -60,6 +60,7 @@ METHODS: dict[str, type[Method]] = {
 # whether training helped. `all` has every method that needs no hyperparameter.
 GROUPS: dict[str, tuple[str, ...]] = {
     "all": tuple(n for n, m in METHODS.items() if not any(field.is_required() for field in m.model_fields.values())),
+    "baselines": ("base", "base-prompt", "base-few-shot", "base-nearest-shots"),
     "cheap": ("base", "last-layer", "bitfit", "layer-norm", "ia3", "soft-prompt"),
     "subsets": ("base", "full", "last-layer", "last-blocks", "bitfit", "layer-norm"),
     "lora-family": ("base", "lora", "lora-plus", "rslora", "dora", "pissa"),

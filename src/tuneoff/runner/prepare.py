@@ -111,7 +111,9 @@ def prepare(recipe: Recipe) -> Preparation:
     if recipe.training.compile:
         require_compiler(device)
     text = load_text(recipe.data, tokenizer, recipe.seeds if recipe.replicates else ())
-    _require_prompts(recipe, source, text, tokenizer)
+    unfit = _find_unfit_prompts(recipe, source, text, tokenizer)
+    fit = replace(fit, misfits={**fit.misfits, **unfit})
+    recipe = drop_methods(recipe, unfit)
     recipe = recipe.choose_metrics(text.summary.task, list_references(text.test))
     _try_own_metrics(recipe, text.test)
     labels = find_labels(recipe.evaluation, text.train, Encoder(text.options, tokenizer).encode)
@@ -193,27 +195,38 @@ def _require_positions(recipe: Recipe, source: Source) -> None:
         )
 
 
-def _require_prompts(recipe: Recipe, source: Source, text: TextData, tokenizer: Any) -> None:
-    """Write the prompts of each method that has its own, so that what does not fit is found before any training.
+def _find_unfit_prompts(recipe: Recipe, source: Source, text: TextData, tokenizer: Any) -> dict[str, str]:
+    """Write the prompts of each method that has its own, before anything is trained.
+
+    Returns:
+        The reason for each method whose prompts do not fit, by label.
 
     Raises:
-        RecipeError: they do not fit the data, or the model has no positions for them.
+        RecipeError: a method does not fit for which the recipe gives hyperparameters, or any with `strict`.
     """
     positions = _get_positions(recipe, source)
+    reasons: dict[str, str] = {}
     for label, method in recipe.methods.items():
         if not method.changes_prompts:
             continue
         try:
             presented = method.present(text, tokenizer, recipe.get_seeds(label)[0])
+            _require_room_for_prompts(presented, recipe, positions)
         except DataError as error:
-            raise RecipeError(f"methods.{label} does not fit the data: {error}") from error
-        longest = max(max(count_tokens(split)) for split in (presented.validation, presented.test))
-        needed = longest + (recipe.evaluation.generation.max_new_tokens or recipe.data.max_target_tokens)
-        if positions is not None and needed > positions:
-            raise RecipeError(
-                f"methods.{label} needs {needed} positions for its longest prompt, with the generated tokens, and "
-                f"{recipe.model.name} has {positions}. Show fewer or shorter examples: lower shots or data.max_tokens."
-            )
+            if recipe.strict or method.model_fields_set:
+                raise RecipeError(f"methods.{label} does not fit the data: {error}") from error
+            reasons[label] = str(error)
+    return reasons
+
+
+def _require_room_for_prompts(text: TextData, recipe: Recipe, positions: int | None) -> None:
+    longest = max(max(count_tokens(split)) for split in (text.validation, text.test))
+    needed = longest + (recipe.evaluation.generation.max_new_tokens or recipe.data.max_target_tokens)
+    if positions is not None and needed > positions:
+        raise DataError(
+            f"its longest prompt needs {needed} positions, with the generated tokens, and {recipe.model.name} has "
+            f"{positions}. Show fewer or shorter examples: lower shots or data.max_tokens."
+        )
 
 
 def _get_positions(recipe: Recipe, source: Source) -> int | None:
