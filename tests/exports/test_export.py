@@ -127,6 +127,21 @@ def test_the_card_has_metadata_scores_verdict_and_check(run: Path, tmp_path: Pat
     assert json.loads((tmp_path / "out" / "export.json").read_text())["prompts"] == 3
 
 
+def test_the_tokens_that_end_an_answer_of_the_run_go_along(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneoff.data.prompt.Encoder.ends", (7,), raising=False)
+    monkeypatch.setattr("tuneoff.data.prompt.Encoder.__setattr__", _set_all_but_ends, raising=False)
+    tuneoff.export(run, to=tmp_path / "out", label="lora", format="merged")
+    config = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert 7 in config["eos_token_id"]
+
+
+def _set_all_but_ends(encoder: object, name: str, value: object) -> None:
+    if name != "ends":
+        object.__setattr__(encoder, name, value)
+
+
 def test_the_tokenizer_is_the_base_models_own(run: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 

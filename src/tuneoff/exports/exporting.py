@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuneoff.analysis.comparison import Comparison
+from tuneoff.data.prompt import Encoder
 from tuneoff.errors import RunError
 from tuneoff.exports.card import write_card
 from tuneoff.exports.check import ExportCheck, compare_readers, require_equal
 from tuneoff.exports.exportable import Exportable, Prompt
 from tuneoff.exports.format import ExportOptions, Format
-from tuneoff.exports.readers import TunedReader
+from tuneoff.exports.readers import TunedReader, list_ends
 from tuneoff.records.record import Prediction, Record
 from tuneoff.runner.trained_model import load_tuned
 from tuneoff.runs import RunDirectory
@@ -30,6 +31,9 @@ def load_exportable(comparison: Comparison, directory: RunDirectory, record: Rec
     """
     source, model = load_tuned(directory, record)
     model = model.float().eval()
+    encoder = Encoder(record.trial.setting.data, model.tokenizer)
+    # a chat's turn may end with another token than a text, and who takes the export must know both
+    model.base.generation_config.eos_token_id = sorted({*list_ends(model), *encoder.ends})
     return Exportable(
         comparison=comparison,
         record=record,
