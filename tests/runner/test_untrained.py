@@ -79,6 +79,7 @@ def test_examples_stand_before_every_prompt_and_are_not_scored(make_recipe: Call
     assert len(shown) == 2
     assert all((source.removeprefix("Text: "), target) in train for source, target in shown)
     assert decode_scored(preparation, text.test) == decode_scored(preparation, preparation.text.test)
+    assert text.stops == ("\n\n",), "else the answer goes on with an example of the model's own"
 
 
 def test_the_seed_draws_the_examples(make_recipe: Callable[..., dict[str, Any]]) -> None:

@@ -41,6 +41,7 @@ class TextData:
     summary: DataSummary
     options: DataOptions  # completed: with the template and the date that were used
     ends: tuple[int, ...] = ()  # the tokens that end an answer
+    stops: tuple[str, ...] = ()  # strings that end an answer, because the prompt shows answers that end so
     answers: frozenset[str] = frozenset()  # the columns that hold the answers, which a prompt must not show
     train_samples: Mapping[str, Dataset] = field(default_factory=dict)  # of replicates, by fingerprint
 

@@ -52,13 +52,18 @@ def list_whole(split: Dataset) -> list[int]:
 def show_examples(text: TextData, tokenizer: PreTrainedTokenizerBase, shots: Mapping[str, Sequence[int]]) -> TextData:
     """Return the text with examples of train before the prompt of each example, as whole texts or as turns of a chat.
 
+    As texts they teach the model to go on with a further example, so an answer ends at the empty line before it.
+
     Args:
         shots: rows of train for the source of each example, in the order in which they are shown.
     """
     encoder = Encoder(text.options, tokenizer)
     show = _show_as_turns if text.options.prompt == CHAT else _show_as_text
     shown = {row for rows in shots.values() for row in rows}
-    return _change_splits(text, lambda split: show(split, text, encoder, tokenizer, shots), shown)
+    ends_with_separator = show is _show_as_text and not any(SEPARATOR in target for target in text.train["target"])
+    stops = (SEPARATOR,) if ends_with_separator else ()
+    changed = replace(text, stops=stops)
+    return _change_splits(changed, lambda split: show(split, text, encoder, tokenizer, shots), shown)
 
 
 def _show_as_text(

@@ -41,7 +41,7 @@ def compute_search_scores(
         return {}
     hold_for_inference(tuned, get_dtype(preparation.setting.precision))
     text, labels = preparation.text, preparation.labels
-    predictions = predict_split(tuned, text.validation, preparation, context, ends=text.ends, labels=labels)
+    predictions = predict_split(tuned, text.validation, preparation, context, text=text, labels=labels)
     return _compute_text_scores("validation", predictions, preparation.recipe)
 
 
@@ -78,18 +78,18 @@ def predict_split(
     preparation: Preparation,
     context: TrialContext,
     *,
-    ends: tuple[int, ...],
+    text: TextData,
     labels: LabelSet | None,
 ) -> tuple[Prediction, ...]:
     """Return the loss, the predicted text and the scores of each example, in the order of the split.
 
     Args:
-        ends: the tokens that end an answer.
+        text: that the split is of, which says what ends an answer.
         labels: that predictions are chosen from; None: predictions are free text.
     """
     evaluation = preparation.setting.evaluation
     losses = evaluate_losses(tuned, split, context, batch_size=evaluation.batch_size, phase="evaluation")
-    texts = _predict_texts(tuned, split, preparation, context, ends, labels)
+    texts = _predict_texts(tuned, split, preparation, context, text, labels)
     targets, sources, references = list(split["target"]), list(split["source"]), list(split["references"])
     groups = list(split["group"]) if "group" in split.column_names else [None] * len(split)
     predictions = tuple(
@@ -120,7 +120,7 @@ def _predict_texts(
     split: Dataset,
     preparation: Preparation,
     context: TrialContext,
-    ends: tuple[int, ...],
+    text: TextData,
     labels: LabelSet | None,
 ) -> list[tuple[str, ...]]:
     """Return the texts for each example: one, or as many as are sampled; none if no metric needs text."""
@@ -131,13 +131,16 @@ def _predict_texts(
         return [(name,) for name in predict_labels(tuned, split, labels, evaluation, context)]
     if preparation.text.summary.task == "text":
         return [("",)] * len(split)  # there is no prompt to continue
+    generation = evaluation.generation
+    if text.stops and generation.constrain_to is None:
+        generation = generation.model_copy(update={"stop": (*generation.stop, *text.stops)})
     return generate_predictions(
         tuned,
         split,
-        evaluation.generation,
+        generation,
         context,
         max_new_tokens=preparation.setting.data.max_target_tokens,
-        ends=ends,
+        ends=text.ends,
         labels=labels,
     )
 

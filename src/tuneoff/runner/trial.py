@@ -134,7 +134,7 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
 
     method.save(tuned, paths.adapter)
     hold_for_inference(tuned, dtype)
-    predictions = predict_split(tuned, text.test, preparation, context, ends=text.ends, labels=labels)
+    predictions = predict_split(tuned, text.test, preparation, context, text=text, labels=labels)
     if not all(math.isfinite(prediction.loss) for prediction in predictions):
         return record.model_copy(update={"status": "diverged", "reason": "the loss over the test split was not finite"})
     scores = {
