@@ -54,7 +54,7 @@ def check_architecture(architecture: str) -> Row:
 
 def format_page(rows: Sequence[Row]) -> str:
     """Return the table of families and methods in Markdown, with the reasons under it."""
-    names = [name for name in CHECKED if name != "base"]
+    names = [name for name, method in CHECKED.items() if not method.is_base]
     checked = [(architecture, outcomes) for architecture, _, outcomes in rows if outcomes]
     lines = [
         "# Model families\n",

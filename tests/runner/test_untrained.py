@@ -65,6 +65,7 @@ def test_another_prompt_replaces_that_of_the_recipe(make_recipe: Callable[..., d
     source = text.test[0]["source"]
     assert decode_prompt(preparation, preparation.text.test) == f"Text: {source}\nWord:"
     assert decode_prompt(preparation, text.test) == f"{source} Answer:"
+    assert len(text.train) == len(preparation.text.train), "else labels could be missing"
     assert decode_scored(preparation, text.test) == decode_scored(preparation, preparation.text.test)
 
 

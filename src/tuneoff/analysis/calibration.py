@@ -153,6 +153,7 @@ def find_any_difference(pairs: Iterable[PairedDifference], confidence: float) ->
 
 
 def is_different(pair: PairedDifference, confidence: float) -> bool:
+    """Return whether the pair's interval excludes zero."""
     difference = pair.estimate(confidence)
     return not difference.low <= 0 <= difference.high
 

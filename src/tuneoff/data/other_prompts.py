@@ -40,7 +40,9 @@ def write_prompts(text: TextData, tokenizer: PreTrainedTokenizerBase, prompt: st
         encoder.require_columns(list(examples[0].columns), "the data", text.answers)
         return _replace_columns(split, encoder.encode(examples))
 
-    return _change_splits(replace(text, options=options, ends=encoder.ends), encode)
+    # all of train, because the labels of a task are found in it
+    splits = {name: encode(getattr(text, name)) for name in ("train", "validation", "test")}
+    return replace(text, options=options, ends=encoder.ends, **splits)
 
 
 def list_whole(split: Dataset) -> list[int]:
@@ -114,15 +116,10 @@ def _show_as_turns(
     return _replace_columns(split, Encoder(options, tokenizer).encode(examples))
 
 
-def select_train_part(text: TextData, shown: Collection[int] = ()) -> Dataset:
-    """Return the part of train whose loss a trial reports: as many examples as validation has, without those shown."""
+def _change_splits(text: TextData, change: Callable[[Dataset], Dataset], shown: Collection[int]) -> TextData:
+    """Change validation and test, and the part of train whose loss a trial reports, without the examples shown."""
     rows = [row for row in range(len(text.train)) if row not in shown] or list(range(len(text.train)))
-    return text.train.select(rows[: len(text.validation)])
-
-
-def _change_splits(text: TextData, change: Callable[[Dataset], Dataset], shown: Collection[int] = ()) -> TextData:
-    """Change validation and test, and the part of train whose loss a trial reports."""
-    part = select_train_part(text, shown)
+    part = text.train.select(rows[: len(text.validation)])
     return replace(text, train=change(part), validation=change(text.validation), test=change(text.test))
 
 
