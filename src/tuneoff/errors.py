@@ -10,7 +10,11 @@ TuneoffError
 ├── FullDiskError          a file that does not fit on the disk
 ├── BudgetError            a budget that is too small for any comparison
 ├── OutOfMemoryError       training that does not fit in memory, even with one example at a time
-└── UnequalSettingsError   trials that must not be ranked together
+├── UnequalSettingsError   trials that must not be ranked together
+└── RequestError           a request that a server does not take
+    ├── UnknownArmError    it names no model that is served
+    ├── TooLongError       its prompt and answer do not fit the model or the server
+    └── QueueFullError     too many others are waiting
 
 Each is also the built-in error that a caller would expect. The command line prints the message to standard error and
 ends with exit code 2.
@@ -69,6 +73,26 @@ class OutOfMemoryError(TuneoffError, MemoryError):
 
 class UnequalSettingsError(TuneoffError, ValueError):
     """Trials differ in more than method and seed, so they must not be ranked together."""
+
+
+class RequestError(TuneoffError, ValueError):
+    """A request to a server of trained models has a value that is out of range."""
+
+
+class UnknownArmError(RequestError):
+    """No model of this name is served. `arms` are those that are."""
+
+    def __init__(self, message: str, arms: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.arms = arms
+
+
+class TooLongError(RequestError):
+    """The prompt and the answer do not fit the model's context, or the memory that the server may use."""
+
+
+class QueueFullError(RequestError):
+    """As many requests wait as may. Later there is room again."""
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
