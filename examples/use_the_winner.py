@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--label", help="the best method unless given")
     parser.add_argument("--max-new-tokens", type=int, help="the run's own limit unless given")
     chosen = parser.parse_args()
-    model = tuneoff.load_model(chosen.run, label=chosen.label)
+    model = tuneoff.load(chosen.run, label=chosen.label)
     print(*model.generate([chosen.text], max_new_tokens=chosen.max_new_tokens))
 
 

@@ -67,3 +67,46 @@ def test_a_text_asked_of_a_chat_model_is_the_message_of_the_user(load):
 def test_what_cannot_be_read_is_refused_and_shown(asked):
     with pytest.raises(DataError, match=r"cannot be answered: .* Given was"):
         build_unanswered(asked, FileText(source="jsonl", files="x"))
+
+
+TURNS = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Yes?"}, {"from": "human", "value": "the cat"}]
+
+
+@pytest.mark.parametrize("answer", [[], [{"from": "gpt", "value": "the gold answer"}]], ids=["asked", "with its answer"])
+def test_a_row_of_sharegpt_has_the_prompt_of_training_with_or_without_its_answer(load, answer):
+    rows = [{"system": "Be brief.", "conversations": [*TURNS, {"from": "gpt", "value": f"cat {k}"}]} for k in range(8)]
+    completed, prompts = load(rows, equal_sources="separate")
+    asked = {"system": "Be brief.", "conversations": [*TURNS, *answer]}
+    assert {tuple(prompt) for prompt in prompts} == {tuple(encode_prompt(asked, completed))}
+
+
+def test_a_row_of_messages_may_have_its_answer_and_a_list_may_not(load):
+    answered = [*CHAT, {"role": "assistant", "content": "gold"}]
+    completed, _ = load([{"messages": [*CHAT, {"role": "assistant", "content": f"cat {k}"}]} for k in range(8)],
+                        equal_sources="separate")  # fmt: skip
+    assert encode_prompt({"messages": answered}, completed) == encode_prompt(CHAT, completed)
+    with pytest.raises(DataError, match="the assistant's own"):
+        build_unanswered(answered, completed)
+
+
+def test_messages_are_cleaned_as_in_training(load):
+    rows = [
+        {"messages": [{"role": "user", "content": "HI  there"}, {"role": "assistant", "content": f"cat {k}"}]}
+        for k in range(8)
+    ]
+    completed, prompts = load(rows, equal_sources="separate", clean={"lower": True, "whitespace": True})
+    assert {tuple(prompt) for prompt in prompts} == {tuple(encode_prompt(rows[0]["messages"][:1], completed))}
+
+
+def test_a_chat_asked_of_a_model_of_single_texts_is_its_text_or_refused(load):
+    rows = [{"source": f"the cat {k}", "target": f"cat {k}"} for k in range(8)]
+    completed, _ = load(rows, prompt="{source}\nA: ")
+    assert encode_prompt(CHAT, completed) == encode_prompt("Hi", completed)
+    with pytest.raises(DataError, match="has not seen turns of a chat"):
+        build_unanswered([*CHAT, {"role": "assistant", "content": "Yes?"}, *CHAT], completed)
+
+
+def test_turns_under_a_plain_prompt_are_written_as_in_training(load):
+    rows = [{"conversations": [*TURNS, {"from": "gpt", "value": f"cat {k}"}]} for k in range(8)]
+    completed, prompts = load(rows, equal_sources="separate", prompt="{source}\nA: ")
+    assert {tuple(prompt) for prompt in prompts} == {tuple(encode_prompt({"conversations": TURNS}, completed))}

@@ -53,7 +53,7 @@ def test_a_loaded_model_predicts_labels_as_its_run(
     label_recipe["evaluation"] = written
     tuneoff.compare(label_recipe, "methods=[lora]", run=tmp_path / "run")
     (record,) = read_records_by_label(tmp_path / "run").values()
-    model = tuneoff.load_model(tmp_path / "run", "lora")
+    model = tuneoff.load(tmp_path / "run", "lora")
     assert model.generate([p.source for p in record.predictions]) == [p.prediction for p in record.predictions]
 
 
@@ -78,6 +78,6 @@ def test_a_loaded_model_samples_what_its_run_recorded(recipe: dict[str, Any], tm
     recipe["evaluation"]["generation"] |= {"temperature": 1.0}
     tuneoff.compare(recipe, "methods=[lora]", run=tmp_path / "run")
     (record,) = read_records_by_label(tmp_path / "run").values()
-    model = tuneoff.load_model(tmp_path / "run", "lora")
+    model = tuneoff.load(tmp_path / "run", "lora")
     backwards = record.predictions[::-1]
     assert model.generate([p.source for p in backwards]) == [p.prediction for p in backwards]

@@ -126,7 +126,7 @@ def test_replicates_can_be_added_to_a_run_and_finished_ones_are_kept(
     comparison = tuneoff.compare(replicated, "replicates=3", run=run, listener=listener)
     assert [(record.trial.label, record.trial.seed) for record in listener.ended] == [("lora", 3), ("last-layer", 3)]
     assert {len(row.finished) for row in comparison.rows if not row.is_base} == {3}
-    assert tuneoff.load_model(run, "lora", seed=3).generate(["The mayor said"])
+    assert tuneoff.load(run, "lora", seed=3).generate(["The mayor said"])
 
 
 @pytest.mark.usefixtures("quick_comparisons")

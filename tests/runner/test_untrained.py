@@ -167,7 +167,7 @@ def test_they_are_rows_beside_the_base_model(
     assert rows["base-few-shot"].scores["loss"].mean != pytest.approx(rows["base"].scores["loss"].mean)
     assert (tmp_path / "run" / "report" / "index.html").is_file()
     with pytest.raises(RunError, match="nothing to load"):
-        tuneoff.load_model(tmp_path / "run", "base-few-shot")
+        tuneoff.load(tmp_path / "run", "base-few-shot")
 
 
 def test_only_the_base_model_with_the_recipes_prompt_is_the_reference() -> None:

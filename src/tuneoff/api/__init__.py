@@ -1,8 +1,9 @@
 """The functions behind `import tuneoff`. Each command of the command line calls one of them."""
 
 from tuneoff.api.calibration import calibrate
-from tuneoff.api.comparisons import RUNS, compare, load_comparison, load_model, report_run
+from tuneoff.api.comparisons import RUNS, compare, load_comparison, report_run
 from tuneoff.api.exporting import export, push
+from tuneoff.api.loading import load
 from tuneoff.api.looking import build_recipe, draft_recipe, init, look
 from tuneoff.api.planning import plan
 from tuneoff.api.sweeps import VALUES, expand, is_sweep, load_sweep, report_sweep, sweep
@@ -19,8 +20,8 @@ __all__ = [
     "export",
     "init",
     "is_sweep",
+    "load",
     "load_comparison",
-    "load_model",
     "load_sweep",
     "look",
     "plan",

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from tuneoff.budget.limit import AffordablePlan
     from tuneoff.config.data import DataOptions
     from tuneoff.runner.prepare import Preparation
-    from tuneoff.runner.trained_model import TrainedModel
 
 RUNS = Path("runs")
 
@@ -101,34 +100,6 @@ def load_comparison(run: str | Path) -> Comparison:
     comparison = judge(replace(stored, recipe=recipe, records=records), spending)
     looks = comparison.rounds.list_judged_records(recipe, records) if comparison.rounds else ()
     return replace(comparison, split_use=note_use(Path(run), stored.records, looks))
-
-
-def load_model(run: str | Path, label: str | None = None, seed: int | None = None) -> TrainedModel:
-    """Load a model that a run trained: the base model of its recipe with the adapter of a confirmed trial.
-
-    Args:
-        run: the run directory.
-        label: the method, as the recipe labels it; by default the best one by the primary metric of the recipe.
-        seed: the seed of the trial; by default the lowest one that finished.
-
-    Returns:
-        The model, ready for inference on the CPU. Its `generate` takes sources and returns texts. For the model of
-        transformers or peft, take `.language_model.network`; for its tokenizer, `.language_model.tokenizer`.
-
-    Raises:
-        ModelError: the base model cannot be loaded.
-        RunError: there is no such trial or it did not finish, its adapter is missing or damaged, or the base model has
-            changed since the run.
-    """
-    from tuneoff.runner.trained_model import choose_trial, load_trained_model
-
-    comparison = load_comparison(run)
-    if label is None:
-        if comparison.best is None:
-            raise RunError(f"No method in {run} has a score yet. Finish the run with `tuneoff compare`.")
-        label = comparison.best.label
-    record = choose_trial(comparison.run.records, label, seed)
-    return load_trained_model(RunDirectory(Path(run)), record)
 
 
 def report_run(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuneoff.api.comparisons import load_comparison
+from tuneoff.api.loading import choose_record
 from tuneoff.errors import RunError, suggest
 from tuneoff.runs import RunDirectory
 
@@ -46,17 +47,11 @@ def export(
     from tuneoff.exports import FORMATS, ExportOptions
     from tuneoff.exports.exporting import export as export_trial
     from tuneoff.exports.exporting import load_exportable
-    from tuneoff.runner.trained_model import choose_trial
 
     if format not in FORMATS:
         raise RunError(f"There is no format {format!r}.{suggest(format, FORMATS)} Formats: {', '.join(FORMATS)}.")
     comparison = load_comparison(run)
-    if label is None:
-        if comparison.best is None:
-            raise RunError(f"No method in {run} has a score yet. Finish the run with `tuneoff compare`.")
-        label = comparison.best.label
-    record = choose_trial(comparison.run.records, label, seed)
-    exportable = load_exportable(comparison, RunDirectory(Path(run)), record)
+    exportable = load_exportable(comparison, RunDirectory(Path(run)), choose_record(comparison, label, seed))
     options = ExportOptions(precision=_read_precision(precision), converter=Path(converter) if converter else None)
     return export_trial(exportable, FORMATS[format], Path(to), options)
 

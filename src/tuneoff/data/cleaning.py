@@ -41,7 +41,7 @@ class ExampleBuilder:
             target=answers[0],
             references=answers if len(answers) > 1 else (),
             columns=row,
-            messages=tuple(self._clean_message(message) for message in parts.messages),
+            messages=clean_messages(parts.messages, self.options),
             group=clean_group(values["group"]) if "group" in values else None,
             document=parts.document,
         )
@@ -60,12 +60,6 @@ class ExampleBuilder:
         if filled and self.options.na != "keep" and is_na_text(filled[0]):
             raise MissingValueError(f"target spells a missing value: {filled[0]!r}")
         return filled or ("",)
-
-    def _clean_message(self, message: Row) -> Row:
-        return {
-            **message,
-            "content": _require_encodable("a message", clean_text(message["content"], self.options.clean)),
-        }
 
 
 def make_builder(rows: Rows, chosen: ChosenShape, options: TextOptions) -> ExampleBuilder:
@@ -96,6 +90,18 @@ def clean_group(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip()
+
+
+def clean_messages(messages: Sequence[Row], options: TextOptions) -> tuple[Row, ...]:
+    """Clean the content of each message.
+
+    Raises:
+        UnusableRowError: it cannot be encoded.
+    """
+    return tuple(
+        {**message, "content": _require_encodable("a message", clean_text(message["content"], options.clean))}
+        for message in messages
+    )
 
 
 def clean_text(text: str, clean: CleaningOptions) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tuneoff.config.data import CHAT
 from tuneoff.data.batches import chunk
 from tuneoff.data.example import Row
 from tuneoff.data.prompt import Encoder
@@ -44,12 +45,13 @@ class TrainedModel:
         prompts.
 
         Args:
-            sources: for each text to write, the source text, which is cleaned as in the run; or a row with the columns
-                that the template uses; or the messages of a chat, `[{"role": "user", "content": ...}]`.
+            sources: for each text to write, the source text, which is cleaned as in the run; or a row as in the data,
+                whose answer is not used; or the messages of a chat, `[{"role": "user", "content": ...}]`.
             max_new_tokens: the run's own limit unless given.
 
         Raises:
-            DataError: a row lacks a column that the template uses.
+            DataError: a row lacks a column that the template uses, or the model was trained on single texts and this is
+                a chat of several turns.
             RecipeError: `max_new_tokens` is not a positive number.
         """
         from datasets import Dataset
@@ -60,7 +62,7 @@ class TrainedModel:
         encoder = Encoder(data, model.tokenizer)
         examples = [build_unanswered(source, data) for source in sources]
         for example in examples:
-            if not example.messages:
+            if not example.messages or encoder.options.prompt != CHAT:
                 encoder.require_columns(list(example.columns), "the row")
         prompts, _ = encoder.encode_prompts(examples)
         split = Dataset.from_dict({"tokens": prompts, "prompt_tokens": [len(prompt) for prompt in prompts]})
@@ -82,6 +84,18 @@ class TrainedModel:
                 labels=self.labels,
             )
         ]
+
+    def chat(self, messages: Sequence[Row], *, max_new_tokens: int | None = None) -> str:
+        """Return the next message of the assistant.
+
+        Args:
+            messages: a chat, `[{"role": "user", "content": ...}, ...]`, that does not end with the assistant.
+            max_new_tokens: the run's own limit unless given.
+
+        Raises:
+            DataError, RecipeError: as for `generate`.
+        """
+        return self.generate([messages], max_new_tokens=max_new_tokens)[0]
 
     def _choose_labels(self, split: Dataset, rows: Sequence[int], labels: LabelSet) -> list[str]:
         of_labels = self.setting.evaluation.labels

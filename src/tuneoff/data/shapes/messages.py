@@ -137,4 +137,5 @@ SHAPE = Shape(
     required=("messages",),
     fits=_fits,
     build=build_messages,
+    answer_turn={"role": "assistant", "content": "-"},
 )

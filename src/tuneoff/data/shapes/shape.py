@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tuneoff.config.data import ShapeName, TextOptions
@@ -58,6 +58,7 @@ class Shape:
     required: tuple[str, ...]  # the roles that a row cannot do without
     fits: Callable[[Mapping[str, Sequence[Any]]], bool]  # whether a sample of values by role is of this shape
     build: Callable[[Cells], Parts]  # raises UnusableRowError
+    answer_turn: Row = field(default_factory=dict)  # of a chat: a turn that stands for an answer to be written
 
 
 def fits_always(values: Mapping[str, Sequence[Any]]) -> bool:

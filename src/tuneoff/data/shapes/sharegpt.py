@@ -65,4 +65,5 @@ SHAPE = Shape(
     required=("messages",),
     fits=_fits,
     build=build_conversation,
+    answer_turn={"from": "gpt", "value": "-"},
 )
