@@ -72,7 +72,9 @@ def test_what_cannot_be_read_is_refused_and_shown(asked):
 TURNS = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Yes?"}, {"from": "human", "value": "the cat"}]
 
 
-@pytest.mark.parametrize("answer", [[], [{"from": "gpt", "value": "the gold answer"}]], ids=["asked", "with its answer"])
+@pytest.mark.parametrize(
+    "answer", [[], [{"from": "gpt", "value": "the gold answer"}]], ids=["asked", "with its answer"]
+)
 def test_a_row_of_sharegpt_has_the_prompt_of_training_with_or_without_its_answer(load, answer):
     rows = [{"system": "Be brief.", "conversations": [*TURNS, {"from": "gpt", "value": f"cat {k}"}]} for k in range(8)]
     completed, prompts = load(rows, equal_sources="separate")

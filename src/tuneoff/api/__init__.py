@@ -1,5 +1,6 @@
 """The functions behind `import tuneoff`. Each command of the command line calls one of them."""
 
+from tuneoff.api.asking import open_arms, recall
 from tuneoff.api.calibration import calibrate
 from tuneoff.api.comparisons import RUNS, compare, load_comparison, report_run
 from tuneoff.api.exporting import export, push
@@ -24,8 +25,10 @@ __all__ = [
     "load_comparison",
     "load_sweep",
     "look",
+    "open_arms",
     "plan",
     "push",
+    "recall",
     "report_run",
     "report_sweep",
     "sweep",

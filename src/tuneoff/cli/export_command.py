@@ -11,8 +11,8 @@ from tuneoff.cli.commands import RunArgument, app, format_examples
 @app.command(
     epilog=format_examples(
         "export runs/fair --to winner",
-        "export runs/fair --method lora --as merged --dtype float16 --to lora-merged",
-        "export runs/fair --method lora --as ollama --install-converter --to lora-ollama",
+        "export runs/fair --arm lora --as merged --dtype float16 --to lora-merged",
+        "export runs/fair --arm lora --as ollama --install-converter --to lora-ollama",
         "export runs/fair --to winner --push me/my-adapter",
     )
 )
@@ -21,7 +21,13 @@ def export(
     to: Annotated[Path, typer.Option(help="A new folder.", metavar="FOLDER")],
     method: Annotated[
         str | None,
-        typer.Option(help="The method, as the recipe labels it.", metavar="METHOD", show_default="the best one"),
+        typer.Option(
+            "--arm",
+            "--method",
+            help="The method, as the recipe labels it.",
+            metavar="METHOD",
+            show_default="the best one",
+        ),
     ] = None,
     form: Annotated[
         str, typer.Option("--as", help="adapter, merged, gguf, gguf-lora, ollama, vllm or prompt-embeds.")
