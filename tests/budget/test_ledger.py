@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import tuneoff
 from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.spending import SPENT_FILE, Spent, read_spending, read_spent, save_json
 from tuneoff.errors import RunError
+from tuneoff.evaluation import generation
 from tuneoff.system.process_start import STARTED_VARIABLE, take_command_start
 
 pytestmark = pytest.mark.usefixtures("quick_comparisons")
@@ -41,6 +43,29 @@ def test_the_seconds_of_an_interrupted_trial_are_added_to_those_of_the_next_atte
     after = read_spending(tmp_path / "run").spent
     assert after.seconds > before.seconds > 0
     assert after.trials[id]["confirm"] > parts["confirm"] > 0
+
+
+def test_every_second_of_a_run_belongs_to_a_phase(recipe: dict[str, Any], tmp_path: Path) -> None:
+    tuneoff.compare(recipe, "methods=[base, lora]", run=tmp_path / "run")
+    spent = read_spent(tmp_path / "run")
+    assert sum(spent.phases.values()) == pytest.approx(spent.seconds, abs=0.01)
+    assert {*spent.phases} >= {"preparing", "loading", "validation", "training", "saving", "evaluation", "report"}
+
+
+def test_the_seconds_of_a_step_belong_to_its_own_phase(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            time.sleep(1)
+            return function(*args, **kwargs)
+
+        return run
+
+    monkeypatch.setattr("tuneoff.evaluation.generation.generate_batch", slow(generation.generate_batch))
+    tuneoff.compare(recipe, "methods=[base]", run=tmp_path / "run")
+    phases = read_spent(tmp_path / "run").phases
+    assert phases["predictions"] >= 1 > phases["evaluation"]
 
 
 def test_a_ledger_adds_to_the_seconds_on_disk(tmp_path: Path) -> None:

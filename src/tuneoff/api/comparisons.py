@@ -14,7 +14,7 @@ from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
 from tuneoff.api.rounds import run_until_decided
 from tuneoff.budget.at_once import require_time_to_report
-from tuneoff.budget.ledger import Ledger, MeteredListener
+from tuneoff.budget.ledger import PLANNING, REPORTING, Ledger, MeteredListener
 from tuneoff.budget.spending import read_spending
 from tuneoff.config.metrics import MetricOptions
 from tuneoff.errors import BudgetError, DataError, RecipeError, RunError, suggest
@@ -175,6 +175,7 @@ def run_comparison(
         score_stored_records(directory, recipe, read_rows(preparation.text.test))
         directory.begin(recipe, describe_environment(), preparation.text.summary, preparation.fit.misfits)
         with ledger.saving():
+            ledger.begin_phase(PLANNING)
             affordable = fit_to_budget(preparation, ledger, listener, drop)
             stop = StopRequest(find_reason=affordable.get_stop_reason)
 
@@ -198,6 +199,7 @@ def run_comparison(
             ledger.end_trial()  # a trial may have been stopped
             ledger.write()  # the report reads it
             _require_any_record(directory, recipe)
+            ledger.begin_phase(REPORTING)
             try:
                 _ask_judge(recipe, read_selected(), directory, listener)
             finally:

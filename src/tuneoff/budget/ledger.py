@@ -14,12 +14,22 @@ from tuneoff.records.trial import Trial
 from tuneoff.runner.listener import Listener, Tallies
 from tuneoff.runtime.progress import OnProgress, Progress
 
+# the phases that are not a trial's, whose own are those of its progress events
+STARTING, PREPARING, PLANNING, BETWEEN_TRIALS, REPORTING = (
+    "starting",
+    "preparing",
+    "planning",
+    "between trials",
+    "report",
+)
 TEST_PHASES = {"evaluation", "predictions", "inference"}  # of a confirmed trial, after its training
 WRITE_INTERVAL_SECONDS = 10.0  # a process that is killed leaves at most about this much uncounted
 
 
 class Ledger:
     """The seconds spent on a run by this process, added to those of earlier processes.
+
+    Every second belongs to a phase: that of the last progress event of a running trial, or one that the caller begins.
 
     Args:
         start: when the work of this process began, in seconds of the monotonic clock; by default now.
@@ -30,8 +40,10 @@ class Ledger:
         earlier = read_spent(run)
         self._earlier_seconds, self._start = earlier.seconds, time.monotonic() if start is None else start
         self._trials = {id: dict(parts) for id, parts in earlier.trials.items()}
+        self._phases, self._phase = dict(earlier.phases), STARTING
         self._running: tuple[str, Part] | None = None
         self._last_count = self._last_write = self._start
+        self.begin_phase(PREPARING)
 
     @property
     def seconds(self) -> float:
@@ -48,42 +60,48 @@ class Ledger:
         try:
             yield
         finally:
-            self._count()
             self.write()
 
     def write(self) -> None:
         """Write the seconds spent so far."""
+        self._count()
         if not self.run.is_dir():  # moved or removed while the run was working in it
             return
-        save_json(Spent(seconds=self.seconds, trials=self._trials), self._file)
+        save_json(Spent(seconds=self.seconds, trials=self._trials, phases=self._phases), self._file)
         self._last_write = time.monotonic()
+
+    def begin_phase(self, phase: str) -> None:
+        """Count the seconds from now on for this phase."""
+        self._count()
+        self._phase = phase
 
     def begin_trial(self, trial: Trial) -> None:
         """Count the seconds from now on for this trial."""
-        self._count()
+        self.begin_phase("loading")
         self._running = (trial.id, "search" if trial.stage == "search" else "confirm")
 
     def record_phase(self, phase: str) -> None:
         """Note the phase of the running trial, so that its test is counted apart from its training."""
+        self.begin_phase(phase)
         if self._running and self._running[1] == "confirm" and phase in TEST_PHASES:
             self._running = (self._running[0], "test")
-        self._count()
         if self._last_count - self._last_write > WRITE_INTERVAL_SECONDS:
             self.write()
 
     def end_trial(self) -> None:
         """Count no more seconds for the running trial, if there is one."""
-        self._count()
+        self.begin_phase(BETWEEN_TRIALS)
         self._running = None
 
     def _count(self) -> None:
-        """Add the seconds since the last count to the running trial."""
+        """Add the seconds since the last count to the running phase and trial."""
         now = time.monotonic()
+        seconds, self._last_count = now - self._last_count, now
+        self._phases[self._phase] = self._phases.get(self._phase, 0.0) + seconds
         if self._running:
             id, part = self._running
             parts = self._trials.setdefault(id, {})
-            parts[part] = parts.get(part, 0.0) + now - self._last_count
-        self._last_count = now
+            parts[part] = parts.get(part, 0.0) + seconds
 
 
 class MeteredListener:

@@ -33,6 +33,7 @@ class Spent(Options):
 
     seconds: float = 0.0  # of all processes, from reading the text to writing the report, and of a probe
     trials: Mapping[str, Mapping[Part, float]] = Field(default_factory=dict)  # by trial id
+    phases: Mapping[str, float] = Field(default_factory=dict)  # of `seconds`, all of them, in the order they began
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class PhaseTimer:
-    """Records when each progress event came, and passes the event on."""
+    """Records when each progress event came, and passes the event on. One that begins a phase is only passed on."""
 
     on_progress: OnProgress
     device: torch.device
@@ -27,10 +27,11 @@ class PhaseTimer:
         self._intervals: list[tuple[str, int, float]] = []
 
     def __call__(self, progress: Progress) -> None:
-        synchronize(self.device)  # kernels of the step may still be in the queue when its event comes
-        now = time.perf_counter()
-        self._intervals.append((progress.phase, progress.epoch, now - self._last))
-        self._last = now
+        if progress.done:
+            synchronize(self.device)  # kernels of the step may still be in the queue when its event comes
+            now = time.perf_counter()
+            self._intervals.append((progress.phase, progress.epoch, now - self._last))
+            self._last = now
         self.on_progress(progress)
 
     def get_seconds(self, phase: str, epoch: int) -> list[float]:

@@ -24,6 +24,7 @@ from tuneoff.errors import DataError
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.records.record import BenchmarkScore
 from tuneoff.runtime.context import TrialContext
+from tuneoff.runtime.progress import Progress
 
 Tasks = Mapping[str, Any]  # the harness's tasks, by name
 
@@ -185,6 +186,7 @@ def run_benchmarks(
     answering = HarnessModel(model, context, batch_size=options.batch_size, max_length=int(positions) - context_tokens)
     tasks = benchmarks.loaded["tasks"]
     model.eval()
+    context.on_progress(Progress(phase="benchmarks"))
     with context.meter.phase("benchmarks"), _silence_harness():
         for task in tasks.values():
             task.set_fewshot_seed(seed=SEED)

@@ -109,6 +109,7 @@ def generate_predictions(
 
     texts_by_row: dict[int, tuple[str, ...]] = {}
     model.eval()
+    context.on_progress(Progress(phase="predictions", of=len(split)))
     with context.meter.phase("generation"), context.accelerator.autocast():
         for rows in make_evaluation_batches(split["prompt_tokens"], options.prompts_at_once):
             texts = micro_batch.run_until_it_fits(partial(generate_texts, rows))

@@ -145,6 +145,7 @@ def predict_labels(
 
     name_by_row: dict[int, str] = {}
     model.eval()
+    context.on_progress(Progress(phase="predictions", of=len(split)))
     with context.meter.phase("generation"), context.accelerator.autocast():
         for rows in make_evaluation_batches(split["prompt_tokens"], options.generation.batch_size):
             name_by_row.update(zip(rows, micro_batch.run_until_it_fits(partial(predict, rows)), strict=True))

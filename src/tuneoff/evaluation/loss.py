@@ -66,6 +66,7 @@ def evaluate_losses(
         return losses
 
     model.eval()
+    context.on_progress(Progress(phase=phase, of=len(split)))
     with context.meter.phase(phase), context.accelerator.autocast():
         for rows in make_evaluation_batches(count_tokens(split), batch_size):
             losses = micro_batch.run_until_it_fits(partial(evaluate, rows))

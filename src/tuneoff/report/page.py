@@ -35,6 +35,7 @@ from tuneoff.report.label_table import build_label_table
 from tuneoff.report.leaderboard import build_leaderboard, list_footnotes
 from tuneoff.report.methods_csv import format_methods_csv
 from tuneoff.report.pairwise import build_matrices, format_pairs_csv
+from tuneoff.report.phases import build_phase_table
 from tuneoff.report.search_table import describe_search, list_notes, summarize_searches
 from tuneoff.report.sentences import HEADLINE_LENGTH, describe_verdict
 from tuneoff.report.sentences.sequential import list_looks
@@ -149,6 +150,7 @@ def render_page(
         test_examples=run.data.splits["test"].examples if "test" in run.data.splits else 0,
         diagnoses=diagnose(comparison),
         actual_costs=compare_with_estimate(comparison),
+        phases=build_phase_table(comparison.spending.spent) if comparison.spending else (),
         setting=list(list_setting_facts(comparison)),
         data=run.data,
         environment=list(list_environment_facts(run.environment)),

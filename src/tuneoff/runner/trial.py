@@ -132,6 +132,7 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
         scores = {**record.scores, **search_scores}
         return record.model_copy(update={"scores": scores, "costs": build_current_costs()})
 
+    on_progress(Progress(phase="saving"))
     method.save(tuned, paths.adapter)
     hold_for_inference(tuned, dtype)
     predictions = predict_split(tuned, text.test, preparation, context, text=text, labels=labels)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 class Progress:
     """The progress of one trial at one moment."""
 
-    phase: str  # "loading", "trunk", "training", "validation", "evaluation", "predictions", "benchmarks", "inference"
+    # "loading", "trunk", "validation", "dry run", "training", "saving", "evaluation", "predictions", "benchmarks" or
+    # "inference". The first event of each comes when it begins
+    phase: str
     done: int = 0
     of: int = 0
     epoch: int = 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from tuneoff.runtime.micro_batch import require_free_memory
+from tuneoff.runtime.progress import Progress
 from tuneoff.system.capacity import get_memory_bytes
 from tuneoff.training.trainer import Trainer
 
@@ -18,6 +19,7 @@ def dry_run(trainer: Trainer) -> None:
     here instead of an hour later, so this finds the largest micro-batch that fits. The optimizer's state is not in
     memory yet.
     """
+    trainer.context.on_progress(Progress(phase="dry run"))
     longest = sorted(range(len(trainer.lengths)), key=lambda row: -trainer.lengths[row])
     with torch.random.fork_rng(), trainer.compile_blocks():
         trainer.model.train()

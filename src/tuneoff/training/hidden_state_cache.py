@@ -89,6 +89,7 @@ def _compute(model: LanguageModel, split: Dataset, loss_on: str, context: TrialC
     by_row: dict[int, Tensor] = {}
     positions = _count_positions(model, split, loss_on)
     model.eval()
+    context.on_progress(Progress(phase="trunk", of=len(split)))
     start = time.perf_counter()
     with context.meter.phase("training"), context.accelerator.autocast():
         for rows in make_evaluation_batches(count_tokens(split), BATCH_SIZE):

@@ -21,6 +21,7 @@ from tuneoff.records.record import Epoch
 from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.meter import MMAP_THRESHOLD, keep_freed_memory
 from tuneoff.runtime.micro_batch import MicroBatch
+from tuneoff.runtime.progress import Progress
 from tuneoff.training.checkpoint import CheckpointWriter
 from tuneoff.training.optimizer import ParameterGroups, create_optimizer
 from tuneoff.training.running_sums import RunningSums
@@ -90,6 +91,11 @@ class Trainer:
             Why the training diverged, or None.
         """
         seconds_before = self.context.meter.get_seconds("training")
+        epoch, steps = divmod(self.completed_steps, self.steps_per_epoch)
+        options = self.spec.options
+        self.context.on_progress(
+            Progress(phase="training", done=steps, of=self.steps_per_epoch, epoch=epoch + 1, epochs=options.epochs)
+        )
         try:
             with self.context.meter.phase("training"), self._keep_memory(), self.compile_blocks():
                 return self._train_until(stop, checkpoint_writer.is_due if checkpoint_writer else lambda: False)
