@@ -41,3 +41,8 @@ def test_a_recipe_is_read_without_torch() -> None:
         "datasets",
         "scipy",
     }
+
+
+def test_a_run_is_judged_and_reported_without_torch() -> None:
+    loaded = list_modules_after("import tuneoff.api.comparisons, tuneoff.report.page")
+    assert not loaded & {"torch", "transformers", "peft", "datasets"}

@@ -13,7 +13,7 @@ from tuneoff.records.trial import Trial
 from tuneoff.runner.stages import plan_stages
 from tuneoff.search.effort import scale_configurations
 from tuneoff.search.halving import count_tries
-from tuneoff.training.hidden_state_cache import MAX_BYTES
+from tuneoff.system.cache import HIDDEN_STATES_MAX_BYTES
 
 REPORT_BYTES = 4_000_000  # a page and its figures as files: 2 to 4 MB
 
@@ -207,4 +207,4 @@ def _estimate_disk(recipe: Recipe, probe: Probe) -> dict[str, int]:
 def _estimate_trunk_bytes(recipe: Recipe, bytes_of_sample: int) -> int:
     """Estimate the files of all train samples, of which the cache removes those used least recently."""
     samples = 1 + (recipe.replicates or 0)
-    return max(bytes_of_sample, min(samples * bytes_of_sample, MAX_BYTES))
+    return max(bytes_of_sample, min(samples * bytes_of_sample, HIDDEN_STATES_MAX_BYTES))

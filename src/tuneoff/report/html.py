@@ -87,7 +87,7 @@ def _list_scripts() -> list[str]:
         return []
 
 
-@functools.cache  # bundling takes three seconds and always has the same result
+@functools.cache
 def _bundle_chart_library() -> str:
     return (
         bundle_library(get_vega_lite_version())

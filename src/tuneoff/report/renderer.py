@@ -7,6 +7,7 @@ allowed (`ulimit -v`). Under such a limit it runs in a process of its own, which
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import resource
 import signal
@@ -14,7 +15,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
+
+from tuneoff.errors import FullDiskError
+from tuneoff.system.atomic_write import write_atomically
+from tuneoff.system.cache import check_cache_folder, get_cache_folder, write_cache_checksums
 
 PNG_SCALE = 2
 TIMEOUT_SECONDS = 600
@@ -50,13 +56,21 @@ def draw_pictures(specifications: Sequence[Mapping[str, Any]], version: str) -> 
 
 
 def bundle_library(version: str) -> str:
-    """Return the JavaScript that draws charts on a page.
+    """Return the JavaScript that draws charts on a page. It is kept in the cache, because bundling it takes seconds.
 
     Raises:
         RendererError: the renderer ended without a result.
     """
+    folder = get_cache_folder() / "charts" / f"vl-convert-{metadata.version('vl-convert-python')}-vega-lite-{version}"
+    file = folder / "library.js"
+    if check_cache_folder(folder):
+        return file.read_bytes().decode()
     task = {"version": version}
-    return str((_run_apart(task) if has_address_limit() else _draw(task))["library"])
+    library = str((_run_apart(task) if has_address_limit() else _draw(task))["library"])
+    with contextlib.suppress(OSError, FullDiskError):  # without a cache it is bundled again next time
+        write_atomically(file, library)
+        write_cache_checksums(folder, [file])
+    return library
 
 
 def has_address_limit() -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tuneoff.system.atomic_write import write_atomically
 from tuneoff.system.checksums import CHECKSUMS, find_damaged_files, format_checksums, hash_files
 
+HIDDEN_STATES_MAX_BYTES = 4 * 2**30  # of all their files; beyond that, the least recently used are removed
 _LOG = logging.getLogger(__name__)
 
 

@@ -27,14 +27,13 @@ from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.probe import can_reuse_trunk
 from tuneoff.runtime.progress import Progress
 from tuneoff.system.atomic_write import replace_atomically
-from tuneoff.system.cache import get_cache_folder
+from tuneoff.system.cache import HIDDEN_STATES_MAX_BYTES, get_cache_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from tuneoff.runtime.context import TrialContext
 
-MAX_BYTES = 4 * 2**30  # of all files; beyond that, the least recently used are removed
 BATCH_SIZE = 16  # examples in one forward pass
 
 
@@ -48,7 +47,7 @@ class TrunkCache:
     """
 
     key: str
-    max_bytes: int = MAX_BYTES
+    max_bytes: int = HIDDEN_STATES_MAX_BYTES
     folder: Path = field(default_factory=lambda: get_cache_folder() / "trunk")
 
     def get_outputs(
