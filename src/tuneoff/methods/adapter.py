@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tuneoff.models.language_model import LanguageModel
+    from tuneoff.models.row_changes import RowChanges
 
 
 @final
@@ -51,6 +52,12 @@ class Adapter(Subset):
             mlp.register_forward_hook(_apply_bottleneck)
             added += mlp.bottleneck.parameters()
         return added
+
+    def find_row_changes(self, base: LanguageModel, tuned: LanguageModel) -> RowChanges | None:
+        from tuneoff.models.row_changes import Followed, RowChanges
+
+        owners = {name: mlp for name, mlp in tuned.base.named_modules() if hasattr(mlp, "bottleneck")}
+        return RowChanges(modules={name: Followed(mlp.bottleneck) for name, mlp in owners.items()})
 
 
 def _apply_bottleneck(mlp: Any, _: object, output: Any) -> Any:  # Any: a tensor, or a tuple that begins with one

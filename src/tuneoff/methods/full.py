@@ -10,6 +10,7 @@ from tuneoff.methods.method import Decay, Method, Rate
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
+    from tuneoff.models.row_changes import RowChanges
 
 
 @final
@@ -38,3 +39,8 @@ class Full(Method):
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
         network = type(base.base).from_pretrained(folder, dtype="auto", use_safetensors=True)
         return base.with_network(network)
+
+    def find_row_changes(self, base: LanguageModel, tuned: LanguageModel) -> RowChanges | None:
+        from tuneoff.models.row_changes import RowChanges, replace_owners
+
+        return RowChanges(modules=replace_owners(base.base, tuned.base))

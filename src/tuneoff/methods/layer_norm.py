@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Rate
 from tuneoff.methods.peft_adapter import write_adapter
-from tuneoff.methods.subset import Subset
+from tuneoff.methods.subset import Subset, set_data
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,7 +55,6 @@ class LayerNorm(Subset):
         write_adapter(state, config, folder)
 
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
-        import torch
         from peft.utils import SAFETENSORS_WEIGHTS_NAME
         from safetensors.torch import load_file
 
@@ -63,7 +62,6 @@ class LayerNorm(Subset):
 
         require_safe_adapter(folder)
         tuned = self.apply(base)
-        with torch.no_grad():
-            for name, tensor in load_file(folder / SAFETENSORS_WEIGHTS_NAME).items():
-                tuned.base.get_parameter(name.removeprefix(WRAPPER).replace(LAYER, "")).copy_(tensor)
+        for name, tensor in load_file(folder / SAFETENSORS_WEIGHTS_NAME).items():
+            set_data(tuned.base.get_parameter(name.removeprefix(WRAPPER).replace(LAYER, "")), tensor)
         return tuned

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tuneoff.data import TextData
     from tuneoff.models.language_model import LanguageModel
+    from tuneoff.models.row_changes import RowChanges
 
 
 Rate = Annotated[
@@ -81,3 +82,15 @@ class Method(Options, ABC):
     def merge(self, tuned: LanguageModel) -> LanguageModel:
         """Return the model as it would be served, with the adapter merged into the weights if possible."""
         return tuned
+
+    def find_row_changes(self, base: LanguageModel, tuned: LanguageModel) -> RowChanges | None:
+        """Return what was trained in a form that applies to some rows of a batch, for a server of several models.
+
+        Args:
+            base: the base model.
+            tuned: from `load`, with what was not trained shared with the base model.
+
+        Returns:
+            None if there is no such form, so that the model needs batches of its own.
+        """
+        return None

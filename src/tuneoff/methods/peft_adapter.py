@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tuneoff.models.language_model import LanguageModel
     from tuneoff.models.outer_adapter import OuterAdapter
+    from tuneoff.models.row_changes import RowChanges
 
 OUTSIDE = {"PREFIX_TUNING", "CARTRIDGE", "POLY", "XLORA", "SHADOW"}  # types that only peft's own forward pass applies
 
@@ -42,6 +43,11 @@ class PeftAdapter(Method, ABC):
 
     def merge(self, tuned: LanguageModel) -> LanguageModel:
         return merge_adapter(tuned)
+
+    def find_row_changes(self, base: LanguageModel, tuned: LanguageModel) -> RowChanges | None:
+        from tuneoff.methods.peft_rows import find_row_changes
+
+        return find_row_changes(tuned)
 
 
 def add_adapter(base: LanguageModel, config: PeftConfig) -> LanguageModel:

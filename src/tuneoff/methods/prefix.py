@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tuneoff.models.language_model import LanguageModel
     from tuneoff.models.prefix_attention import Layers
+    from tuneoff.models.row_changes import RowChanges
 
 UNEQUAL = "prefix.safetensors"  # of layers that differ in shape
 
@@ -67,6 +68,12 @@ class Prefix(Method):
         base.requires_grad_(False)
         attach_prefix(base.base, _read_prefix(folder, base.base.device))
         return base
+
+    def find_row_changes(self, base: LanguageModel, tuned: LanguageModel) -> RowChanges | None:
+        from tuneoff.models.learned_prefix import get_prefix
+        from tuneoff.models.row_changes import RowChanges
+
+        return RowChanges(prefix=get_prefix(tuned.base))
 
 
 def _write_prefix(layers: Layers, known_as: str, folder: Path) -> None:

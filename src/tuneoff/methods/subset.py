@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from tuneoff.methods.method import Method
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from tuneoff.models.language_model import LanguageModel
+    from tuneoff.models.row_changes import RowChanges
 
 FILE = "trained.safetensors"
 
@@ -42,12 +43,27 @@ class Subset(Method, ABC):
         save_file({name: tensor.contiguous() for name, tensor in trained.items()}, folder / FILE)
 
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
-        import torch
         from safetensors.torch import load_file
 
         tuned = self.apply(base)
-        parameters = dict(tuned.base.named_parameters())
-        with torch.no_grad():
-            for name, tensor in load_file(folder / FILE).items():
-                parameters[name].copy_(tensor)
+        for name, tensor in load_file(folder / FILE).items():
+            set_data(tuned.base.get_parameter(name), tensor)
         return tuned
+
+    def find_row_changes(self, base: LanguageModel, tuned: LanguageModel) -> RowChanges | None:
+        from tuneoff.models.row_changes import RowChanges, replace_owners
+
+        return RowChanges(modules=replace_owners(base.base, tuned.base))
+
+
+def set_data(parameter: nn.Parameter, tensor: Tensor) -> None:
+    """Give a parameter other numbers, and leave those that it had to whoever else uses them.
+
+    Raises:
+        ModelError: the shapes differ.
+    """
+    from tuneoff.errors import ModelError
+
+    if parameter.shape != tensor.shape:
+        raise ModelError(f"a tensor has the shape {tuple(tensor.shape)}, and the model's is {tuple(parameter.shape)}")
+    parameter.data = tensor.to(parameter)

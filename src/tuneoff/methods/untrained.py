@@ -11,6 +11,7 @@ from tuneoff.methods.method import Method
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
+    from tuneoff.models.row_changes import RowChanges
 
 
 class Untrained(Method, ABC):
@@ -34,3 +35,8 @@ class Untrained(Method, ABC):
 
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
         return base
+
+    def find_row_changes(self, base: LanguageModel, tuned: LanguageModel) -> RowChanges | None:
+        from tuneoff.models.row_changes import RowChanges
+
+        return RowChanges()

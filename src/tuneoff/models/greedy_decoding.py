@@ -44,8 +44,18 @@ def can_generate(network: Any) -> bool:
 
 def sees_all_positions(network: Any, tokens: int) -> bool:
     """Return whether all of `tokens` positions are within the attention window, so that padding may be among them."""
-    windows = (getattr(network.config, name, None) for name in ("sliding_window", "window_size"))
-    return all(window is None or tokens <= window for window in windows)
+    return all(tokens <= window for window in _list_windows(network))
+
+
+def has_window(network: Any) -> bool:
+    """Return whether some layers may see only the last positions."""
+    return bool(_list_windows(network))
+
+
+def _list_windows(network: Any) -> list[int]:
+    names = ("sliding_window", "window_size", "attention_chunk_size")
+    windows = (getattr(network.config, name, None) for name in names)
+    return [window for window in windows if window is not None]
 
 
 def generate(

@@ -168,8 +168,8 @@ def load_tuned(directory: RunDirectory, record: Record) -> tuple[Source, Languag
             "write its prompts as the recipe says."
         )
     source = find_source(setting.model)
-    _require_same_model(source, setting)
-    _require_adapter(directory, record)
+    require_same_model(source, setting)
+    require_adapter(directory, record)
     base = load_model(source, setting.model, load_tokenizer(source, setting.model))
     folder = directory.get_adapter_folder(trial)
     try:
@@ -178,7 +178,7 @@ def load_tuned(directory: RunDirectory, record: Record) -> tuple[Source, Languag
         raise RunError(f"The adapter in {folder} cannot be loaded: {error}") from error
 
 
-def _require_same_model(source: Source, setting: Setting) -> None:
+def require_same_model(source: Source, setting: Setting) -> None:
     if source.fingerprint != setting.model_fingerprint:
         raise RunError(
             f"{setting.model.name} is not the model that this run used: its fingerprint is {source.fingerprint}, and "
@@ -187,7 +187,7 @@ def _require_same_model(source: Source, setting: Setting) -> None:
         )
 
 
-def _require_adapter(directory: RunDirectory, record: Record) -> None:
+def require_adapter(directory: RunDirectory, record: Record) -> None:
     """Check the adapter's files against the checksums in the trial's folder."""
     folder = directory.get_trial_folder(record.trial)
     adapter = directory.get_adapter_folder(record.trial)

@@ -1,0 +1,146 @@
+"""The arms of a server: trained models that share the weights of one base model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from transformers import DynamicCache
+
+from tuneoff.errors import ModelError, RunError
+from tuneoff.methods import Method
+from tuneoff.models.greedy_decoding import can_generate, has_window
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.precision import hold_for_inference
+from tuneoff.models.prefix_attention import Layers
+from tuneoff.models.row_changes import RowChanges
+from tuneoff.models.shared_weights import copy_sharing_weights
+from tuneoff.serving.prompts import Prompts
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmSource:
+    """Where an arm comes from.
+
+    Args:
+        method: with the hyperparameters of the trial.
+        folder: what the trial trained; None for a method that trains nothing.
+        ends: tokens that end an answer, besides those of the base model.
+        prompts: how the run writes its prompts; None: unknown.
+        fingerprint: of the base model for which it was trained; None: unknown.
+        base: the name of the base model for which it was trained.
+        place: for error messages.
+    """
+
+    method: Method
+    folder: Path | None = None
+    ends: tuple[int, ...] = ()
+    prompts: Prompts | None = None
+    fingerprint: str | None = None
+    base: str = ""
+    place: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arm:
+    """A model that is served.
+
+    Args:
+        name: what requests call it.
+        source: where it comes from.
+        model: the trained model itself, which shares the weights that were not trained with the base model.
+        changes: what it changes for its rows of a batch; None if it needs batches of its own.
+        prefix: keys and values before the text of each of its rows, computed once.
+        bytes: memory besides the base model.
+        note: why it does not share batches, or what it costs.
+    """
+
+    name: str
+    source: ArmSource
+    model: LanguageModel
+    changes: RowChanges | None
+    prefix: Layers | None = None
+    bytes: int = 0
+    note: str = ""
+    context_tokens: int = field(default=0)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether its rows share batches with those of other arms."""
+        return self.changes is not None
+
+    @property
+    def prefix_tokens(self) -> int:
+        """Positions of the cache before the text."""
+        return 0 if self.prefix is None else self.prefix[0][0].shape[1]
+
+
+def load_arm(name: str, source: ArmSource, base: LanguageModel) -> Arm:
+    """Load an arm beside the base model, which stays as it is.
+
+    Raises:
+        RunError: what was trained cannot be loaded, or does not fit the base model, or cannot be served.
+    """
+    versions = [parameter._version for parameter in base.parameters()]
+    try:
+        tuned = source.method.load(copy_sharing_weights(base), source.folder or Path())
+    except (OSError, ModelError, ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RunError(
+            f"{name} cannot be loaded from {source.place or source.folder}: {reason}. It must be trained from the base "
+            f"model that is served, {base.known_as}."
+        ) from error
+    tuned = hold_for_inference(tuned, next(base.parameters()).dtype)
+    if versions != [parameter._version for parameter in base.parameters()]:
+        raise RunError(f"{name} cannot be served: loading it changes the weights of the base model in place.")
+    changes = source.method.find_row_changes(base, tuned)
+    if not can_generate(tuned.base) or (tuned.outer_adapter and tuned.outer_adapter.needs_own_generate):
+        raise RunError(
+            f"{name} cannot be served: only the generation of its own library applies it. Load it with "
+            "tuneoff.load_model, or export it."
+        )
+    note = "" if changes else "It is no change of single modules, so its rows have batches of their own."
+    if changes and changes.prefix is not None and has_window(base.base):
+        changes, note = (
+            None,
+            "Its prefix is seen beyond the window of the layers, so its rows have batches of their own.",
+        )
+    prefix = _compute_prefix(tuned, changes) if changes else None
+    changed_bytes = changes.count_bytes(base) if changes else _count_own_bytes(base, tuned)
+    return Arm(
+        name=name,
+        source=source,
+        model=tuned,
+        changes=changes,
+        prefix=prefix,
+        bytes=changed_bytes + sum(tensor.nbytes for pair in prefix or () for tensor in pair),
+        note=note,
+        context_tokens=source.method.context_tokens,
+    )
+
+
+@torch.no_grad()
+def _compute_prefix(tuned: LanguageModel, changes: RowChanges) -> Layers | None:
+    """Return the keys and values that stand before the text: the learned ones, or those of a soft prompt."""
+    dtype = tuned.base.get_input_embeddings().weight.dtype
+    if changes.prefix is not None:
+        return [(keys.to(dtype), values.to(dtype)) for keys, values in changes.prefix]
+    if changes.prompt_PD is None:
+        return None
+    cache = DynamicCache()  # without the config, so that every layer keeps all positions
+    tuned.base(inputs_embeds=changes.prompt_PD[None].to(dtype), past_key_values=cache, use_cache=True)
+    return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
+
+
+def _count_own_bytes(base: LanguageModel, tuned: LanguageModel) -> int:
+    known = {parameter.data_ptr() for parameter in base.parameters()}
+    return sum({p.data_ptr(): p.nbytes for p in tuned.parameters() if p.data_ptr() not in known}.values())
+
+
+def list_ends(base: LanguageModel, source: ArmSource) -> frozenset[int]:
+    """Return the ids of the tokens that end an answer of an arm."""
+    own = base.base.generation_config.eos_token_id
+    of_model: Sequence[int] = [own] if isinstance(own, int) else own or []
+    return frozenset((*of_model, *source.ends))

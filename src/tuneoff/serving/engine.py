@@ -1,0 +1,409 @@
+"""The engine: one thread owns the model and answers all requests, in batches whose rows join and leave at every token.
+
+Whoever serves over HTTP only submits requests and passes their events on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tuneoff.data.example import Row as Fields
+from tuneoff.errors import QueueFullError, RequestError, RunError, TooLongError, UnknownArmError, suggest
+from tuneoff.models.greedy_decoding import can_generate
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.serving.arms import Arm, ArmSource, list_ends, load_arm
+from tuneoff.serving.lane import Lane
+from tuneoff.serving.requests import ArmInfo, OnEvent, Request, Stats
+from tuneoff.serving.row import Row
+from tuneoff.serving.self_test import Agreement, compare_with_alone, open_mixed_lane, open_own_lane
+from tuneoff.serving.sources import read_source
+
+_LOG = logging.getLogger(__name__)
+
+MAX_ROWS, MAX_CACHE_TOKENS, MAX_WAITING = 32, 65_536, 256
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A request that was accepted."""
+
+    _row: Row
+    _wake: Callable[[], None]
+
+    def cancel(self) -> None:
+        """End the answer soon; its last event says so. Nothing happens if it has ended already."""
+        self._row.cancelled = True
+        self._wake()
+
+
+class Engine:
+    """Answers requests to the arms of one base model.
+
+    Args:
+        base: the base model, ready for inference. The engine's arms share its weights.
+        arms: where each arm comes from, by name.
+        max_rows: requests that are answered at the same time.
+        max_cache_tokens: positions of keys and values that they may need, with padding. Buffers may be half as large
+            again.
+        max_waiting: requests that may wait.
+        fingerprint: of the base model's files; arms of other files are refused.
+
+    Raises:
+        RunError: the base model or an arm cannot be served.
+    """
+
+    def __init__(
+        self,
+        base: LanguageModel,
+        arms: dict[str, ArmSource] | None = None,
+        *,
+        max_rows: int = MAX_ROWS,
+        max_cache_tokens: int = MAX_CACHE_TOKENS,
+        max_waiting: int = MAX_WAITING,
+        fingerprint: str | None = None,
+    ) -> None:
+        if not can_generate(base.base):
+            raise RunError(
+                f"A {type(base.base).__name__} cannot be served: it keeps more than the keys and values of its text, "
+                "or takes no positions, so rows of a batch would change each other. tuneoff.load_model answers with it."
+            )
+        self.tokenizer: Any = base.tokenizer  # transformers' tokenizers share no type
+        self._base = base
+        self._fingerprint = fingerprint
+        self._max_rows = max_rows
+        self._max_cache_tokens = max_cache_tokens
+        self._max_waiting = max_waiting
+        self._changed = threading.Condition()  # guards what follows
+        self._arms: dict[str, Arm] = {}
+        self._waiting: deque[Row] = deque()
+        self._commands: deque[Callable[[], None]] = deque()
+        self._stopping_at: float | None = None
+        self._requests: Counter[str] = Counter()
+        self._mixed_lane = open_mixed_lane(base, ())  # owned by the thread, as all lanes are
+        self._own_lanes: dict[Arm, Lane] = {}
+        self._tokens: Counter[str] = Counter()
+        self._widths: Counter[int] = Counter()
+        self._mixed: Counter[int] = Counter()
+        self._thread = threading.Thread(target=self._work, name="tuneoff-engine", daemon=True)
+        for name, source in (arms or {}).items():
+            self.add_arm(name, source)
+
+    @property
+    def context_tokens(self) -> int | None:
+        """Positions that the model was made for; None: it does not say."""
+        limit: int | None = getattr(self._base.base.config, "max_position_embeddings", None)
+        return limit
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self, drain_seconds: float = 0.0) -> None:
+        """Take no more requests, finish what is accepted within a time, and cancel the rest."""
+        with self._changed:
+            self._stopping_at = time.monotonic() + drain_seconds
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def submit(self, request: Request, on_event: OnEvent) -> Ticket:
+        """Accept a request, whose events come from the engine's thread.
+
+        Raises:
+            UnknownArmError: no arm has this name.
+            TooLongError: the prompt and the answer do not fit the model or the engine.
+            QueueFullError: too many requests wait.
+            RequestError: a token of the prompt is none of the model's, or the engine stops.
+        """
+        arm = self._get_arm(request.arm)
+        self._require_fitting(request, arm)
+        row = Row(request, arm, on_event, self.tokenizer, list_ends(self._base, arm.source))
+        with self._changed:
+            if self._stopping_at is not None:
+                raise RequestError("The server stops and takes no more requests.")
+            if self._arms.get(request.arm) is not arm:
+                raise self._describe_unknown(request.arm)
+            if len(self._waiting) >= self._max_waiting:
+                raise QueueFullError(
+                    f"{len(self._waiting)} requests wait already, which is the limit. Send this one again later."
+                )
+            self._waiting.append(row)
+            self._requests[arm.name] += 1
+            self._changed.notify_all()
+        return Ticket(row, self._wake)
+
+    def arms(self) -> list[ArmInfo]:
+        """Return what is served, in the order in which it was added."""
+        with self._changed:
+            arms = list(self._arms.values())
+        return [
+            ArmInfo(name=arm.name, method=arm.source.method.name, bytes=arm.bytes, mixes=arm.mixes, note=arm.note)
+            for arm in arms
+        ]
+
+    def add_arm(self, name: str, source: ArmSource | str | Path) -> ArmInfo:
+        """Load an arm and serve it from then on. Those that are being answered go on meanwhile.
+
+        Args:
+            source: `RUN:LABEL`, the folder of an adapter in peft's format, or what `read_source` returned.
+
+        Raises:
+            RunError: there is an arm of this name, or this one cannot be loaded, or not be served.
+        """
+        self._require_free(name)
+        if not isinstance(source, ArmSource):
+            source = read_source(source, self._base)
+        if source.fingerprint is not None and self._fingerprint not in (None, source.fingerprint):
+            raise RunError(
+                f"{name} was trained from another base model than the one that is served: its fingerprint is "
+                f"{source.fingerprint}, and that of {self._base.known_as} is {self._fingerprint}. Serve it on its own."
+            )
+        arm, lane = self._try_lanes(load_arm(name, source, self._base))
+        with self._changed:
+            self._require_free(name)
+            self._arms[name] = arm
+
+            def attach() -> None:
+                if lane is not None:
+                    self._own_lanes[arm] = lane
+                elif arm.changes is not None:
+                    self._mixed_lane.network.add(arm, dict(arm.changes.modules))
+
+            self._commands.append(attach)  # before the first request to the arm can be taken
+            self._changed.notify_all()
+        return next(info for info in self.arms() if info.name == name)
+
+    def remove_arm(self, name: str) -> None:
+        """Serve an arm no longer. Requests that were accepted are still answered.
+
+        Raises:
+            UnknownArmError: no arm has this name.
+        """
+        arm = self._get_arm(name)
+        with self._changed:
+            self._arms.pop(name, None)
+
+            def detach() -> None:
+                used = any(row.arm is arm for row in self._waiting) or any(
+                    row.arm is arm for lane in self._lanes for row in lane.rows
+                )
+                if used:
+                    self._commands.append(detach)
+                else:
+                    self._mixed_lane.network.remove(arm)
+                    self._own_lanes.pop(arm, None)
+
+            self._commands.append(detach)
+            self._changed.notify_all()
+
+    def prompt_for(self, arm: str, fields: str | Fields | Sequence[Fields]) -> tuple[int, ...]:
+        """Return the tokens of the prompt that an arm's run writes for a source text, a row of fields or a chat.
+
+        Raises:
+            UnknownArmError: no arm has this name.
+            RequestError: the arm does not come from a run.
+            DataError: the fields do not fit the template.
+        """
+        prompts = self._get_arm(arm).source.prompts
+        if prompts is None:
+            raise RequestError(f"{arm} does not come from a run, so its prompts are unknown. Send a whole prompt.")
+        return prompts.render(fields)
+
+    def count_room(self, arm: str, prompt_tokens: int) -> int:
+        """Return the most tokens that an answer to a prompt of this length can have; below 1 if there is no room.
+
+        Raises:
+            UnknownArmError: no arm has this name.
+        """
+        limit = self._max_cache_tokens - 1 if self.context_tokens is None else self.context_tokens
+        return min(limit, self._max_cache_tokens - 1) - self._get_arm(arm).context_tokens - prompt_tokens
+
+    def check(self) -> dict[str, Agreement]:
+        """Compare the logits of every arm, in one batch with the others where it mixes, with the model alone.
+
+        Raises:
+            RunError: an arm differs by more than rounding.
+        """
+        with self._changed:
+            arms = list(self._arms.values())
+        mixing = [arm for arm in arms if arm.mixes]
+        found = compare_with_alone(open_mixed_lane(self._base, mixing), mixing, self._base) if mixing else {}
+        for arm in arms:
+            if not arm.mixes:
+                found |= compare_with_alone(open_own_lane(arm), [arm], self._base)
+        wrong = [f"{name} by {one.largest_difference:.2g}" for name, one in found.items() if not one.agrees]
+        if wrong:
+            raise RunError(f"In a batch with others, logits differ from those of the model alone: {', '.join(wrong)}.")
+        return found
+
+    def stats(self) -> Stats:
+        """Return what the engine does and has done."""
+        with self._changed:
+            lanes = self._lanes
+            return Stats(
+                rows=sum(len(lane.rows) for lane in lanes),
+                waiting=len(self._waiting),
+                steps=sum(self._widths.values()),
+                prefills=sum(lane.prefills for lane in lanes),
+                tokens_out=self._tokens.total(),
+                requests=dict(self._requests),
+                tokens_by_arm=dict(self._tokens),
+                widths=dict(self._widths),
+                mixed=dict(self._mixed),
+                cache_tokens=sum(len(lane.rows) * lane.cache.width for lane in lanes),
+            )
+
+    @property
+    def _lanes(self) -> list[Lane]:
+        return [self._mixed_lane, *self._own_lanes.values()]
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _get_arm(self, name: str) -> Arm:
+        with self._changed:
+            if name not in self._arms:
+                raise self._describe_unknown(name)
+            return self._arms[name]
+
+    def _describe_unknown(self, name: str) -> UnknownArmError:
+        return UnknownArmError(f"No model {name!r} is served.{suggest(name, self._arms)}", tuple(self._arms))
+
+    def _require_free(self, name: str) -> None:
+        if name in self._arms:
+            raise RunError(f"A model {name!r} is served already. Remove it first, or choose another name.")
+
+    def _require_fitting(self, request: Request, arm: Arm) -> None:
+        vocabulary = self._base.base.get_input_embeddings().num_embeddings
+        if not all(0 <= token < vocabulary for token in request.prompt_ids):
+            raise RequestError(f"The prompt has tokens that the model does not: its ids are 0 to {vocabulary - 1}.")
+        prompt, answer = len(request.prompt_ids), request.sampling.max_tokens
+        counted = f"{prompt} tokens of the prompt" + (f", {arm.context_tokens} before it" if arm.context_tokens else "")
+        needed = arm.context_tokens + prompt + answer
+        for limit, whose in ((self.context_tokens, "the model's context"), (self._max_cache_tokens - 1, "the server")):
+            if limit is not None and needed > limit:
+                raise TooLongError(
+                    f"{counted} and {answer} of the answer are {needed}, and {whose} has room for {limit}. "
+                    f"Shorten the prompt, or ask for at most {max(0, limit - needed + answer)} tokens."
+                )
+
+    def _try_lanes(self, arm: Arm) -> tuple[Arm, Lane | None]:
+        """Return an arm and, if it cannot share batches, a lane of its own.
+
+        Raises:
+            RunError: neither way gives the logits of the trained model.
+        """
+        if arm.changes is not None:
+            try:
+                if compare_with_alone(open_mixed_lane(self._base, [arm]), [arm], self._base)[arm.name].agrees:
+                    return arm, None
+                reason = "In a batch with others its logits would be wrong"
+            except Exception as error:  # whatever the model's code raises for such a batch
+                reason = f"Its modules do not work row by row ({type(error).__name__})"
+            prefix = (
+                None if arm.changes.prefix is not None else arm.prefix
+            )  # the trained model has a learned one itself
+            arm = replace(arm, changes=None, prefix=prefix, note=f"{reason}, so its rows have batches of their own.")
+        lane = open_own_lane(arm)
+        agreement = compare_with_alone(open_own_lane(arm), [arm], self._base)[arm.name]
+        if not agreement.agrees:
+            raise RunError(
+                f"{arm.name} cannot be served: answered token by token, its logits differ from those of the trained "
+                f"model by {agreement.largest_difference:.2g}."
+            )
+        return arm, lane
+
+    # What follows runs in the engine's thread.
+
+    def _work(self) -> None:
+        while self._wait_for_work():
+            try:
+                self._run_commands()
+                self._cancel()
+                self._read_waiting()
+                for lane in self._lanes:
+                    self._step(lane)
+            except Exception as error:  # a fault of ours; those who wait must hear of it
+                _LOG.exception("The engine failed; what it was answering is lost.")
+                for row in self._list_open():
+                    row.fail(error)
+                for lane in self._lanes:
+                    lane.clear()
+
+    def _wait_for_work(self) -> bool:
+        """Return whether there is, or will be, something to do."""
+        with self._changed:
+            while not (self._waiting or self._commands or any(lane.rows for lane in self._lanes)):
+                if self._stopping_at is not None:
+                    return False
+                self._changed.wait()
+        if self._stopping_at is not None and time.monotonic() >= self._stopping_at:
+            for row in self._list_open():
+                row.cancel()
+            return False
+        return True
+
+    def _list_open(self) -> list[Row]:
+        """Return all requests that are not finished; those that waited wait no longer."""
+        with self._changed:
+            waiting, self._waiting = list(self._waiting), deque()
+        return [row for row in (*waiting, *(row for lane in self._lanes for row in lane.rows)) if not row.finished]
+
+    def _run_commands(self) -> None:
+        with self._changed:
+            commands, self._commands = list(self._commands), deque()
+            for command in commands:
+                command()
+
+    def _cancel(self) -> None:
+        with self._changed:
+            cancelled = [row for row in self._waiting if row.cancelled]
+            self._waiting = deque(row for row in self._waiting if not row.cancelled)
+        for row in cancelled:
+            row.cancel()
+        for lane in self._lanes:
+            lane.cancel([row for row in lane.rows if row.cancelled])
+
+    def _read_waiting(self) -> None:
+        """Read the prompts of as many waiting requests as there is room for, in their order."""
+        taken: dict[Lane, list[Row]] = {}
+        with self._changed:
+            while self._waiting and self._has_room(self._waiting[0], taken):
+                row = self._waiting.popleft()
+                taken.setdefault(self._find_lane(row.arm), []).append(row)
+        for lane, rows in taken.items():
+            lane.read(rows)
+            self._count_tokens(rows)
+
+    def _has_room(self, row: Row, taken: dict[Lane, list[Row]]) -> bool:
+        rows = sum(len(lane.rows) for lane in self._lanes) + sum(map(len, taken.values()))
+        own = self._find_lane(row.arm)
+        more = {lane: [*taken.get(lane, ()), *([row] if lane is own else [])] for lane in self._lanes}
+        positions = sum(lane.count_positions(*of_lane) for lane, of_lane in more.items())
+        return rows < self._max_rows and (positions <= self._max_cache_tokens or rows == 0)
+
+    def _find_lane(self, arm: Arm) -> Lane:
+        return self._own_lanes.get(arm, self._mixed_lane)
+
+    def _step(self, lane: Lane) -> None:
+        rows = list(lane.rows)
+        if not rows:
+            return
+        lane.step()
+        with self._changed:
+            self._widths[len(rows)] += 1
+            self._mixed[len({row.arm for row in rows})] += 1
+        self._count_tokens(rows)
+
+    def _count_tokens(self, rows: Sequence[Row]) -> None:
+        with self._changed:
+            for row in rows:
+                self._tokens[row.arm.name] += bool(row.tokens)

@@ -1,0 +1,105 @@
+"""Open an engine for what some runs trained."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tuneoff.errors import RunError, suggest
+from tuneoff.methods import METHODS
+from tuneoff.models.loading import load_model, load_tokenizer
+from tuneoff.models.precision import get_dtype, hold_for_inference
+from tuneoff.models.sources import find_source
+from tuneoff.records.record import Record
+from tuneoff.runner.trained_model import choose_trial, require_same_model
+from tuneoff.runs import RunDirectory
+from tuneoff.serving.arms import ArmSource
+from tuneoff.serving.engine import Engine
+from tuneoff.serving.sources import read_trial
+
+_LOG = logging.getLogger(__name__)
+
+BASE = "base"  # what the base model is called
+
+
+def open_engine(runs: Sequence[str | Path], arms: Sequence[str] | None = None, **limits: Any) -> Engine:
+    """Load the base model of some runs once, and beside it what each method trained.
+
+    Args:
+        runs: run directories. With several, an arm is called `RUN/LABEL`, after the directory.
+        arms: which arms; by default all that finished.
+        limits: `max_rows`, `max_cache_tokens` and `max_waiting` of `Engine`.
+
+    Returns:
+        The engine, which is to be started. The base model is served as `base`.
+
+    Raises:
+        ModelError: the base model cannot be loaded.
+        RunError: a directory is no run, the runs have different base models, or an arm does not exist, is damaged or
+            cannot be served.
+    """
+    records = _list_records([RunDirectory(Path(run)) for run in runs], arms)
+    first = next(iter(records.values()))[1].trial.setting
+    for directory, record in records.values():
+        setting = record.trial.setting
+        if setting.model_fingerprint != first.model_fingerprint:
+            raise RunError(
+                f"{directory.path} has the base model {setting.model.name}, and {runs[0]} has {first.model.name}: the "
+                f"fingerprints are {setting.model_fingerprint} and {first.model_fingerprint}. One server has one base "
+                "model. Serve each on a port of its own."
+            )
+    source = find_source(first.model)
+    require_same_model(source, first)
+    base = load_model(source, first.model, load_tokenizer(source, first.model))
+    base = hold_for_inference(base, get_dtype(first.precision))
+    engine = Engine(base, fingerprint=source.fingerprint, **limits)
+    sources = {name: read_trial(directory, record, base) for name, (directory, record) in records.items()}
+    prompts = next(iter(sources.values()))
+    if BASE not in sources:
+        engine.add_arm(BASE, ArmSource(method=METHODS["base"].read({}), ends=prompts.ends, prompts=prompts.prompts))
+    for name, arm in sources.items():
+        if arms is None or name in arms:
+            _add(engine, name, arm, required=arms is not None)
+    return engine
+
+
+def _add(engine: Engine, name: str, source: ArmSource, *, required: bool) -> None:
+    try:
+        engine.add_arm(name, source)
+    except RunError as error:
+        if required:
+            raise
+        _LOG.warning("%s is left out. %s", name, error)
+
+
+def _list_records(
+    directories: Sequence[RunDirectory], arms: Sequence[str] | None
+) -> dict[str, tuple[RunDirectory, Record]]:
+    """Return the trial of each arm: of those that finished, the one with the lowest seed.
+
+    Raises:
+        RunError: there is none, or an arm that is asked for is not there.
+    """
+    found: dict[str, tuple[RunDirectory, Record]] = {}
+    failed: dict[str, str] = {}
+    for directory in directories:
+        records = directory.read().records
+        labels = dict.fromkeys(record.trial.label for record in records if record.trial.stage == "confirm")
+        for label in labels:
+            name = label if len(directories) == 1 else f"{directory.path.resolve().name}/{label}"
+            if name in found:
+                raise RunError(f"Two runs are called {directory.path.resolve().name}. Rename one of the directories.")
+            try:
+                found[name] = directory, choose_trial(records, label, None)
+            except RunError as error:
+                failed[name] = str(error)
+    for arm in arms or ():
+        if arm in failed:
+            raise RunError(failed[arm])
+        if arm not in found and arm != BASE:
+            raise RunError(f"There is no arm {arm!r}.{suggest(arm, found)}")
+    if not found:
+        raise RunError(f"No trial of {', '.join(str(one.path) for one in directories)} has finished yet.")
+    return found

@@ -1,0 +1,77 @@
+"""Where arms come from: the trials of runs, and folders of adapters in peft's format."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tuneoff.data.prompt import Encoder
+from tuneoff.errors import RunError
+from tuneoff.methods import get_method
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.records.record import Record
+from tuneoff.runner.trained_model import choose_trial, require_adapter
+from tuneoff.runs import RunDirectory
+from tuneoff.runs.layout import has_recipe
+from tuneoff.serving.arms import ArmSource
+from tuneoff.serving.prompts import Prompts
+
+
+def read_source(place: str | Path, base: LanguageModel) -> ArmSource:
+    """Return the source that `RUN:LABEL` or the folder of an adapter names.
+
+    Raises:
+        RunError: there is nothing of the kind, or it is damaged.
+    """
+    run, _, label = str(place).rpartition(":")
+    if run and has_recipe(Path(run)):
+        directory = RunDirectory(Path(run))
+        return read_trial(directory, choose_trial(directory.read().records, label, None), base)
+    folder = Path(place)
+    if (folder / "adapter_config.json").is_file():
+        return _read_adapter(folder, base)
+    raise RunError(
+        f"{place} is neither RUN:LABEL, with a run directory and the label of a method, nor a folder with an "
+        "adapter_config.json."
+    )
+
+
+def read_trial(directory: RunDirectory, record: Record, base: LanguageModel) -> ArmSource:
+    """Return what a finished trial of a run trained.
+
+    Raises:
+        RunError: a file of the adapter is missing or damaged.
+    """
+    trial, setting = record.trial, record.trial.setting
+    method = get_method(trial.method)
+    require_adapter(directory, record)
+    encoder = Encoder(setting.data, base.tokenizer)
+    return ArmSource(
+        method=method.read(trial.hyperparameters),
+        folder=directory.get_adapter_folder(trial) if method.trains else None,
+        ends=encoder.ends,
+        prompts=Prompts(data=setting.data, encoder=encoder),
+        fingerprint=setting.model_fingerprint,
+        base=setting.model.name,
+        place=f"{directory.path}, {trial.label}",
+    )
+
+
+def _read_adapter(folder: Path, base: LanguageModel) -> ArmSource:
+    """Return an adapter of peft.
+
+    Raises:
+        RunError: its config cannot be read, or names another base model.
+    """
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        peft_type, trained_from = str(config["peft_type"]), str(config.get("base_model_name_or_path"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{folder / 'adapter_config.json'} cannot be read: {error}") from error
+    if trained_from != base.known_as:
+        raise RunError(
+            f"{folder} is an adapter for {trained_from}, and {base.known_as} is served. Serve it with its own base."
+        )
+    return ArmSource(
+        method=get_method("peft").read({"peft_type": peft_type}), folder=folder, base=trained_from, place=str(folder)
+    )
