@@ -36,6 +36,7 @@ from tuneoff.report.leaderboard import build_leaderboard, list_footnotes
 from tuneoff.report.methods_csv import format_methods_csv
 from tuneoff.report.pairwise import build_matrices, format_pairs_csv
 from tuneoff.report.phases import build_phase_table
+from tuneoff.report.preferences import build_preference_table, format_preferences_csv, summarize_preferences
 from tuneoff.report.search_table import describe_search, list_notes, summarize_searches
 from tuneoff.report.sentences import HEADLINE_LENGTH, describe_verdict
 from tuneoff.report.sentences.sequential import list_looks
@@ -74,7 +75,8 @@ def write_report(
     """Write `index.html`, `table.md`, `table.tex`, three CSV files and `figures/` into `folder`.
 
     The CSV files have a line for each trial (`results.csv`), method (`methods.csv`) and pair (`differences.csv`). A run
-    with benchmarks also gets `benchmarks.csv`, with a line for each task and method, and one with a judge `judge.csv`.
+    with benchmarks also gets `benchmarks.csv`, with a line for each task and method, and one with a judge `judge.csv`. One with
+    votes of people gets `preferences.csv`.
 
     Args:
         against: another comparison, whose conclusions the page shows side by side with this one's.
@@ -95,6 +97,8 @@ def write_report(
         write_atomically(folder / "benchmarks.csv", format_benchmarks_csv(benchmarks))
     if judged := summarize_judgements(comparison):
         write_atomically(folder / "judge.csv", format_judge_csv(judged))
+    if preferences := summarize_preferences(comparison):
+        write_atomically(folder / "preferences.csv", format_preferences_csv(preferences))
     specifications = {name: make_page_specification(chart) for name, chart in charts.items() if name in figures.images}
     index = folder / "index.html"
     write_atomically(
@@ -135,6 +139,7 @@ def render_page(
         labels=build_label_table(comparison),
         benchmarks=build_benchmark_table(comparison),
         judged=build_judge_table(comparison),
+        preferences=build_preference_table(comparison),
         looks=list_looks(comparison),
         sections=[
             (heading, text, _select_present(add_own_figures(titles, comparison), images))

@@ -13,7 +13,7 @@ from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runs import compatibility, integrity
+from tuneoff.runs import compatibility, integrity, votes
 from tuneoff.runs.judgements import read_judgements
 from tuneoff.runs.layout import ADAPTER, REPORT, TRIALS, has_recipe
 from tuneoff.runs.locking import lock_run
@@ -36,6 +36,11 @@ class RunDirectory:
     def report(self) -> Path:
         """The folder of the page, the tables and the figures."""
         return self.path / REPORT
+
+    @property
+    def votes_file(self) -> Path:
+        """The file of the votes that people gave on the page of `tuneoff serve`."""
+        return self.path / votes.FILE
 
     def get_trial_folder(self, trial: Trial) -> Path:
         return self.path / TRIALS / trial.id
@@ -168,6 +173,7 @@ class RunDirectory:
             left_out=left_out,
             misfits=read_misfits(self.path),
             judgements=read_judgements(self.path),
+            votes=votes.read_votes(self.votes_file),
         )
 
 

@@ -15,6 +15,7 @@ from tuneoff.recipe.safe_yaml import parse_yaml
 from tuneoff.records.judgement import Judgement
 from tuneoff.records.record import BenchmarkScore, Epoch, Prediction, Record
 from tuneoff.records.trial import compute_id
+from tuneoff.records.vote import Vote
 from tuneoff.runs.layout import (
     BENCHMARKS,
     CURVE,
@@ -43,6 +44,7 @@ class Run:
     left_out: Mapping[str, str] = field(default_factory=dict)  # why a record cannot be used, by trial id
     judgements: Mapping[str, Judgement] = field(default_factory=dict)  # by question; empty without a judge
     misfits: Mapping[str, str] = field(default_factory=dict)  # why a method does not fit the model, by label
+    votes: tuple[Vote, ...] = ()  # of people; empty if nobody voted
 
 
 def read_recipe(path: Path) -> Recipe:
