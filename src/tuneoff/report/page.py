@@ -75,8 +75,8 @@ def write_report(
     """Write `index.html`, `table.md`, `table.tex`, three CSV files and `figures/` into `folder`.
 
     The CSV files have a line for each trial (`results.csv`), method (`methods.csv`) and pair (`differences.csv`). A run
-    with benchmarks also gets `benchmarks.csv`, with a line for each task and method, and one with a judge `judge.csv`. One with
-    votes of people gets `preferences.csv`.
+    with benchmarks also gets `benchmarks.csv`, with a line for each task and method, and one with a judge `judge.csv`.
+    Votes of people are in `preferences.csv`.
 
     Args:
         against: another comparison, whose conclusions the page shows side by side with this one's.
