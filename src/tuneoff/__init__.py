@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         plan,
         push,
         sweep,
+        track,
     )
     from tuneoff.errors import TuneoffError
     from tuneoff.methods import METHODS, Method
@@ -57,6 +58,7 @@ _MODULES = {
     "push": "tuneoff.api",
     "read_shipped_recipes": "tuneoff.recipe.shipped_recipes",
     "sweep": "tuneoff.api",
+    "track": "tuneoff.api",
     "write_report": "tuneoff.report.page",
 }
 
@@ -83,6 +85,7 @@ __all__ = [
     "push",
     "read_shipped_recipes",
     "sweep",
+    "track",
     "write_report",
 ]
 

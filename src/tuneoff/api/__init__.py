@@ -8,6 +8,7 @@ from tuneoff.api.loading import load
 from tuneoff.api.looking import build_recipe, draft_recipe, init, look
 from tuneoff.api.planning import plan
 from tuneoff.api.sweeps import VALUES, expand, is_sweep, load_sweep, report_sweep, sweep
+from tuneoff.api.tracking import track
 from tuneoff.api.verifying import verify
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "report_run",
     "report_sweep",
     "sweep",
+    "track",
     "verify",
 ]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuneoff.analysis.comparison import Comparison, judge
+from tuneoff.api.following import tracking
 from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
 from tuneoff.api.rounds import run_until_decided
 from tuneoff.budget.at_once import require_time_to_report
@@ -23,9 +24,11 @@ from tuneoff.recipe.recipe import Recipe, drop_methods
 from tuneoff.records.record import Record
 from tuneoff.report.tables import format_markdown_table
 from tuneoff.runner.listener import Listener
+from tuneoff.runner.live import LiveListener
 from tuneoff.runner.plan import select_records
 from tuneoff.runs import RunDirectory
 from tuneoff.runs.layout import has_recipe
+from tuneoff.runs.live import live_log
 from tuneoff.runs.moved_data import describe_place, list_places, restore_place
 from tuneoff.runs.split_use import note_use
 from tuneoff.system.environment import describe_environment
@@ -174,7 +177,8 @@ def run_comparison(
     with directory.lock():
         score_stored_records(directory, recipe, read_rows(preparation.text.test))
         directory.begin(recipe, describe_environment(), preparation.text.summary, preparation.fit.misfits)
-        with ledger.saving():
+        with tracking(recipe, directory.path), live_log(directory.path) as log, ledger.saving():
+            listener = LiveListener(listener, log)
             ledger.begin_phase(PLANNING)
             affordable = fit_to_budget(preparation, ledger, listener, drop)
             stop = StopRequest(find_reason=affordable.get_stop_reason)

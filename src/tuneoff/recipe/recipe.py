@@ -23,6 +23,7 @@ from tuneoff.config.model import ModelOptions
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Domain, Range, Space
 from tuneoff.config.sweep import SweepOptions
+from tuneoff.config.tracking import TrackerName
 from tuneoff.config.training import TrainingOptions
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.errors import RecipeError, suggest
@@ -102,6 +103,9 @@ class Recipe(Options):
     """Make one comparison for each value of a parameter."""
     budget: BudgetOptions | None = None
     """What the comparison may spend, such as `2h30m`; null sets no limit."""
+    track: tuple[TrackerName, ...] = Field((), exclude_if=lambda track: not track)
+    """Tracking tools to tell about each trial as it ends, and about the verdict. Where a tool sends this, and under
+    which account, is set up as the tool says, by its environment variables. No record depends on it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -144,6 +148,11 @@ class Recipe(Options):
         for entry in value:  # a name, or a mapping of one's own
             named |= entry if isinstance(entry, Mapping) else {str(entry): None}
         return named
+
+    @field_validator("track", mode="before")
+    @classmethod
+    def _read_track(cls, value: Any) -> Any:  # Any: unchecked user input
+        return () if value is None else (value,) if isinstance(value, str) else value
 
     @field_validator("budget", mode="before", json_schema_input_type=Duration | BudgetOptions | None)
     @classmethod

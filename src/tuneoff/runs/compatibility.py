@@ -19,6 +19,7 @@ from tuneoff.runs.reading import read_recipe
 from tuneoff.system.checksums import CHECKSUMS, find_damaged_files
 
 CHANGEABLE = {"note", "judge", "seeds", "replicates", "verdict", "metrics", "budget", "until_decided", "strict"}
+CHANGEABLE |= {"track"}  # no record depends on it
 OF_MACHINE = ("device", "kernels")  # fields of a setting that another machine changes
 BY_METHOD = ("methods", "search.spaces")  # compared for the methods that both recipes have
 

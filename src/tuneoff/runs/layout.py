@@ -8,6 +8,7 @@ from tuneoff.system.checksums import CHECKSUMS
 RECIPE, ENVIRONMENT, DATA, MISFITS = "recipe.yaml", "environment.json", "data.json", "misfits.json"
 RECORD, CURVE, PREDICTIONS = "record.json", "curve.jsonl", "predictions.jsonl"
 BENCHMARKS = "benchmarks.jsonl"  # only of a record that has some
+TRACKERS = "trackers.json"  # the id under which tracking tools know the run
 FILES = "files"  # the key in `record.json` of the checksums of all other files that belong to the record
 LOCK, TRIALS, SET_ASIDE, ADAPTER, REPORT = ".lock", "trials", "set-aside", "adapter", "report"
 # What a process that ends before it has written the recipe can leave behind, as prefixes of names.
