@@ -108,9 +108,7 @@ def _draw_timeline(view: View, width: int) -> Table:
         drawn = [(" ", "")] * cells
         for index, trial in enumerate(view.trials):
             for span in (span for span in trial.spans if span.worker == worker):
-                first, last = (
-                    int((at - start) / max(1e-9, end - start) * (cells - 1)) for at in (span.start, span.end)
-                )
+                first, last = (int((at - start) * per_second) for at in (span.start, span.end))
                 for cell in range(first, last + 1):
                     drawn[cell] = ("█▓"[index % 2], STYLES[trial.state])
         table.add_row(Text(escape_control(worker), style="dim"), Text.assemble(*drawn))
