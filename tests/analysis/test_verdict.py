@@ -243,7 +243,7 @@ def test_a_lost_run_counts_as_the_base_models_score() -> None:
     reliability = comparison.assess(lora)
     assert (len(reliability.lost), reliability.runs) == (1, 4)
     interval = stats.binomtest(1, 4).proportion_ci(0.95)
-    assert (reliability.low, reliability.high) == pytest.approx((interval.low, interval.high))
+    assert reliability.interval == pytest.approx((interval.low, interval.high))
     estimate = estimate_with_lost_runs(lora, comparison.base, ROUGE_L, reliability, 0.95)
     assert estimate is not None
     assert estimate.mean == pytest.approx((3 * 30 + 10) / 4)

@@ -54,7 +54,7 @@ def compute_spent_share(seeds: int, planned: int) -> float:
 @functools.cache
 def _simulate_levels(planned: int, confidence: float) -> tuple[float, ...]:
     """The p-value below which a t-test is significant, for each look up to twice the planned seeds."""
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     generator = np.random.default_rng(5)
     count = SIMULATED_SEQUENCES
@@ -71,5 +71,5 @@ def _simulate_levels(planned: int, confidence: float) -> tuple[float, ...]:
         may_reject = round((1 - confidence) * compute_spent_share(seeds, planned) * count) - int((~is_alive_R).sum())
         critical = float(np.partition(sizes_R, count - may_reject)[count - may_reject]) if may_reject > 0 else np.inf
         is_alive_R &= sizes_R < critical
-        levels.append(max(LEAST_LEVEL, float(2 * t.sf(critical, seeds - 1))))
+        levels.append(max(LEAST_LEVEL, float(2 * stdtr(seeds - 1, -critical))))
     return tuple(levels)

@@ -185,13 +185,13 @@ class PairedDifference:
         With few examples the t distribution may be far from theirs: five examples that all get better are no proof,
         however equal their gains.
         """
-        from scipy.stats import norm
+        from scipy.special import ndtri
 
         differing_E = self.differences_E[self.differences_E != 0]
         if not 0 < len(differing_E) <= FEW_EXAMPLES:
             return 0.0
         p = compute_randomization_p(differing_E)
-        return compute_tail(math.sqrt(2) * float(norm.isf(p / 2)), self.methods, math.inf) if p < 1 else 1.0
+        return compute_tail(math.sqrt(2) * float(-ndtri(p / 2)), self.methods, math.inf) if p < 1 else 1.0
 
 
 def compare_all(
@@ -256,10 +256,10 @@ def get_critical_value(methods: int, freedom: float, confidence: float) -> float
     For two methods it is the quantile of Student's t. For more it is that of the studentized range, divided by the
     square root of two, interpolated between degrees of freedom.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     if methods <= 2:
-        return float(t.isf((1 - confidence) / 2, freedom))
+        return float(-stdtrit(freedom, (1 - confidence) / 2))
     inverse, logs = _tabulate(methods, confidence)
     return float(np.exp(np.interp(1 / max(freedom, FREEDOMS[0]), inverse, logs)))
 

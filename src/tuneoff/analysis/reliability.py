@@ -7,6 +7,7 @@ mean over the other runs alone would praise a method for the runs that it lost.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -20,25 +21,30 @@ VALIDATION_LOSS = "validation/loss"
 
 @dataclass(frozen=True, kw_only=True)
 class Reliability:
-    """The share of lost runs, with its Clopper-Pearson interval."""
+    """How many runs were lost, and the interval of their share."""
 
     runs: int
     lost: tuple[Record, ...]
-    low: float
-    high: float
+    confidence: float
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """The Clopper-Pearson interval of the share of lost runs, which is exact."""
+        from scipy.stats import binomtest
+
+        low, high = binomtest(len(self.lost), self.runs).proportion_ci(self.confidence)
+        return float(low), float(high)
 
 
 def assess_reliability(row: Row, base: Row | None, confidence: float) -> Reliability:
-    """Count the lost runs of a row, whose interval at `confidence` is exact.
+    """Count the lost runs of a row.
 
     Args:
         base: the base model's row; without one, a run that is worse than it cannot be recognized.
+        confidence: of the interval of their share.
     """
-    from scipy.stats import binomtest
-
     lost = tuple(record for record in row.records if record.status != "done" or has_collapsed(record, base))
-    interval = binomtest(len(lost), len(row.records)).proportion_ci(confidence)
-    return Reliability(runs=len(row.records), lost=lost, low=float(interval.low), high=float(interval.high))
+    return Reliability(runs=len(row.records), lost=lost, confidence=confidence)
 
 
 def has_collapsed(record: Record, base: Row | None) -> bool:

@@ -169,13 +169,13 @@ def _find_fewest_examples(noise: Noise, design: Design, difference: float) -> in
 
 def _average_chance(difference: float, half_width_R: Array, deviation_R: Array) -> float:
     """The probability that a normal estimate of the difference exceeds the half-width, averaged over the draws."""
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     exceeds_R = difference > half_width_R
     deviations_R = np.divide(
         difference - half_width_R, deviation_R, out=np.where(exceeds_R, np.inf, -np.inf), where=deviation_R > 0
     )
-    return float(norm.cdf(deviations_R).mean())
+    return float(ndtr(deviations_R).mean())
 
 
 def _draw_intervals(noise: Noise, design: Design) -> tuple[Array, Array]:
@@ -210,10 +210,10 @@ def _draw_intervals(noise: Noise, design: Design) -> tuple[Array, Array]:
 
 def _draw_randomization_limits(design: Design, deviation_R: Array, generator: np.random.Generator) -> Array:
     """Draw the difference beyond which the randomization test over examples, which few examples need, is passed too."""
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
     effects_RE = generator.normal(size=(len(deviation_R), design.examples)) * deviation_R[:, None]
-    p = 2 * norm.sf(get_critical_value(design.methods, math.inf, design.confidence))
+    p = 2 * ndtr(-get_critical_value(design.methods, math.inf, design.confidence))
     return find_significant_means(effects_RE - effects_RE.mean(axis=1, keepdims=True), float(p))
 
 

@@ -194,10 +194,11 @@ def compute_half_width(parts: Sequence[Part], confidence: float) -> float:
 
     Source: Zou and Donner 2008, "Construction of confidence limits about effect measures" (MOVER).
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     tail = (1 - confidence) / 2
-    return math.sqrt(sum(float(t.isf(tail, part.freedom)) ** 2 * part.variance for part in parts if part.variance > 0))
+    noisy = (part for part in parts if part.variance > 0)
+    return math.sqrt(sum(float(stdtrit(part.freedom, tail)) ** 2 * part.variance for part in noisy))
 
 
 def compute_variance_of_mean(u_E: Array, leverage_E: Array) -> float:

@@ -23,7 +23,8 @@ def format_methods_csv(comparison: Comparison) -> str:
 def _list_cells(comparison: Comparison, row: Row, verdict: Verdict | None) -> Iterator[tuple[str, Any]]:
     reliability = comparison.assess(row)
     yield from {"label": row.label, "method": row.method, "runs": reliability.runs}.items()
-    yield from {"lost_runs": len(reliability.lost), "lost_low": reliability.low, "lost_high": reliability.high}.items()
+    low, high = reliability.interval
+    yield from {"lost_runs": len(reliability.lost), "lost_low": low, "lost_high": high}.items()
     for metric in comparison.run.recipe.metric_table.values():
         name, score = f"test_{get_score_name(metric)}", row.scores.get(metric.name)
         with_lost = count_lost_runs(comparison, row, metric)

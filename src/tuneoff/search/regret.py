@@ -89,6 +89,6 @@ def _bound_inside(left: float, left_rise: float, right: float, right_rise: float
 
 
 def _get_quantile(noise: Noise) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf(CONFIDENCE, noise.freedom))
+    return float(stdtrit(noise.freedom, CONFIDENCE))

@@ -14,7 +14,7 @@ def describe_lost(reliability: Reliability) -> str:
     """Return how often runs were lost, such as `diverged in 2 of 5 runs (5 to 85 %)`."""
     verbs = {VERBS[record.status] for record in reliability.lost}
     verb = verbs.pop() if len(verbs) == 1 else "lost"
-    low, high = round(100 * reliability.low), round(100 * reliability.high)
+    low, high = (round(100 * end) for end in reliability.interval)
     return f"{verb} {len(reliability.lost)} of {reliability.runs} runs ({low} to {high} %)"
 
 

@@ -42,7 +42,7 @@ def _describe_needed(comparison: Comparison, verdict: Verdict, needed: Needed, n
 
 def _get_lost_interval(comparison: Comparison, verdict: Verdict) -> tuple[float, float]:
     reliability = comparison.assess(verdict.best)
-    return reliability.low, reliability.high
+    return reliability.interval
 
 
 def _describe_small_difference(comparison: Comparison, verdict: Verdict, names: Names) -> str:
