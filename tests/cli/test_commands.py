@@ -223,7 +223,7 @@ def test_a_shipped_recipe_is_listed_and_copied(tmp_path: Path, capsys: pytest.Ca
 def test_each_way_of_stopping_has_its_own_exit_code(
     reason: str, code: int, recipe_file: str, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuneoff.runner.local_engine.run_trial", Mock(side_effect=Stopped(reason)))
+    monkeypatch.setattr("tuneoff.runner.attempt.run_trial", Mock(side_effect=Stopped(reason)))
     assert main(["compare", recipe_file, "--run", str(run)]) == code
 
 

@@ -11,7 +11,7 @@ import tuneoff
 from tests.runner.recorded_runs import read_records_by_id
 from tuneoff.errors import RunError
 from tuneoff.records.record import Record
-from tuneoff.runner import local_engine
+from tuneoff.runner import attempt
 
 pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
@@ -37,7 +37,7 @@ def test_a_change_under_a_run_ends_it_and_nothing_is_recorded(
     monkeypatch.setenv("TUNEOFF_CACHE", str(tmp_path / "cache"))
     model = Path(shutil.copytree(recipe["model"]["name"], tmp_path / "model"))
     recipe = recipe | {"model": recipe["model"] | {"name": str(model)}, "methods": ["base", "lora"], "seeds": [0, 1]}
-    original, started = local_engine.run_trial, 0
+    original, started = attempt.run_trial, 0
 
     def change_in_second(*arguments: Any) -> Record:
         nonlocal started
@@ -48,7 +48,7 @@ def test_a_change_under_a_run_ends_it_and_nothing_is_recorded(
         scale_weights(model) if what == "model" else flip_a_bit_of_the_tokens(tmp_path / "cache")
         return record or original(*arguments)
 
-    monkeypatch.setattr(local_engine, "run_trial", change_in_second)
+    monkeypatch.setattr(attempt, "run_trial", change_in_second)
     with pytest.raises(RunError, match="changed while the run was reading"):
         tuneoff.compare(recipe, run=tmp_path / "run")
     assert len(read_records_by_id(tmp_path / "run")) == 1

@@ -9,7 +9,7 @@ import pytest
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
-from tuneoff.runner import crashes, local_engine
+from tuneoff.runner import attempt, crashes
 from tuneoff.runner.listener import SilentListener
 from tuneoff.runner.local_engine import run_missing
 from tuneoff.runner.prepare import Preparation, prepare
@@ -42,10 +42,10 @@ def run_and_die(preparation: Preparation, path: Path, monkeypatch: pytest.Monkey
     def die(*_: Any) -> Record:
         os._exit(9)
 
-    monkeypatch.setattr(local_engine, "read_steps", lambda _: steps)
+    monkeypatch.setattr(attempt, "read_steps", lambda _: steps)
     child = os.fork()
     if child == 0:
-        local_engine.run_trial = die
+        attempt.run_trial = die
         run_comparison(preparation, path)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
@@ -63,7 +63,7 @@ def test_a_trial_in_which_the_process_died_twice_is_recorded_as_failed_and_runs_
     (record,) = run_comparison(preparation, tmp_path)
     assert record.status == "failed"
     assert "The process died twice in this trial" in (record.reason or "")
-    monkeypatch.setattr(local_engine, "run_trial", run_successfully)
+    monkeypatch.setattr(attempt, "run_trial", run_successfully)
     assert run_comparison(preparation, tmp_path) == [record]
     assert [record.status for record in run_comparison(preparation, tmp_path, retry=True)] == ["done"]
 
@@ -74,7 +74,7 @@ def test_a_trial_that_made_progress_before_the_process_died_continues(
 ) -> None:
     for steps in (0, 5, 7, 9):
         run_and_die(preparation, tmp_path, monkeypatch, steps)
-    monkeypatch.setattr(local_engine, "run_trial", run_successfully)
+    monkeypatch.setattr(attempt, "run_trial", run_successfully)
     assert [record.status for record in run_comparison(preparation, tmp_path)] == ["done"]
 
 
@@ -85,11 +85,11 @@ def test_a_stopped_trial_does_not_count_as_a_death(
     def stop(*_: Any) -> Record:
         raise reason
 
-    monkeypatch.setattr(local_engine, "run_trial", stop)
+    monkeypatch.setattr(attempt, "run_trial", stop)
     for _ in range(5):
         with pytest.raises(KeyboardInterrupt):
             run_comparison(preparation, tmp_path)
-    monkeypatch.setattr(local_engine, "run_trial", run_successfully)
+    monkeypatch.setattr(attempt, "run_trial", run_successfully)
     assert [record.status for record in run_comparison(preparation, tmp_path)] == ["done"]
     assert not list(tmp_path.rglob(crashes.ATTEMPTS_FILE))
 
@@ -102,7 +102,7 @@ def test_a_death_that_the_supervisor_did_not_outlive_never_counts_against_a_tria
     monkeypatch.setenv(supervisor.WORKER_VARIABLE, "1")
     for _ in range(2 * crashes.MAX_DEATHS_IN_ALL):
         run_and_die(preparation, tmp_path, monkeypatch)
-    monkeypatch.setattr(local_engine, "run_trial", run_successfully)
+    monkeypatch.setattr(attempt, "run_trial", run_successfully)
     assert [record.status for record in run_comparison(preparation, tmp_path)] == ["done"]
 
 
@@ -114,7 +114,7 @@ def test_a_death_that_the_supervisor_outlived_counts(
     for is_outlived in (True, False, True):
         run_and_die(preparation, tmp_path, monkeypatch)
         if is_outlived:
-            supervisor._confirm_death(tmp_path)
+            supervisor._confirm_death(tmp_path, "1")
     assert [record.status for record in run_comparison(preparation, tmp_path)] == ["failed"]
 
 

@@ -8,7 +8,7 @@ import pytest
 import tuneoff
 from tests.runner.recorded_runs import RecordingListener, dump_reproducible, read_records_by_id
 from tuneoff.records.record import Record
-from tuneoff.runner import local_engine
+from tuneoff.runner import attempt
 from tuneoff.search import replay
 
 pytestmark = pytest.mark.usefixtures("quick_comparisons")
@@ -55,7 +55,7 @@ def test_an_interrupted_search_resumes_to_the_same_records(
     search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tuneoff.compare(search_recipe, run=tmp_path / "undisturbed")
-    original, started = local_engine.run_trial, 0
+    original, started = attempt.run_trial, 0
 
     def interrupt_every_fifth(*arguments: Any) -> Record:
         nonlocal started
@@ -64,7 +64,7 @@ def test_an_interrupted_search_resumes_to_the_same_records(
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(local_engine, "run_trial", interrupt_every_fifth)
+    monkeypatch.setattr(attempt, "run_trial", interrupt_every_fifth)
     for _ in range(20):
         try:
             tuneoff.compare(search_recipe, run=tmp_path / "interrupted")

@@ -90,7 +90,7 @@ def test_a_worker_without_progress_is_not_restarted_forever(
 ) -> None:
     starts: list[list[str]] = []
 
-    def die(arguments: list[str], _: float) -> tuple[int, bool]:
+    def die(arguments: list[str], *_: object) -> tuple[int, bool]:
         starts.append(arguments)
         if len(starts) == 2:
             (tmp_path / "record.json").touch()  # progress, once

@@ -10,6 +10,7 @@ from tuneoff.api.planning import plan
 from tuneoff.api.sweeps import VALUES, expand, is_sweep, load_sweep, report_sweep, sweep
 from tuneoff.api.tracking import track
 from tuneoff.api.verifying import verify
+from tuneoff.api.working import work
 
 __all__ = [
     "RUNS",
@@ -35,4 +36,5 @@ __all__ = [
     "sweep",
     "track",
     "verify",
+    "work",
 ]

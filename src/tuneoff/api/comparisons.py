@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuneoff.analysis.comparison import Comparison, judge
+from tuneoff.api.crew import Crew, choose_crew, open_engine, use_threads
 from tuneoff.api.following import tracking
 from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
 from tuneoff.api.rounds import run_until_decided
@@ -18,6 +19,7 @@ from tuneoff.budget.at_once import require_time_to_report
 from tuneoff.budget.ledger import PLANNING, REPORTING, Ledger, MeteredListener
 from tuneoff.budget.spending import read_spending
 from tuneoff.config.metrics import MetricOptions
+from tuneoff.engines import Engine
 from tuneoff.errors import BudgetError, DataError, RecipeError, RunError, suggest
 from tuneoff.metrics.stored import remove_scores
 from tuneoff.recipe.recipe import Recipe, drop_methods
@@ -51,6 +53,10 @@ def compare(
     retry: bool = False,
     drop: Sequence[str] = (),
     elsewhere: bool = False,
+    workers: int | None = None,
+    engine: str | Engine = "local",
+    threads: int | None = None,
+    exclusive: bool = False,
 ) -> Comparison:
     """Run the missing trials of a comparison, rank the methods, and write the report.
 
@@ -66,6 +72,11 @@ def compare(
         retry: run failed trials again.
         drop: methods to leave out if the budget is too small for two seeds of every method.
         elsewhere: go on with a run of another processor or other kernels, and mark every new record.
+        workers: how many trials run at the same time, each in its own process; None: one after another in this one.
+        engine: what starts the workers: a name of `tuneoff.engines.ENGINES`, or an engine with its options.
+        threads: CPU threads of a trial, which decide its last bits. By default those of the run if it has begun, else
+            an equal share of the cores for each worker.
+        exclusive: with workers, let each confirmed trial run alone on its machine, so that its times can be compared.
 
     Returns:
         The comparison. As the last value of a notebook cell it is shown as its leaderboard.
@@ -83,8 +94,9 @@ def compare(
         if label not in recipe.methods:
             raise RecipeError(f"There is no method {label!r} to leave out.{suggest(label, recipe.methods)}")
     directory = RunDirectory(Path(run) if run else RUNS / recipe.name)
+    crew = choose_crew(workers, engine, threads, exclusive=exclusive)
     with open_listener(listener) as active_listener:
-        return run_comparison(recipe, directory, active_listener, retry=retry, drop=drop, elsewhere=elsewhere)
+        return run_comparison(recipe, directory, active_listener, crew, retry=retry, drop=drop, elsewhere=elsewhere)
 
 
 def load_comparison(run: str | Path) -> Comparison:
@@ -146,15 +158,30 @@ def run_comparison(
     recipe: Recipe,
     directory: RunDirectory,
     listener: Listener,
+    crew: Crew,
     *,
     retry: bool,
     drop: Sequence[str] = (),
     elsewhere: bool = False,
 ) -> Comparison:
     """Run the missing trials of a comparison in its run directory, as far as the budget allows, and report them."""
+    with use_threads(crew, directory):
+        return _run_comparison(recipe, directory, listener, crew, retry=retry, drop=drop, elsewhere=elsewhere)
+
+
+def _run_comparison(
+    recipe: Recipe,
+    directory: RunDirectory,
+    listener: Listener,
+    crew: Crew,
+    *,
+    retry: bool,
+    drop: Sequence[str],
+    elsewhere: bool,
+) -> Comparison:
     from tuneoff.budget.limit import fit_to_budget
     from tuneoff.evaluation.judges import require_judge
-    from tuneoff.runner.local_engine import reset_failed, run_missing
+    from tuneoff.runner.local_engine import reset_failed
     from tuneoff.runner.rescoring import score_stored_records
     from tuneoff.runner.scores import read_rows
 
@@ -166,7 +193,7 @@ def run_comparison(
     start = take_command_start()
     require_time_to_report(recipe.budget, directory.path, time.monotonic() - start)
     ledger = Ledger(directory.path, start)
-    preparation = _prepare(recipe, directory)
+    preparation, data_now = _prepare(recipe, directory), recipe.data
     if stored_data:
         preparation, recipe = _keep_place(preparation, recipe, stored_data, directory, listener)
     recipe = recipe.take_metrics(preparation.recipe).set_date(preparation.setting.data.date)
@@ -183,12 +210,6 @@ def run_comparison(
             affordable = fit_to_budget(preparation, ledger, listener, drop)
             stop = StopRequest(find_reason=affordable.get_stop_reason)
 
-            def run_part(part: Recipe, listener: Listener) -> None:
-                run_missing(
-                    part, preparation, directory, MeteredListener(listener, ledger),
-                    fits_budget=affordable.fits_budget, stop=stop,
-                )  # fmt: skip
-
             def read_selected() -> tuple[Record, ...]:
                 samples = preparation.text.summary.train_samples
                 return select_records(affordable.recipe, directory.read_records(), samples)
@@ -196,10 +217,16 @@ def run_comparison(
             with stop_on_signals(stop), _end_with_budget(affordable):
                 if retry:
                     reset_failed(directory)
-                if affordable.recipe.until_decided:
-                    run_until_decided(affordable.recipe, read_selected, run_part, listener)
-                else:
-                    run_part(affordable.recipe, listener)
+                with open_engine(crew, recipe, data_now, preparation, directory, stop) as run_trials:
+
+                    def run_part(part: Recipe, listener: Listener) -> None:
+                        metered = MeteredListener(listener, ledger)
+                        run_trials(part, preparation, directory, metered, fits_budget=affordable.fits_budget, stop=stop)
+
+                    if affordable.recipe.until_decided:
+                        run_until_decided(affordable.recipe, read_selected, run_part, listener)
+                    else:
+                        run_part(affordable.recipe, listener)
             ledger.end_trial()  # a trial may have been stopped
             ledger.write()  # the report reads it
             _require_any_record(directory, recipe)

@@ -9,7 +9,9 @@ import yaml
 
 from tuneoff.analysis.sweep import Sweep, build_sweep
 from tuneoff.api.comparisons import RUNS, load_comparison, run_comparison
+from tuneoff.api.crew import choose_crew
 from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
+from tuneoff.engines import Engine
 from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.safe_yaml import parse_yaml
@@ -30,6 +32,10 @@ def sweep(
     listener: Listener | None = None,
     retry: bool = False,
     elsewhere: bool = False,
+    workers: int | None = None,
+    engine: str | Engine = "local",
+    threads: int | None = None,
+    exclusive: bool = False,
 ) -> Sweep:
     """Run the missing trials of a sweep, a recipe with the key `sweep`, and write its report.
 
@@ -37,7 +43,7 @@ def sweep(
     folder `values` of `run`.
     """
     recipe = read_recipe(recipe, overrides)
-    comparisons = expand_sweep(recipe)
+    comparisons, crew = expand_sweep(recipe), choose_crew(workers, engine, threads, exclusive=exclusive)
     root = Path(run) if run else RUNS / recipe.name
     if (root / "recipe.yaml").exists():
         raise RunError(f"{root} is the run directory of a single comparison. Choose another one with --run.")
@@ -50,7 +56,7 @@ def sweep(
     with open_listener(listener) as active_listener:
         for name, comparison in comparisons.items():
             directory, dated = RunDirectory(root / VALUES / name), first.take_date(comparison)
-            run_comparison(dated, directory, active_listener, retry=retry, elsewhere=elsewhere)
+            run_comparison(dated, directory, active_listener, crew, retry=retry, elsewhere=elsewhere)
             result = report_sweep(root)
     return result
 

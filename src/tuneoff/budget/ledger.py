@@ -41,7 +41,7 @@ class Ledger:
         self._earlier_seconds, self._start = earlier.seconds, time.monotonic() if start is None else start
         self._trials = {id: dict(parts) for id, parts in earlier.trials.items()}
         self._phases, self._phase = dict(earlier.phases), STARTING
-        self._running: tuple[str, Part] | None = None
+        self._running: dict[str, Part] = {}  # by trial id
         self._last_count = self._last_write = self._start
         self.begin_phase(PREPARING)
 
@@ -76,30 +76,32 @@ class Ledger:
         self._phase = phase
 
     def begin_trial(self, trial: Trial) -> None:
-        """Count the seconds from now on for this trial."""
+        """Count the seconds from now on for this trial, as for every other one that is running."""
         self.begin_phase("loading")
-        self._running = (trial.id, "search" if trial.stage == "search" else "confirm")
+        self._running[trial.id] = "search" if trial.stage == "search" else "confirm"
 
-    def record_phase(self, phase: str) -> None:
-        """Note the phase of the running trial, so that its test is counted apart from its training."""
+    def record_phase(self, trial: Trial, phase: str) -> None:
+        """Note the phase of a running trial, so that its test is counted apart from its training."""
         self.begin_phase(phase)
-        if self._running and self._running[1] == "confirm" and phase in TEST_PHASES:
-            self._running = (self._running[0], "test")
+        if self._running.get(trial.id) == "confirm" and phase in TEST_PHASES:
+            self._running[trial.id] = "test"
         if self._last_count - self._last_write > WRITE_INTERVAL_SECONDS:
             self.write()
 
-    def end_trial(self) -> None:
-        """Count no more seconds for the running trial, if there is one."""
-        self.begin_phase(BETWEEN_TRIALS)
-        self._running = None
+    def end_trial(self, trial: Trial | None = None) -> None:
+        """Count no more seconds for a trial; for none at all without one."""
+        self._count()
+        for id in [trial.id] if trial else list(self._running):
+            self._running.pop(id, None)
+        if not self._running:
+            self.begin_phase(BETWEEN_TRIALS)
 
     def _count(self) -> None:
-        """Add the seconds since the last count to the running phase and trial."""
+        """Add the seconds since the last count to the phase that was last begun, and to each running trial."""
         now = time.monotonic()
         seconds, self._last_count = now - self._last_count, now
         self._phases[self._phase] = self._phases.get(self._phase, 0.0) + seconds
-        if self._running:
-            id, part = self._running
+        for id, part in self._running.items():
             parts = self._trials.setdefault(id, {})
             parts[part] = parts.get(part, 0.0) + seconds
 
@@ -124,11 +126,11 @@ class MeteredListener:
         on_progress = self._listener.on_trial_start(trial)
 
         def count_and_pass_on(progress: Progress) -> None:
-            self._ledger.record_phase(progress.phase)
+            self._ledger.record_phase(trial, progress.phase)
             on_progress(progress)
 
         return count_and_pass_on
 
     def on_trial_end(self, record: Record, tallies: Tallies) -> None:
-        self._ledger.end_trial()
+        self._ledger.end_trial(record.trial)
         self._listener.on_trial_end(record, tallies)

@@ -6,6 +6,7 @@ from tuneoff.cli import export_command as export_command
 from tuneoff.cli import track_command as track_command
 from tuneoff.cli import try_command as try_command
 from tuneoff.cli import watch_command as watch_command
+from tuneoff.cli import work_command as work_command
 from tuneoff.cli.commands import app, main
 
 __all__ = ["app", "main"]

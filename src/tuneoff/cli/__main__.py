@@ -1,10 +1,10 @@
-"""`python -m tuneoff.cli` runs the command line. The supervisor of a comparison starts its worker this way."""
+"""`python -m tuneoff.cli` runs the command line. Supervisors start their workers this way."""
 
 import sys
 
 from tuneoff.cli import main
-from tuneoff.system.supervisor import is_worker, stop_with_supervisor
+from tuneoff.system.supervisor import has_parent, stop_with_parent
 
-if is_worker():
-    stop_with_supervisor()
+if has_parent():
+    stop_with_parent()
 sys.exit(main(sys.argv[1:]))

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -66,6 +66,39 @@ Drop = Annotated[
         metavar="METHOD",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Trials that run at the same time, each in a process of its own, on cores or GPUs of this machine, or on "
+        "what --engine says.",
+        show_default="one after another in one process",
+    ),
+]
+EngineOption = Annotated[str, typer.Option("--engine", help="What starts the workers.", metavar="NAME")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="CPU threads of a trial. They decide the last bits, so a run keeps them.",
+        show_default="those of the run, else all cores divided by the workers",
+    ),
+]
+Exclusive = Annotated[
+    bool,
+    typer.Option(
+        "--exclusive",
+        help="With workers, let each confirmed trial run alone on its machine, so that its times can be compared.",
+    ),
+]
+
+
+def format_crew(*, workers: int | None, engine: str, threads: int | None, exclusive: bool) -> list[str]:
+    """Return the flags that say who runs the trials."""
+    flags = ["--workers", str(workers)] if workers else []
+    flags += ["--engine", engine] if engine != "local" else []
+    flags += ["--threads", str(threads)] if threads else []
+    return [*flags, *(["--exclusive"] if exclusive else [])]
 
 
 @app.command(
@@ -76,6 +109,7 @@ Drop = Annotated[
         "compare mine.yaml --until-decided budget=8h",
         "compare rank",
         "compare papers.csv --model smollm2-135m-instruct",
+        "compare mine.yaml --workers 4",
     )
 )
 def compare(
@@ -98,6 +132,10 @@ def compare(
             help="Compare on data instead of a recipe: RECIPE is a file, a folder or the like.", metavar="NAME"
         ),
     ] = None,
+    workers: Workers = None,
+    engine: EngineOption = "local",
+    threads: Threads = None,
+    exclusive: Exclusive = False,
 ) -> None:
     """Run a comparison or a sweep, and write its report.
 
@@ -128,6 +166,8 @@ def compare(
     directory = run or api.RUNS / name
     flags = [part for label in drop or () for part in ("--drop", label)] + (["--model", model] if model else [])
     flags += ["--elsewhere"] if elsewhere else []
+    crew: dict[str, Any] = {"workers": workers, "engine": engine, "threads": threads, "exclusive": exclusive}
+    flags += format_crew(**crew)
     arguments = ["compare", recipe, *overrides, *(["--run", str(run)] if run else []), *flags]
     if not supervisor.is_worker():
         raise typer.Exit(supervisor.supervise(arguments, directory, first_only=["--retry"] if retry else []))
@@ -138,11 +178,11 @@ def compare(
         if loaded.sweep:
             if drop:
                 raise RunError("--drop is for a budget, and a sweep has none. Leave it out.")
-            sweep = api.sweep(loaded, run=directory, retry=retry, elsewhere=elsewhere)
+            sweep = api.sweep(loaded, run=directory, retry=retry, elsewhere=elsewhere, **crew)
             print_sweep(sweep, directory)
             comparisons = list(sweep.comparisons.values())
         else:
-            comparisons = [_compare_or_ask(loaded, directory, drop or [], retry=retry, elsewhere=elsewhere)]
+            comparisons = [_compare_or_ask(loaded, directory, drop or [], retry=retry, elsewhere=elsewhere, **crew)]
             print_comparison(comparisons[0], directory / "report")
     except KeyboardInterrupt as stopped:
         command = shlex.join(["tuneoff", *arguments])
@@ -156,9 +196,7 @@ def compare(
         raise typer.Exit(BUDGET_OVER)
 
 
-def _compare_or_ask(
-    recipe: "Recipe", directory: Path, drop: list[str], *, retry: bool, elsewhere: bool
-) -> "Comparison":
+def _compare_or_ask(recipe: "Recipe", directory: Path, drop: list[str], **options: Any) -> "Comparison":
     """Run a comparison. If its budget is too small, ask on the terminal which methods to leave out.
 
     Without a terminal the error ends the command, with the flags that would answer.
@@ -168,7 +206,7 @@ def _compare_or_ask(
 
     while True:
         try:
-            return api.compare(recipe, run=directory, retry=retry, drop=drop, elsewhere=elsewhere)
+            return api.compare(recipe, run=directory, drop=drop, **options)
         except BudgetError as error:
             question = f"{error}\nLeave out {', '.join(error.proposed_drops)}? [y/N] "
             if not error.proposed_drops or not ask_on_terminal(question):

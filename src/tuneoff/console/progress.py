@@ -66,7 +66,8 @@ class LogListener:
         return on_progress
 
     def on_trial_end(self, record: Record, tallies: Tallies) -> None:
-        print_line(f"{_format_record(record)} ({_format_tallies(tallies)})")
+        so_far = f" ({_format_tallies(tallies)})" if tallies else ""  # a worker does not know them
+        print_line(f"{_format_record(record)}{so_far}")
 
 
 class ScreenListener:

@@ -92,6 +92,8 @@ class Costs(Options):
     context_tokens: int = 0  # positions that the method takes from the context window
     adapter_bytes: int | None
     inference: Inference | None
+    # most trials that ran on the same machine at the same time, so that times say little; 0 alone
+    beside: int = Field(0, exclude_if=lambda beside: not beside)
 
 
 class Prediction(Options):

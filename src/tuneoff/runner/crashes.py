@@ -18,7 +18,7 @@ from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.runtime.progress import Progress
 from tuneoff.system.atomic_write import write_atomically
-from tuneoff.system.supervisor import ATTEMPTS_FILE, is_worker
+from tuneoff.system.supervisor import ATTEMPTS_FILE, get_supervisor, is_worker
 
 MAX_DEATHS = 2  # at the same place; at the next start the trial is skipped
 MAX_DEATHS_IN_ALL = 6  # since the last checkpoint, wherever they were
@@ -34,6 +34,7 @@ class Attempt(Options):
     last_mark: str = ""  # how far the process before it came
     mark: str = ""  # how far it has come since: the phase, the epoch, and tenths of them
     supervised: bool = False
+    supervisor: str = ""  # its name
     died: bool = False  # written by the supervisor
 
     @property
@@ -47,11 +48,11 @@ def begin_attempt(folder: Path, steps: int) -> Attempt:
     try:
         last = Attempt.model_validate_json((folder / ATTEMPTS_FILE).read_bytes())
     except (OSError, ValidationError):
-        return Attempt(steps=steps, supervised=is_worker())
+        return Attempt(steps=steps, supervised=is_worker(), supervisor=get_supervisor())
     if last.steps != steps:
-        return Attempt(steps=steps, supervised=is_worker())
+        return Attempt(steps=steps, supervised=is_worker(), supervisor=get_supervisor())
     if last.supervised and not last.died:
-        return last.model_copy(update={"mark": "", "supervised": is_worker()})
+        return last.model_copy(update={"mark": "", "supervised": is_worker(), "supervisor": get_supervisor()})
     is_same_place = last.deaths == 0 or last.mark == last.last_mark
     return Attempt(
         steps=steps,
@@ -59,6 +60,7 @@ def begin_attempt(folder: Path, steps: int) -> Attempt:
         deaths_in_all=max(last.deaths, last.deaths_in_all) + 1,
         last_mark=last.mark,
         supervised=is_worker(),
+        supervisor=get_supervisor(),
     )
 
 

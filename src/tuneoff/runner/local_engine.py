@@ -4,17 +4,14 @@ import gc
 from collections.abc import Callable
 
 from tuneoff.recipe.recipe import Recipe
-from tuneoff.records.record import ELSEWHERE, Record
 from tuneoff.records.trial import Trial
-from tuneoff.runner.crashes import begin_attempt, make_skipped_record, mark_running
+from tuneoff.runner.attempt import run_attempt
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.planner import Planner
 from tuneoff.runner.prepare import Preparation
-from tuneoff.runner.trial import TrialPaths, run_trial
 from tuneoff.runs import RunDirectory
-from tuneoff.runtime.progress import OnProgress, Progress
+from tuneoff.runs.work_folder import WorkFolder
 from tuneoff.system.interrupts import StopRequest
-from tuneoff.training.checkpoint import read_steps
 
 
 def run_missing(
@@ -45,6 +42,7 @@ def run_missing(
     stop = stop or StopRequest()
     if retry:
         reset_failed(directory)
+    WorkFolder(directory.path).restore()
     known = {record.trial.id: record for record in directory.read_records()}
     setting, samples = preparation.setting, preparation.text.summary.train_samples
     planner = Planner(recipe, setting, known, samples)
@@ -54,12 +52,10 @@ def run_missing(
         while trial := planner.find_next():
             if not fits_budget(trial):
                 break
-            preparation.require_unchanged()
             directory.require_in_place()
-            record = _run_or_skip(trial, preparation, directory, listener.on_trial_start(trial), stop)
-            preparation.require_unchanged()
-            if preparation.elsewhere:
-                record = record.model_copy(update={"facts": {**record.facts, ELSEWHERE: dict(preparation.elsewhere)}})
+            previous = directory.get_checkpoint_file(trial.before) if trial.before else None
+            folder, on_progress = directory.get_trial_folder(trial), listener.on_trial_start(trial)
+            record = run_attempt(trial, preparation, folder, previous, on_progress, stop)
             directory.write_record(record)
             # what is long is on disk, and no plan reads it
             planner.add(record.model_copy(update={"predictions": (), "benchmarks": ()}))
@@ -74,29 +70,3 @@ def reset_failed(directory: RunDirectory) -> None:
     """Remove the records of failed trials, so that they run again."""
     for record in [record for record in directory.read_records() if record.status == "failed"]:
         directory.reset_trial(record.trial)
-
-
-def _run_or_skip(
-    trial: Trial, preparation: Preparation, directory: RunDirectory, on_progress: OnProgress, stop: StopRequest
-) -> Record:
-    """Run a trial, or skip it if too many processes died in it after the step that it would start from."""
-    folder, steps = directory.get_trial_folder(trial), read_steps(directory.get_checkpoint_file(trial))
-    attempt = begin_attempt(folder, steps)
-    directory.reset_trial(trial)
-    if attempt.is_hopeless:
-        return make_skipped_record(trial, steps)
-    with mark_running(folder, attempt) as note:
-
-        def note_and_pass_on(progress: Progress) -> None:
-            note(progress)
-            on_progress(progress)
-
-        return run_trial(trial, preparation, _get_trial_paths(trial, directory), note_and_pass_on, stop)
-
-
-def _get_trial_paths(trial: Trial, directory: RunDirectory) -> TrialPaths:
-    return TrialPaths(
-        adapter=directory.get_adapter_folder(trial),
-        checkpoint=directory.get_checkpoint_file(trial),
-        previous_checkpoint=directory.get_checkpoint_file(trial.before) if trial.before else None,
-    )

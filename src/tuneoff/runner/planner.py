@@ -68,6 +68,19 @@ class Planner:
         """Return the next trial without a record; None if all are done."""
         return self._find_waiting(self._untrained) or self._find_search_trial() or self._find_waiting(self._trained)
 
+    def list_open(self) -> list[Trial]:
+        """Return every trial without a record that may run now, whichever of them run first, in their usual order.
+
+        The searches do not wait for each other: each offers what is missing of its own part.
+        """
+        searched = [
+            trial
+            for label in sorted(self._missing, key=lambda label: self._searches[label].waves[-1][0])
+            for trial in self._missing[label].values()
+        ]
+        untrained, trained = ([t for t in trials if t.id not in self._known] for trials in self._split_confirmed())
+        return [*untrained, *searched, *trained]
+
     def _find_search_trial(self) -> Trial | None:
         """Return the next trial of the search whose part comes first; the earlier parts of each search are done."""
         waiting = [label for label, missing in self._missing.items() if missing]

@@ -5,16 +5,18 @@ a trial's numbers must stay the same, or the records could not be ranked togethe
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tuneoff.config.base import Options
 from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
 from tuneoff.runs.integrity import require_self_contained
 from tuneoff.runs.layout import RECIPE, TRIALS, WRITTEN_BEFORE_RECIPE, has_recipe
+from tuneoff.runs.moved_data import restore_place
 from tuneoff.runs.reading import read_recipe
 from tuneoff.system.checksums import CHECKSUMS, find_damaged_files
 
@@ -152,6 +154,43 @@ def adopt_setting(
         )
     require_same_setting(path, records, setting)
     return setting, moved
+
+
+def adopt_setting_of_run(path: Path, own: Setting, wanted: Setting, *, elsewhere: bool) -> dict[str, str | None]:
+    """Return what is different on a worker's machine from the setting of a trial, where that is allowed.
+
+    Args:
+        path: the run directory.
+        own: the setting as this machine has it.
+        wanted: the setting of the trial.
+        elsewhere: whether another processor, or other kernels, may run trials.
+
+    Raises:
+        RunError: something else differs, or this does and `elsewhere` is False. The message names it.
+    """
+    own = own.model_copy(update={"data": restore_place(own.data, wanted.data)})
+    if wanted.kernels is None:
+        own = own.model_copy(update={"kernels": None})
+    differing = {
+        name: getattr(own, name) for name in Setting.model_fields if getattr(own, name) != getattr(wanted, name)
+    }
+    if not differing or (elsewhere and differing.keys() <= set(OF_MACHINE)):
+        return differing
+    raise RunError(
+        f"This machine cannot run trials of {path}, because they could not be ranked with the others: "
+        + "; ".join(_describe_difference(name, getattr(own, name), getattr(wanted, name)) for name in differing)
+        + ". Use like machines with the same versions, data and model, or make a run of its own for each kind of "
+        "machine and compare them with `tuneoff report RUN --against OTHER`."
+    )
+
+
+def _describe_difference(name: str, here: Any, there: Any) -> str:  # Any: values of a setting
+    if isinstance(here, Mapping) and isinstance(there, Mapping):
+        keys = [key for key in {**there, **here} if here.get(key) != there.get(key)]
+        return "; ".join(f"{name}.{key} is {here.get(key)} here and {there.get(key)} there" for key in keys)
+    if isinstance(here, Options) and isinstance(there, Options):
+        return _describe_difference(name, here.model_dump(mode="json"), there.model_dump(mode="json"))
+    return f"{name} is {here} here and {there} there"
 
 
 def require_same_setting(path: Path, records: Iterable[Record], setting: Setting) -> None:

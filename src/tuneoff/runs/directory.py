@@ -15,7 +15,7 @@ from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runs import compatibility, integrity, votes
 from tuneoff.runs.judgements import read_judgements
-from tuneoff.runs.layout import ADAPTER, REPORT, TRIALS, has_recipe
+from tuneoff.runs.layout import ADAPTER, CHECKPOINT, REPORT, TRIALS, has_recipe
 from tuneoff.runs.locking import lock_run
 from tuneoff.runs.moved_data import find_moved_data
 from tuneoff.runs.reading import Run, read_data, read_environment, read_misfits, read_recipe, read_records
@@ -51,7 +51,7 @@ class RunDirectory:
 
     def get_checkpoint_file(self, trial: Trial) -> Path:
         """Return the file from which an interrupted trial resumes, or in a search the next higher rung."""
-        return self.get_trial_folder(trial) / "checkpoint.safetensors"
+        return self.get_trial_folder(trial) / CHECKPOINT
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -132,10 +132,8 @@ class RunDirectory:
         write_record(self.get_trial_folder(record.trial), record, self.get_adapter_folder(record.trial))
 
     def reset_trial(self, trial: Trial) -> None:
-        """Remove the files of an interrupted or failed trial, except the checkpoint from which it resumes."""
-        for entry in self.get_trial_folder(trial).glob("*"):
-            if entry != self.get_checkpoint_file(trial):
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        """Remove the files of a failed trial, except the checkpoint from which it resumes."""
+        reset_folder(self.get_trial_folder(trial))
 
     def remove_checkpoints(self, ids: Collection[str]) -> None:
         """Remove the checkpoints of these trials: each is about three times as large as the trained weights."""
@@ -175,6 +173,13 @@ class RunDirectory:
             judgements=read_judgements(self.path),
             votes=votes.read_votes(self.votes_file),
         )
+
+
+def reset_folder(folder: Path) -> None:
+    """Remove the files of an interrupted or failed trial from its folder, except the checkpoint."""
+    for entry in folder.glob("*"):
+        if entry.name != CHECKPOINT:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def _identify(path: Path) -> tuple[int, int] | None:

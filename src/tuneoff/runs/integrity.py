@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -159,13 +160,27 @@ def require_self_contained(path: Path) -> None:
     Raises:
         RunError: there is such a link, or something that is neither a file nor a folder.
     """
-    root = path.resolve()
-    for entry in path.rglob("*"):
-        if entry.is_symlink():
-            if not _leads_into(entry, root):
-                raise RunError(f"{entry} is a link that leads out of the run directory. Replace it by its target.")
-        elif not (entry.is_file() or entry.is_dir()):
-            raise RunError(f"{entry} is neither a file nor a folder, so reading it may never end. Remove it.")
+    root, folders = path.resolve(), [path]
+    while folders:
+        for entry in _scan(folders.pop()):
+            if entry.is_symlink():
+                if not _leads_into(Path(entry.path), root):
+                    raise RunError(
+                        f"{entry.path} is a link that leads out of the run directory. Replace it by its target."
+                    )
+            elif entry.is_dir():
+                folders.append(Path(entry.path))
+            elif not entry.is_file() and os.path.lexists(entry.path):
+                raise RunError(f"{entry.path} is neither a file nor a folder, so reading it may never end. Remove it.")
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder; nothing of one that a worker has removed in the meantime."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
 
 
 def _leads_into(link: Path, root: Path) -> bool:

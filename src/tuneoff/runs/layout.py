@@ -11,6 +11,8 @@ BENCHMARKS = "benchmarks.jsonl"  # only of a record that has some
 TRACKERS = "trackers.json"  # the id under which tracking tools know the run
 FILES = "files"  # the key in `record.json` of the checksums of all other files that belong to the record
 LOCK, TRIALS, SET_ASIDE, ADAPTER, REPORT = ".lock", "trials", "set-aside", "adapter", "report"
+CHECKPOINT = "checkpoint.safetensors"  # in the folder of a trial
+WORK = "work"  # only while workers are at the run; see `tuneoff.runs.work_folder`
 # What a process that ends before it has written the recipe can leave behind, as prefixes of names.
 WRITTEN_BEFORE_RECIPE = (LOCK, CHECKSUMS, f".{CHECKSUMS}.", f".{RECIPE}.")
 

@@ -14,7 +14,7 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.safe_yaml import parse_yaml
 from tuneoff.records.judgement import Judgement
 from tuneoff.records.record import BenchmarkScore, Epoch, Prediction, Record
-from tuneoff.records.trial import compute_id
+from tuneoff.records.trial import Setting, compute_id
 from tuneoff.records.vote import Vote
 from tuneoff.runs.layout import (
     BENCHMARKS,
@@ -112,6 +112,16 @@ def read_records(path: Path) -> tuple[dict[str, Record], dict[str, RunError]]:
         except RunError as error:
             unreadable[folder.name] = error
     return records, unreadable
+
+
+def read_first_setting(path: Path) -> Setting | None:
+    """Return the setting of any record of the run directory `path`; None if there is none that can be read."""
+    for folder in list_recorded_trials(path):
+        try:
+            return Setting.model_validate(_read_json(folder / RECORD)["trial"]["setting"])
+        except (*UNREADABLE, KeyError, TypeError):
+            continue
+    return None
 
 
 def read_record(folder: Path) -> Record:

@@ -26,6 +26,7 @@ from tuneoff.runs.layout import (
     SET_ASIDE,
     TRACKERS,
     TRIALS,
+    WORK,
     is_trial_id,
 )
 from tuneoff.runs.reading import (
@@ -41,7 +42,7 @@ from tuneoff.system.checksums import CHECKSUMS, find_damaged_files, read_checksu
 OF_RUN = frozenset({RECIPE, ENVIRONMENT, DATA})  # each with a checksum
 BESIDE = frozenset(
     {CHECKSUMS, MISFITS, LOCK, TRIALS, SET_ASIDE, REPORT, split_use.RUN_FILE, judgements.FILE, votes.FILE}
-    | {TRACKERS, live.FOLDER}
+    | {TRACKERS, WORK, live.FOLDER}
 )
 OF_TRIAL = frozenset({RECORD, CURVE, PREDICTIONS, BENCHMARKS, CHECKSUMS, ADAPTER})
 UNFINISHED = frozenset({"attempts.json", "checkpoint.safetensors", "checkpoint.bad"})  # of a trial that may continue

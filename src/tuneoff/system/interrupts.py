@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import final
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # the last: SLURM, before a limit
 REPEAT_SECONDS = 0.3  # two signals within this time are one, sent to this process and also passed on by its supervisor
 STOPPING = b"\nStopping after this step. A second signal stops at once and loses the work since the last checkpoint.\n"
 
@@ -56,7 +56,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_signals(stop: StopRequest) -> Iterator[None]:
-    """Turn Ctrl-C, SIGTERM and a closed terminal into a request to stop, with the signal's name as its reason.
+    """Turn Ctrl-C, SIGTERM, SIGUSR1 and a closed terminal into a request to stop, with the signal's name as its reason.
 
     A second signal raises KeyboardInterrupt at once. Python handles signals only in its main thread; in other threads
     this does nothing.

@@ -10,19 +10,21 @@ import contextlib
 import json
 import os
 import resource
+import secrets
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from tuneoff.system.atomic_write import write_atomically
 from tuneoff.system.interrupts import handle_stop_signals
 from tuneoff.system.process_start import STARTED_VARIABLE, compute_process_start
 
-WORKER_VARIABLE = "TUNEOFF_WORKER"  # the environment variable that marks a worker process
+WORKER_VARIABLE = "TUNEOFF_WORKER"  # the environment variable that marks a worker process, with its supervisor's name
+PARENT_VARIABLE = "TUNEOFF_PARENT"  # marks a process that ends with the one that started it
 MAX_STARTS_WITHOUT_PROGRESS = 3  # in a row; a trial in which the worker dies is skipped at the third start
 ADDRESS_SPACE_SIGNALS = (signal.SIGTRAP, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)  # under `ulimit -v`
 ATTEMPTS_FILE = "attempts.json"  # in the folder of a trial that is running; see `tuneoff.runner.crashes`
@@ -35,6 +37,11 @@ def is_worker() -> bool:
     return WORKER_VARIABLE in os.environ
 
 
+def get_supervisor() -> str:
+    """Return the name of the supervisor above this process; empty without one."""
+    return os.environ.get(WORKER_VARIABLE, "")
+
+
 def supervise(arguments: Sequence[str], root: Path, first_only: Sequence[str] = ()) -> int:
     """Run tuneoff in a worker, restart it when it dies, and return its exit code.
 
@@ -45,15 +52,16 @@ def supervise(arguments: Sequence[str], root: Path, first_only: Sequence[str] = 
         first_only: more arguments, dropped as soon as a start has written something.
     """
     failures, before, start = 0, _find_outputs(root), compute_process_start()
+    name = secrets.token_hex(4)
     while True:
-        code, was_stopped = _run_worker([*arguments, *first_only], start)
+        code, was_stopped = _run_worker([*arguments, *first_only], start, name)
         start = time.monotonic()
         if code >= 0:
             return code
         if was_stopped:
             return 128 - code
         time.sleep(OUTLIVE_SECONDS)
-        _confirm_death(root)
+        _confirm_death(root, name)
         after = _find_outputs(root)
         if after == before:
             failures += 1
@@ -68,17 +76,18 @@ def supervise(arguments: Sequence[str], root: Path, first_only: Sequence[str] = 
         print("Restarting it from its last checkpoint.", file=sys.stderr, flush=True)
 
 
-def _run_worker(arguments: Sequence[str], start: float) -> tuple[int, bool]:
+def _run_worker(arguments: Sequence[str], start: float, name: str) -> tuple[int, bool]:
     """Run one worker. Return its exit code, negative if a signal ended it, and whether this process received one.
 
     Signals are passed on to the worker.
 
     Args:
         start: what the worker counts its time from, in seconds of the monotonic clock.
+        name: of this supervisor, which no other one has.
     """
     command = [sys.executable, "-P", "-m", "tuneoff.cli", *arguments]  # -P: import nothing from the current folder
     received: list[int] = []
-    environment = {**os.environ, WORKER_VARIABLE: "1", STARTED_VARIABLE: str(start)}
+    environment = {**os.environ, WORKER_VARIABLE: name, STARTED_VARIABLE: str(start)}
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
 
         def pass_on(number: int, _: object) -> None:
@@ -92,7 +101,7 @@ def _run_worker(arguments: Sequence[str], start: float) -> tuple[int, bool]:
 def _find_outputs(root: Path) -> dict[Path, int]:
     """Return the time of writing, in ns, of each file that shows progress."""
     times = {}
-    for path in (path for name in OUTPUTS for path in root.rglob(name)):
+    for path in _list_files(root, OUTPUTS):
         try:
             times[path] = path.stat().st_mtime_ns
         except OSError:  # removed in the meantime
@@ -100,12 +109,23 @@ def _find_outputs(root: Path) -> dict[Path, int]:
     return times
 
 
-def _confirm_death(root: Path) -> None:
-    """Note in the trial that was running that its process alone died, so that the trial may be the cause."""
-    for file in root.rglob(ATTEMPTS_FILE):
+def _list_files(root: Path, names: Collection[str]) -> Iterator[Path]:
+    """Yield the files with these names, of folders that other processes may remove in the meantime."""
+    for folder, _, files in os.walk(root):
+        yield from (Path(folder, file) for file in files if file in names)
+
+
+def _confirm_death(root: Path, name: str) -> None:
+    """Note in the trial that was running that its process alone died, so that the trial may be the cause.
+
+    Args:
+        name: of this supervisor. The trials that run under others are left alone.
+    """
+    for file in _list_files(root, (ATTEMPTS_FILE,)):
         with contextlib.suppress(OSError, ValueError):
             attempt = json.loads(file.read_bytes())
-            write_atomically(file, json.dumps({**attempt, "died": True}))
+            if attempt.get("supervisor", name) == name:
+                write_atomically(file, json.dumps({**attempt, "died": True}))
 
 
 def _describe_signal(number: int) -> str:
@@ -115,8 +135,13 @@ def _describe_signal(number: int) -> str:
     return f"{signal.strsignal(number) or number}.{likely_cause}"
 
 
-def stop_with_supervisor() -> None:
-    """Stop this worker when its supervisor has ended: its end of the pipe on standard input closes then."""
+def has_parent() -> bool:
+    """Return whether this process is to end with the one that started it."""
+    return is_worker() or PARENT_VARIABLE in os.environ
+
+
+def stop_with_parent() -> None:
+    """Stop this process when the one that started it has ended: its end of the pipe on standard input closes then."""
     threading.Thread(target=_stop_when_input_closes, daemon=True).start()
 
 

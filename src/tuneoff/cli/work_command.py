@@ -1,0 +1,77 @@
+"""`tuneoff work`: a worker of a comparison that another process leads."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tuneoff.cli.commands import RunArgument, app, format_examples
+from tuneoff.errors import RecipeError
+
+
+@app.command(
+    epilog=format_examples(
+        "work runs/mine",
+        "work runs/mine --slots 4",
+        "work /shared/runs/mine --idle 10m",
+    )
+)
+def work(
+    run: RunArgument,
+    slots: Annotated[
+        int, typer.Option(min=1, help="Trials that run at the same time on this machine; on GPUs, each on its own.")
+    ] = 1,
+    idle: Annotated[
+        str | None,
+        typer.Option(
+            help="End after this long with nothing to do, such as 10m.",
+            metavar="DURATION",
+            show_default="when the comparison ends",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Run open trials of a comparison, here or on another machine that shares its folder.
+
+    A comparison opens trials with `tuneoff compare RECIPE --workers N`, or with --engine. Any number of workers may run
+    this at the same time. A worker that dies loses nothing: another one goes on from its last checkpoint. Ctrl-C,
+    SIGTERM and SIGUSR1 stop a worker after its step, with a checkpoint.
+    """
+    from tuneoff.config.budget import parse_duration
+    from tuneoff.system import supervisor
+
+    try:
+        idle_seconds = None if idle is None else parse_duration(idle)
+    except ValueError as error:
+        raise RecipeError(f"--idle: {error}") from None
+    arguments = [*(["--idle", idle] if idle is not None else []), *(["--quiet"] if quiet else [])]
+    if slots > 1:
+        raise typer.Exit(_work_in_slots(run, slots, arguments))
+    if not supervisor.is_worker():
+        raise typer.Exit(supervisor.supervise(["work", str(run), *arguments], run))
+    from tuneoff import api
+    from tuneoff.runner.listener import SilentListener
+
+    try:
+        count = api.work(run, listener=SilentListener() if quiet else None, idle_seconds=idle_seconds)
+    except KeyboardInterrupt as stopped:
+        if not quiet:
+            print(f"\nStopped. The trial keeps its checkpoint in {run}, and others may go on with it.", file=sys.stderr)
+        raise typer.Exit(128 + getattr(signal, str(stopped), signal.SIGINT)) from None
+    if not quiet:
+        print(f"Nothing is open any more. This worker finished {count} trial{'s' if count != 1 else ''}.")
+
+
+def _work_in_slots(run: Path, slots: int, arguments: list[str]) -> int:
+    """Start a worker for each slot, and return the highest of their exit codes."""
+    from tuneoff.engines.local import LocalLauncher, assign_gpus
+    from tuneoff.runs.work_folder import WorkFolder
+    from tuneoff.system.interrupts import handle_stop_signals
+
+    on_gpu = WorkFolder(run).read_session().threads is None
+    launcher = LocalLauncher(assign_gpus(slots) if on_gpu else [{}] * slots, arguments)
+    launcher.start(run)
+    with handle_stop_signals(lambda *_: launcher.terminate()):
+        return max(launcher.wait())

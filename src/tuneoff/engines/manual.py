@@ -1,0 +1,35 @@
+"""Workers that the user starts: over ssh, as Kubernetes Jobs, with SkyPilot, or in other terminals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, final
+
+from tuneoff.engines.engine import Engine
+
+
+@final
+class ManualEngine(Engine):
+    """Starts nothing: trials run wherever somebody runs `tuneoff work RUN`."""
+
+    name: ClassVar[str] = "manual"
+
+    def choose_threads(self) -> int | None:
+        return None
+
+    def build(self, *, on_gpu: bool, threads: int | None) -> ManualLauncher:
+        return ManualLauncher()
+
+
+@final
+class ManualLauncher:
+    """Launches nothing, so there is nothing to check or to end: workers end when the comparison does."""
+
+    def start(self, run: Path) -> None:
+        pass
+
+    def check(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
