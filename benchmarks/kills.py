@@ -77,7 +77,7 @@ def kill_repeatedly(
 ) -> Outcome:
     """Kill a comparison `kills` times. When a run finishes, the next start uses a new run directory."""
     undisturbed, seconds = folder / "undisturbed", time.monotonic()
-    _finish(recipe, undisturbed, report)
+    finish(recipe, undisturbed, report)
     seconds = time.monotonic() - seconds
     expected, outcome = read_results(undisturbed), Outcome()
     total_steps = STEPS_PER_EPOCH * recipe["training"]["epochs"]
@@ -85,7 +85,7 @@ def kill_repeatedly(
     for number in itertools.count():
         run = folder / f"killed-{number}"
         while sum(outcome.kills.values()) < kills:
-            code = _run_and_kill(recipe, run, report, _plan_moment(next(targets), run, draw.uniform(0, seconds)))
+            code = _run_and_kill(recipe, run, report, plan_moment(next(targets), run, draw.uniform(0, seconds)))
             if code is None:
                 phase = _find_phase(run)
                 outcome.kills[phase] += 1
@@ -94,7 +94,7 @@ def kill_repeatedly(
                 raise RuntimeError(f"the comparison in {run} ended with {code}")
             else:
                 break
-        _finish(recipe, run, report)
+        finish(recipe, run, report)
         results = read_results(run)
         outcome.finished += 1
         names = expected.keys() | results.keys()
@@ -124,7 +124,7 @@ def _remove_times(record: Record) -> dict[str, Any]:
     }
 
 
-def _plan_moment(target: str | None, run: Path, seconds: float) -> Callable[[], bool]:
+def plan_moment(target: str | None, run: Path, seconds: float) -> Callable[[], bool]:
     """Return a function that says whether to kill now: after some seconds, or when something new appears."""
     if target is None:
         end = time.monotonic() + seconds
@@ -154,7 +154,8 @@ def _run_and_kill(recipe: Mapping[str, Any], run: Path, report: bool, is_moment:
     return None if process.exitcode == -signal.SIGKILL else process.exitcode
 
 
-def _finish(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
+def finish(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
+    """Run a comparison to its end, without a disturbance."""
     for _ in range(2):  # a trial that was killed twice at one step is skipped, and run at the next start
         process = _start(recipe, run, report)
         process.join()

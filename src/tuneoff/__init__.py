@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         push,
         sweep,
         track,
+        work,
     )
     from tuneoff.errors import TuneoffError
     from tuneoff.methods import METHODS, Method
@@ -59,6 +60,7 @@ _MODULES = {
     "read_shipped_recipes": "tuneoff.recipe.shipped_recipes",
     "sweep": "tuneoff.api",
     "track": "tuneoff.api",
+    "work": "tuneoff.api",
     "write_report": "tuneoff.report.page",
 }
 
@@ -86,6 +88,7 @@ __all__ = [
     "read_shipped_recipes",
     "sweep",
     "track",
+    "work",
     "write_report",
 ]
 

@@ -49,6 +49,23 @@ def test_the_screen_shows_the_stages_the_running_trial_and_the_time_left(trial: 
         assert part in shown
 
 
+def test_the_screen_shows_every_trial_that_runs_beside_another(trial: Trial) -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    screen, other = ScreenListener(console), trial.model_copy(update={"seed": 7})
+    screen.on_start({"confirm": Tally(done=0, of=2)})
+    screen.on_trial_start(trial)(Progress(phase="training", done=3, of=10, epoch=1, epochs=2))
+    screen.on_trial_start(other)(Progress(phase="training", done=8, of=10, epoch=2, epochs=2))
+    console.print(screen.render())
+    screen.on_trial_end(Record(trial=trial, status="failed", reason="r"), {"confirm": Tally(done=1, of=2)})
+    console.print(screen.render())
+    before, after = console.file.getvalue().split("✗")  # type: ignore[attr-defined]
+    assert all(
+        part in before for part in ("lora, seed 0", "epoch 1 of 2, 3 of 10", "lora, seed 7", "epoch 2 of 2, 8 of")
+    )
+    assert after.count("seed 0") == 1
+    assert "lora, seed 7" in after
+
+
 def test_a_trial_of_a_search_is_named_by_its_learning_rate_and_its_rung(
     trial: Trial, capsys: pytest.CaptureFixture[str]
 ) -> None:

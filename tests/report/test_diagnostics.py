@@ -53,6 +53,12 @@ def with_training_memory(run: Run, memory: Memory) -> Comparison:
     )
 
 
+def with_trials_beside(run: Run, label: str, beside: int) -> Comparison:
+    """The run's comparison, where the trials of one label ran beside others."""
+    costs = next(r.costs for r in run.records if r.trial.label == label and r.costs)
+    return judge_with_changes(run, label, costs=costs.model_copy(update={"beside": beside}))
+
+
 def with_scores(run: Run, label: str, **scores: float) -> Comparison:
     """The run's comparison with more scores in the records of one label, a double underscore being a slash."""
     named = {name.replace("__", "/"): score for name, score in scores.items()}
@@ -134,6 +140,7 @@ CAUSES: dict[str, Callable[[Run], Comparison]] = {
         run, make_synthetic_data().model_copy(update={"unseen_labels": ["C#"]})
     ),
     "made elsewhere": lambda run: judge_with_changes(run, "lora", facts={"elsewhere": {"kernels": "AVX2"}}),
+    "trials beside each other": lambda run: with_trials_beside(run, "lora", beside=3),
     "one seed": lambda run: judge(make_synthetic_run(methods=list(HEALTHY))),
     "not run yet": lambda run: judge(replace(run, records=[r for r in run.records if r.trial.label != "full"])),
     "shared learning rate": lambda run: judge(make_synthetic_run(seeds=[0, 1], methods=AT_ONE_RATE)),
@@ -202,6 +209,7 @@ SILENCES: dict[str, Callable[[Run], Comparison]] = {
     "overfitting": lambda run: with_scores(run, "full", train__loss=2.9, validation__loss=2.68),
     "tied embedding": lambda run: judge_with_changes(run, "last-layer", facts={"tied": False}),
     "made elsewhere": lambda run: judge_with_changes(run, "lora", facts={}),
+    "trials beside each other": lambda run: with_trials_beside(run, "lora", beside=0),
     "not searched": judge,
     "adaptive sampler": lambda run: make_searched_comparison(configurations=4, sampler="quasi-random"),
     "best rate at edge of range": lambda run: make_searched_comparison(methods={"base": {}, "lora": {}}),

@@ -138,7 +138,7 @@ def test_whoever_wanted_the_machine_alone_first_gets_it(work: WorkFolder, monkey
 
 
 def test_a_session_is_read_as_it_was_written_and_its_absence_says_what_to_do(work: WorkFolder) -> None:
-    with pytest.raises(RunError, match="no open trials.*tuneoff compare RECIPE --workers"):
+    with pytest.raises(RunError, match=r"no open trials.*tuneoff compare RECIPE --workers"):
         work.read_session()
     session = Session(recipe={"name": "r"}, threads=2)
     work.write_session(session)

@@ -23,6 +23,8 @@ from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 
 TRAINING_SHARE = 0.8  # of the time of a trial, for the time left
 STAGE_WEIGHTS = {"search": 1.0, "confirm": 0.5, "test": 0.5}  # a confirmed trial counts half when it is trained
+MOST_SHOWN = 16  # running trials
+LOADING = Progress(phase="loading")
 MIN_WORK, MIN_SECONDS = 0.5, 20  # trials and time that an estimate of the time left needs
 
 
@@ -71,20 +73,20 @@ class LogListener:
 
 
 class ScreenListener:
-    """Renders the stages, the running trial with its loss and speed, the time left, and the memory in use."""
+    """Renders the stages, the running trials with their loss and speed, the time left, and the memory in use."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._tallies: Tallies = {}
         self._initial_work = 0.0  # done by earlier processes
-        self._running: Trial | None = None
+        self._running: dict[str, tuple[Trial, Progress]] = {}  # by trial id
         self._probed = ""  # the label of the method that is probed
-        self._progress = Progress(phase="loading")
+        self._probe_progress = LOADING
         self._start = time.monotonic()
 
     def on_probe(self, label: str) -> OnProgress:
         self._probed = label
-        return self._set_progress
+        return self._set_probe_progress
 
     def on_message(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False)
@@ -95,38 +97,47 @@ class ScreenListener:
         self._start = time.monotonic()
 
     def on_trial_start(self, trial: Trial) -> OnProgress:
-        self._running = trial
-        return self._set_progress
+        self._running[trial.id] = trial, LOADING
+
+        def on_progress(progress: Progress) -> None:
+            self._running[trial.id] = trial, progress
+
+        return on_progress
 
     def on_trial_end(self, record: Record, tallies: Tallies) -> None:
-        self._running, self._tallies = None, tallies
+        self._running.pop(record.trial.id, None)
+        self._tallies = tallies
         self._console.print(_format_record(record), markup=False, highlight=False)
 
-    def _set_progress(self, progress: Progress) -> None:
-        self._progress = progress
+    def _set_probe_progress(self, progress: Progress) -> None:
+        self._probe_progress = progress
 
     def render(self) -> Group | Text:
         """Return what the screen shows now."""
         if self._probed:
-            return Text(f"probing {escape_control(self._probed)}: {_format_progress(self._progress)}")
-        if self._running is None:
+            return Text(f"probing {escape_control(self._probed)}: {_format_progress(self._probe_progress)}")
+        running = list(self._running.values())  # another thread adds and removes
+        if not running:
             return Text("writing the report ..." if self._tallies else "preparing the data and the model ...")
         grid = Table.grid(padding=(0, 1))
         for stage, tally in self._tallies.items():
             bar = ProgressBar(total=tally.of, completed=tally.done, width=30)
             grid.add_row(Text(stage), bar, Text(_format_tally(tally)))
-        grid.add_row(
-            Text(_format_trial(self._running), style="bold"),
-            ProgressBar(total=max(self._progress.of, 1), completed=self._progress.done, width=30),
-            Text(_format_progress(self._progress)),
-        )
+        for trial, progress in running[:MOST_SHOWN]:
+            grid.add_row(
+                Text(_format_trial(trial), style="bold"),
+                ProgressBar(total=max(progress.of, 1), completed=progress.done, width=30),
+                Text(_format_progress(progress)),
+            )
+        if len(running) > MOST_SHOWN:
+            grid.add_row(Text(f"and {len(running) - MOST_SHOWN} more"))
         elapsed = format_seconds(time.monotonic() - self._start)
         memory = f"{format_bytes(_get_resident_bytes())} of memory"
         return Group(grid, Text(f"{elapsed}{self._format_time_left()} · {memory}", style="dim"))
 
-    def _estimate_trial_share(self) -> float:
-        """Estimate the share of the running trial that is done."""
-        progress = self._progress
+    @staticmethod
+    def _estimate_trial_share(progress: Progress) -> float:
+        """Estimate the share of a running trial that is done."""
         phase_share = progress.done / progress.of if progress.of else 0.0
         if progress.phase in {"evaluation", "predictions", "benchmarks", "inference"}:
             return TRAINING_SHARE + (1 - TRAINING_SHARE) * phase_share * (progress.phase == "predictions")
@@ -136,7 +147,7 @@ class ScreenListener:
 
     def _format_time_left(self) -> str:
         done, total = _count_work(self._tallies)
-        done += self._estimate_trial_share()
+        done += sum(self._estimate_trial_share(progress) for _, progress in list(self._running.values()))
         elapsed, new_work = time.monotonic() - self._start, done - self._initial_work
         if new_work < MIN_WORK or elapsed < MIN_SECONDS:
             return ""

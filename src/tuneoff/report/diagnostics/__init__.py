@@ -18,6 +18,7 @@ from tuneoff.report.diagnostics.data import (
     diagnose_truncation,
 )
 from tuneoff.report.diagnostics.design import (
+    diagnose_beside,
     diagnose_elsewhere,
     diagnose_missing_trials,
     diagnose_reused_test_split,
@@ -61,6 +62,7 @@ OF_COMPARISON: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
     diagnose_missing_trials,
     diagnose_reused_test_split,
     diagnose_elsewhere,
+    diagnose_beside,
     diagnose_shared_rate,
     diagnose_unsearched_methods,
     diagnose_adaptive_sampler,

@@ -86,6 +86,21 @@ def diagnose_shared_rate(comparison: Comparison) -> Iterator[Diagnosis]:
             )
 
 
+def diagnose_beside(comparison: Comparison) -> Iterator[Diagnosis]:
+    """Report records whose times were measured while other trials ran on the same machine."""
+    records = [record for row in comparison.rows for record in row.records if record.costs]
+    beside = [record.costs.beside for record in records if record.costs and record.costs.beside]
+    if not beside:
+        return
+    yield Diagnosis(
+        label=None,
+        kind="trials beside each other",
+        text=f"{len(beside)} of {pluralize(len(records), 'record')} {'was' if len(beside) == 1 else 'were'} made while "
+        f"up to {pluralize(max(beside), 'other trial')} ran on the same machine. Scores do not depend on that, but "
+        "times do, and not every trial had the same beside it. To compare times, run with --exclusive.",
+    )
+
+
 def diagnose_elsewhere(comparison: Comparison) -> Iterator[Diagnosis]:
     """Report records that were made on another machine than the others."""
     moved = [record for row in comparison.rows for record in row.records if ELSEWHERE in record.facts]
