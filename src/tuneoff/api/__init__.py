@@ -7,6 +7,7 @@ from tuneoff.api.exporting import export, push
 from tuneoff.api.loading import load
 from tuneoff.api.looking import build_recipe, draft_recipe, init, look
 from tuneoff.api.planning import plan
+from tuneoff.api.serving import serve
 from tuneoff.api.sweeps import VALUES, expand, is_sweep, load_sweep, report_sweep, sweep
 from tuneoff.api.tracking import track
 from tuneoff.api.verifying import verify
@@ -33,6 +34,7 @@ __all__ = [
     "recall",
     "report_run",
     "report_sweep",
+    "serve",
     "sweep",
     "track",
     "verify",

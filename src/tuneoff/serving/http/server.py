@@ -18,20 +18,17 @@ MOST_CONNECTIONS = 1_000
 
 @final
 class Server:
-    """Serves an application at a host and a port.
+    """Serves an application.
 
     Args:
-        port: 0 takes any free one.
+        listener: that listens, see `listen`.
         drain_seconds: that open answers may still take after a signal to stop.
-
-    Raises:
-        RunError: the port is taken, or the host is not this machine's.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, drain_seconds: float) -> None:
-        self.host = host
-        self._socket = _bind(host, port)
-        self.port: int = self._socket.getsockname()[1]
+    def __init__(self, app: ASGIApp, listener: socket.socket, *, drain_seconds: float) -> None:
+        self._socket = listener
+        self._host: str = listener.getsockname()[0]
+        self.port: int = listener.getsockname()[1]
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -46,7 +43,7 @@ class Server:
     @property
     def address(self) -> str:
         """Where a browser on this machine finds the server."""
-        host = "127.0.0.1" if self.host in {"0.0.0.0", "::"} else self.host
+        host = "127.0.0.1" if self._host in {"0.0.0.0", "::"} else self._host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -71,13 +68,20 @@ class Server:
         self._server.should_exit = True
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Args:
+        port: 0 takes any free one.
+
+    Raises:
+        RunError: the port is taken, or the host is not this machine's.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        bound = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise RunError(
             f"The server cannot listen at {host}:{port}: {error.strerror or error}. Choose another port with --port, "
             "or a host of this machine with --host."
         ) from error
-    return bound
