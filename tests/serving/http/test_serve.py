@@ -20,6 +20,7 @@ from tests.conftest import save_rows
 from tuneoff.cli import main
 from tuneoff.records.record import Prediction
 from tuneoff.runs import RunDirectory
+from tuneoff.system.supervisor import WORKER_VARIABLE
 
 ARMS = ("base", "lora", "soft-prompt")
 
@@ -60,11 +61,14 @@ class Running:
 
 def start(run: Path, *options: str) -> Running:
     command = [sys.executable, "-m", "tuneoff.cli", "serve", str(run), "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    own = {name: value for name, value in os.environ.items() if name != WORKER_VARIABLE}  # a worker needs a supervisor
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=own)
     assert process.stdout
-    address = next((line.split()[1] for line in process.stdout if line.startswith("Page:")), None)
-    assert address, "the server ended before it was ready"
-    return Running(process=process, address=address.rstrip("/"))
+    for line in process.stdout:
+        if line.startswith("Page:"):
+            return Running(process=process, address=line.split()[1].rstrip("/"))
+    with process.stdout:
+        pytest.fail(f"the server ended before it was ready, with exit code {process.wait()}")
 
 
 def end(running: Running) -> None:
