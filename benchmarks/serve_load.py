@@ -105,7 +105,7 @@ def serve(run: Path) -> Iterator[tuple[psutil.Process, str]]:
 async def load(process: psutil.Process, address: str, options: argparse.Namespace) -> None:
     async with openai.AsyncOpenAI(base_url=f"{address}v1", api_key="-", max_retries=0, timeout=None) as client:
         arms = [model.id async for model in client.models.list()]
-        prompts = [f"{a} {b}" for a in SENTENCES for b in SENTENCES[:2]]
+        prompts = SENTENCES
         alone = {(arm, prompt): await _ask(client, arm, prompt, options.tokens) for arm in arms for prompt in prompts}
         print(
             f"{len(arms)} arms, {len(prompts)} prompts, {len(set(alone.values()))} different answers when asked alone"
