@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from tuneoff.config.base import Options
 
 
@@ -16,5 +18,8 @@ class ModelOptions(Options):
     """Run code from the model's repository. Only for a repository that you trust."""
     precision: Literal["auto", "bf16", "float32"] = "auto"
     """Precision of matrix products; auto uses bf16 where the hardware supports it."""
+    quantise: Literal["nf4", "int8"] | None = Field(None, exclude_if=lambda quantise: quantise is None)
+    """Hold the linear layers inside the blocks in 4 or 8 bits (QLoRA), which methods that train them do not fit; null
+    holds them in `precision`. Needs the extra `quantise`."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto uses a GPU if there is one."""

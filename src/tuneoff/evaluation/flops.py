@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tuneoff.models.generation import generate
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.quantisation import list_operations
 
 FUSED_ATTENTION = (  # PyTorch's counter does not know the kernels of every device
     torch.ops.aten._scaled_dot_product_attention_math_for_mps,
@@ -31,7 +32,7 @@ def count_token_flops(model: LanguageModel, tokens_BT: torch.Tensor, attention_B
 
 
 def _count_flops(model: LanguageModel, tokens_BT: torch.Tensor, attention_BT: torch.Tensor, *, new_tokens: int) -> int:
-    formulas = dict.fromkeys(FUSED_ATTENTION, _count_attention)
+    formulas = {**dict.fromkeys(FUSED_ATTENTION, _count_attention), **dict(list_operations(model.network))}
     with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
         generate(model, tokens_BT, attention_BT, max_new_tokens=new_tokens, min_new_tokens=new_tokens)
     return int(counter.get_total_flops())

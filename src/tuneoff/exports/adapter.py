@@ -18,6 +18,7 @@ from tuneoff.exports.format import ExportOptions, Format
 from tuneoff.exports.merged import get_stored_precision
 from tuneoff.exports.readers import TransformersReader, list_ends
 from tuneoff.methods.peft_adapter import silence_peft
+from tuneoff.models.quantisation import compute_in, make_quantization_config, make_safe
 
 PEFT_CONFIG = "adapter_config.json"
 LOADER = "load_trained.py"
@@ -38,6 +39,11 @@ def write(exportable: Exportable, folder: Path, options: ExportOptions) -> None:
     shutil.copytree(exportable.adapter, folder, dirs_exist_ok=True)
     exportable.tokenizer.save_pretrained(folder)
     if not is_peft(folder):
+        if exportable.quantised:
+            raise RunError(
+                f"What {exportable.label} trained stands on a quantised base, on which only peft's adapters are loaded "
+                "by plain tools. Load it with tuneoff.load."
+            )
         shutil.copyfile(load_trained.__file__, folder / LOADER)
         (folder / "base.json").write_text(json.dumps({"base": exportable.model.known_as}) + "\n")
 
@@ -53,12 +59,24 @@ def read(exportable: Exportable, folder: Path) -> TransformersReader:
     if is_peft(folder):
         from peft import PeftModel
 
-        network = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, use_safetensors=True)
+        network = _load_base(exportable)
         with silence_peft():
             network = PeftModel.from_pretrained(network, folder)
     else:
         network = _load_with_loader(folder, base)
     return TransformersReader(network=network.eval(), ends=list_ends(exportable.model))
+
+
+def _load_base(exportable: Exportable) -> Any:  # Any: transformers' models share no type
+    """Load the base model in float32, quantised as in the run."""
+    options = exportable.record.trial.setting.model
+    quantised = {"quantization_config": make_quantization_config(options.quantise)} if options.quantise else {}
+    network = AutoModelForCausalLM.from_pretrained(
+        exportable.source.folder, dtype=torch.float32, use_safetensors=True, device_map="cpu", **quantised
+    )
+    make_safe(network, options.name)
+    compute_in(network, torch.float32)
+    return network
 
 
 def _load_with_loader(folder: Path, base: str) -> Any:  # Any: transformers' models share no type
@@ -82,14 +100,27 @@ from load_trained import load
 
 model, tokenizer = load()  # or load("another/name/of/the/base/model")
 ```"""
+    further = ", BitsAndBytesConfig" if exportable.record.trial.setting.model.quantise else ""
     return f"""```python
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer{further}
 
-base = AutoModelForCausalLM.from_pretrained("{exportable.model.known_as}", dtype="{get_stored_precision(exportable)}")
+base = AutoModelForCausalLM.from_pretrained(
+    "{exportable.model.known_as}", dtype="{get_stored_precision(exportable)}"{_describe_quantisation(exportable)}
+)
 model = PeftModel.from_pretrained(base, "{folder}")
 tokenizer = AutoTokenizer.from_pretrained("{folder}")
 ```"""
+
+
+def _describe_quantisation(exportable: Exportable) -> str:
+    """Return the argument with which transformers quantises the base model as the run did."""
+    quantise = exportable.record.trial.setting.model.quantise
+    if quantise is None:
+        return ""
+    arguments = make_quantization_config(quantise).to_diff_dict()
+    written = ", ".join(f"{name}={value!r}" for name, value in arguments.items() if not name.startswith("_"))
+    return f",\n    quantization_config=BitsAndBytesConfig({written}),"
 
 
 ADAPTER = Format(
@@ -98,4 +129,5 @@ ADAPTER = Format(
     write=write,
     read=read,
     usage=describe_usage,
+    base="same",
 )

@@ -78,7 +78,9 @@ def _list_facts(exportable: Exportable) -> Iterator[tuple[str, str]]:
     comparison, trial = exportable.comparison, exportable.record.trial
     data = comparison.run.data
     row = _find_row(exportable)
-    yield "base model", f"{exportable.model.known_as}. Its license applies."
+    quantise = trial.setting.model.quantise
+    held = f", its linear layers held in {quantise}" if quantise else ""
+    yield "base model", f"{exportable.model.known_as}{held}. Its license applies."
     yield "method", f"{trial.method}: {format_hyperparameters(trial.hyperparameters)}"
     yield "seed", f"{trial.seed}, one of {len(row.records)} runs of this method"
     sizes = ", ".join(f"{split.examples:,} {name}" for name, split in data.splits.items())

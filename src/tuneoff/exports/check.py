@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
@@ -33,6 +34,8 @@ class ExportCheck(Options):
     same_answers: int  # prompts whose greedy answer is the same, token for token
     loss_before: float  # nats per target token of the test examples
     loss_after: float
+    # the model on the quantised base beside the one with the weights that its codes stand for, which is exported
+    dequantised: ExportCheck | None = Field(None, exclude_if=lambda check: check is None)
 
 
 def compare_readers(
@@ -82,13 +85,22 @@ def require_equal(check: ExportCheck) -> None:
 
 def describe_check(check: ExportCheck) -> str:
     """Return the check as sentences."""
+    dequantised = check.dequantised
+    of_base = (
+        " The run trained and judged it on a quantised base. What is exported has the weights that the codes stand "
+        f"for, and differs from that by at most {dequantised.largest_logit_difference:.2g} in a logit; "
+        f"{dequantised.argmax_agreement:.1%} of the most likely tokens are the same, and the loss goes from "
+        f"{dequantised.loss_before:.4f} to {dequantised.loss_after:.4f} nats per token."
+        if dequantised
+        else ""
+    )
     return (
         f"It was read back and compared with the trained model on {check.prompts} test examples: the largest "
         f"difference of a logit is {check.largest_logit_difference:.2g} (the logits' standard deviation is "
         f"{check.logit_sd:.2g}), "
         f"{check.argmax_agreement:.1%} of the most likely tokens are the same, and so are {check.same_answers} of "
         f"{check.prompts} answers. Loss before and after: {check.loss_before:.4f} and {check.loss_after:.4f} nats per "
-        f"token. Precision: {check.precision}."
+        f"token. Precision: {check.precision}.{of_base}"
     )
 
 

@@ -25,7 +25,9 @@ class Exportable:
     """A finished trial of a run.
 
     Args:
-        model: the tuned model in float32 on the CPU, not merged.
+        model: the tuned model in float32 on the CPU, not merged. A quantised base has plain layers in it, with the
+            weights that its codes stand for.
+        quantised: the tuned model on its quantised base, as the run judged it; None if the base is not quantised.
         source: the base model's files.
         adapter: the folder of what the trial trained.
         prompts: test examples to check an export with.
@@ -37,6 +39,7 @@ class Exportable:
     source: Source
     adapter: Path
     prompts: tuple[Prompt, ...]
+    quantised: LanguageModel | None = None
 
     @property
     def label(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.data.prompt import Encoder
 from tuneoff.errors import RunError
@@ -13,6 +15,8 @@ from tuneoff.exports.check import ExportCheck, compare_readers, require_equal
 from tuneoff.exports.exportable import Exportable, Prompt
 from tuneoff.exports.format import ExportOptions, Format
 from tuneoff.exports.readers import TunedReader, list_ends
+from tuneoff.models.precision import hold_for_inference
+from tuneoff.models.quantisation import list_quantised
 from tuneoff.records.record import Prediction, Record
 from tuneoff.runner.trained_model import load_tuned
 from tuneoff.runs import RunDirectory
@@ -30,6 +34,10 @@ def load_exportable(comparison: Comparison, directory: RunDirectory, record: Rec
         ModelError, RunError: as for `load_tuned`.
     """
     source, model = load_tuned(directory, record)
+    quantised = None
+    if list_quantised(model.network):
+        quantised = hold_for_inference(model, torch.float32)
+        source, model = load_tuned(directory, record, dequantised=True)
     model = model.float().eval()
     encoder = Encoder(record.trial.setting.data, model.tokenizer)
     # a chat's turn may end with another token than a text, and who takes the export must know both
@@ -41,6 +49,7 @@ def load_exportable(comparison: Comparison, directory: RunDirectory, record: Rec
         source=source,
         adapter=directory.get_adapter_folder(record.trial),
         prompts=_make_prompts(model.tokenizer, record.predictions),
+        quantised=quantised,
     )
 
 
@@ -57,19 +66,35 @@ def export(exportable: Exportable, chosen: Format, folder: Path, options: Export
             f"stores {', '.join(chosen.precisions)}" if chosen.precisions else "keeps the precision of the training"
         )
         raise RunError(f"--as {chosen.name} {stored}, not {options.precision}.")
+    if exportable.quantised and chosen.base == "files":
+        raise RunError(
+            f"{exportable.label} was trained on a quantised base, and --as {chosen.name} would put it on the base "
+            "model's own weights, which it was not trained on. Export it with --as merged, which merges it into the "
+            "weights that the codes stand for, or with --as adapter."
+        )
+    judged = exportable.quantised if exportable.quantised and chosen.base == "same" else exportable.model
     with replace_folder_atomically(folder) as temporary:
         chosen.write(exportable, temporary, options)
         check = compare_readers(
-            TunedReader(model=exportable.model),
+            TunedReader(model=judged),
             chosen.read(exportable, temporary),
             exportable.prompts,
             name=chosen.name,
             precision=chosen.choose_precision(exportable, options),
         )
         require_equal(check)
+        if exportable.quantised and judged is exportable.model:
+            check = check.model_copy(update={"dequantised": _compare_dequantised(exportable)})
         (temporary / CHECK_FILE).write_text(check.model_dump_json(indent=2) + "\n")
         (temporary / CARD_FILE).write_text(write_card(exportable, chosen, check, folder.name))
     return check
+
+
+def _compare_dequantised(exportable: Exportable) -> ExportCheck:
+    """Compare the model that is exported with the one on the quantised base, which the run judged."""
+    assert exportable.quantised is not None
+    readers = TunedReader(model=exportable.quantised), TunedReader(model=exportable.model)
+    return compare_readers(*readers, exportable.prompts, name="dequantised", precision="float32")
 
 
 def _make_prompts(tokenizer: object, predictions: Sequence[Prediction]) -> tuple[Prompt, ...]:

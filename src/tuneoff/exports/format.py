@@ -43,6 +43,8 @@ class Format:
         usage: lines of Markdown that say how to use the folder, for its README.
         precisions: the ones it can store; empty if it keeps that of the trained weights.
         choose_precision: returns the one that is stored.
+        base: which base model the export stands on: `own` weights that are in it, the `same` as in the run, quantised
+            if it was, or the base model's `files`, which are not quantised.
     """
 
     name: str
@@ -51,4 +53,5 @@ class Format:
     read: Callable[[Exportable, Path], Reader]
     usage: Callable[[Exportable, str], str]
     precisions: tuple[Precision, ...] = ()
+    base: Literal["own", "same", "files"] = "own"
     choose_precision: Callable[[Exportable, ExportOptions], str] = lambda _, options: options.precision or "float32"

@@ -136,4 +136,5 @@ GGUF_LORA = Format(
     write=write,
     read=read,
     usage=describe_usage,
+    base="files",
 )

@@ -15,6 +15,7 @@ from tuneoff.exports.format import ExportOptions, Format
 from tuneoff.exports.readers import TransformersReader, list_ends
 from tuneoff.methods import get_method
 from tuneoff.models.loading import build_empty_model
+from tuneoff.models.quantisation import plain_shape
 from tuneoff.models.same_network import is_same_network
 
 
@@ -42,7 +43,9 @@ def merge(exportable: Exportable) -> Any:  # Any: transformers' models share no 
     merged = get_method(trial.method).read(trial.hyperparameters).merge(tuned)
     base = build_empty_model(exportable.source, trial.setting.model, exportable.model.tokenizer).to(torch.float32)
     base.split_head = merged.split_head
-    if not is_same_network(merged, base):
+    with plain_shape(base.network):  # a quantised base was made plain, and so is the shape that it should have
+        is_whole = is_same_network(merged, base)
+    if not is_whole:
         raise RunError(
             f"{trial.label} cannot be merged: {trial.method} adds to the network what the base model does not have. "
             "Export it with --as adapter."

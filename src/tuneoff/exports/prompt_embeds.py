@@ -64,5 +64,6 @@ PROMPT_EMBEDS = Format(
     write=write,
     read=read,
     usage=describe_usage,
+    base="files",
     precisions=("float32", "float16", "bfloat16"),
 )

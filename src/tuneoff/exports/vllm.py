@@ -59,4 +59,5 @@ VLLM = Format(
     write=write,
     read=adapter.read,
     usage=describe_usage,
+    base="files",
 )

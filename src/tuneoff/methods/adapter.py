@@ -4,7 +4,7 @@ et al. 2021, arXiv:2005.00247.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from pydantic import Field
@@ -48,7 +48,7 @@ class Adapter(Subset):
             down, up = nn.Linear(base.width, self.width), nn.Linear(self.width, base.width)
             for parameter in (up.weight, up.bias):
                 nn.init.zeros_(parameter)
-            mlp.bottleneck = nn.Sequential(down, nn.GELU(), up).to(next(mlp.parameters()))
+            mlp.bottleneck = nn.Sequential(down, nn.GELU(), up).to(next(_list_floats(mlp, block)))
             mlp.register_forward_hook(_apply_bottleneck)
             added += mlp.bottleneck.parameters()
         return added
@@ -58,6 +58,11 @@ class Adapter(Subset):
 
         owners = {name: mlp for name, mlp in tuned.base.named_modules() if hasattr(mlp, "bottleneck")}
         return RowChanges(modules={name: Followed(mlp.bottleneck) for name, mlp in owners.items()})
+
+
+def _list_floats(*modules: nn.Module) -> Iterator[nn.Parameter]:
+    """Yield the parameters that are no codes of a quantised layer."""
+    return (p for module in modules for p in module.parameters() if p.is_floating_point())
 
 
 def _apply_bottleneck(mlp: Any, _: object, output: Any) -> Any:  # Any: a tensor, or a tuple that begins with one

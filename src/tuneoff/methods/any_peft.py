@@ -86,9 +86,9 @@ def _set_prompt_length(_: LanguageModel) -> dict[str, Any]:
 
 def _find_block_size(base: LanguageModel) -> int:
     """Return a size that divides every width of the model's linear layers."""
-    from tuneoff.models.structure import find_linears
+    from tuneoff.models.structure import find_linears, get_sizes
 
-    return math.gcd(*{size for linear in find_linears(base.base).values() for size in linear.weight.shape})
+    return math.gcd(*{size for linear in find_linears(base.base).values() for size in get_sizes(linear)})
 
 
 def _name_norms(base: LanguageModel) -> dict[str, Any]:

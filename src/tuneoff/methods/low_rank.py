@@ -58,6 +58,7 @@ class LowRank(PeftAdapter, ABC):
         from tuneoff.models.structure import (
             find_adaptable_linears,
             find_attention_linears,
+            get_sizes,
             holds_experts_as_one_parameter,
             is_in_mlp,
         )
@@ -68,7 +69,7 @@ class LowRank(PeftAdapter, ABC):
             return list(self.modules)
         adaptable, others = find_adaptable_linears(base.base)
         if not self.adapts_thin_layers:
-            ranks = {name: min(base.base.get_submodule(name).weight.shape) for name in adaptable}
+            ranks = {name: min(get_sizes(base.base.get_submodule(name))) for name in adaptable}
             others = [*others, *(name for name in adaptable if ranks[name] < self.rank)]
             adaptable = [name for name in adaptable if ranks[name] >= self.rank]
         if self.modules == "attention":

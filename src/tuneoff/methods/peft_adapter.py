@@ -100,8 +100,13 @@ def load_adapter(base: LanguageModel, folder: Path) -> LanguageModel:
 def merge_adapter(tuned: LanguageModel) -> LanguageModel:
     """Return the base model with the adapter's update added to its weights.
 
-    The adapter is used up. A model with an adapter that cannot be merged is returned as it is.
+    The adapter is used up. A model with an adapter that cannot be merged is returned as it is, and so is one with a
+    quantised base: rounding the sum to codes again would change it.
     """
+    from tuneoff.models.quantisation import list_quantised
+
+    if list_quantised(tuned.network):
+        return tuned
     if tuned.outer_adapter and tuned.outer_adapter.needs_own_generate:
         return tuned  # there is no weight to merge into, and peft would silently drop a SHADOW adapter
     try:

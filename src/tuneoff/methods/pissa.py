@@ -35,6 +35,10 @@ class PiSSA(LowRank):
     learning_rate: Rate = 5e-5
 
     def make_config(self, base: LanguageModel) -> PeftConfig:
+        from tuneoff.models.quantisation import list_quantised
+
+        if list_quantised(base.network):
+            raise ValueError("PiSSA takes a part out of each weight, and codes of a few bits cannot hold what is left")
         config = super().make_config(base)
         if base.network.device.type == "meta":
             config.init_lora_weights = True  # a model without weights has no singular vectors

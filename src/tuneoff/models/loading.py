@@ -14,6 +14,7 @@ from tuneoff.models import gpt_neo  # noqa: F401  registers GPT-Neo's fused atte
 from tuneoff.models.config_sizes import describe_error, require_sane_config
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.probe import can_split_head, is_causal, writes_by_its_logits
+from tuneoff.models.quantisation import find_quantizer, make_quantization_config, make_safe, quantise_shape
 from tuneoff.models.sources import Source
 from tuneoff.models.supported import SUPPORTED, describe_unsupported
 from tuneoff.models.tokenizer_cost import require_quick_tokenizer
@@ -39,11 +40,13 @@ def load_tokenizer(source: Source, options: ModelOptions) -> Any:  # Any: transf
 
 
 def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> LanguageModel:
-    """Load the base model on the CPU, in the precision of its checkpoint.
+    """Load the base model on the CPU, in the precision of its checkpoint or quantised as the options say.
 
     Raises:
-        ModelError: the folder does not contain a causal language model that transformers can build.
+        ModelError: the folder does not contain a causal language model that transformers can build, or it cannot be
+            quantised here.
     """
+    quantization = {"quantization_config": make_quantization_config(options.quantise)} if options.quantise else {}
     try:
         with _silence_transformers():
             network, loading_info = AutoModelForCausalLM.from_pretrained(
@@ -52,6 +55,8 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
                 use_safetensors=True,
                 trust_remote_code=options.trust_remote_code,
                 output_loading_info=True,
+                device_map={"": "cpu"} if quantization else None,  # else transformers takes a GPU for a quantised one
+                **quantization,
             )
     except Exception as error:  # the models' own code raises all types of errors
         if is_out_of_memory(error):
@@ -63,6 +68,7 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
             f"{options.name} lacks {len(missing)} of its tensors, such as {missing[0]}. Download the model again."
         )
     network.eval()
+    make_safe(network, options.name)
     if not is_causal(network):
         raise ModelError(
             f"{options.name} cannot be tuned: in a {type(network).__name__}, tokens see those after them, so it cannot "
@@ -98,8 +104,11 @@ def build_empty_model(source: Source, options: ModelOptions, tokenizer: Any) -> 
         config = AutoConfig.from_pretrained(source.folder, trust_remote_code=options.trust_remote_code)
         if reason := describe_unsupported(config):
             raise ModelError(f"{options.name} cannot be tuned: {reason}")
+        quantizer = find_quantizer(config, options.name, options.quantise)
         with torch.device("meta"):
             network = AutoModelForCausalLM.from_config(config, trust_remote_code=options.trust_remote_code)
+        if quantizer:
+            quantise_shape(network, quantizer)
     except ModelError:
         raise
     except Exception as error:  # sizes of 0 or of the wrong type raise all types of errors

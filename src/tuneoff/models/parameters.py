@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.quantisation import count_bytes, count_elements
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,13 @@ def group_trainable(model: LanguageModel) -> tuple[ParameterGroup, ...]:
 def count_parameters(model: LanguageModel) -> tuple[int, int]:
     """Return the number of trainable parameters and of all parameters."""
     parameters = list(model.parameters())
-    return sum(p.numel() for p in parameters if p.requires_grad), sum(p.numel() for p in parameters)
+    trainable = sum(count_elements(p) for p in parameters if p.requires_grad)
+    return trainable, sum(count_elements(p) for p in parameters)
+
+
+def estimate_weight_bytes(model: LanguageModel) -> float:
+    """Return the least bytes of a model in training: 4 for a trained parameter, the others as they are only read."""
+    return sum(4 * p.numel() if p.requires_grad else count_bytes(p) for p in model.parameters())
 
 
 def _mask_numbers(name: str) -> str:

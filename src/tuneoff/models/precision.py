@@ -7,6 +7,8 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
+from tuneoff.models.quantisation import compute_in
+
 Precision = Literal["bf16", "float32"]
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -32,8 +34,10 @@ def hold_for_training(model: Model, frozen: torch.dtype) -> Model:
     Frozen vectors stay in float32 too: they need little memory, and a LayerNorm on a CPU refuses parameters that are
     coarser than its input. Every weight is copied: one that stayed in the memory-mapped checkpoint would keep all of
     it in memory. The copies are contiguous: fused AdamW goes through a weight and its state in the order of memory, and
-    a state that is read from a checkpoint is contiguous.
+    a state that is read from a checkpoint is contiguous. Quantised weights stay as they are, and are multiplied in
+    `frozen`.
     """
+    compute_in(model, frozen)
     for parameter in model.parameters():
         if parameter.is_floating_point():
             keep_float32 = parameter.requires_grad or parameter.ndim < 2
@@ -46,6 +50,7 @@ def hold_for_training(model: Model, frozen: torch.dtype) -> Model:
 def hold_for_inference(model: Model, dtype: torch.dtype) -> Model:
     """Hold every weight in `dtype` and without gradients, as the model would be served."""
     model.requires_grad_(False)
+    compute_in(model, dtype)
     for parameter in model.parameters():
         if parameter.is_floating_point():
             parameter.data = parameter.data.to(dtype)

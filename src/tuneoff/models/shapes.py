@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from tuneoff.models.quantisation import plain_shape
 from tuneoff.models.structure import find_blocks
 
 ROWS, TOKENS = 2, 4
@@ -61,11 +62,12 @@ def run_few_blocks(network: Any) -> Iterator[dict[str, Tensor]]:
 @contextlib.contextmanager
 def _in_bf16(network: Any) -> Iterator[None]:
     """Hold the weights in bf16: the kernel for the experts of a layer has no other dtype on the device `meta`."""
-    network.to(torch.bfloat16)
-    try:
-        yield
-    finally:
-        network.to(torch.float32)
+    with plain_shape(network):
+        nn.Module.to(network, torch.bfloat16)  # transformers' own refuses a model that was to be quantised
+        try:
+            yield
+        finally:
+            nn.Module.to(network, torch.float32)
 
 
 def _describe_kind(block: nn.Module) -> tuple[object, ...]:

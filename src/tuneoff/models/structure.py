@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers.pytorch_utils import Conv1D
 
+from tuneoff.models.quantisation import is_quantised
+
 
 def get_head(network: Any) -> nn.Module:
     """Return the module that turns the trunk's output into logits."""
@@ -46,11 +48,12 @@ def untie_head(network: Any) -> None:
 def find_linears(network: Any) -> dict[str, Any]:
     """Return the linear layers inside the blocks, by full name."""
     inside = set(find_blocks(network).modules())
-    return {
-        name: module
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and module in inside
-    }
+    return {name: module for name, module in network.named_modules() if is_linear(module) and module in inside}
+
+
+def is_linear(module: nn.Module) -> bool:
+    """Return whether a module is a linear layer of torch or transformers, or a quantised one."""
+    return isinstance(module, nn.Linear | Conv1D) or is_quantised(module)
 
 
 def find_attention_linears(network: Any) -> list[str]:
@@ -80,7 +83,7 @@ def find_keys_and_values(network: Any) -> list[str]:
 def find_down_projections(network: Any) -> list[str]:
     """Return the full names of the linear layers with which MLPs go back to the width of the hidden states."""
     width = network.config.hidden_size
-    sizes = {name: _get_sizes(linear) for name, linear in find_linears(network).items()}
+    sizes = {name: get_sizes(linear) for name, linear in find_linears(network).items()}
     of_blocks = set(find_blocks(network).children())
     directly_in_block = {
         f"{name}.{child}"
@@ -121,9 +124,7 @@ def find_adaptable_linears(network: Any) -> tuple[list[str], list[str]]:
     """
     modules = dict(network.named_modules())
     head = get_head(network)
-    linears = [
-        name for name, module in modules.items() if isinstance(module, nn.Linear | Conv1D) and module is not head
-    ]
+    linears = [name for name, module in modules.items() if is_linear(module) and module is not head]
     adaptable = [
         name
         for name in linears
@@ -164,9 +165,9 @@ def _is_in_state_space_mixer(name: str, modules: dict[str, nn.Module]) -> bool:
 
 def _is_matrix_product(linear: Any) -> bool:
     """Return whether a linear layer with a forward pass of its own returns what a plain one would, by its shape."""
-    if type(linear).forward in _FORWARDS:
+    if type(linear).forward in _FORWARDS or is_quantised(linear):
         return True
-    inputs, outputs = _get_sizes(linear)
+    inputs, outputs = get_sizes(linear)
     with FakeTensorMode(allow_non_fake_inputs=True):
         try:
             output = linear(torch.zeros(1, 1, inputs, dtype=linear.weight.dtype, device=linear.weight.device))
@@ -175,10 +176,12 @@ def _is_matrix_product(linear: Any) -> bool:
         return isinstance(output, Tensor) and output.shape == (1, 1, outputs)
 
 
-def _get_sizes(linear: Any) -> tuple[int, int]:  # Any: torch's and transformers' linear layers
-    """Return the number of inputs and of outputs."""
+def get_sizes(linear: Any) -> tuple[int, int]:  # Any: torch's and transformers' linear layers
+    """Return the number of inputs and of outputs. A quantised weight is packed, so its shape does not say it."""
+    if hasattr(linear, "in_features"):
+        return linear.in_features, linear.out_features
     rows, columns = linear.weight.shape
-    return (rows, columns) if isinstance(linear, Conv1D) else (columns, rows)
+    return rows, columns  # of a Conv1D
 
 
 _FORWARDS = (nn.Linear.forward, Conv1D.forward)

@@ -41,7 +41,10 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
     setting, run = comparison.setting, comparison.run
     model, data, training = setting.model, setting.data, setting.training
     revision = f"revision {model.revision}, " if model.revision else ""
-    yield Fact(title="Base model", value=model.name, detail=f"{revision}fingerprint {setting.model_fingerprint}")
+    quantised = f"linear layers held in {model.quantise}, " if model.quantise else ""
+    yield Fact(
+        title="Base model", value=model.name, detail=f"{revision}{quantised}fingerprint {setting.model_fingerprint}"
+    )
     yield Fact(title="Data", value=_format_source(data.model_dump()), detail=f"fingerprint {setting.data_fingerprint}")
     if run.data.shape:
         yield Fact(

@@ -15,11 +15,11 @@ import torch
 
 from tuneoff.errors import ModelError, RecipeError
 from tuneoff.models.loading import build_empty_model, load_model
-from tuneoff.models.parameters import count_parameters
+from tuneoff.models.parameters import count_parameters, estimate_weight_bytes
+from tuneoff.models.quantisation import find_trained_codes, list_quantised
 from tuneoff.models.shapes import ROWS, make_inputs, run_few_blocks, run_without_numbers
 from tuneoff.system.capacity import get_memory_bytes
 
-FLOAT_BYTES, HALF_BYTES = 4, 2  # of a trained parameter, and of one that is only read
 MOST_MEMORIES = 8  # a plan may be made on a smaller machine than the comparison
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ def fit_methods(methods: Mapping[str, Method], options: ModelOptions, source: So
     parameters, misfits = {}, {}
     for label, method in methods.items():
         try:
-            parameters[label] = count_parameters(apply_to_shape(method, build, load))
-            _require_room(*parameters[label])
+            tuned = apply_to_shape(method, build, load)
+            parameters[label] = count_parameters(tuned)
+            _require_room(tuned)
         except MisfitError as misfit:
             parameters.pop(label, None)
             if _fits_by_default(method, build, load):
@@ -73,13 +74,14 @@ def fit_methods(methods: Mapping[str, Method], options: ModelOptions, source: So
     return MethodFit(parameters=parameters, misfits=misfits)
 
 
-def _require_room(trainable: int, total: int) -> None:
+def _require_room(tuned: LanguageModel) -> None:
     """Refuse weights that no machine of this kind could hold, before any is made.
 
     Raises:
         MisfitError: with the counted bytes and the limit.
     """
-    needed_bytes = FLOAT_BYTES * trainable + HALF_BYTES * (total - trainable)
+    trainable, total = count_parameters(tuned)
+    needed_bytes = estimate_weight_bytes(tuned)
     limit_bytes = MOST_MEMORIES * get_memory_bytes(torch.device("cpu"))
     if needed_bytes > limit_bytes:
         raise MisfitError(
@@ -96,7 +98,7 @@ def _fits_by_default(method: Method, build: Callable[[], LanguageModel], load: C
     if default == method:
         return False
     try:
-        _require_room(*count_parameters(apply_to_shape(default, build, load)))
+        _require_room(apply_to_shape(default, build, load))
     except MisfitError:
         return False
     return True
@@ -118,26 +120,39 @@ def apply_to_shape(
     try:
         tuned = method.apply(empty_model)
     except Exception as error:  # peft and the models' own code raise all types of errors
-        if _needs_numbers(error):
+        if _needs_numbers(error, empty_model):
             return _apply_to_weights(method, load)
         raise MisfitError(_describe(error)) from error
+    if trained := find_trained_codes(tuned.network):
+        raise MisfitError(f"it trains {trained}, which belongs to a quantised layer, and such a layer stays as it is")
     if method.trains and (reason := _find_broken_step(tuned, lambda: method.apply(load()))):
         raise MisfitError(reason)
     return tuned
 
 
 def _apply_to_weights(method: Method, load: Callable[[], LanguageModel]) -> LanguageModel:
-    """Apply a method that computes something from the weights, such as their singular values."""
+    """Apply a method that computes something from the weights, such as their singular values.
+
+    On a quantised base it takes a step too, since an adapter may accept such layers and then not run on them.
+    """
     try:
-        return method.apply(load())
+        tuned = method.apply(load())
+        if list_quantised(tuned.network):
+            _take_step(tuned, make_inputs("cpu"))
+        return tuned
     except ModelError:
         raise
     except Exception as error:
         raise MisfitError(_describe(error)) from error
 
 
-def _needs_numbers(error: Exception) -> bool:
-    """Return whether an operation failed only because a tensor without numbers has none."""
+def _needs_numbers(error: Exception, empty_model: LanguageModel) -> bool:
+    """Return whether an operation may have failed only because a tensor without numbers has none.
+
+    Code for quantised layers reads the codes without asking whether there are any, and fails in many ways.
+    """
+    if list_quantised(empty_model.network) and not isinstance(error, ValueError):
+        return True
     is_raised_by_fake_tensors = type(error).__module__.startswith("torch._subclasses") or "Fake Tensor" in str(error)
     return is_raised_by_fake_tensors or (isinstance(error, NotImplementedError) and "meta tensor" in str(error))
 

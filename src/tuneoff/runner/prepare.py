@@ -128,7 +128,7 @@ def prepare(recipe: Recipe) -> Preparation:
         precision=resolve_precision(recipe.model.precision, device),
         device=_get_device_name(device),
         kernels=get_kernel_level() if device.type == "cpu" else None,
-        versions=get_numeric_versions(),
+        versions=get_numeric_versions(*(["bitsandbytes"] if recipe.model.quantise else [])),
         benchmarks=benchmarks.fingerprints if benchmarks else None,
     )
     return Preparation(

@@ -17,6 +17,7 @@ from tuneoff.evaluation.labels import LabelSet, choose_labels
 from tuneoff.methods import get_method
 from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import get_dtype, hold_for_inference
+from tuneoff.models.quantisation import dequantise
 from tuneoff.models.sources import Source, find_source
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
@@ -155,8 +156,11 @@ def load_trained_model(directory: RunDirectory, record: Record) -> TrainedModel:
     )
 
 
-def load_tuned(directory: RunDirectory, record: Record) -> tuple[Source, LanguageModel]:
+def load_tuned(directory: RunDirectory, record: Record, *, dequantised: bool = False) -> tuple[Source, LanguageModel]:
     """Return the base model's files, and the base model with what a finished trial trained, in its files' precision.
+
+    Args:
+        dequantised: whether a quantised base gets plain layers, with the weights that its codes stand for.
 
     Raises:
         ModelError, RunError: as for `load_trained_model`.
@@ -171,6 +175,8 @@ def load_tuned(directory: RunDirectory, record: Record) -> tuple[Source, Languag
     require_same_model(source, setting)
     require_adapter(directory, record)
     base = load_model(source, setting.model, load_tokenizer(source, setting.model))
+    if dequantised:
+        dequantise(base.network, setting.model.name)
     folder = directory.get_adapter_folder(trial)
     try:
         return source, get_method(trial.method).read(trial.hyperparameters).load(base, folder)

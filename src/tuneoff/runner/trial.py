@@ -184,7 +184,8 @@ def _build_training_spec(trial: Trial, method: Method, text: TextData) -> Traini
 def _build_trunk_key(setting: Setting) -> str:
     """Return everything besides the text that the outputs of a trunk depend on."""
     machine = [get_processor_name(), get_kernel_level()]  # of a run that goes on elsewhere, the setting has another one
-    return json.dumps([setting.model_fingerprint, setting.precision, setting.device, setting.versions, machine])
+    model = [setting.model_fingerprint, setting.model.quantise]
+    return json.dumps([*model, setting.precision, setting.device, setting.versions, machine])
 
 
 def _list_memory_savings(training: TrainingResult) -> dict[str, int | bool]:

@@ -13,7 +13,18 @@ from typing import Any
 
 from tuneoff.system.cache import get_cache_folder
 
-PACKAGES = ("tuneoff", "torch", "transformers", "peft", "accelerate", "datasets", "numpy", "scipy", "rouge-score-rs")
+PACKAGES = (
+    "tuneoff",
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "datasets",
+    "numpy",
+    "scipy",
+    "rouge-score-rs",
+    "bitsandbytes",
+)
 KERNEL_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")  # of libraries
 PACKAGES_THAT_DECIDE_NUMBERS = ("tuneoff", "torch", "transformers", "peft", "accelerate")
 
@@ -64,9 +75,9 @@ def hide_user(path: Path) -> str:
     return str(Path(*("USER" if part in names else part for part in path.parts)))
 
 
-def get_numeric_versions() -> dict[str, str | None]:
-    """Return the versions of the libraries that decide the numbers of a trial."""
-    return {name: _get_version(name) for name in PACKAGES_THAT_DECIDE_NUMBERS}
+def get_numeric_versions(*further: str) -> dict[str, str | None]:
+    """Return the versions of the libraries that decide the numbers of a trial, and of further ones."""
+    return {name: _get_version(name) for name in (*PACKAGES_THAT_DECIDE_NUMBERS, *further)}
 
 
 def get_kernel_level() -> str:
