@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tuneoff.api import (
         calibrate,
         compare,
+        decide,
         export,
         init,
         load,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         serve,
         sweep,
         track,
+        watch,
         work,
     )
     from tuneoff.errors import TuneoffError
@@ -47,6 +49,7 @@ _MODULES = {
     "calibrate": "tuneoff.api",
     "compare": "tuneoff.api",
     "copy_recipe": "tuneoff.recipe.shipped_recipes",
+    "decide": "tuneoff.api",
     "format_markdown_table": "tuneoff.report.tables",
     "init": "tuneoff.api",
     "export": "tuneoff.api",
@@ -62,6 +65,7 @@ _MODULES = {
     "serve": "tuneoff.api",
     "sweep": "tuneoff.api",
     "track": "tuneoff.api",
+    "watch": "tuneoff.api",
     "work": "tuneoff.api",
     "write_report": "tuneoff.report.page",
 }
@@ -76,6 +80,7 @@ __all__ = [
     "calibrate",
     "compare",
     "copy_recipe",
+    "decide",
     "export",
     "format_markdown_table",
     "init",
@@ -91,6 +96,7 @@ __all__ = [
     "serve",
     "sweep",
     "track",
+    "watch",
     "work",
     "write_report",
 ]

@@ -10,8 +10,9 @@ import tuneoff
 def test_the_public_names_are_these() -> None:
     assert tuneoff.__all__ == [
         "METHODS", "Comparison", "Method", "Recipe", "Sweep", "TuneoffError", "calibrate", "compare", "copy_recipe",
-        "export", "format_markdown_table", "init", "inspect_methods", "load", "load_comparison", "load_recipe",
-        "load_sweep", "look", "plan", "push", "read_shipped_recipes", "serve", "sweep", "track", "work", "write_report",
+        "decide", "export", "format_markdown_table", "init", "inspect_methods", "load", "load_comparison",
+        "load_recipe", "load_sweep", "look", "plan", "push", "read_shipped_recipes", "serve", "sweep",
+        "track", "watch", "work", "write_report",
     ]  # fmt: skip
 
 

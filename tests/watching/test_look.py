@@ -150,3 +150,16 @@ def test_a_finished_comparison_shows_its_verdict(finished: Path) -> None:
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run directory"):
         RunWatch(tmp_path)
+
+
+def test_the_time_left_is_that_of_what_waits_and_of_the_rest_of_what_runs(
+    unfinished: Path, trials: dict[str, Trial], write_events: Write
+) -> None:
+    plan = {"confirm": {"done": 1, "of": 3}}
+    write_events("far-7", "plan", ago=61, plan=plan)
+    write_events("far-7", "trial", ago=60, trial=trials["lora 1"])
+    spent = {trials["lora 0"].id: {"confirm": 100.0}, trials["lora 1"].id: {"confirm": 60.0}}
+    (unfinished / "spent.json").write_text(json.dumps({"seconds": 200.0, "trials": spent}))
+    view = RunWatch(unfinished).look()
+    assert view.left_seconds == 140  # one that waits, and 40 seconds of the one that runs
+    assert "about 2 min 20 s left" in describe_time(view)

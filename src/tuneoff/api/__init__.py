@@ -3,6 +3,7 @@
 from tuneoff.api.asking import open_arms, recall
 from tuneoff.api.calibration import calibrate
 from tuneoff.api.comparisons import RUNS, compare, load_comparison, report_run
+from tuneoff.api.deciding import decide
 from tuneoff.api.exporting import export, push
 from tuneoff.api.loading import load
 from tuneoff.api.looking import build_recipe, draft_recipe, init, look
@@ -11,6 +12,7 @@ from tuneoff.api.serving import serve
 from tuneoff.api.sweeps import VALUES, expand, is_sweep, load_sweep, report_sweep, sweep
 from tuneoff.api.tracking import track
 from tuneoff.api.verifying import verify
+from tuneoff.api.watching import watch
 from tuneoff.api.working import work
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "build_recipe",
     "calibrate",
     "compare",
+    "decide",
     "draft_recipe",
     "expand",
     "export",
@@ -38,5 +41,6 @@ __all__ = [
     "sweep",
     "track",
     "verify",
+    "watch",
     "work",
 ]

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuneoff.analysis.comparison import Comparison, judge
-from tuneoff.api.crew import Crew, choose_crew, open_engine, use_threads
+from tuneoff.api.crew import Crew, choose_crew, use_threads
 from tuneoff.api.following import tracking
 from tuneoff.api.inputs import AnyRecipe, open_listener, read_recipe
-from tuneoff.api.rounds import run_until_decided
+from tuneoff.api.running import read_selected, retry_failed, run_as_decided
 from tuneoff.budget.at_once import require_time_to_report
-from tuneoff.budget.ledger import PLANNING, REPORTING, Ledger, MeteredListener
+from tuneoff.budget.ledger import REPORTING, Ledger
 from tuneoff.budget.spending import read_spending
 from tuneoff.config.metrics import MetricOptions
 from tuneoff.engines import Engine
@@ -29,16 +28,16 @@ from tuneoff.runner.listener import Listener
 from tuneoff.runner.live import LiveListener
 from tuneoff.runner.plan import select_records
 from tuneoff.runs import RunDirectory
+from tuneoff.runs.decisions import apply_decisions
 from tuneoff.runs.layout import has_recipe
 from tuneoff.runs.live import live_log
 from tuneoff.runs.moved_data import describe_place, list_places, restore_place
 from tuneoff.runs.split_use import note_use
 from tuneoff.system.environment import describe_environment
-from tuneoff.system.interrupts import Stopped, StopRequest, stop_on_signals
+from tuneoff.system.interrupts import StopRequest, stop_on_signals
 from tuneoff.system.process_start import take_command_start
 
 if TYPE_CHECKING:
-    from tuneoff.budget.limit import AffordablePlan
     from tuneoff.config.data import DataOptions
     from tuneoff.runner.prepare import Preparation
 
@@ -108,7 +107,7 @@ def load_comparison(run: str | Path) -> Comparison:
         RunError: this is not a run directory, or a file in it cannot be read.
     """
     stored, spending = RunDirectory(Path(run)).read(), read_spending(Path(run))
-    recipe = drop_methods(stored.recipe, stored.misfits)
+    recipe = apply_decisions(drop_methods(stored.recipe, stored.misfits), stored.decisions)
     recipe = spending.fit.shrink(recipe) if spending.fit else recipe
     _show_in_notebooks()
     records = select_records(recipe, stored.records, stored.data.train_samples)
@@ -179,9 +178,7 @@ def _run_comparison(
     drop: Sequence[str],
     elsewhere: bool,
 ) -> Comparison:
-    from tuneoff.budget.limit import fit_to_budget
     from tuneoff.evaluation.judges import require_judge
-    from tuneoff.runner.local_engine import reset_failed
     from tuneoff.runner.rescoring import score_stored_records
     from tuneoff.runner.scores import read_rows
 
@@ -205,34 +202,16 @@ def _run_comparison(
         score_stored_records(directory, recipe, read_rows(preparation.text.test))
         directory.begin(recipe, describe_environment(), preparation.text.summary, preparation.fit.misfits)
         with tracking(recipe, directory.path), live_log(directory.path) as log, ledger.saving():
-            listener = LiveListener(listener, log)
-            ledger.begin_phase(PLANNING)
-            affordable = fit_to_budget(preparation, ledger, listener, drop)
-            stop = StopRequest(find_reason=affordable.get_stop_reason)
-
-            def read_selected() -> tuple[Record, ...]:
-                samples = preparation.text.summary.train_samples
-                return select_records(affordable.recipe, directory.read_records(), samples)
-
-            with stop_on_signals(stop), _end_with_budget(affordable):
-                if retry:
-                    reset_failed(directory)
-                with open_engine(crew, recipe, data_now, preparation, directory, stop) as run_trials:
-
-                    def run_part(part: Recipe, listener: Listener) -> None:
-                        metered = MeteredListener(listener, ledger)
-                        run_trials(part, preparation, directory, metered, fits_budget=affordable.fits_budget, stop=stop)
-
-                    if affordable.recipe.until_decided:
-                        run_until_decided(affordable.recipe, read_selected, run_part, listener)
-                    else:
-                        run_part(affordable.recipe, listener)
+            listener = LiveListener(listener, log, only_plan=crew.engine is not None)
+            if retry:
+                retry_failed(directory, recipe)
+            affordable = run_as_decided(crew, recipe, data_now, preparation, directory, ledger, listener, drop)
             ledger.end_trial()  # a trial may have been stopped
             ledger.write()  # the report reads it
             _require_any_record(directory, recipe)
             ledger.begin_phase(REPORTING)
             try:
-                _ask_judge(recipe, read_selected(), directory, listener)
+                _ask_judge(recipe, read_selected(affordable, preparation, directory), directory, listener)
             finally:
                 comparison = report_run(directory.path)
             return comparison
@@ -287,16 +266,6 @@ def _ask_judge(recipe: Recipe, records: Sequence[Record], directory: RunDirector
         stop = StopRequest()
         with stop_on_signals(stop):
             judge_records(recipe.judge, records, directory.path, listener, stop)
-
-
-@contextlib.contextmanager
-def _end_with_budget(affordable: AffordablePlan) -> Iterator[None]:
-    """Continue after the block when the budget stopped it, so that the trials so far are reported."""
-    try:
-        yield
-    except Stopped as stopped:
-        if stopped.reason != affordable.get_stop_reason():
-            raise
 
 
 def _require_any_record(directory: RunDirectory, recipe: Recipe) -> None:

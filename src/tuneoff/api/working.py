@@ -7,9 +7,12 @@ from pathlib import Path
 from tuneoff.api.inputs import open_listener
 from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
+from tuneoff.runner.deciding import DecidedListener, DecisionWatch
 from tuneoff.runner.listener import Listener
+from tuneoff.runner.live import LiveListener
 from tuneoff.runs import RunDirectory
 from tuneoff.runs.integrity import require_self_contained
+from tuneoff.runs.live import live_log
 from tuneoff.runs.work_folder import WorkFolder
 from tuneoff.system.interrupts import StopRequest, stop_on_signals
 
@@ -47,4 +50,6 @@ def work(run: str | Path, *, listener: Listener | None = None, idle_seconds: flo
         if session.threads:
             torch.set_num_threads(session.threads)
         preparation = prepare(Recipe.read(session.recipe))
-        return Worker(preparation, RunDirectory(path), session, stop, active_listener, idle_seconds).run()
+        with live_log(path) as log:
+            listening = DecidedListener(LiveListener(active_listener, log), path, DecisionWatch(path))
+            return Worker(preparation, RunDirectory(path), session, stop, listening, idle_seconds).run()

@@ -43,6 +43,7 @@ from tuneoff.report.sentences.sequential import list_looks
 from tuneoff.report.setting import list_environment_facts, list_setting_facts
 from tuneoff.report.side_by_side import compare_runs
 from tuneoff.report.tables import format_latex_table, format_markdown_table, format_results_csv
+from tuneoff.runs.decisions import list_dropped
 from tuneoff.system.atomic_write import write_atomically
 
 SECTIONS = (
@@ -131,6 +132,9 @@ def render_page(
         data_warnings=list_data_warnings(run.data),
         board=build_leaderboard(comparison),
         footnotes=list(list_footnotes(comparison)),
+        left_out={
+            escape_control(label): escape_control(d.describe()) for label, d in list_dropped(run.decisions).items()
+        },
         misfits={escape_control(label): escape_control(reason) for label, reason in run.misfits.items()},
         rows=[(row, _format_settings(row.records[0].trial.hyperparameters)) for row in comparison.rows],
         colors=assign_colors(comparison, against),

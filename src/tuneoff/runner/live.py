@@ -20,10 +20,14 @@ STEPS_OF_TRIAL = 200  # lines of a trial, about
 
 @final
 class LiveListener:
-    """Passes every event on to another listener, and writes it into the live log."""
+    """Passes every event on to another listener, and writes it into the live log.
 
-    def __init__(self, listener: Listener, log: LiveLog) -> None:
-        self._listener, self._log = listener, log
+    Args:
+        only_plan: write no trials, because those who run them do.
+    """
+
+    def __init__(self, listener: Listener, log: LiveLog, *, only_plan: bool = False) -> None:
+        self._listener, self._log, self._only_plan = listener, log, only_plan
 
     def on_probe(self, label: str) -> OnProgress:
         self._log.write("probe", label=label)
@@ -37,6 +41,8 @@ class LiveListener:
         self._listener.on_start(tallies)
 
     def on_trial_start(self, trial: Trial) -> OnProgress:
+        if self._only_plan:
+            return self._listener.on_trial_start(trial)
         self._log.write(
             "trial", trial=trial.id, label=trial.label, stage=trial.stage, seed=trial.seed, share=trial.rungs[-1]
         )
@@ -56,8 +62,10 @@ class LiveListener:
         return write_and_pass_on
 
     def on_trial_end(self, record: Record, tallies: Tallies) -> None:
-        self._log.write("end", trial=record.trial.id, label=record.trial.label, status=record.status)
-        self._log.write("plan", plan=_dump(tallies))
+        if not self._only_plan:
+            self._log.write("end", trial=record.trial.id, label=record.trial.label, status=record.status)
+        if tallies:  # which a worker does not know
+            self._log.write("plan", plan=_dump(tallies))
         self._listener.on_trial_end(record, tallies)
 
     def _write_step(self, trial: Trial, progress: Progress) -> None:

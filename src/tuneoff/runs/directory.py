@@ -14,6 +14,7 @@ from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runs import compatibility, integrity, votes
+from tuneoff.runs.decisions import read_decisions
 from tuneoff.runs.judgements import read_judgements
 from tuneoff.runs.layout import ADAPTER, CHECKPOINT, REPORT, TRIALS, has_recipe
 from tuneoff.runs.locking import lock_run
@@ -171,6 +172,7 @@ class RunDirectory:
             left_out=left_out,
             misfits=read_misfits(self.path),
             judgements=read_judgements(self.path),
+            decisions=read_decisions(self.path),
             votes=votes.read_votes(self.votes_file),
         )
 

@@ -16,6 +16,7 @@ from tuneoff.records.judgement import Judgement
 from tuneoff.records.record import BenchmarkScore, Epoch, Prediction, Record
 from tuneoff.records.trial import Setting, compute_id
 from tuneoff.records.vote import Vote
+from tuneoff.runs.decisions import Decision
 from tuneoff.runs.layout import (
     BENCHMARKS,
     CURVE,
@@ -44,6 +45,7 @@ class Run:
     left_out: Mapping[str, str] = field(default_factory=dict)  # why a record cannot be used, by trial id
     judgements: Mapping[str, Judgement] = field(default_factory=dict)  # by question; empty without a judge
     misfits: Mapping[str, str] = field(default_factory=dict)  # why a method does not fit the model, by label
+    decisions: tuple[Decision, ...] = ()  # that people made while the run went on
     votes: tuple[Vote, ...] = ()  # of people; empty if nobody voted
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tuneoff.errors import RunError
-from tuneoff.runs import judgements, live, split_use, votes
+from tuneoff.runs import decisions, judgements, live, split_use, votes
 from tuneoff.runs.integrity import find_foreign_files, read_usable_records, require_self_contained
 from tuneoff.runs.layout import (
     ADAPTER,
@@ -42,7 +42,7 @@ from tuneoff.system.checksums import CHECKSUMS, find_damaged_files, read_checksu
 OF_RUN = frozenset({RECIPE, ENVIRONMENT, DATA})  # each with a checksum
 BESIDE = frozenset(
     {CHECKSUMS, MISFITS, LOCK, TRIALS, SET_ASIDE, REPORT, split_use.RUN_FILE, judgements.FILE, votes.FILE}
-    | {TRACKERS, WORK, live.FOLDER}
+    | {TRACKERS, WORK, decisions.FILE, live.FOLDER}
 )
 OF_TRIAL = frozenset({RECORD, CURVE, PREDICTIONS, BENCHMARKS, CHECKSUMS, ADAPTER})
 UNFINISHED = frozenset({"attempts.json", "checkpoint.safetensors", "checkpoint.bad"})  # of a trial that may continue

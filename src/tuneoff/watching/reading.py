@@ -22,6 +22,7 @@ from tuneoff.report.sentences.sequential import list_looks
 from tuneoff.runner.plan import select_records
 from tuneoff.runner.planner import Planner
 from tuneoff.runs import RunDirectory
+from tuneoff.runs.decisions import apply_decisions, read_decisions
 from tuneoff.runs.layout import RECORD, has_recipe, list_recorded_trials
 from tuneoff.runs.live import Count, Worker, get_host, read_workers
 from tuneoff.runs.reading import read_misfits, read_recipe, read_record
@@ -56,7 +57,8 @@ class RunWatch:
         """
         now, workers, spending = time.time(), read_workers(self.path), read_spending(self.path)
         misfits, recipe = read_misfits(self.path), read_recipe(self.path)
-        recipe = drop_methods(recipe, misfits)
+        decisions = read_decisions(self.path)
+        recipe = apply_decisions(drop_methods(recipe, misfits), decisions)
         recipe = spending.fit.shrink(recipe) if spending.fit else recipe
         records, ended = self._read_records()
         dead = [worker.name for worker in workers if _is_dead(worker)]
@@ -80,6 +82,8 @@ class RunWatch:
             left_seconds=0.0 if is_complete else estimate_left(plan, trials, seconds),
             budget_seconds=spending.fit.whole_seconds if spending.fit else None,
             misfits=misfits,
+            decisions=tuple(decision.describe_whole() for decision in decisions),
+            methods=tuple(recipe.methods),
         )
 
     def _read_records(self) -> tuple[dict[str, Record], dict[str, float]]:

@@ -66,6 +66,7 @@ class View:
     budget_seconds: float | None = None
     misfits: Mapping[str, str] = field(default_factory=dict)  # methods that are not compared, with the reason
     decisions: tuple[str, ...] = ()  # that people made, in words
+    methods: tuple[str, ...] = ()  # that are compared
 
     @property
     def running(self) -> tuple[TrialView, ...]:
@@ -202,13 +203,18 @@ def estimate_left(plan: Mapping[str, Count], trials: Sequence[TrialView], second
         left = count.of - count.done
         if left <= 0 or stage == "test":  # a test is part of its trial
             continue
-        done = [
-            seconds[trial.id]
-            for trial in trials
-            if trial.stage == stage and trial.state in {"done", "diverged"} and trial.id in seconds
-        ]
+        of_stage = [trial for trial in trials if trial.stage == stage and trial.id in seconds]
+        done = [trial for trial in of_stage if trial.state in {"done", "diverged"}]
         if not done:
             return None
-        running = sum(seconds.get(t.id, 0.0) for t in trials if t.stage == stage and t.state == "running")
-        total += max(0.0, left * sum(done) / len(done) - running)
+        running = [trial for trial in of_stage if trial.state == "running"]
+        waiting = max(0, left - len(running))
+        total += waiting * _average(done, seconds) + sum(
+            max(0.0, _average([t for t in done if t.label == trial.label] or done, seconds) - seconds[trial.id])
+            for trial in running
+        )
     return total / max(1, len({trial.spans[-1].worker for trial in trials if trial.state == "running" and trial.spans}))
+
+
+def _average(trials: Sequence[TrialView], seconds: Mapping[str, float]) -> float:
+    return sum(seconds[trial.id] for trial in trials) / len(trials)

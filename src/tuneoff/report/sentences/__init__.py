@@ -21,7 +21,12 @@ from tuneoff.report.sentences.names import (
     make_names,
     name_metric,
 )
-from tuneoff.report.sentences.partial import describe_budget_cuts, describe_misfits, describe_missing
+from tuneoff.report.sentences.partial import (
+    describe_budget_cuts,
+    describe_misfits,
+    describe_missing,
+    describe_people,
+)
 from tuneoff.report.sentences.sequential import describe_looks
 from tuneoff.report.sentences.unsettled import describe_unsettled
 
@@ -62,6 +67,7 @@ def describe_verdict(comparison: Comparison, name_width: int | None = None) -> V
     """
     text = _describe_results(comparison, name_width)
     cuts = (*describe_looks(comparison), *describe_misfits(comparison), *describe_budget_cuts(comparison))
+    cuts = (*cuts, *describe_people(comparison))
     missing = tuple(describe_missing(comparison, comparison.partial)) if comparison.partial else ()
     return VerdictText(
         headline=_mark_partial(comparison, text.headline),

@@ -9,6 +9,7 @@ from tuneoff.budget.shrink import narrow_recipe
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_seconds, join_list, pluralize
 from tuneoff.report.sentences.names import MOST_NAMES, NAME_WIDTHS, shorten_label
+from tuneoff.runs.decisions import list_dropped
 
 
 def describe_missing(comparison: Comparison, partial: Partial) -> Iterator[str]:
@@ -53,6 +54,16 @@ def describe_misfits(comparison: Comparison) -> Iterator[str]:
     if labels := [escape_control(label) for label in comparison.run.misfits]:
         do, are = ("does", "is") if len(labels) == 1 else ("do", "are")
         yield f"{join_list(labels)} {do} not fit the model and {are} not compared."
+
+
+def describe_people(comparison: Comparison) -> Iterator[str]:
+    """Yield what people decided while the run went on, and what it means for the verdict."""
+    decisions = comparison.run.decisions
+    yield from (escape_control(decision.describe_whole()) for decision in decisions)
+    if dropped := list_dropped(decisions):
+        names = join_list([escape_control(label) for label in dropped])
+        is_or_are, them = ("is", "it") if len(dropped) == 1 else ("are", "them")
+        yield f"{names} {is_or_are} not compared, so the verdict says nothing about {them}."
 
 
 def describe_budget_cuts(comparison: Comparison) -> Iterator[str]:

@@ -1,0 +1,62 @@
+"""A comparison that runs carries out what people decide, and the verdict knows it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tuneoff
+from tests.runner.recorded_runs import read_records_by_label
+from tuneoff.api.deciding import decide
+from tuneoff.records.trial import Trial
+from tuneoff.report.sentences import describe_verdict
+from tuneoff.runner.listener import SilentListener
+
+pytestmark = pytest.mark.usefixtures("quick_comparisons")
+
+
+class DecidingListener(SilentListener):
+    """Decides something when the trials of one method start."""
+
+    def __init__(self, label: str, decide: Callable[[Trial], object]) -> None:
+        self._label, self._decide = label, decide
+
+    def on_trial_start(self, trial: Trial) -> Any:
+        if trial.label == self._label:
+            self._decide(trial)
+        return super().on_trial_start(trial)
+
+
+def test_a_trial_that_somebody_stops_is_failed_with_the_decision_as_its_reason(
+    recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    listener = DecidingListener("lora", lambda trial: decide(run, stop=trial.id, by="ada", why="it diverges"))
+    comparison = tuneoff.compare(recipe, "methods=[base, lora]", run=run, listener=listener)
+    record = read_records_by_label(run)["lora"]
+    assert record.status == "failed"
+    assert "stopped by ada" in (record.reason or "")
+    assert "it diverges" in (record.reason or "")
+    assert any("was stopped by ada" in sentence for sentence in describe_verdict(comparison).details)
+    retried = tuneoff.compare(recipe, "methods=[base, lora]", run=run, listener=SilentListener(), retry=True)
+    assert read_records_by_label(run)["lora"].status == "done"
+    assert retried.partial is None
+
+
+def test_a_method_that_somebody_leaves_out_is_trained_no_more_and_not_compared(
+    recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    listener = DecidingListener("lora", lambda _: decide(run, drop="soft-prompt", by="ada", why="too slow"))
+    comparison = tuneoff.compare(recipe, run=run, listener=listener)
+    assert {row.label for row in comparison.rows} == {"base", "lora"}
+    assert "soft-prompt" not in read_records_by_label(run)
+    assert comparison.partial is None
+    details = describe_verdict(comparison).details
+    assert any(sentence.startswith("soft-prompt was left out by ada") for sentence in details)
+    assert "soft-prompt is not compared, so the verdict says nothing about it." in details
+    events = [json.loads(line) for file in run.glob("live/*.jsonl") for line in file.read_text().splitlines()]
+    assert (events[0]["kind"], events[-1]["kind"]) == ("begin", "over")
+    assert {event["label"] for event in events if event["kind"] == "end"} == {"base", "lora"}
