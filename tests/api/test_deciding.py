@@ -10,6 +10,7 @@ import pytest
 import tuneoff
 from tests.runner.recorded_runs import read_records_by_label
 from tuneoff.api.deciding import decide
+from tuneoff.errors import RunError
 from tuneoff.records.trial import Trial
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.runner.listener import SilentListener
@@ -43,6 +44,22 @@ def test_a_trial_that_somebody_stops_is_failed_with_the_decision_as_its_reason(
     retried = tuneoff.compare(recipe, "methods=[base, lora]", run=run, listener=SilentListener(), retry=True)
     assert read_records_by_label(run)["lora"].status == "done"
     assert retried.partial is None
+
+
+def test_a_trial_that_has_ended_or_never_began_cannot_be_stopped(recipe: dict[str, Any], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    tuneoff.compare(recipe, "methods=[base]", run=run, listener=SilentListener())
+    with pytest.raises(RunError, match="has ended"):
+        decide(run, stop=read_records_by_label(run)["base"].trial.id)
+    for id in ("0" * 12, "../../x"):
+        with pytest.raises(RunError, match="no trial"):
+            decide(run, stop=id)
+
+
+def test_exactly_one_thing_is_decided_at_a_time(tmp_path: Path) -> None:
+    for decisions in ({}, {"stop": "a", "drop": "lora"}):
+        with pytest.raises(RunError, match="exactly one"):
+            decide(tmp_path, **decisions)
 
 
 def test_a_method_that_somebody_leaves_out_is_trained_no_more_and_not_compared(

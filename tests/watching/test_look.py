@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.watching.conftest import Write, read_record
@@ -85,6 +87,15 @@ def test_a_run_that_died_on_this_machine_is_noticed_at_once(
     assert view.state == "silent"
     assert view.running == ()
     assert "nothing has moved since" in describe_state(view)
+
+
+def test_a_process_of_this_machine_that_runs_is_not_dead_however_silent(
+    unfinished: Path, trials: dict[str, Trial], write_events: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_ago = time.time() - psutil.Process().create_time()
+    write_events(f"{get_host()}-{os.getpid()}", "trial", ago=long_ago, trial=trials["lora 1"])
+    monkeypatch.setattr("tuneoff.watching.view.STALL_SECONDS", 0.0)
+    assert RunWatch(unfinished).look().state == "running"
 
 
 def test_a_run_that_died_elsewhere_is_noticed_by_its_silence(

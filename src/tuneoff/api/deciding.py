@@ -9,6 +9,7 @@ from tuneoff.config.budget import parse_duration
 from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import drop_methods
 from tuneoff.runs.decisions import Decision, add_decision
+from tuneoff.runs.layout import RECORD, TRIALS, is_trial_id
 from tuneoff.runs.reading import read_misfits, read_recipe
 
 
@@ -37,10 +38,19 @@ def decide(
     path, by = Path(run), by or getpass.getuser()
     recipe = drop_methods(read_recipe(path), read_misfits(path))
     if stop is not None:
+        _require_to_run(path, stop)
         return add_decision(path, recipe, "stop-trial", by=by, why=why, trial=stop)
     if drop is not None:
         return add_decision(path, recipe, "drop-method", by=by, why=why, method=drop)
     return add_decision(path, recipe, "extend-budget", by=by, why=why, seconds=_read_duration(extend or ""))
+
+
+def _require_to_run(run: Path, trial: str) -> None:
+    folder = run / TRIALS / trial
+    if not is_trial_id(trial) or not folder.is_dir():
+        raise RunError(f"There is no trial {trial!r} that has begun. `tuneoff watch --web` shows those that run.")
+    if (folder / RECORD).exists():
+        raise RunError(f"Trial {trial} has ended, so it cannot be stopped.")
 
 
 def _read_duration(text: str) -> float:

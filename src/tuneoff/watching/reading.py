@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -48,6 +49,7 @@ class RunWatch:
             raise RunError(f"{run} is not a run directory: it has no recipe.yaml. `tuneoff compare` creates one.")
         self._records: dict[Path, tuple[tuple[int, int], Record]] = {}
         self._verdict: tuple[object, Verdict] | None = None
+        self._lock = threading.Lock()  # a server looks in several threads
 
     def look(self) -> View:
         """Return what the run looks like now.
@@ -55,16 +57,21 @@ class RunWatch:
         Raises:
             RunError: a file that all trials share cannot be read.
         """
+        with self._lock:
+            return self._look()
+
+    def _look(self) -> View:
         now, workers, spending = time.time(), read_workers(self.path), read_spending(self.path)
         misfits, recipe = read_misfits(self.path), read_recipe(self.path)
         decisions = read_decisions(self.path)
         recipe = apply_decisions(drop_methods(recipe, misfits), decisions)
         recipe = spending.fit.shrink(recipe) if spending.fit else recipe
         records, ended = self._read_records()
-        dead = [worker.name for worker in workers if _is_dead(worker)]
+        alive = {worker.name: _is_alive(worker) for worker in workers if worker.events[-1].kind != "over"}
+        dead = [name for name, is_alive in alive.items() if is_alive is False]
         trials = build_trials(workers, records, ended, dead)
         plan = _find_plan(workers) or self._make_plan(recipe, records)
-        state = find_state(trials, workers, dead, now)
+        state = "running" if any(alive.values()) else find_state(trials, workers, dead, now)
         is_complete = bool(plan) and all(count.done >= count.of for count in plan.values())
         price = self._price or (recipe.budget.price_per_hour if recipe.budget else None)
         seconds = {id: sum(parts.values()) for id, parts in spending.spent.trials.items()}
@@ -137,12 +144,17 @@ def _find_plan(workers: Sequence[Worker]) -> Mapping[str, Count] | None:
     return max(plans, key=lambda event: event.at).plan if plans else None
 
 
-def _is_dead(worker: Worker) -> bool:
-    """Return whether a process of this machine is gone without having said that it is over."""
+def _is_alive(worker: Worker) -> bool | None:
+    """Return whether a process that has not said that it is over still runs; None on another machine."""
     host, _, pid = worker.name.rpartition(" ")
-    return (
-        worker.events[-1].kind != "over" and host == get_host() and pid.isdecimal() and not psutil.pid_exists(int(pid))
-    )
+    if host != get_host() or not pid.isdecimal():
+        return None
+    try:
+        return bool(
+            psutil.Process(int(pid)).create_time() <= worker.events[0].at + 1
+        )  # a later one has only its number
+    except psutil.Error:
+        return False
 
 
 def _say_when(recipe: Recipe) -> Verdict:

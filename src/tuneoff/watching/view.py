@@ -193,7 +193,7 @@ def find_state(view_trials: Sequence[TrialView], workers: Sequence[Worker], dead
 
 
 def estimate_left(plan: Mapping[str, Count], trials: Sequence[TrialView], seconds: Mapping[str, float]) -> float | None:
-    """Return the seconds that the missing trials should take, from those that are done; None without any of a stage.
+    """Return the seconds that the missing trials should take, from those that were trained; None without any of a stage.
 
     Args:
         seconds: spent on each trial, by id.
@@ -204,7 +204,7 @@ def estimate_left(plan: Mapping[str, Count], trials: Sequence[TrialView], second
         if left <= 0 or stage == "test":  # a test is part of its trial
             continue
         of_stage = [trial for trial in trials if trial.stage == stage and trial.id in seconds]
-        done = [trial for trial in of_stage if trial.state in {"done", "diverged"}]
+        done = [trial for trial in of_stage if trial.state in {"done", "diverged"} and trial.train_loss]
         if not done:
             return None
         running = [trial for trial in of_stage if trial.state == "running"]
