@@ -14,20 +14,31 @@ from tuneoff.errors import RunError
 from tuneoff.records.trial import Trial
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.runner.listener import SilentListener
+from tuneoff.runtime.progress import OnProgress, Progress
 
 pytestmark = pytest.mark.usefixtures("quick_comparisons")
 
 
 class DecidingListener(SilentListener):
-    """Decides something when the trials of one method start."""
+    """Decides something at the first progress of the trials of one method."""
 
     def __init__(self, label: str, decide: Callable[[Trial], object]) -> None:
         self._label, self._decide = label, decide
 
-    def on_trial_start(self, trial: Trial) -> Any:
-        if trial.label == self._label:
-            self._decide(trial)
-        return super().on_trial_start(trial)
+    def on_trial_start(self, trial: Trial) -> OnProgress:
+        todo = [trial] if trial.label == self._label else []
+
+        def decide_once(_: Progress) -> None:
+            if todo:
+                self._decide(todo.pop())
+
+        return decide_once
+
+
+@pytest.fixture(autouse=True)
+def check_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look at the decisions at every step of a trial, as a tiny one ends within a second."""
+    monkeypatch.setattr("tuneoff.runner.deciding.CHECK_SECONDS", 0.0)
 
 
 def test_a_trial_that_somebody_stops_is_failed_with_the_decision_as_its_reason(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -48,7 +48,7 @@ class Trackio(BackEnd):
         }
 
     def start(self, run: TrackerRun) -> None:
-        with _to_standard_error():
+        with _quietly():
             super().start(run)
 
     def list_known(self, run: TrackerRun) -> set[tuple[str, int]]:
@@ -70,7 +70,7 @@ class Trackio(BackEnd):
         if not (tables or files or note):
             return
         run = self._tracker.tracker
-        with tempfile.TemporaryDirectory() as folder, _to_standard_error():
+        with tempfile.TemporaryDirectory() as folder, _quietly():
             artifact = trackio.Artifact(name=run.name, type="tuneoff")
             notes = [Path(folder) / "note.md"] if note else []
             for path in notes:
@@ -80,7 +80,7 @@ class Trackio(BackEnd):
             run.log_artifact(artifact)
 
     def finish(self, *, failed: bool) -> None:
-        with _to_standard_error():
+        with _quietly():
             super().finish(failed=failed)
 
     def describe_view(self) -> str:
@@ -88,7 +88,7 @@ class Trackio(BackEnd):
 
 
 @contextlib.contextmanager
-def _to_standard_error() -> Iterator[None]:
-    """Keep trackio's own messages out of what a command prints."""
-    with contextlib.redirect_stdout(sys.stderr):
+def _quietly() -> Iterator[None]:
+    """Keep trackio's own messages out of what a command prints: one for each trial that begins and ends."""
+    with contextlib.redirect_stdout(io.StringIO()):
         yield

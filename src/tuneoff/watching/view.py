@@ -193,7 +193,7 @@ def find_state(view_trials: Sequence[TrialView], workers: Sequence[Worker], dead
 
 
 def estimate_left(plan: Mapping[str, Count], trials: Sequence[TrialView], seconds: Mapping[str, float]) -> float | None:
-    """Return the seconds that the missing trials should take, from those that were trained; None without any of a stage.
+    """Return the seconds that the missing trials should take, from those that were trained; None if none was.
 
     Args:
         seconds: spent on each trial, by id.
