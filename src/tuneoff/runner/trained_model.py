@@ -28,6 +28,7 @@ from tuneoff.system.checksums import CHECKSUMS, find_damaged_files
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from tuneoff.config.data import DataOptions
     from tuneoff.models.language_model import LanguageModel
 
 
@@ -61,11 +62,7 @@ class TrainedModel:
             return []
         model, data, options = self.language_model, self.setting.data, self.setting.evaluation.generation
         encoder = Encoder(data, model.tokenizer)
-        examples = [build_unanswered(source, data) for source in sources]
-        for example in examples:
-            if not example.messages or encoder.options.prompt != CHAT:
-                encoder.require_columns(list(example.columns), "the row")
-        prompts, _ = encoder.encode_prompts(examples)
+        prompts = encode_unanswered(sources, data, encoder)
         split = Dataset.from_dict({"tokens": prompts, "prompt_tokens": [len(prompt) for prompt in prompts]})
         if max_new_tokens is not None:
             options = type(options).read({**options.model_dump(), "max_new_tokens": max_new_tokens})
@@ -102,6 +99,21 @@ class TrainedModel:
         of_labels = self.setting.evaluation.labels
         per_token = of_labels is not None and of_labels.per_token
         return choose_labels(self.language_model, split, rows, labels, per_token=per_token)
+
+
+def encode_unanswered(
+    sources: Sequence[str | Row | Sequence[Row]], data: DataOptions, encoder: Encoder
+) -> list[list[int]]:
+    """Return the tokens of a run's prompt for each source; see `TrainedModel.generate`.
+
+    Raises:
+        DataError: a row lacks a column that the template uses, or a chat does not fit the template.
+    """
+    examples = [build_unanswered(source, data) for source in sources]
+    for example in examples:
+        if not example.messages or encoder.options.prompt != CHAT:
+            encoder.require_columns(list(example.columns), "the row")
+    return encoder.encode_prompts(examples)[0]
 
 
 def choose_trial(records: Sequence[Record], label: str, seed: int | None) -> Record:

@@ -99,7 +99,7 @@ def load_arm(name: str, source: ArmSource, base: LanguageModel) -> Arm:
     if not can_generate(tuned.base) or (tuned.outer_adapter and tuned.outer_adapter.needs_own_generate):
         raise RunError(
             f"{name} cannot be served: only the generation of its own library applies it. Load it with "
-            "tuneoff.load_model, or export it."
+            "tuneoff.load, or export it."
         )
     note = "" if changes else "It is no change of single modules, so its rows have batches of their own."
     if changes and changes.prefix is not None and has_window(base.base):

@@ -72,7 +72,7 @@ class Engine:
         if not can_generate(base.base):
             raise RunError(
                 f"A {type(base.base).__name__} cannot be served: it keeps more than the keys and values of its text, "
-                "or takes no positions, so rows of a batch would change each other. tuneoff.load_model answers with it."
+                "or takes no positions, so rows of a batch would change each other. tuneoff.load answers with it."
             )
         self.tokenizer: Any = base.tokenizer  # transformers' tokenizers share no type
         self._base = base

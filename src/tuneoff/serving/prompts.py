@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tuneoff.config.data import DataOptions
 from tuneoff.data.example import Row
 from tuneoff.data.prompt import Encoder
-from tuneoff.data.unanswered import build_unanswered
+from tuneoff.runner.trained_model import encode_unanswered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,6 @@ class Prompts:
             fields: a source text; a row with the columns that the template uses; or the messages of a chat.
 
         Raises:
-            DataError: the row lacks a column that the template uses.
+            DataError: the row lacks a column that the template uses, or the chat does not fit the template.
         """
-        example = build_unanswered(fields, self.data)
-        if not example.messages:
-            self.encoder.require_columns(list(example.columns), "the row")
-        prompts, _ = self.encoder.encode_prompts([example])
-        return tuple(prompts[0])
+        return tuple(encode_unanswered([fields], self.data, self.encoder)[0])
