@@ -28,7 +28,7 @@ class ArmSource:
         method: with the hyperparameters of the trial.
         folder: what the trial trained; None for a method that trains nothing.
         ends: tokens that end an answer, besides those of the base model.
-        prompts: how the run writes its prompts; None: unknown.
+        prompts: how the run writes its prompts; None: unknown, or not from the fields of one example.
         fingerprint: of the base model for which it was trained; None: unknown.
         base: the name of the base model for which it was trained.
         place: for error messages.

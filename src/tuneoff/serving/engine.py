@@ -208,12 +208,15 @@ class Engine:
 
         Raises:
             UnknownArmError: no arm has this name.
-            RequestError: the arm does not come from a run.
+            RequestError: the arm does not come from a run, or is the base model with other prompts than the recipe's.
             DataError: the fields do not fit the template.
         """
         prompts = self._get_arm(arm).source.prompts
         if prompts is None:
-            raise RequestError(f"{arm} does not come from a run, so its prompts are unknown. Send a whole prompt.")
+            raise RequestError(
+                f"The prompts of {arm} are not written here: it comes from no run, or has other prompts than its "
+                "recipe. Send a whole prompt."
+            )
         return prompts.render(fields)
 
     def count_room(self, arm: str, prompt_tokens: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tuneoff.data.prompt import Encoder
 from tuneoff.errors import RunError, suggest
 from tuneoff.methods import METHODS
 from tuneoff.models.loading import load_model, load_tokenizer
@@ -17,7 +18,8 @@ from tuneoff.runner.trained_model import choose_trial, require_same_model
 from tuneoff.runs import RunDirectory
 from tuneoff.serving.arms import ArmSource
 from tuneoff.serving.engine import Engine
-from tuneoff.serving.sources import read_trial
+from tuneoff.serving.prompts import Prompts
+from tuneoff.serving.sources import read_records, read_trial
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,11 +58,12 @@ def open_engine(runs: Sequence[str | Path], arms: Sequence[str] | None = None, *
     base = hold_for_inference(base, get_dtype(first.precision))
     engine = Engine(base, fingerprint=source.fingerprint, **limits)
     sources = {name: read_trial(directory, record, base) for name, (directory, record) in records.items()}
-    prompts = next(iter(sources.values()))
     if BASE not in sources:
-        engine.add_arm(BASE, ArmSource(method=METHODS["base"].read({}), ends=prompts.ends, prompts=prompts.prompts))
+        encoder = Encoder(first.data, base.tokenizer)
+        prompts = Prompts(data=first.data, encoder=encoder)
+        engine.add_arm(BASE, ArmSource(method=METHODS["base"].read({}), ends=encoder.ends, prompts=prompts))
     for name, arm in sources.items():
-        if arms is None or name in arms:
+        if arms is None or name in (*arms, BASE):
             _add(engine, name, arm, required=arms is not None)
     return engine
 
@@ -85,7 +88,7 @@ def _list_records(
     found: dict[str, tuple[RunDirectory, Record]] = {}
     failed: dict[str, str] = {}
     for directory in directories:
-        records = directory.read().records
+        records = read_records(directory)
         labels = dict.fromkeys(record.trial.label for record in records if record.trial.stage == "confirm")
         for label in labels:
             name = label if len(directories) == 1 else f"{directory.path.resolve().name}/{label}"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tuneoff.budget.spending import read_spending
 from tuneoff.data.prompt import Encoder
 from tuneoff.errors import RunError
 from tuneoff.methods import get_method
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.recipe.recipe import drop_methods
 from tuneoff.records.record import Record
+from tuneoff.runner.plan import select_records
 from tuneoff.runner.trained_model import choose_trial, require_adapter
 from tuneoff.runs import RunDirectory
 from tuneoff.runs.layout import has_recipe
@@ -26,7 +29,7 @@ def read_source(place: str | Path, base: LanguageModel) -> ArmSource:
     run, _, label = str(place).rpartition(":")
     if run and has_recipe(Path(run)):
         directory = RunDirectory(Path(run))
-        return read_trial(directory, choose_trial(directory.read().records, label, None), base)
+        return read_trial(directory, choose_trial(read_records(directory), label, None), base)
     folder = Path(place)
     if (folder / "adapter_config.json").is_file():
         return _read_adapter(folder, base)
@@ -34,6 +37,20 @@ def read_source(place: str | Path, base: LanguageModel) -> ArmSource:
         f"{place} is neither RUN:LABEL, with a run directory and the label of a method, nor a folder with an "
         "adapter_config.json."
     )
+
+
+def read_records(directory: RunDirectory) -> tuple[Record, ...]:
+    """Return the records of a run that its recipe wants, in the order of its methods.
+
+    Raises:
+        RunError: this is not a run directory, or a file in it cannot be read.
+    """
+    stored, spending = directory.read(), read_spending(directory.path)
+    recipe = drop_methods(stored.recipe, stored.misfits)
+    recipe = spending.fit.shrink(recipe) if spending.fit else recipe
+    records = select_records(recipe, stored.records, stored.data.train_samples)
+    order = list(recipe.methods)
+    return tuple(sorted(records, key=lambda record: order.index(record.trial.label)))
 
 
 def read_trial(directory: RunDirectory, record: Record, base: LanguageModel) -> ArmSource:
@@ -50,7 +67,7 @@ def read_trial(directory: RunDirectory, record: Record, base: LanguageModel) -> 
         method=method.read(trial.hyperparameters),
         folder=directory.get_adapter_folder(trial) if method.trains else None,
         ends=encoder.ends,
-        prompts=Prompts(data=setting.data, encoder=encoder),
+        prompts=None if method.changes_prompts else Prompts(data=setting.data, encoder=encoder),
         fingerprint=setting.model_fingerprint,
         base=setting.model.name,
         place=f"{directory.path}, {trial.label}",
