@@ -4,7 +4,7 @@ one arm after another.
 python -m benchmarks.serving
 python -m benchmarks.serving --run runs/demo --rounds 7 --tokens 32
 
-Without --run, a short run of the demo trains the arms first. The ways alternate, and ratios are those within a round,
+Without --run, the arms have taken one training step from the demo's weights. The ways alternate, and ratios are those within a round,
 of processor time, which other load on the machine changes less than the clock. The answers of the mixed batch must be
 those of the arms one after another.
 """
@@ -21,20 +21,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tuneoff.serving import Engine, Failed, Finished, Request, Sampling, Token, open_engine
 from tuneoff.serving.requests import Event
 
-RECIPE = [
-    "data.sizes={train: 8, validation: 2, test: 2}",
-    "data.max_tokens=128",
-    "data.max_target_tokens=32",
-    "training.epochs=1",
-    "training.batch_size=4",
-    "seeds=[0]",
-    "evaluation.generation.max_new_tokens=4",
-]
-METHODS = {
+MODEL = "smollm2-135m-instruct"
+METHODS: dict[str, Any] = {
     "base": None,
     "lora": None,
     "lora-qv": {"method": "lora", "rank": 16, "modules": "attention"},
@@ -50,7 +43,7 @@ TEXT = "The committee met on Monday and agreed on a plan for the river, the brid
 def main() -> int:
     """Print the table; return 1 if an answer in the mixed batch is another than alone."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__.splitlines()[0])
-    parser.add_argument("--run", help="a run directory whose arms are served; by default a short run of the demo")
+    parser.add_argument("--run", help="a run directory whose arms are served; by default arms after one training step")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=16, help="new tokens of each answer")
     parser.add_argument("--prompt", type=int, default=64, help="tokens of each prompt")
@@ -60,7 +53,7 @@ def main() -> int:
 
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as folder:
-        engine = open_engine([options.run or _train(Path(folder))])
+        engine = open_engine([options.run]) if options.run else _train(Path(folder))
         engine.start()
         print(f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads, torch {torch.__version__}")
         worst = max(one.largest_difference for one in engine.check().values())
@@ -70,18 +63,43 @@ def main() -> int:
     return 0 if same else 1
 
 
-def _train(folder: Path) -> Path:
-    import tuneoff
-    from tuneoff.runner.listener import SilentListener
+def _train(folder: Path) -> Engine:
+    """Return an engine whose arms have taken one step on the text, from the demo's weights."""
+    import torch
 
-    recipe = tuneoff.load_recipe("demo", RECIPE).model_dump(mode="json", exclude_unset=True)
-    tuneoff.compare({**recipe, "methods": METHODS}, run=folder / "run", listener=SilentListener())
-    return folder / "run"
+    from tuneoff.config.model import ModelOptions
+    from tuneoff.methods import read_method
+    from tuneoff.models.loading import load_model, load_tokenizer
+    from tuneoff.models.precision import hold_for_inference
+    from tuneoff.models.shared_weights import copy_sharing_weights
+    from tuneoff.models.sources import find_source
+    from tuneoff.serving.arms import ArmSource
+
+    options = ModelOptions(name=MODEL)
+    source = find_source(options)
+    base = hold_for_inference(load_model(source, options, load_tokenizer(source, options)), torch.float32)
+    tokens_1T = torch.tensor([base.tokenizer(TEXT)["input_ids"]])
+    everything_1T = torch.ones_like(tokens_1T, dtype=torch.bool)
+    scored_1T = everything_1T.clone()
+    scored_1T[0, 0] = False
+    engine = Engine(base)
+    for label, hyperparameters in METHODS.items():
+        torch.manual_seed(0)
+        method = read_method(label, hyperparameters)
+        tuned = method.apply(copy_sharing_weights(base))
+        if method.trains:
+            trained = [parameter for parameter in tuned.parameters() if parameter.requires_grad]
+            tuned(tokens_1T, everything_1T, scored_1T).mean().backward()
+            torch.optim.AdamW(trained, lr=method.learning_rate).step()
+        method.save(tuned, folder / label)
+        engine.add_arm(label, ArmSource(method=method, folder=folder / label))
+    return engine
 
 
 def _measure(engine: Engine, rounds: int, tokens: int, prompt: int) -> bool:
     names = [info.name for info in engine.arms() if info.mixes]
-    ids = (engine.tokenizer(TEXT * prompt)["input_ids"])[:prompt]
+    text_ids = engine.tokenizer(TEXT)["input_ids"]
+    ids = (text_ids * (prompt // len(text_ids) + 1))[:prompt]
     requests = {
         name: Request(arm=name, prompt_ids=tuple(ids), sampling=Sampling(max_tokens=tokens, temperature=0))
         for name in names

@@ -104,7 +104,7 @@ def test_runs_of_one_base_share_it_and_their_arms_have_their_names(run: Path, tm
 def test_runs_of_different_bases_are_refused(run: Path, tmp_path: Path, tokenizer_folder: Path) -> None:
     save_model("gpt2", tmp_path / "model")
     shutil.copytree(tokenizer_folder, tmp_path / "model", dirs_exist_ok=True)
-    other = make_run(tmp_path, tmp_path / "model", {"base": None})
+    other = make_run(tmp_path, tmp_path / "model", {"base": None}).rename(tmp_path / "other")
     with pytest.raises(RunError, match=r"fingerprints are .* One server has one base"):
         open_engine([run, other])
 
