@@ -4,9 +4,9 @@ one arm after another.
 python -m benchmarks.serving
 python -m benchmarks.serving --run runs/demo --rounds 7 --tokens 32
 
-Without --run, the arms have taken one training step from the demo's weights. The ways alternate, and ratios are those within a round,
-of processor time, which other load on the machine changes less than the clock. The answers of the mixed batch must be
-those of the arms one after another.
+Without --run, the arms have taken one training step from the demo's weights. The ways alternate, and ratios are those
+within a round, of processor time, which other load on the machine changes less than the clock. The answers of the mixed
+batch must be those of the arms one after another.
 """
 
 from __future__ import annotations
