@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4
 
-.PHONY: demo test quick exhaustive coverage lint bench reference docs clean
+.PHONY: demo test test-gpu quick exhaustive coverage lint bench reference docs clean
 
 demo: .venv/installed
 	$(BIN)/tuneoff demo
@@ -13,6 +13,9 @@ test: .venv/installed
 
 quick: .venv/installed # tests that need no model
 	$(PYTEST) -m "not model"
+
+test-gpu: .venv/installed # tests that need an NVIDIA GPU; see CONTRIBUTING.md for torch with CUDA
+	$(BIN)/pytest -m cuda -rs
 
 exhaustive: .venv/installed # slow sweeps, before a release
 	$(PYTEST)
