@@ -40,11 +40,36 @@ SMALL = {key: value for value, keys in _KEYS.items() for key in keys.split()}
 _LATENT = {"num_key_value_heads": 4}  # one latent vector for all heads
 _MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8}
 _SLIDING = ["sliding_attention", "full_attention"]
+_BYTE_LEVEL = {"hidden_size": 32, "hidden_size_global": 32, "num_attention_heads": 4, "num_hidden_layers": 1,
+               "intermediate_size": 48, "vocab_size": VOCABULARY, "max_position_embeddings": CONTEXT}  # fmt: skip
 PECULIAR: Mapping[str, Mapping[str, Any]] = {
     **dict.fromkeys(
-        ("axk1", "axk2", "deepseek_v2", "deepseek_v3", "deepseek_v32", "dots3_note_text", "glm4_moe_lite",
-         "glm_moe_dsa", "longcat_flash", "minicpm3", "youtu"), _LATENT
+        ("axk1", "axk2", "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite",
+         "glm_moe_dsa", "longcat_flash", "minicpm3", "youtu", "bailing_hybrid"), _LATENT
     ),
+    "blt": {"encoder_hash_byte_group_vocab": 64, "num_hidden_layers": 1,
+            **dict.fromkeys(("patcher_config", "encoder_config", "decoder_config", "global_config"), _BYTE_LEVEL)},
+    "cohere_compass_text": {
+        "layer_types": ["full_attention"] * 2,
+        "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]}},
+    },
+    "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8.0},
+             "ffn_config": {"ffn_hidden_size": 48, "moe_num_experts": 4, "moe_top_k": 2}},
+    "dots3_note_text": {
+        **_LATENT, "index_n_heads": 2, "index_topk": 8,
+        "per_layer_config": {"1": {**_LATENT, "head_dim": 16, "num_attention_heads": 4, "kv_lora_rank": 16,
+                                   "q_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8}},
+    },
+    "kimi_linear": {**_LATENT, "linear_head_dim": 8, "linear_num_heads": 4},
+    "qwen4_exp_text": {"indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 8, "indexer_budget": 8,
+                       "indexer_compress_ratio": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
+                       "linear_num_key_heads": 2, "linear_num_value_heads": 4, "hc_lowrank": 8},
+    "trocr": {"decoder_ffn_dim": 48, "d_model": 32, "decoder_layers": 2, "decoder_attention_heads": 4},
+    "xlstm": {"hidden_size": 64, "qk_dim_factor": 1.0},  # its width is rounded up to 64 in some places
+    "zamba": {"num_hidden_layers": 3, "layers_block_type": ["linear_attention", "hybrid", "hybrid"],
+              "mamba_d_state": 8},
+    "zamba2": {"num_hidden_layers": 2, "layers_block_type": ["linear_attention", "hybrid"], "mamba_d_state": 8,
+               "adapter_rank": 4, "intermediate_size": 48},
     "codegen": {"rotary_dim": 4},
     "gptj": {"rotary_dim": 4},
     "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1},
@@ -63,6 +88,9 @@ PECULIAR: Mapping[str, Mapping[str, Any]] = {
     "zaya": {"num_experts_per_tok": 1},
 }  # fmt: skip
 
+_ASSISTS = "reads the keys and values of the model that it assists, and no text of its own"
+UNBUILT: Mapping[str, str] = dict.fromkeys(("gemma4_assistant", "gemma4_unified_assistant"), _ASSISTS)
+
 MOST_PARAMETERS = 3_000_000
 
 
@@ -73,6 +101,8 @@ def list_architectures() -> list[str]:
 
 def explain_absence(architecture: str) -> str:
     """Return why an architecture is not checked; empty if it is."""
+    if architecture in UNBUILT:
+        return UNBUILT[architecture]
     try:
         if reason := describe_unsupported(build_config(architecture)):
             return reason.partition(".")[0]
