@@ -10,7 +10,9 @@ import yaml
 from torch import nn
 
 import tuneoff
-from tuneoff.config.search_space import Space
+from benchmarks.families.tiny import build_network
+from benchmarks.families.tokenizer import build_tokenizer
+from tuneoff.config.search_space import Range, Space
 from tuneoff.errors import RecipeError
 from tuneoff.methods import read_method
 from tuneoff.methods.subset import Subset
@@ -18,7 +20,7 @@ from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.parameters import count_parameters
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.tables import format_markdown_table
-from tuneoff.runner.fit import MisfitError, apply_to_shape
+from tuneoff.runner.fit import MisfitError, apply_to_shape, list_largest
 
 METHODS = ["base", "bitfit", "lora"]
 REASON = "BitFit trains biases, and this model has none"
@@ -111,3 +113,65 @@ def test_weights_far_beyond_the_memory_are_refused_from_their_count(
     wide = recipe | {"methods": {"base": {}, "lora": {"rank": 100_000}}}
     with pytest.raises(RecipeError, match=r"methods.lora does not fit .* take \d+ GB, more than 8 times this"):
         tuneoff.plan(wide)
+
+
+@pytest.mark.parametrize(
+    ("label", "space", "value"),
+    [
+        ("last-blocks", {"blocks": [1, 9]}, "blocks: 9"),
+        ("lora", {"modules": ["attention", ["no_proj"]]}, "modules: .*no_proj"),
+    ],
+)
+def test_a_value_of_a_search_space_that_does_not_fit_is_a_mistake_before_anything_runs(
+    label: str, space: dict[str, Any], value: str, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    searched = recipe | {"methods": ["base", "lora", label], "search": {"configurations": 2, "spaces": {label: space}}}
+    with pytest.raises(RecipeError, match=rf"search.spaces.{label} does not fit .*: its search would try {value}"):
+        tuneoff.compare(searched, run=tmp_path / "run")
+    assert not (tmp_path / "run/trials").exists()
+
+
+def test_a_default_search_space_that_does_not_fit_is_a_row_with_its_reason(
+    recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneoff.methods.last_blocks.LastBlocks.space", {"blocks": (1, 9)})
+    plan = tuneoff.plan(recipe | {"methods": ["base", "lora", "last-blocks"], "search": {"configurations": 2}})
+    reason = plan.misfits["last-blocks"]
+    assert "its search would try blocks: 9, which does not fit: blocks is 9" in reason
+    assert reason.endswith("Write search.spaces.last-blocks without it")
+
+
+def test_a_rank_of_a_search_space_is_held_against_the_memory(
+    recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneoff.runner.fit.get_memory_bytes", lambda _: 10**6)
+    spaces = {"lora": {"rank": {"low": 2, "high": 100_000}}}
+    with pytest.raises(RecipeError, match=r"search.spaces.lora .* try rank: 100000.* take \d+ GB, more than 8 times"):
+        tuneoff.plan(recipe | {"methods": {"base": {}, "lora": {}}, "search": {"configurations": 2, "spaces": spaces}})
+
+
+def test_the_largest_numbers_are_tried_with_each_choice_and_what_the_optimizer_reads_is_not() -> None:
+    space: Space = {
+        "learning_rate": Range(low=1e-5, high=1e-3),
+        "rank": (8, 32),
+        "alpha": (16.0, 4.0),
+        "modules": ("a", "b"),
+    }
+    assert list_largest(space, {"learning_rate"}) == [
+        {"rank": 32, "alpha": 16.0, "modules": "a"},
+        {"rank": 32, "alpha": 16.0, "modules": "b"},
+    ]
+    assert list_largest({"learning_rate": (1.0,)}, {"learning_rate"}) == []
+
+
+def test_a_prefix_in_the_cache_does_not_fit_gradient_checkpointing_before_anything_runs(
+    recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    folder = tmp_path / "bloom"
+    build_tokenizer(folder)
+    build_network("bloom").save_pretrained(folder)
+    recipe = recipe | {"model": {**recipe["model"], "name": str(folder)}, "methods": ["base", "lora", "prefix"]}
+    always = tuneoff.plan(recipe, "training.gradient_checkpointing=always")
+    assert "stands in its cache, which gradient checkpointing drops" in always.misfits["prefix"]
+    assert not tuneoff.plan(recipe, "training.gradient_checkpointing=auto").misfits

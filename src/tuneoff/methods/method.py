@@ -38,6 +38,7 @@ class Method(Options, ABC):
     trains: ClassVar[bool] = True  # False for the base model, however it is asked
     is_base: ClassVar[bool] = False  # True for the base model with the recipe's prompt, the reference of a comparison
     changes_prompts: ClassVar[bool] = False  # whether `present` does anything
+    of_optimizer: ClassVar[frozenset[str]] = frozenset({"learning_rate", "weight_decay"})  # change nothing of the model
     space: ClassVar[Space]  # the default search space; empty if there is nothing to search
 
     learning_rate: Rate

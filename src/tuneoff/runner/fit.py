@@ -7,15 +7,17 @@ shows whether what the method trains takes part in it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tuneoff.config.search_space import Range, Space
 from tuneoff.errors import ModelError, RecipeError
 from tuneoff.models.loading import build_empty_model, load_model
 from tuneoff.models.parameters import count_parameters, estimate_weight_bytes
+from tuneoff.models.prefix_cache import has_prefix_in_cache
 from tuneoff.models.quantisation import find_trained_codes, list_quantised
 from tuneoff.models.shapes import ROWS, make_inputs, run_few_blocks, run_without_numbers
 from tuneoff.system.capacity import get_memory_bytes
@@ -25,10 +27,13 @@ MOST_MEMORIES = 8  # a plan may be made on a smaller machine than the comparison
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tuneoff.config.model import ModelOptions
     from tuneoff.methods import Method
     from tuneoff.models.language_model import LanguageModel
     from tuneoff.models.sources import Source
+    from tuneoff.recipe.recipe import Recipe
+
+    # returns the trainable and the total parameters of a method that fits, and raises a MisfitError for another
+    Count = Callable[[Method], tuple[int, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +48,16 @@ class MisfitError(Exception):
     """A method does not fit a model."""
 
 
-def fit_methods(methods: Mapping[str, Method], options: ModelOptions, source: Source, tokenizer: Any) -> MethodFit:
-    """Apply every method to the model's shape.
+def fit_methods(recipe: Recipe, source: Source, tokenizer: Any) -> MethodFit:
+    """Apply every method of a recipe to the model's shape, and those whose hyperparameters are searched also with the
+    largest values that the search may try.
 
     Raises:
         ModelError: the model's files describe no causal language model.
-        RecipeError: a method would fit the model with its default hyperparameters, but not with those of the recipe.
+        RecipeError: a method would fit the model with its default hyperparameters, but not with those of the recipe, or
+            not with a value of a search space in the recipe.
     """
+    options = recipe.model
 
     def build() -> LanguageModel:
         return build_empty_model(source, options, tokenizer)
@@ -57,21 +65,84 @@ def fit_methods(methods: Mapping[str, Method], options: ModelOptions, source: So
     def load() -> LanguageModel:
         return load_model(source, options, tokenizer)
 
+    def count(method: Method) -> tuple[int, int]:
+        tuned = apply_to_shape(method, build, load)
+        if recipe.training.gradient_checkpointing == "always" and has_prefix_in_cache(tuned.base):
+            raise MisfitError(
+                f"the prefix of a {type(tuned.base).__name__} stands in its cache, which gradient checkpointing drops. "
+                "With training.gradient_checkpointing: auto it fits"
+            )
+        _require_room(tuned)
+        return count_parameters(tuned)
+
     parameters, misfits = {}, {}
-    for label, method in methods.items():
+    for label, method in recipe.methods.items():
         try:
-            tuned = apply_to_shape(method, build, load)
-            parameters[label] = count_parameters(tuned)
-            _require_room(tuned)
+            parameters[label] = count(method)
         except MisfitError as misfit:
-            parameters.pop(label, None)
-            if _fits_by_default(method, build, load):
+            if _fits_by_default(method, count):
                 raise RecipeError(
                     f"methods.{label} does not fit {options.name}: {misfit}. With its default hyperparameters it would "
                     "fit, so change those in the recipe."
                 ) from misfit
             misfits[label] = str(misfit)
+        else:
+            if reason := _find_unfit_value(recipe, label, count):
+                del parameters[label]
+                misfits[label] = reason
     return MethodFit(parameters=parameters, misfits=misfits)
+
+
+def _find_unfit_value(recipe: Recipe, label: str, count: Count) -> str:
+    """Return why a search could not try all of its space; empty if it can.
+
+    Raises:
+        RecipeError: the recipe gives the space with that value.
+    """
+    method, space = recipe.methods[label], recipe.get_space(label)
+    combinations = list_largest(space, method.of_optimizer)
+    singles = [{name: value} for values in combinations for name, value in values.items()]
+    for values in combinations:
+        try:
+            count(recipe.configure(label, values))
+        except MisfitError as misfit:
+            found = next((one for one in singles if not _fits(recipe.configure(label, one), count)), values)
+            shown = ", ".join(f"{name}: {value}" for name, value in found.items())
+            reason = f"its search would try {shown}, which does not fit: {misfit}"
+            written = recipe.search.spaces.get(label, {}) if recipe.search else {}
+            if found.keys() & written.keys():
+                raise RecipeError(f"search.spaces.{label} does not fit {recipe.model.name}: {reason}.") from misfit
+            return f"{reason}. Write search.spaces.{label} without it"
+    return ""
+
+
+def list_largest(space: Space, of_optimizer: Collection[str]) -> list[dict[str, Any]]:  # Any: hyperparameters
+    """Return configurations that together show whether all of a space fits a model: the largest of all numbers, with
+    each value in turn of the hyperparameters that are no numbers.
+
+    Args:
+        of_optimizer: hyperparameters that change nothing of the model.
+    """
+    choices: dict[str, tuple[Any, ...]] = {}
+    numbers: dict[str, Any] = {}
+    for name, domain in space.items():
+        values = (domain.low, domain.high) if isinstance(domain, Range) else domain
+        if name in of_optimizer:
+            continue
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            numbers[name] = max(values)
+        else:
+            choices[name] = values
+    varied = [{**numbers, name: value} for name, values in choices.items() for value in values]
+    return varied or ([numbers] if numbers else [])
+
+
+def _fits(method: Method, count: Count) -> bool:
+    try:
+        count(method)
+    except MisfitError:
+        return False
+    return True
 
 
 def _require_room(tuned: LanguageModel) -> None:
@@ -91,17 +162,11 @@ def _require_room(tuned: LanguageModel) -> None:
         )
 
 
-def _fits_by_default(method: Method, build: Callable[[], LanguageModel], load: Callable[[], LanguageModel]) -> bool:
+def _fits_by_default(method: Method, count: Count) -> bool:
     """Return whether the method fits if only what it requires is set."""
     required = {name: getattr(method, name) for name, field in type(method).model_fields.items() if field.is_required()}
     default = type(method).read(required)
-    if default == method:
-        return False
-    try:
-        _require_room(apply_to_shape(default, build, load))
-    except MisfitError:
-        return False
-    return True
+    return default != method and _fits(default, count)
 
 
 def apply_to_shape(

@@ -103,7 +103,7 @@ def prepare(recipe: Recipe) -> Preparation:
     source = find_source(recipe.model)
     model_watch = _watch_model(source)
     tokenizer = load_tokenizer(source, recipe.model)
-    fit = fit_methods(recipe.methods, recipe.model, source, tokenizer)
+    fit = fit_methods(recipe, source, tokenizer)
     require_any_fit(fit, recipe.methods, recipe.model.name, strict=recipe.strict)
     recipe = drop_methods(recipe, fit.misfits)
     _require_positions(recipe, source)

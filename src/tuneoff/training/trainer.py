@@ -17,6 +17,7 @@ from tuneoff.models.compilation import compile_blocks
 from tuneoff.models.frozen_prefix import TrunkOutputs
 from tuneoff.models.gradient_checkpointing import set_gradient_checkpointing, uses_gradient_checkpointing
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.prefix_cache import has_prefix_in_cache
 from tuneoff.records.record import Epoch
 from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.meter import MMAP_THRESHOLD, keep_freed_memory
@@ -70,7 +71,8 @@ class Trainer:
         checkpointing = spec.options.gradient_checkpointing
         if checkpointing == "always":
             set_gradient_checkpointing(model.base, True)
-        last_resort = partial(set_gradient_checkpointing, model.base, True) if checkpointing == "auto" else None
+        may_checkpoint = checkpointing == "auto" and not has_prefix_in_cache(model.base)
+        last_resort = partial(set_gradient_checkpointing, model.base, True) if may_checkpoint else None
         self.micro_batch = MicroBatch(spec.options.batch_size, last_resort=last_resort)
 
     @property

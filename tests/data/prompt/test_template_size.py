@@ -1,5 +1,6 @@
 """Chat templates that would take all time or memory are refused."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
@@ -10,7 +11,7 @@ from tuneoff.data.prompt import chat_template, drafts
 from tuneoff.data.prompt.chat_template import ChatTemplate
 from tuneoff.data.prompt.template_size import find_unbounded_operation
 from tuneoff.errors import DataError
-from tuneoff.system.time_limit import limit_seconds
+from tuneoff.system.work_limit import limit_work
 
 MESSAGES = [{"role": "user", "content": "a"}]
 
@@ -33,6 +34,30 @@ def render(template: str) -> str:
 def test_an_operation_that_would_fill_the_memory_is_refused_before_it_runs(template: str) -> None:
     with pytest.raises(DataError, match=r"chat template fails on messages of user: it (multiplies|raises|formats)"):
         render(template)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% set n = namespace(t='aaaaaaaaaa') %}{% for i in range(40) %}{% set n.t = n.t ~ n.t %}{% endfor %}{{ n.t }}",
+        "{{ 'a'.ljust(9999999999) }}",
+        "{{ '{:>9999999999}'.format('a') }}",
+        "{% set t = 'a' * 9999 %}{{ t.replace('a', t).replace('a', t) }}",
+        "{{ messages | tojson(indent=9999999999) }}",
+    ],
+)
+def test_what_fills_the_memory_at_last_is_ended(template: str) -> None:
+    with pytest.raises(
+        DataError, match=r"chat template fails on messages of user: it needs more than 1.1 GB of memory"
+    ):
+        render(template + "{{ messages }}")
+
+
+def test_a_template_is_ended_in_another_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_template, "LONGEST_SECONDS", 0.3)
+    loops = "".join(f"{{% for {name} in range(9999) %}}" for name in "abc") + "{% endfor %}" * 3
+    with ThreadPoolExecutor(1) as pool, pytest.raises(DataError, match=r"had not ended after 0.3 seconds"):
+        pool.submit(render, loops + "{{ messages }}").result()
 
 
 def test_nested_loops_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +85,7 @@ def test_what_templates_usually_do_is_accepted() -> None:
 def test_the_loops_of_a_prompt_template_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     template = read_template("{{ source }}" + "".join(f"{{% for {n} in source %}}" for n in "abc") + "{% endfor %}" * 3)
     assert drafts.LONGEST_SECONDS == 10
-    with pytest.raises(TimeoutError), limit_seconds(0.2):
+    with pytest.raises(TimeoutError), limit_work(0.2):
         template.render({"source": "a" * 5000})
 
 

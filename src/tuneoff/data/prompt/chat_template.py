@@ -13,7 +13,7 @@ from tuneoff.data.example import Row
 from tuneoff.data.prompt.special_text import SpecialText
 from tuneoff.data.prompt.template_size import LONGEST_SECONDS, MOST_CHARACTERS, find_unbounded_operation
 from tuneoff.errors import DataError
-from tuneoff.system.time_limit import limit_seconds
+from tuneoff.system.work_limit import limit_work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -71,7 +71,7 @@ class ChatTemplate:
             source = self._get_source(tools)
             if unbounded := find_unbounded_operation(source):
                 raise ValueError(unbounded)
-            with limit_seconds(LONGEST_SECONDS):
+            with limit_work(LONGEST_SECONDS):
                 texts, spans = render_jinja_template(
                     conversations=[present],
                     tools=tools,

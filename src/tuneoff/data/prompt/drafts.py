@@ -21,7 +21,7 @@ from tuneoff.data.prompt.shortening import (
 from tuneoff.data.prompt.template_size import LONGEST_SECONDS
 from tuneoff.data.prompt.text_tokenizer import TextTokenizer
 from tuneoff.errors import DataError, suggest
-from tuneoff.system.time_limit import limit_seconds
+from tuneoff.system.work_limit import limit_work
 
 CountExcess = Callable[[str], int]  # by how many tokens a prompt is too long
 EXTRA_NAMES = ("source", "messages")  # of a template, besides the columns of the data
@@ -91,7 +91,7 @@ class RowPrompts:
 
     def _write(self, values: Mapping[str, Any], cut: tuple[str, ...] = ()) -> Draft:
         try:
-            with limit_seconds(LONGEST_SECONDS):
+            with limit_work(LONGEST_SECONDS):
                 text = self.template.render(values)
         except (ValueError, TimeoutError) as error:
             row = json.dumps(values, ensure_ascii=False, default=str)

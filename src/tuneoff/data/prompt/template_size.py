@@ -1,7 +1,7 @@
 """What a tokenizer's chat template may make of a few words: it comes with somebody else's model.
 
-Its loops are ended by a limit on time (`tuneoff.system.time_limit`). What fills the memory in one operation is found
-here, before it runs.
+Its loops, and whatever fills the memory, are ended by limits (`tuneoff.system.work_limit`). Where one operation would
+take all time or memory, as the parser sees it, the template is refused here before it runs, with the line.
 """
 
 from __future__ import annotations
