@@ -1,52 +1,36 @@
 """Kill comparisons with SIGKILL at many moments, continue them until they are finished, and compare their records with
 those of undisturbed comparisons: `python -m benchmarks.kills --kills 100`.
 
-A fork server imports everything once, so that processes start fast. Checkpoints are written very often. Some kills come
-at a random moment, the others when a file appears that shows what the process is doing. The files that a kill leaves
-show where it struck.
+The worker dies alone, or its supervisor alone, or both at once, as where power fails or a scheduler ends the job.
+Checkpoints are written very often, or with `--real-interval` as seldom as in a real run. Some kills come at a random
+moment, the others when a file appears that shows what the worker is doing. The files that a kill leaves show where it
+struck.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import itertools
 import json
-import multiprocessing
 import os
 import random
 import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import altair  # noqa: F401, the fork server imports what a comparison would import later
-import datasets  # noqa: F401
-import optuna  # noqa: F401
-import peft  # noqa: F401
-import scipy.stats  # noqa: F401
-import torch
-import transformers.models.gpt_neo.modeling_gpt_neo
-import transformers.trainer_pt_utils  # noqa: F401
-
-import tuneoff
-import tuneoff.api
-import tuneoff.budget.limit
-import tuneoff.runner.local_engine
-import tuneoff.runner.prepare
+from benchmarks.killable import Victim, kill_at, start_supervised, wait
 from tests.conftest import save_model, save_rows, save_tokenizer
-from tuneoff.evaluation import latency
 from tuneoff.methods import METHODS
 from tuneoff.records.record import Record
-from tuneoff.report import page
-from tuneoff.runner.listener import SilentListener
 from tuneoff.runs import RunDirectory
-from tuneoff.training import checkpoint
 from tuneoff.training.checkpoint import read_steps
 
 STEPS_PER_EPOCH = 4  # in `make_tiny_recipe`: seven training rows in batches of two
@@ -67,34 +51,47 @@ class Outcome:
     """The result of killing one comparison again and again, in one run directory or in several."""
 
     kills: Counter[str] = field(default_factory=Counter)  # by phase
+    victims: Counter[str] = field(default_factory=Counter)
+    wronged: int = 0  # trials that failed though never the worker alone died
     resumable: int = 0  # kills after which training resumes from a checkpoint between its first and last step
     finished: int = 0
     differing: list[str] = field(default_factory=list)
 
 
 def kill_repeatedly(
-    recipe: Mapping[str, Any], folder: Path, kills: int, draw: random.Random, *, report: bool
+    recipe: Mapping[str, Any], folder: Path, kills: int, draw: random.Random, *, report: bool, often: bool = True
 ) -> Outcome:
-    """Kill a comparison `kills` times. When a run finishes, the next start uses a new run directory."""
+    """Kill a comparison `kills` times. When a run finishes, the next start uses a new run directory.
+
+    Args:
+        often: whether checkpoints are written after every few steps instead of at the real interval.
+    """
     undisturbed, seconds = folder / "undisturbed", time.monotonic()
-    finish(recipe, undisturbed, report)
+    start = functools.partial(start_supervised, recipe, report=report, often=often)
+    _finish(undisturbed, start)
     seconds = time.monotonic() - seconds
     expected, outcome = read_results(undisturbed), Outcome()
     total_steps = STEPS_PER_EPOCH * recipe["training"]["epochs"]
     targets = itertools.cycle([None, *(t for t in TARGETS.values() if report or t != TARGETS["report writing"])])
+    victims = itertools.cycle(get_args(Victim))
     for number in itertools.count():
-        run = folder / f"killed-{number}"
+        run, before = folder / f"killed-{number}", outcome.victims.copy()
         while sum(outcome.kills.values()) < kills:
-            code = _run_and_kill(recipe, run, report, plan_moment(next(targets), run, draw.uniform(0, seconds)))
-            if code is None:
+            victim, is_moment = next(victims), _plan_moment(next(targets), run, draw.uniform(0, seconds))
+            process = start(run)
+            if kill_at(is_moment, victim, process, run):
                 phase = _find_phase(run)
                 outcome.kills[phase] += 1
+                outcome.victims[victim] += 1
                 outcome.resumable += phase in IN_TRAINING and any(0 < s < total_steps for s in _read_steps(run))
-            elif code != 0:
-                raise RuntimeError(f"the comparison in {run} ended with {code}")
-            else:
+            code = wait(process, run)
+            if code == 0:
                 break
-        finish(recipe, run, report)
+            if code != -signal.SIGKILL:
+                raise RuntimeError(f"the comparison in {run} ended with {code}")
+        if outcome.victims["worker"] == before["worker"]:
+            outcome.wronged += sum(record.status == "failed" for record in RunDirectory(run).read_records())
+        _finish(run, start)
         results = read_results(run)
         outcome.finished += 1
         names = expected.keys() | results.keys()
@@ -124,7 +121,7 @@ def _remove_times(record: Record) -> dict[str, Any]:
     }
 
 
-def plan_moment(target: str | None, run: Path, seconds: float) -> Callable[[], bool]:
+def _plan_moment(target: str | None, run: Path, seconds: float) -> Callable[[], bool]:
     """Return a function that says whether to kill now: after some seconds, or when something new appears."""
     if target is None:
         end = time.monotonic() + seconds
@@ -143,44 +140,13 @@ def _read_write_times(pattern: str, run: Path) -> dict[str, int]:
     return times
 
 
-def _run_and_kill(recipe: Mapping[str, Any], run: Path, report: bool, is_moment: Callable[[], bool]) -> int | None:
-    """Start or continue a run and kill it at the moment. Return None, or the exit code if it ended before."""
-    process = _start(recipe, run, report)
-    while not is_moment() and process.is_alive():
-        time.sleep(0.0005)
-    if process.is_alive() and process.pid is not None:
-        os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    return None if process.exitcode == -signal.SIGKILL else process.exitcode
-
-
-def finish(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
-    """Run a comparison to its end, without a disturbance."""
-    for _ in range(2):  # a trial that was killed twice at one step is skipped, and run at the next start
-        process = _start(recipe, run, report)
-        process.join()
-        if process.exitcode:
-            raise RuntimeError(f"the comparison in {run} ended with {process.exitcode}")
+def _finish(run: Path, start: Callable[[Path], BaseProcess]) -> None:
+    for _ in range(2):  # a trial in which the worker died twice at one step is skipped, and run at the next start
+        process = start(run)
+        if code := wait(process, run):
+            raise RuntimeError(f"the comparison in {run} ended with {code}")
         if all(record.status != "failed" for record in RunDirectory(run).read_records()):
             break
-
-
-def _start(recipe: Mapping[str, Any], run: Path, report: bool) -> BaseProcess:
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["benchmarks.kills"])
-    process = server.Process(target=_compare, args=(recipe, run, report))
-    process.start()
-    return process
-
-
-def _compare(recipe: Mapping[str, Any], run: Path, report: bool) -> None:
-    """Run a comparison. This is the process that is killed."""
-    torch.set_num_threads(1)
-    checkpoint.MIN_INTERVAL_SECONDS, checkpoint.MIN_INTERVAL_WRITES = 0.0, 3
-    latency.REPEATS, latency.NEW_TOKENS = 1, 2
-    if not report:
-        page.write_report = lambda *_, **__: None  # type: ignore[assignment]  # it takes longer than everything else
-    tuneoff.compare(recipe, run=run, listener=SilentListener(), retry=True)
 
 
 def _find_phase(run: Path) -> str:
@@ -219,43 +185,67 @@ def make_tiny_recipe(folder: Path) -> dict[str, Any]:
                  "max_tokens": 64, "max_target_tokens": 24},
         "training": {"epochs": 30, "batch_size": 2},
         "evaluation": {"generation": {"max_new_tokens": 4}, "unrelated_passages": 2},
+        "seeds": [0, 1],
     }  # fmt: skip
 
 
+COLUMNS = ("comparison", "kills", "killed during", "who died", "resumed from a checkpoint", "runs finished",
+           "wrongly failed", "records equal")  # fmt: skip
+SEARCH = "a search within a budget"
 OPTIONS = {"lora": {"dropout": 0.3}, "peft": {"peft_type": "VERA"}}  # dropout draws random numbers at every step
 
 
-def main() -> None:
-    """Kill comparisons at random moments, and print how they ended."""
+def main() -> int:
+    """Kill comparisons at random moments, and print how they ended. Return 1 if any record differs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="*", help="methods, or `a search within a budget`; all by default")
+    parser.add_argument("--real-interval", action="store_true", help="write checkpoints as seldom as in a real run")
     options = parser.parse_args()
     os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     draw = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         os.environ["TUNEOFF_CACHE"] = str(root / "cache")
-        base = make_tiny_recipe(root)
-        cases: dict[str, dict[str, Any]] = {name: {"methods": {name: OPTIONS.get(name)}} for name in METHODS}
-        cases["a search"] = {
-            "methods": ["base", "lora"],
-            "search": {"configurations": 4},
-            "seeds": [1],
-            "training": {"epochs": 12, "batch_size": 2},
-        }
-        print("| comparison | kills | killed during | resumed from a checkpoint | runs finished | records equal |")
-        print("| --- | ---: | --- | ---: | ---: | --- |")
-        total, resumable, by_phase = 0, 0, Counter[str]()
+        base, cases = make_tiny_recipe(root), make_cases(options.only)
+        print("| " + " | ".join(COLUMNS) + " |\n| --- | ---: | --- | --- | ---: | ---: | ---: | --- |")
+        total = Outcome()
         for number, (name, case) in enumerate(cases.items()):
-            kills = round((number + 1) * options.kills / len(cases)) - total
-            outcome = kill_repeatedly(base | case, root / name, kills, draw, report=name == "a search")
-            equal = "all, to the last bit" if not outcome.differing else f"NOT {', '.join(outcome.differing)}"
-            phases, finished = _format_phases(outcome.kills), outcome.finished
-            print(f"| {name} | {kills} | {phases} | {outcome.resumable} | {finished} | {equal} |", flush=True)
-            total, resumable = total + kills, resumable + outcome.resumable
-            by_phase += outcome.kills
-        print(f"\n{total} kills: {_format_phases(by_phase)}; {resumable} runs resumed from a checkpoint.")
+            kills = round((number + 1) * options.kills / len(cases)) - sum(total.kills.values())
+            report, often = name == SEARCH, not options.real_interval
+            outcome = kill_repeatedly(base | case, root / name, kills, draw, report=report, often=often)
+            print(_format_row(name, outcome), flush=True)
+            total.kills += outcome.kills
+            total.victims += outcome.victims
+            total.resumable, total.finished = total.resumable + outcome.resumable, total.finished + outcome.finished
+            total.wronged, total.differing = total.wronged + outcome.wronged, total.differing + outcome.differing
+        print(_format_row("all", total))
+    return int(bool(total.differing or total.wronged))
+
+
+def make_cases(only: Sequence[str] | None) -> dict[str, dict[str, Any]]:
+    """Return the changes of the recipe, by the name of the comparison."""
+    cases: dict[str, dict[str, Any]] = {
+        name: {"methods": {name: OPTIONS.get(name)}}
+        for name, method in METHODS.items()
+        if method.trains or method.is_base
+    }
+    cases[SEARCH] = {
+        "methods": ["base", "lora"],
+        "search": {"configurations": 4},
+        "seeds": [1, 2],
+        "training": {"epochs": 12, "batch_size": 2},
+        "budget": {"time": "10h"},
+    }
+    return {name: case for name, case in cases.items() if not only or name in only}
+
+
+def _format_row(name: str, outcome: Outcome) -> str:
+    equal = "all, to the last bit" if not outcome.differing else f"NOT {', '.join(outcome.differing)}"
+    counts = sum(outcome.kills.values()), _format_phases(outcome.kills), _format_phases(outcome.victims)
+    results = outcome.resumable, outcome.finished, outcome.wronged, equal
+    return f"| {' | '.join(map(str, (name, *counts, *results)))} |"
 
 
 def _format_phases(kills: Counter[str]) -> str:
@@ -263,4 +253,4 @@ def _format_phases(kills: Counter[str]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
