@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
+from unittest import mock
 
 import altair  # noqa: F401, the fork server imports what a comparison would import later
 import datasets  # noqa: F401
@@ -56,7 +57,7 @@ def start_supervised(recipe: Mapping[str, Any], run: Path, *, report: bool, ofte
 def _supervise(recipe: Mapping[str, Any], run: Path, report: bool, often: bool) -> None:
     """Supervise a comparison as the command does, with workers that are forked and so have their imports already."""
 
-    def run_worker(*_: object) -> tuple[int, bool]:
+    def run_worker(_arguments: object, _start: object, name: str) -> tuple[int, bool]:
         read_end, write_end = os.pipe()
         if worker := os.fork():
             os.close(read_end)
@@ -66,11 +67,11 @@ def _supervise(recipe: Mapping[str, Any], run: Path, report: bool, often: bool) 
             return code, False
         os.close(write_end)
         os.dup2(read_end, 0)  # it closes when the supervisor ends
-        os.environ[supervisor.WORKER_VARIABLE] = "1"
-        supervisor.stop_with_supervisor()
+        os.environ[supervisor.WORKER_VARIABLE] = name
+        supervisor.stop_with_parent()
         code = 1
         try:
-            _compare(recipe, run, report=report, often=often)
+            compare_quickly(recipe, run, report=report, often=often)
             code = 0
         except KeyboardInterrupt:
             code = 128 + signal.SIGTERM
@@ -84,15 +85,21 @@ def _supervise(recipe: Mapping[str, Any], run: Path, report: bool, often: bool) 
     raise SystemExit(supervisor.supervise([], run))
 
 
-def _compare(recipe: Mapping[str, Any], run: Path, *, report: bool, often: bool) -> None:
-    """Run a comparison, as a worker does."""
+def compare_quickly(recipe: Mapping[str, Any], run: Path, *, report: bool, often: bool) -> None:
+    """Run a comparison as a worker does, in one thread.
+
+    Args:
+        report: whether to write the page, which takes longer than everything else.
+        often: as for `start_supervised`.
+    """
     torch.set_num_threads(1)
-    if often:
-        checkpoint.MIN_INTERVAL_SECONDS, checkpoint.MIN_INTERVAL_WRITES = 0.0, 3
-    latency.REPEATS, latency.NEW_TOKENS = 1, 2
-    if not report:
-        page.write_report = lambda *_, **__: None  # type: ignore[assignment]  # it takes longer than everything else
-    tuneoff.compare(recipe, run=run, listener=SilentListener(), retry=True)
+    with contextlib.ExitStack() as changes:
+        changes.enter_context(mock.patch.multiple(latency, REPEATS=1, NEW_TOKENS=2))
+        if often:
+            changes.enter_context(mock.patch.multiple(checkpoint, MIN_INTERVAL_SECONDS=0.0, MIN_INTERVAL_WRITES=3))
+        if not report:
+            changes.enter_context(mock.patch.object(page, "write_report"))
+        tuneoff.compare(recipe, run=run, listener=SilentListener(), retry=True)
 
 
 def kill_at(is_moment: Callable[[], bool], victim: Victim, process: BaseProcess, run: Path) -> bool:

@@ -10,7 +10,6 @@ struck.
 from __future__ import annotations
 
 import argparse
-import functools
 import hashlib
 import itertools
 import json
@@ -22,7 +21,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, get_args
 
@@ -67,8 +65,7 @@ def kill_repeatedly(
         often: whether checkpoints are written after every few steps instead of at the real interval.
     """
     undisturbed, seconds = folder / "undisturbed", time.monotonic()
-    start = functools.partial(start_supervised, recipe, report=report, often=often)
-    _finish(undisturbed, start)
+    finish(recipe, undisturbed, report, often=often)
     seconds = time.monotonic() - seconds
     expected, outcome = read_results(undisturbed), Outcome()
     total_steps = STEPS_PER_EPOCH * recipe["training"]["epochs"]
@@ -77,8 +74,8 @@ def kill_repeatedly(
     for number in itertools.count():
         run, before = folder / f"killed-{number}", outcome.victims.copy()
         while sum(outcome.kills.values()) < kills:
-            victim, is_moment = next(victims), _plan_moment(next(targets), run, draw.uniform(0, seconds))
-            process = start(run)
+            victim, is_moment = next(victims), plan_moment(next(targets), run, draw.uniform(0, seconds))
+            process = start_supervised(recipe, run, report=report, often=often)
             if kill_at(is_moment, victim, process, run):
                 phase = _find_phase(run)
                 outcome.kills[phase] += 1
@@ -91,7 +88,7 @@ def kill_repeatedly(
                 raise RuntimeError(f"the comparison in {run} ended with {code}")
         if outcome.victims["worker"] == before["worker"]:
             outcome.wronged += sum(record.status == "failed" for record in RunDirectory(run).read_records())
-        _finish(run, start)
+        finish(recipe, run, report, often=often)
         results = read_results(run)
         outcome.finished += 1
         names = expected.keys() | results.keys()
@@ -102,11 +99,11 @@ def kill_repeatedly(
 
 
 def read_results(run: Path) -> dict[str, str]:
-    """Return what must be equal, by trial: record, curve and predictions without times and memory, and the weights."""
+    """Return what must be equal, by trial: record, curve and predictions without times and memory, and the adapter."""
     results = {}
     for record in RunDirectory(run).read_records():
-        weights = sorted((run / "trials" / record.trial.id).glob("adapter/*.safetensors"))
-        checksums = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in weights]
+        saved = sorted(file for file in (run / "trials" / record.trial.id / "adapter").rglob("*") if file.is_file())
+        checksums = [(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in saved]
         name = f"{record.trial.label} {record.trial.stage} {record.trial.rungs} {record.trial.id}"
         results[name] = json.dumps([_remove_times(record), checksums])
     return results
@@ -121,7 +118,7 @@ def _remove_times(record: Record) -> dict[str, Any]:
     }
 
 
-def _plan_moment(target: str | None, run: Path, seconds: float) -> Callable[[], bool]:
+def plan_moment(target: str | None, run: Path, seconds: float) -> Callable[[], bool]:
     """Return a function that says whether to kill now: after some seconds, or when something new appears."""
     if target is None:
         end = time.monotonic() + seconds
@@ -140,9 +137,10 @@ def _read_write_times(pattern: str, run: Path) -> dict[str, int]:
     return times
 
 
-def _finish(run: Path, start: Callable[[Path], BaseProcess]) -> None:
+def finish(recipe: Mapping[str, Any], run: Path, report: bool, *, often: bool = True) -> None:
+    """Run a comparison to its end, without a disturbance."""
     for _ in range(2):  # a trial in which the worker died twice at one step is skipped, and run at the next start
-        process = start(run)
+        process = start_supervised(recipe, run, report=report, often=often)
         if code := wait(process, run):
             raise RuntimeError(f"the comparison in {run} ended with {code}")
         if all(record.status != "failed" for record in RunDirectory(run).read_records()):

@@ -110,3 +110,15 @@ def test_a_file_of_another_kind_is_refused_and_one_of_an_early_version_is_read(t
         read_spent(tmp_path)
     (tmp_path / SPENT_FILE).write_text('{"seconds": 2.0}')
     assert read_spent(tmp_path).seconds == 2.0
+
+
+@pytest.mark.parametrize("folder", ["trials/a1", "set-aside/a1", "set-aside/a1-2"])
+def test_the_seconds_of_another_run_are_refused(folder: str, tmp_path: Path) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    for id in ("a1", "b2"):
+        save_json(Spent(seconds=1.0, trials={id: {"test": 1.0}}), tmp_path / SPENT_FILE)
+        if id == "a1":
+            assert read_spent(tmp_path).seconds == 1.0
+        else:
+            with pytest.raises(RunError, match="counts no trial of this run"):
+                read_spent(tmp_path)

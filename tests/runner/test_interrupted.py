@@ -87,6 +87,12 @@ def are_equal(records: Mapping[str, Record], others: Mapping[str, Record]) -> bo
     return all(dump_reproducible(records[id]) == dump_reproducible(others[id]) for id in records)
 
 
+def read_weights(run: Path) -> dict[str, bytes]:
+    """Every file that is handed over, config and tokenizer included."""
+    files = [file for folder in run.glob("trials/*/adapter") for file in sorted(folder.rglob("*")) if file.is_file()]
+    return {str(file.relative_to(run)): file.read_bytes() for file in files}
+
+
 @pytest.mark.parametrize("label", [*METHOD_OPTIONS, *ARCHITECTURES])
 def test_every_method_resumes_in_the_middle_of_an_epoch_to_the_same_record(
     label: str, small_recipe: dict[str, Any], model_folder: Callable[[str], Path], tmp_path: Path
@@ -97,9 +103,11 @@ def test_every_method_resumes_in_the_middle_of_an_epoch_to_the_same_record(
     undisturbed, _ = run_with_stops(preparation, tmp_path / "undisturbed", never)
     resumed, listener = run_with_stops(preparation, tmp_path / "resumed", is_in_mid_epoch)
     assert are_equal(undisturbed, resumed)
+    assert read_weights(tmp_path / "undisturbed") == read_weights(tmp_path / "resumed")
     (record,), trains = resumed.values(), label != "base"
     assert (record.status, record.reason) == ("done", None)
     assert (len(listener.stopped), sum(listener.steps.values())) == ((1, 8) if trains else (0, 0))
+    assert bool(read_weights(tmp_path / "resumed")) is trains
 
 
 def test_a_trial_that_is_stopped_before_or_after_training_repeats_no_step(

@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
@@ -141,3 +142,24 @@ def test_a_worker_that_exits_or_was_told_to_stop_is_not_restarted(
     ends = iter([end])
     monkeypatch.setattr(supervisor, "_run_worker", lambda *_: next(ends))
     assert supervisor.supervise(["compare", "demo"], tmp_path) == code
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("raise SystemExit(2)", 2),
+        ("pass", 0),
+        ("import ctypes; ctypes.CDLL(None).exit(1)", -signal.SIGABRT),  # as OpenBLAS does when it gets no memory
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+    ],
+)
+def test_an_end_that_a_library_makes_is_told_from_one_of_python(
+    code: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = tmp_path / "worker"
+    worker.write_text(f"#!{sys.executable}\nfrom tuneoff.system.supervisor import note_end\nnote_end()\n{code}\n")
+    worker.chmod(0o700)
+    monkeypatch.setattr(supervisor.sys, "executable", str(worker))
+    assert supervisor._run_worker([], 0.0, "a") == (expected, False)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10**9, 10**9))
+    assert "memory ran out" in supervisor._describe_signal(signal.SIGABRT)

@@ -20,6 +20,7 @@ from tuneoff.budget.probe import Part, Probe
 from tuneoff.budget.shrink import Fit
 from tuneoff.config.base import Options
 from tuneoff.errors import RunError
+from tuneoff.runs.layout import SET_ASIDE, TRIALS
 from tuneoff.system.atomic_write import write_atomically
 
 CHECKSUM = "sha256"  # the key of a file's checksum
@@ -64,7 +65,11 @@ def read_spent(run: Path) -> Spent:
     Raises:
         RunError: the file exists but cannot be read.
     """
-    return _read_json(Spent, run / SPENT_FILE) or Spent()
+    spent = _read_json(Spent, run / SPENT_FILE) or Spent()
+    known = {entry.name.partition("-")[0] for name in (TRIALS, SET_ASIDE) for entry in (run / name).glob("*")}
+    if known and spent.trials and not known & spent.trials.keys():
+        raise RunError(f"{run / SPENT_FILE} counts no trial of this run, so it is that of another. Remove it.")
+    return spent
 
 
 def save_json(value: Options, file: Path) -> None:

@@ -6,6 +6,7 @@ written anything new. `tuneoff.runner.crashes` finds out whether the worker alwa
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -25,6 +26,7 @@ from tuneoff.system.process_start import STARTED_VARIABLE, compute_process_start
 
 WORKER_VARIABLE = "TUNEOFF_WORKER"  # the environment variable that marks a worker process, with its supervisor's name
 PARENT_VARIABLE = "TUNEOFF_PARENT"  # marks a process that ends with the one that started it
+END_VARIABLE = "TUNEOFF_WORKER_END"  # the file descriptor to which a worker writes when Python ends it
 MAX_STARTS_WITHOUT_PROGRESS = 3  # in a row; a trial in which the worker dies is skipped at the third start
 ADDRESS_SPACE_SIGNALS = (signal.SIGTRAP, signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS)  # under `ulimit -v`
 ATTEMPTS_FILE = "attempts.json"  # in the folder of a trial that is running; see `tuneoff.runner.crashes`
@@ -79,7 +81,8 @@ def supervise(arguments: Sequence[str], root: Path, first_only: Sequence[str] = 
 def _run_worker(arguments: Sequence[str], start: float, name: str) -> tuple[int, bool]:
     """Run one worker. Return its exit code, negative if a signal ended it, and whether this process received one.
 
-    Signals are passed on to the worker.
+    Signals are passed on to the worker. A library that ends the process itself, as OpenBLAS does without memory,
+    counts as one that aborts it.
 
     Args:
         start: what the worker counts its time from, in seconds of the monotonic clock.
@@ -87,15 +90,23 @@ def _run_worker(arguments: Sequence[str], start: float, name: str) -> tuple[int,
     """
     command = [sys.executable, "-P", "-m", "tuneoff.cli", *arguments]  # -P: import nothing from the current folder
     received: list[int] = []
-    environment = {**os.environ, WORKER_VARIABLE: name, STARTED_VARIABLE: str(start)}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
+    end, its_end = os.pipe()
+    environment = {**os.environ, WORKER_VARIABLE: name, STARTED_VARIABLE: str(start), END_VARIABLE: str(its_end)}
+    with (
+        os.fdopen(end, "rb", buffering=0) as end_of_worker,
+        subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, pass_fds=[its_end]) as process,
+    ):
+        os.close(its_end)
 
         def pass_on(number: int, _: object) -> None:
             received.append(number)
             process.send_signal(number)
 
         with handle_stop_signals(pass_on):
-            return process.wait(), bool(received)
+            code = process.wait()
+        os.set_blocking(end, False)
+        is_ended_by_python = bool(end_of_worker.read(1))
+        return code if code < 0 or is_ended_by_python else -signal.SIGABRT, bool(received)
 
 
 def _find_outputs(root: Path) -> dict[Path, int]:
@@ -133,6 +144,20 @@ def _describe_signal(number: int) -> str:
     ends_without_memory = {signal.SIGKILL, *(ADDRESS_SPACE_SIGNALS if is_limited else ())}
     likely_cause = " This usually means that memory ran out." if number in ends_without_memory else ""
     return f"{signal.strsignal(number) or number}.{likely_cause}"
+
+
+def note_end() -> None:
+    """Have Python note that it ended this worker. What ends the process in another way leaves no note.
+
+    Processes that the worker starts do not have the file, so they must not have its number either.
+    """
+    if number := os.environ.pop(END_VARIABLE, None):
+        atexit.register(_write_note, int(number))
+
+
+def _write_note(number: int) -> None:
+    with contextlib.suppress(OSError):
+        os.write(number, b"e")
 
 
 def has_parent() -> bool:
