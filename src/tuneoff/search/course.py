@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 
 from tuneoff.config.search import SearchOptions
 from tuneoff.config.search_space import Range, Space
@@ -30,6 +32,16 @@ class Step:
     rung: int  # index of the rung that it ends at
     is_straight: bool = False  # starts from the base model instead of the rung below
     is_second_seed: bool = False
+
+    @cached_property
+    def values_key(self) -> str:
+        """What distinguishes the configuration from others of its search."""
+        return str(sorted(self.values.items(), key=itemgetter(0)))
+
+    @cached_property
+    def key(self) -> str:
+        """What distinguishes the step from others of its search. Plans look steps up again and again."""
+        return f"{self.rung} {self.is_straight} {self.is_second_seed} {self.values_key}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,9 +267,9 @@ def _compare_rates(plan: Plan, steps: Sequence[Step], look_up: LookUp) -> list[R
 def _list_points_at(rung: int, steps: Sequence[Step], look_up: LookUp) -> list[RatePoint]:
     points = []
     for step in steps:
-        outcome = look_up(step)
-        if outcome is None or step.is_second_seed:
+        if step.is_second_seed or step.rung > rung:
             continue
-        if step.rung == rung or (step.rung < rung and outcome.loss is None):
+        outcome = look_up(step)
+        if outcome is not None and (step.rung == rung or outcome.loss is None):
             points.append(make_point(step.values, outcome))
     return points

@@ -156,14 +156,14 @@ def find_resumable(search: SearchState, recipe: Recipe, known: Mapping[str, Reco
     """Return the ids of the trials that may still continue to the next rung, and so need their checkpoints."""
     options = recipe.search
     assert options is not None, "the recipe has a search"
-    counts = count_tries(options, search.configuration_count).at_rungs
+    counts, shares = count_tries(options, search.configuration_count).at_rungs, options.shares
     resumable: set[str] = set()
     if search.recorded_choice is not None:
         return resumable
     for rung in range(options.rungs - 1):
         scored = [
             (score, by_rung)
-            for by_rung in (_index_by_rung(configuration, options) for configuration in search.configurations)
+            for by_rung in (_index_by_rung(configuration, shares) for configuration in search.configurations)
             if rung in by_rung
             and (score := get_validation_score(known.get(by_rung[rung].id), options.metric)) is not None
         ]
@@ -175,29 +175,26 @@ def find_resumable(search: SearchState, recipe: Recipe, known: Mapping[str, Reco
     return resumable
 
 
-def _index_by_rung(configuration: Configuration, options: SearchOptions) -> dict[int, Trial]:
+def _index_by_rung(configuration: Configuration, shares: tuple[float, ...]) -> dict[int, Trial]:
     """Return the trials that continue from rung to rung, without a training straight to the last."""
-    shares = options.shares
     return {len(t.rungs) - 1: t for t in configuration.trials if t.rungs == shares[: len(t.rungs)]}
 
 
 def _group_by_configuration(plan: Plan, waves: Sequence[Wave], book: _TrialBook) -> tuple[Configuration, ...]:
-    steps = [step for wave in waves for step in wave.steps]
-    independent = [step.values for wave in waves if wave.is_independent for step in wave.steps]
-    drawn: list[Values] = []
-    for step in steps:
-        if step.values not in drawn:
-            drawn.append(step.values)
+    """Return the configurations in the order drawn, each with its trials."""
+    by_values: dict[str, list[Step]] = {}
+    for step in (step for wave in waves for step in wave.steps):
+        by_values.setdefault(step.values_key, []).append(step)
+    independent = {step.values_key for wave in waves if wave.is_independent for step in wave.steps}
     configurations = []
-    for values in drawn:
-        own = [step for step in steps if step.values == values]
-        second = [book.get_trial(step) for step in own if step.is_second_seed]
+    for key, steps in by_values.items():
+        second = [book.get_trial(step) for step in steps if step.is_second_seed]
         configurations.append(
             Configuration(
-                values=values,
-                widened=_is_outside(plan.space, values),
-                trials=tuple(book.get_trial(step) for step in own if not step.is_second_seed),
-                is_independent=values in independent,
+                values=steps[0].values,
+                widened=_is_outside(plan.space, steps[0].values),
+                trials=tuple(book.get_trial(step) for step in steps if not step.is_second_seed),
+                is_independent=key in independent,
                 second_seed=second[0] if second else None,
             )
         )
@@ -231,21 +228,22 @@ class _TrialBook:
         self._recipe, self._options, self._label, self._setting = recipe, options, label, setting
         self._higher_is_better = recipe.metric_table[options.metric].higher_is_better
         self._trials: dict[str, Trial] = {}
+        self._outcomes: dict[str, tuple[Record, Outcome]] = {}  # with the record that it is of
 
     def look_up(self, known: Mapping[str, Record], step: Step) -> Outcome | None:
         record = known.get(self.get_trial(step).id)
-        return (
-            None
-            if record is None
-            else _make_outcome(record, self._options.metric, higher_is_better=self._higher_is_better)
-        )
+        if record is None:
+            return None
+        of, outcome = self._outcomes.get(step.key, (None, None))
+        if of is not record or outcome is None:
+            outcome = _make_outcome(record, self._options.metric, higher_is_better=self._higher_is_better)
+            self._outcomes[step.key] = (record, outcome)
+        return outcome
 
     def get_trial(self, step: Step) -> Trial:
-        values = sorted(step.values.items(), key=lambda item: item[0])
-        key = f"{step.rung} {step.is_straight} {step.is_second_seed} {values}"
-        if key not in self._trials:
-            self._trials[key] = self._make_trial(step)
-        return self._trials[key]
+        if step.key not in self._trials:
+            self._trials[step.key] = self._make_trial(step)
+        return self._trials[step.key]
 
     def _make_trial(self, step: Step) -> Trial:
         method = self._recipe.configure(self._label, step.values)
