@@ -107,7 +107,6 @@ def serve(
                 body_bytes=limits.body_bytes,
                 seconds=limits.seconds,
                 chat_tokens=limits.chat_tokens,
-                drain_seconds=limits.drain_seconds,
             ),
             content=_describe(comparisons, votes_file),
         )

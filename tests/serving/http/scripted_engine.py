@@ -38,7 +38,7 @@ class ScriptedEngine:
         self.requests: list[Request] = []
         self.tickets: list[ScriptedTicket] = []
         self.running = 0
-        self.stopped_with: float | None = None
+        self.is_stopped = False
         self._lock = threading.Lock()
 
     def submit(self, request: Request, on_event: OnEvent) -> ScriptedTicket:
@@ -117,7 +117,7 @@ class ScriptedEngine:
             widths={}, mixed={}, cache_tokens=7,
         )  # fmt: skip
 
-    def stop(self, drain_seconds: float) -> None:
-        self.stopped_with = drain_seconds
+    def stop(self) -> None:
+        self.is_stopped = True
         for ticket in self.tickets:
             ticket.cancel()

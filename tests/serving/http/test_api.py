@@ -158,3 +158,15 @@ def test_a_chat_that_does_not_say_how_much_gets_what_the_model_has_room_for(
     assert client.chat.completions.create(model="base", messages=messages).choices[0].message.content
     (request,) = engine.requests
     assert request.sampling.max_tokens == CONTEXT - len(request.prompt_ids)
+
+
+def test_the_chat_template_gets_its_own_variables(
+    client: openai.OpenAI, engine: ScriptedEngine, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizer, "chat_template", "{{ style }}{{ messages[0]['content'] }}")
+    options: Any = {"model": "base", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+    client.chat.completions.create(**options, extra_body={"chat_template_kwargs": {"style": "kind "}})
+    assert tokenizer.decode(engine.requests[0].prompt_ids) == "kind Hi"
+    for name in ("chat_template", "conversations"):
+        with pytest.raises(openai.BadRequestError):
+            client.chat.completions.create(**options, extra_body={"chat_template_kwargs": {name: "{{ 1 }}"}})

@@ -35,13 +35,11 @@ class Limits:
         body_bytes: of a request.
         seconds: for an answer.
         chat_tokens: of an answer in a chat, unless the request says how many.
-        drain_seconds: to finish what is being answered when the server stops.
     """
 
     body_bytes: int = 1_000_000
     seconds: float = 600.0
     chat_tokens: int = 256
-    drain_seconds: float = 10.0
 
 
 def build_app(
@@ -67,7 +65,7 @@ def build_app(
     @asynccontextmanager
     async def stop_at_end(_: Starlette) -> AsyncIterator[None]:
         yield
-        engine.stop(limits.drain_seconds)
+        engine.stop()  # open answers have had their time, see `Server`
 
     async def tell_health(_: Request) -> Response:
         return JSONResponse({"status": "ok", "arms": len(engine.arms())})

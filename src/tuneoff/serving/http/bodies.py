@@ -114,6 +114,7 @@ class ChatBody(Generation):
     """`POST /v1/chat/completions`."""
 
     messages: list[Message] = Field(default_factory=list)
+    chat_template_kwargs: Fields | None = None  # further variables of the chat template, as vLLM names them
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     logprobs: bool | None = None

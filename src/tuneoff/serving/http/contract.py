@@ -47,5 +47,5 @@ class Engine(Protocol):
     def stats(self) -> Stats:
         """What the engine does now and has done."""
 
-    def stop(self, drain_seconds: float) -> None:
-        """Finish what is being answered, for at most so long, and end the thread."""
+    def stop(self) -> None:
+        """Cancel what is being answered, and end the thread."""

@@ -49,11 +49,17 @@ class Prompts:
             case CompletionBody():
                 return self._encode_completion(body)
             case ChatBody():
-                return [self.encode_chat([message.to_row() for message in body.messages])]
+                return [self.encode_chat([message.to_row() for message in body.messages], body.chat_template_kwargs)]
         raise TypeError(f"{body} has no prompt")
 
-    def encode_chat(self, messages: Sequence[Mapping[str, str]]) -> EncodedPrompt:
-        """Return messages as the tokenizer's chat template writes them. What spells a special token stays text."""
+    def encode_chat(
+        self, messages: Sequence[Mapping[str, str]], arguments: Mapping[str, Any] | None = None
+    ) -> EncodedPrompt:
+        """Return messages as the tokenizer's chat template writes them. What spells a special token stays text.
+
+        Args:
+            arguments: further variables of the template.
+        """
         if not messages:
             raise ApiError(400, "There are no messages. Send at least one, or the `fields` of a row.", param="messages")
         if not self._tokenizer.chat_template:
@@ -63,7 +69,7 @@ class Prompts:
                 '{"source": "..."}, of which the run makes its prompt.',
                 code="no_chat_template",
             )
-        chat = ChatTemplate(tokenizer=self._tokenizer, arguments={}, day=date.today())
+        chat = ChatTemplate(tokenizer=self._tokenizer, arguments=arguments or {}, day=date.today())
         text = chat.render(self._text.special.protect(list(messages)), opens_answer=True)
         return self._encode_text(text)
 
