@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         serve,
         sweep,
         track,
+        verify,
         watch,
         work,
     )
@@ -67,6 +68,7 @@ _MODULES = {
     "track": "tuneoff.api",
     "watch": "tuneoff.api",
     "work": "tuneoff.api",
+    "verify": "tuneoff.api",
     "write_report": "tuneoff.report.page",
 }
 
@@ -96,6 +98,7 @@ __all__ = [
     "serve",
     "sweep",
     "track",
+    "verify",
     "watch",
     "work",
     "write_report",

@@ -1,5 +1,7 @@
 """Means and the parts of their variances, against hand calculations, scipy, and simulations with known variance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -135,8 +137,8 @@ def test_half_widths_are_added_in_quadrature() -> None:
 
 def test_an_interval_ends_where_scores_do() -> None:
     scores = ScoreMatrix(np.array([[0.0, 0.0, 0.0, 12.0]]), np.ones(4))
-    free, bounded = estimate_mean(scores, 0.95), estimate_mean(scores, 0.95, (0.0, 100.0))
+    free, bounded = (estimate_mean(one, 0.95) for one in (scores, replace(scores, bounds=(0.0, 100.0))))
     assert free.low < 0 == bounded.low
     assert (bounded.mean, bounded.high) == (free.mean, free.high)
     high = ScoreMatrix(100 - np.array([[0.0, 0.0, 0.0, 12.0]]), np.ones(4))
-    assert estimate_mean(high, 0.95, (0.0, 100.0)).high == 100
+    assert estimate_mean(replace(high, bounds=(0.0, 100.0)), 0.95).high == 100

@@ -10,6 +10,7 @@ from tests.report.synthetic import make_synthetic_data, make_synthetic_recipe
 from tuneoff.analysis.plan import Plan
 from tuneoff.analysis.sensitivity import Sensitivity
 from tuneoff.api.sensitivity import find_sensitivity
+from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
 
 METHODS = ["base", "lora", "full"]
@@ -20,10 +21,15 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
 
 
-def find(like: Path | None = None, differences: tuple[float, ...] = (1.0,), **changes: Any) -> Sensitivity | None:
+def find(
+    like: Path | None = None,
+    differences: tuple[float, ...] = (1.0,),
+    data_summary: DataSummary | None = None,
+    **changes: Any,
+) -> Sensitivity | None:
     recipe = make_synthetic_recipe(**{"methods": METHODS, "seeds": [1, 2, 3], **changes})
     parameters = {label: (0 if label == "base" else 10, 100) for label in recipe.methods}
-    plan = Plan(recipe=recipe, data=make_synthetic_data(), parameters=parameters, stages=())
+    plan = Plan(recipe=recipe, data=data_summary or make_synthetic_data(), parameters=parameters, stages=())
     return find_sensitivity(plan, None, like, differences)
 
 
@@ -115,8 +121,23 @@ def test_a_plan_goes_by_the_primary_metric() -> None:
     assert sensitivity.noise.examples.variance == pytest.approx(0.2**2)
 
 
-def test_a_grouped_recipe_does_not_learn_from_a_run_without_groups() -> None:
+def group_tests(groups: int | None) -> DataSummary:
+    data = make_synthetic_data()
+    test = data.splits["test"].model_copy(update={"groups": groups})
+    return data.model_copy(update={"splits": {**data.splits, "test": test}})
+
+
+def test_a_plan_with_groups_does_not_learn_from_a_run_without() -> None:
     write_run(Path("other"), methods=METHODS, seeds=[0, 1])
-    data = {"source": "jsonl", "files": "a.jsonl", "fields": {"group": "doc"}}
-    with pytest.raises(RunError, match="The test examples of the recipe belong to groups"):
-        find(Path("other"), data=data)
+    with pytest.raises(RunError, match="has 1 in other and 4 in the recipe"):
+        find(Path("other"), data_summary=group_tests(10))
+
+
+def test_an_own_run_that_is_grouped_otherwise_is_not_used() -> None:
+    write_run(Path("runs/synthetic"), methods=METHODS, seeds=[0, 1])
+    assert get_source(find(data_summary=group_tests(10))) == ("", 0)
+
+
+def test_a_few_equal_sources_make_no_other_units() -> None:
+    write_run(Path("other"), methods=METHODS, seeds=[0, 1])
+    assert get_source(find(Path("other"), data_summary=group_tests(38)))[0] == "other"

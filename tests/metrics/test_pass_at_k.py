@@ -69,5 +69,5 @@ def test_a_recipe_names_it_after_a_metric_and_needs_the_samples() -> None:
     assert recipe.primary_metric.title == "Exact match, pass@5"
     with pytest.raises(RecipeError, match=r"exact@6 needs at least 6 samples .* evaluation.generation.samples is 5"):
         make_recipe(metrics=["exact@6"], evaluation=sampled)
-    with pytest.raises(RecipeError, match="'macro_f1@2' is not a metric"):
+    with pytest.raises(RecipeError, match="macro_f1@2: macro_f1 has no full score"):
         make_recipe(metrics=["macro_f1@2"], evaluation=sampled)

@@ -28,6 +28,8 @@ METHODS: dict[str, dict[str, Any]] = {
 # ROUGE-L, loss, trainable parameters, train seconds, peak bytes of memory, bytes of files
 OUTCOMES = {
     "base": (0.131, 3.42, 0, 0.0, None, None),
+    "base-prompt": (0.142, 3.4, 0, 0.0, None, None),
+    "base-few-shot": (0.15, 3.35, 0, 0.0, None, None),
     "last-layer": (0.172, 3.11, 28_311_552, 14.2, 1_320_000_000, 113_246_300),
     "lora": (0.238, 2.71, 4_884_480, 187.4, 2_140_000_000, 19_562_008),
     "soft-prompt": (0.181, 3.02, 6_912, 201.9, 2_020_000_000, 27_744),
@@ -113,7 +115,7 @@ ENVIRONMENT = {
 
 
 def _get_seeds(recipe: Recipe, label: str) -> tuple[int, ...]:
-    return recipe.seeds[:1] if label == "base" else recipe.seeds
+    return recipe.seeds if recipe.methods[label].depends_on_seed else recipe.seeds[:1]
 
 
 def _make_record(recipe: Recipe, label: str, seed: int) -> Record:

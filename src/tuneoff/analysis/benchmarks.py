@@ -79,4 +79,7 @@ class _Scores:
         numerators_SE = np.array(scores_SE, dtype=float)
         seeds = tuple(record.trial.seed for record in self.row.finished)
         ones_E = np.ones(numerators_SE.shape[1])
-        return ScoreMatrix(numerators_SE, ones_E, seed_ids=seeds, trained=not self.row.is_base)
+        counts = np.isin(numerators_SE, (0.0, 1.0)).all()  # examples that are right or wrong; the record does not say
+        return ScoreMatrix(
+            numerators_SE, ones_E, seed_ids=seeds, trained=self.row.depends_on_seed, step=1.0 if counts else 0.0
+        )

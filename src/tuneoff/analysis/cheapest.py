@@ -51,7 +51,7 @@ def keep_lowest(comparison: Comparison, cost: Cost, rows: Sequence[Row]) -> tupl
 
 
 def _find_price(row: Row, cost: Cost) -> float:
-    """The price, which is infinite if unknown, and zero if it is one of training and the row is the base model's."""
+    """The price, which is infinite if unknown, and zero if it is one of training and the row trains nothing."""
     if cost.name not in row.costs:
-        return 0.0 if row.is_base and cost.zero_without_training else math.inf
+        return 0.0 if not row.trains and cost.zero_without_training else math.inf
     return get_price(row, cost)

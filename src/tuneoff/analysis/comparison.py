@@ -103,8 +103,8 @@ class Comparison:
         return assess_reliability(row, self.base, self.run.recipe.verdict.confidence)
 
     def find_front(self, metric: Metric, cost: Cost) -> frozenset[str]:
-        """The labels on the Pareto front of quality and cost, without the base model, which costs no training."""
-        rows = [row for row in self.rank(metric) if cost.name in row.costs and not row.is_base]
+        """The labels on the Pareto front of quality and cost, without the rows that cost no training."""
+        rows = [row for row in self.rank(metric) if cost.name in row.costs and row.trains]
         return find_front(
             rows, cost, lambda a, b: self.find_pair(metric, a, b), lambda a, b: self.cost_same(cost, a, b)
         )

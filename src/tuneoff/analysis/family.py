@@ -63,6 +63,12 @@ class PairedDifference:
         return self.first.mean - self.second.mean
 
     @property
+    def largest(self) -> float:
+        """The largest difference that can be: that between the ends of the range of scores."""
+        low, high = self.first.bounds
+        return max(high - low, abs(self.mean))  # the mean may be off by a rounding
+
+    @property
     def knows_seed_variance(self) -> bool:
         """Whether the interval covers the variation between runs of both methods, and neither was trained only once."""
         return all(side.seeds > 1 or not side.trained for side in (self.first, self.second))
@@ -144,7 +150,7 @@ class PairedDifference:
         return square
 
     def estimate(self, confidence: float) -> Estimate:
-        """The difference with its simultaneous interval.
+        """The difference with its simultaneous interval, which ends where no difference can be.
 
         With few examples that differ, an interval whose randomization test is not significant is extended to zero.
         """
@@ -154,8 +160,8 @@ class PairedDifference:
             low, high = min(low, 0.0), max(high, 0.0)
         return Estimate(
             mean=self.mean,
-            low=low,
-            high=high,
+            low=max(low, -self.largest),
+            high=min(high, self.largest),
             examples=self.first.examples,
             seeds=min(self.first.seeds, self.second.seeds),
         )

@@ -12,7 +12,8 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import build_score_matrix
 from tuneoff.analysis.statistics import Estimate, ScoreMatrix, estimate_mean
 from tuneoff.evaluation.judge_questions import LOSS, TIE, WIN, Outcome, judge_pair, list_pairs
-from tuneoff.metrics import Answer, Metric, Scores
+from tuneoff.metrics import Answer, Scores
+from tuneoff.metrics.percent import make_percent_metric
 from tuneoff.records.record import Record
 
 Outcomes = Mapping[int, Outcome]  # by row of the test split
@@ -22,18 +23,13 @@ def _refuse(_: Sequence[Answer]) -> Scores:
     raise NotImplementedError("a judge compares two answers, so it cannot score one")
 
 
-WIN_RATE = Metric(
+WIN_RATE = make_percent_metric(
     name="judge",
     title="Win rate",
     unit="%",
     meaning="Share of test examples on which the judge prefers the method's answer; a tie counts as half.",
-    higher_is_better=True,
-    needs="text",
-    decimals=1,
-    margin=lambda _: 0.0,
     score=_refuse,
-    scale=100.0,
-    bounds=(0.0, 1.0),
+    margin=0.0,
 )
 
 

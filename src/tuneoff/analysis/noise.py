@@ -87,7 +87,7 @@ class StoredScores:
 def collect_scores(comparison: Comparison, metric: Metric, labels: Collection[str]) -> StoredScores:
     """Collect the scores of the named methods; those of all methods if fewer than two of the named ones are there."""
     rows = comparison.rank(metric)
-    trained = [row for row in rows if not row.is_base]
+    trained = [row for row in rows if row.trains]
     named = [row for row in trained if row.label in labels]
     base = next((row for row in rows if row.is_base), None)
     return StoredScores(

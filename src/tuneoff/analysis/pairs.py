@@ -92,7 +92,8 @@ def estimate_lead(
     difference = paired.estimate(confidence)
     if not metric.higher_is_better:
         difference = replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
-    return replace(difference, low=difference.low - gain_of_second, high=difference.high + gain_of_first)
+    low, high = difference.low - gain_of_second, difference.high + gain_of_first
+    return replace(difference, low=max(low, -paired.largest), high=min(high, paired.largest))
 
 
 def decide(difference: Estimate, margin: float) -> Decision:

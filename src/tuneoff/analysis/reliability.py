@@ -69,4 +69,7 @@ def estimate_with_lost_runs(
     rows = [base_scores.numerators_SE[:1]] * len(reliability.lost)
     if kept:
         rows.append(row.matrices[metric.name].select_seeds(kept).numerators_SE)
-    return estimate_mean(ScoreMatrix(np.concatenate(rows), base_scores.denominators_E), confidence)
+    scores = ScoreMatrix(
+        np.concatenate(rows), base_scores.denominators_E, step=base_scores.step, bounds=base_scores.bounds
+    )
+    return estimate_mean(scores, confidence)

@@ -44,6 +44,16 @@ class Row:
         """Whether the row is the base model's with the recipe's prompt, the reference of the comparison."""
         return METHODS[self.method].is_base
 
+    @property
+    def trains(self) -> bool:
+        """Whether the method trains anything: False for the base model, however it is asked."""
+        return METHODS[self.method].trains
+
+    @property
+    def depends_on_seed(self) -> bool:
+        """Whether another seed would give other scores."""
+        return METHODS[self.method].depends_on_seed
+
     def list_scores(self, name: str) -> list[float]:
         """A score in the records of each seed, such as "train/loss"; empty if any of them lacks it."""
         scores = [record.scores.get(name) for record in self.finished]
@@ -53,7 +63,7 @@ class Row:
     @property
     def has_one_finished_run(self) -> bool:
         """Whether one run alone was made or kept its score, so that how far another would move is not known."""
-        return METHODS[self.method].depends_on_seed and len(self.finished) == 1
+        return self.depends_on_seed and len(self.finished) == 1
 
     def compute_mean_score(self, name: str) -> float | None:
         """The mean over seeds of a score in the records; None if any of them lacks it."""
@@ -79,12 +89,11 @@ def build_row(
     costed = finished or records  # a trial that diverged early would look cheap
     metrics = tuple(metrics)
     matrices = build_score_matrices(finished, metrics) if finished else {}
-    bounds = {metric.name: (metric.scale * metric.bounds[0], metric.scale * metric.bounds[1]) for metric in metrics}
     return Row(
         label=records[0].trial.label,
         method=records[0].trial.method,
         records=tuple(records),
-        scores={name: estimate_mean(matrix, confidence, bounds[name]) for name, matrix in matrices.items()},
+        scores={name: estimate_mean(matrix, confidence) for name, matrix in matrices.items()},
         amounts=_estimate_costs(costed, confidence) | estimate_latency(costed, base_times, confidence),
         matrices=matrices,
     )
@@ -128,6 +137,7 @@ def build_score_matrices(records: Sequence[Record], metrics: Sequence[Metric]) -
             seed_ids=tuple(record.trial.seed for record in records),
             trained=METHODS[records[0].trial.method].depends_on_seed,
             step=metric.scale if metric.is_all_or_nothing else 0.0,
+            bounds=(metric.scale * metric.bounds[0], metric.scale * metric.bounds[1]),
         )
 
     return {metric.name: build(metric) for metric in metrics}

@@ -150,8 +150,8 @@ def compare_over_looks(
 ) -> tuple[Pair, ...]:
     """Compare every two of the rows at the last look that decided them, and else at the last look with both.
 
-    A difference that one look shows stays shown, because all looks together have the stated confidence. The base model
-    needs no further seed, so it is part of every look.
+    A difference that one look shows stays shown, because all looks together have the stated confidence. A method that
+    does not depend on the seed needs no further one, so it is part of every look.
 
     Args:
         rows: ranked by the metric, best first.
@@ -170,7 +170,9 @@ def _compare_at(
 ) -> dict[tuple[str, str], PairedDifference]:
     """The differences at one look, by labels."""
     seeds = rounds.seeds[: look.seeds]
-    present = [row.label for row in rows if row.is_base or look.seeds <= len(rounds.get_judged_seeds(row.label))]
+    present = [
+        row.label for row in rows if not row.depends_on_seed or look.seeds <= len(rounds.get_judged_seeds(row.label))
+    ]
     scores = {label: matrices[label].select_seeds(seeds) for label in present}
     labels = [label for label in present if scores[label].seeds]
     differences = compare_at_look([scores[label] for label in labels], len(recipe.methods), look.confidence)

@@ -60,6 +60,7 @@ class ScoreMatrix:
         trained: False for the base model, which has no variation between runs.
         step: the range of a score that counts examples that are right or wrong; 0 for others.
             The observed variance of such scores is zero where all examples agree, and then says nothing.
+        bounds: the lowest and the highest score that the ratio can be.
     """
 
     numerators_SE: Array
@@ -67,9 +68,12 @@ class ScoreMatrix:
     seed_ids: tuple[int, ...] = field(default=())
     trained: bool = True
     step: float = 0.0
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seed_ids", self.seed_ids or tuple(range(len(self.numerators_SE))))
+        if self.step:
+            object.__setattr__(self, "bounds", (max(self.bounds[0], 0.0), min(self.bounds[1], self.step)))
 
     def select_seeds(self, seed_ids: Collection[int]) -> ScoreMatrix:
         """The rows of these seeds alone; all if the method was not trained."""
@@ -164,18 +168,14 @@ class ScoreMatrix:
         return combine_parts(between_examples, interaction, [between_seeds], self.effective_examples - 1)
 
 
-def estimate_mean(
-    scores: ScoreMatrix, confidence: float, bounds: tuple[float, float] = (-math.inf, math.inf)
-) -> Estimate:
-    """A score with its interval. One example shows no variance between examples, and one seed none between seeds.
+def estimate_mean(scores: ScoreMatrix, confidence: float) -> Estimate:
+    """A score with its interval, which ends where no score can be.
 
-    Args:
-        bounds: what a score can be at all; the interval ends there.
+    One example shows no variance between examples, and one seed none between seeds.
     """
     half_width = compute_half_width(scores.compute_parts(), confidence)
-    if scores.step:  # such a score cannot be outside of its range
-        bounds = max(0.0, bounds[0]), min(scores.step, bounds[1])
-    lowest, highest = min(bounds[0], scores.mean), max(bounds[1], scores.mean)  # the mean may be off by a rounding
+    low, high = scores.bounds
+    lowest, highest = min(low, scores.mean), max(high, scores.mean)  # the mean may be off by a rounding
     return Estimate(
         mean=scores.mean,
         low=max(scores.mean - half_width, lowest),

@@ -178,26 +178,13 @@ def _run_comparison(
     drop: Sequence[str],
     elsewhere: bool,
 ) -> Comparison:
-    from tuneoff.evaluation.judges import require_judge
     from tuneoff.runner.rescoring import score_stored_records
     from tuneoff.runner.scores import read_rows
 
     recipe = directory.take_date(recipe)
-    stored_data = directory.find_moved_data(recipe)
-    directory.require_same_recipe(recipe.model_copy(update={"data": stored_data}) if stored_data else recipe)
-    if recipe.judge:
-        require_judge(recipe.judge)
-    start = take_command_start()
-    require_time_to_report(recipe.budget, directory.path, time.monotonic() - start)
+    start, data_now = take_command_start(), recipe.data
+    preparation, recipe = _prepare_in_run(recipe, directory, listener, start, elsewhere=elsewhere)
     ledger = Ledger(directory.path, start)
-    preparation, data_now = _prepare(recipe, directory), recipe.data
-    if stored_data:
-        preparation, recipe = _keep_place(preparation, recipe, stored_data, directory, listener)
-    recipe = recipe.take_metrics(preparation.recipe).set_date(preparation.setting.data.date)
-    setting, differing_here = directory.adopt_setting(preparation.setting, elsewhere=elsewhere)
-    preparation = replace(preparation, setting=setting, elsewhere=differing_here)
-    for label, reason in preparation.fit.misfits.items():
-        listener.on_message(f"{label} does not fit {recipe.model.name}, so it is not trained: {reason}")
     with directory.lock():
         score_stored_records(directory, recipe, read_rows(preparation.text.test))
         directory.begin(recipe, describe_environment(), preparation.text.summary, preparation.fit.misfits)
@@ -215,6 +202,32 @@ def _run_comparison(
             finally:
                 comparison = report_run(directory.path)
             return comparison
+
+
+def _prepare_in_run(
+    recipe: Recipe, directory: RunDirectory, listener: Listener, start: float, *, elsewhere: bool
+) -> tuple[Preparation, Recipe]:
+    """Prepare a comparison as its run directory began it, and return it with its complete recipe.
+
+    Raises:
+        TuneoffError: it cannot be prepared, or the run directory has another recipe, setting or data.
+    """
+    from tuneoff.evaluation.judges import require_judge
+
+    stored_data = directory.find_moved_data(recipe)
+    directory.require_same_recipe(recipe.model_copy(update={"data": stored_data}) if stored_data else recipe)
+    if recipe.judge:
+        require_judge(recipe.judge)
+    require_time_to_report(recipe.budget, directory.path, time.monotonic() - start)
+    preparation = _prepare(recipe, directory)
+    if stored_data:
+        preparation, recipe = _keep_place(preparation, recipe, stored_data, directory, listener)
+    recipe = recipe.take_metrics(preparation.recipe).set_date(preparation.setting.data.date)
+    setting, differing_here = directory.adopt_setting(preparation.setting, elsewhere=elsewhere)
+    preparation = replace(preparation, setting=setting, elsewhere=differing_here)
+    for label, reason in preparation.fit.misfits.items():
+        listener.on_message(f"{label} does not fit {recipe.model.name}, so it is not trained: {reason}")
+    return preparation, recipe
 
 
 def _prepare(recipe: Recipe, directory: RunDirectory) -> Preparation:

@@ -20,10 +20,12 @@ from tuneoff.api.comparisons import RUNS, load_comparison
 from tuneoff.api.sweeps import is_sweep, load_sweep
 from tuneoff.budget.other_sizes import count_tokens_with, estimate_seconds_with
 from tuneoff.budget.probe import Probe
-from tuneoff.config.data import get_fields
+from tuneoff.data import DataSummary
 from tuneoff.errors import RunError, TuneoffError
 from tuneoff.metrics import Metric
 from tuneoff.recipe.recipe import Recipe
+
+MOST_UNEQUAL = 1.25  # times as many examples in a group: the noise of a group then differs by at most an eighth
 
 
 def find_sensitivity(
@@ -55,7 +57,7 @@ def find_sensitivity(
         confidence=recipe.verdict.confidence,
         has_groups=test.groups is not None,
     )
-    noise = _find_noise(recipe, metric, trained, like)
+    noise = _find_noise(plan, metric, trained, like)
     if noise is None:
         return None
 
@@ -83,12 +85,13 @@ def _choose_differences(metric: Metric, recipe: Recipe, noise: Noise, design: De
     return [difference for difference in dict.fromkeys((round_one, margin)) if difference >= max(margin, 1e-12)]
 
 
-def _find_noise(recipe: Recipe, metric: Metric, trained: Sequence[str], like: str | Path | None) -> Noise | None:
+def _find_noise(plan: Plan, metric: Metric, trained: Sequence[str], like: str | Path | None) -> Noise | None:
+    recipe = plan.recipe
     assumed = assume_noise(metric, recipe.verdict.prior)
     run = Path(like) if like else RUNS / recipe.name
-    comparisons = _load_comparisons(run) if like else _load_own_run(run, recipe)
+    comparisons = _load_comparisons(run) if like else _load_own_run(run, plan)
     for comparison in comparisons:
-        _require_same_units(comparison.run.recipe, recipe, run)
+        _require_same_units(comparison.run.data, plan.data, run)
     stored = [collect_scores(comparison, metric, trained) for comparison in comparisons]
     noise = measure_noise(stored, assumed, measured_in=str(run), against_base=len(trained) == 1)
     if noise is None and like:
@@ -99,21 +102,33 @@ def _find_noise(recipe: Recipe, metric: Metric, trained: Sequence[str], like: st
     return noise or assumed
 
 
-def _require_same_units(stored: Recipe, recipe: Recipe, run: Path) -> None:
-    """Refuse a run whose scores vary over examples if the recipe's vary over groups of them, or the other way round."""
-    if (get_fields(stored.data).group is None) != (get_fields(recipe.data).group is None):
-        with_groups, without = (run, "the recipe") if get_fields(stored.data).group else ("the recipe", run)
+def _require_same_units(stored: DataSummary, planned: DataSummary, run: Path) -> None:
+    """Refuse a run whose groups of test examples have another size than the recipe's; without groups it is one."""
+    if not _have_same_units(stored, planned):
+        of_run, of_recipe = (f"{_compute_group_size(data):.3g}" for data in (stored, planned))
         raise RunError(
-            f"The test examples of {with_groups} belong to groups (data.fields.group) and those of {without} do not. "
-            "Their scores vary in another way. Give --like a run whose data is grouped as in the recipe."
+            f"A group of test examples has {of_run} in {run} and {of_recipe} in the recipe, on average. Groups are "
+            "those of data.fields.group, or of equal sources. Scores of groups of another size vary in another way. "
+            "Give --like a run whose data is grouped as in the recipe."
         )
+
+
+def _have_same_units(stored: DataSummary, planned: DataSummary) -> bool:
+    sizes = sorted(map(_compute_group_size, (stored, planned)))
+    return sizes[1] <= MOST_UNEQUAL * sizes[0]
+
+
+def _compute_group_size(data: DataSummary) -> float:
+    """Return the mean number of examples in a group of the test split, whether a column or equal sources make it."""
+    test = data.splits["test"]
+    return test.examples / (test.groups or test.examples)
 
 
 def _load_comparisons(run: Path) -> list[Comparison]:
     return list(load_sweep(run).comparisons.values()) if is_sweep(run) else [load_comparison(run)]
 
 
-def _load_own_run(run: Path, recipe: Recipe) -> list[Comparison]:
+def _load_own_run(run: Path, plan: Plan) -> list[Comparison]:
     """Load the recipe's own run directory, if it has one on the same model and data, of whatever size.
 
     A run that cannot be read is no reason not to plan: `tuneoff compare` says what is wrong with it.
@@ -124,7 +139,11 @@ def _load_own_run(run: Path, recipe: Recipe) -> list[Comparison]:
         comparisons = _load_comparisons(run)
     except TuneoffError:
         return []
-    return [comparison for comparison in comparisons if _is_like(comparison.run.recipe, recipe)]
+    return [
+        comparison
+        for comparison in comparisons
+        if _is_like(comparison.run.recipe, plan.recipe) and _have_same_units(comparison.run.data, plan.data)
+    ]
 
 
 def _is_like(stored: Recipe, recipe: Recipe) -> bool:

@@ -5,21 +5,17 @@ import math
 import shlex
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from tuneoff.errors import BudgetError, RecipeError, RunError, TuneoffError
+from tuneoff.cli.comparing import add_until_decided, compare_and_print, find_run_name, require_time
+from tuneoff.errors import RecipeError, RunError, TuneoffError
 from tuneoff.report.escape import escape_control
 from tuneoff.system.full_memory import explain_full_memory, is_out_of_memory
 from tuneoff.system.terminal import accept_every_character
-
-if TYPE_CHECKING:
-    from tuneoff.analysis.comparison import Comparison
-    from tuneoff.recipe.recipe import Recipe
 
 app = typer.Typer(
     name="tuneoff",
@@ -143,47 +139,26 @@ def compare(
     With --model, RECIPE is data, and the recipe is the one that `tuneoff init` would write for them.
     """
     from tuneoff import api
-    from tuneoff.budget.at_once import require_time_to_report
-    from tuneoff.recipe.data_argument import is_recipe, name_recipe
+    from tuneoff.recipe.data_argument import is_recipe
     from tuneoff.recipe.loading import load_recipe
     from tuneoff.system import supervisor
-    from tuneoff.system.process_start import compute_process_start
 
     if model and is_recipe(recipe):
         raise RecipeError(f"--model is for data, and {recipe} is a recipe. Write model.name={model} instead.")
-    overrides = list(overrides or ())
-    if model is None:
-        if until_decided and load_recipe(recipe, overrides).until_decided is None:
-            overrides.append("until_decided=true")
-        written = load_recipe(recipe, overrides)
-        name = written.name
-        if not supervisor.is_worker():
-            used_seconds = time.monotonic() - compute_process_start()
-            require_time_to_report(written.budget, run or api.RUNS / name, used_seconds)
-    else:  # the data are read in the worker only
-        overrides += ["until_decided=true"] if until_decided and "until_decided=true" not in overrides else []
-        name = next((change[5:] for change in overrides if change.startswith("name=")), name_recipe(recipe))
-    directory = run or api.RUNS / name
+    overrides = add_until_decided(recipe, overrides or [], model) if until_decided else list(overrides or ())
+    directory = run or api.RUNS / find_run_name(recipe, overrides, model)
     flags = [part for label in drop or () for part in ("--drop", label)] + (["--model", model] if model else [])
     flags += ["--elsewhere"] if elsewhere else []
     crew: dict[str, Any] = {"workers": workers, "engine": engine, "threads": threads, "exclusive": exclusive}
     flags += format_crew(**crew)
     arguments = ["compare", recipe, *overrides, *(["--run", str(run)] if run else []), *flags]
     if not supervisor.is_worker():
+        if model is None:
+            require_time(load_recipe(recipe, overrides), directory)
         raise typer.Exit(supervisor.supervise(arguments, directory, first_only=["--retry"] if retry else []))
-    from tuneoff.console.results import print_comparison, print_sweep
-
     loaded = api.build_recipe(recipe, *overrides, model=model) if model else load_recipe(recipe, overrides)
     try:
-        if loaded.sweep:
-            if drop:
-                raise RunError("--drop is for a budget, and a sweep has none. Leave it out.")
-            sweep = api.sweep(loaded, run=directory, retry=retry, elsewhere=elsewhere, **crew)
-            print_sweep(sweep, directory)
-            comparisons = list(sweep.comparisons.values())
-        else:
-            comparisons = [_compare_or_ask(loaded, directory, drop or [], retry=retry, elsewhere=elsewhere, **crew)]
-            print_comparison(comparisons[0], directory / "report")
+        comparisons = compare_and_print(loaded, directory, drop or [], retry=retry, elsewhere=elsewhere, **crew)
     except KeyboardInterrupt as stopped:
         command = shlex.join(["tuneoff", *arguments])
         print(f"\nStopped. Finished work is saved in {directory}. To continue: {command}", file=sys.stderr)
@@ -194,24 +169,6 @@ def compare(
     if any(comparison.partial for comparison in comparisons):
         print("The budget is used up. To continue, run the same command with a larger budget.", file=sys.stderr)
         raise typer.Exit(BUDGET_OVER)
-
-
-def _compare_or_ask(recipe: "Recipe", directory: Path, drop: list[str], **options: Any) -> "Comparison":
-    """Run a comparison. If its budget is too small, ask on the terminal which methods to leave out.
-
-    Without a terminal the error ends the command, with the flags that would answer.
-    """
-    from tuneoff import api
-    from tuneoff.console.asking import ask_on_terminal
-
-    while True:
-        try:
-            return api.compare(recipe, run=directory, drop=drop, **options)
-        except BudgetError as error:
-            question = f"{error}\nLeave out {', '.join(error.proposed_drops)}? [y/N] "
-            if not error.proposed_drops or not ask_on_terminal(question):
-                raise
-            drop = list(error.proposed_drops)
 
 
 @app.command(epilog=format_examples("demo", "demo training.epochs=1 --run runs/quick-demo"))

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tuneoff.metrics.exact_match import normalize
-from tuneoff.metrics.metric import Answer, Metric, Scores
+from tuneoff.metrics.metric import Answer, Scores
+from tuneoff.metrics.percent import make_percent_metric
 
 OTHER = "(other)"  # predictions that are no class
 
@@ -97,32 +98,20 @@ def _score_macro_f1(answers: Sequence[Answer]) -> Scores:
     return Scores(values=[macro + compute_influence(*pair) for pair in pairs])
 
 
-ACCURACY = Metric(
+ACCURACY = make_percent_metric(
     name="accuracy",
     title="Accuracy",
-    unit="% of examples",
     meaning="Share of predictions that are the label of the example.",
-    higher_is_better=True,
-    needs="text",
-    decimals=1,
-    margin=lambda _: 1.0,
     score=_score_accuracy,
-    scale=100.0,
-    bounds=(0.0, 1.0),
     is_all_or_nothing=True,
     reads_as=_keep_case,
 )
-MACRO_F1 = Metric(
+MACRO_F1 = make_percent_metric(
     name="macro_f1",
     title="Macro-F1",
     unit="F1 × 100",
     meaning="Mean over the labels of the F1 of each, so that a rare label counts as much as a common one: F1 × 100.",
-    higher_is_better=True,
-    needs="text",
-    decimals=1,
-    margin=lambda _: 1.0,
     score=_score_macro_f1,
-    scale=100.0,
     is_all_or_nothing=True,
     depends_on_split=True,
     reads_as=_keep_case,

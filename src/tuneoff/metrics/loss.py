@@ -13,6 +13,7 @@ LOSS = Metric(
     needs="loss",
     decimals=3,
     margin=lambda options: options.margin_loss,
+    bounds=(0.0, math.inf),
     noise=TypicalNoise(seed_sd=0.03, example_sd=0.2, base_sd=0.78),  # of the recipe fair: docs/how-to/plan.md
 )
 

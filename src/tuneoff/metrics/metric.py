@@ -50,7 +50,8 @@ class TypicalNoise:
 class Metric:
     """A score on a split: the sum of the examples' values divided by the sum of their weights, times `scale`.
 
-    A value must be in `bounds` and finite, and a weight above zero.
+    A score and its interval are in `bounds` times `scale`. So is the value of an example, unless it depends on the
+    other answers. Values must be finite, and weights above zero.
     """
 
     name: str  # as in a recipe, in `Record.scores` and in CSV
@@ -100,5 +101,5 @@ class Metric:
 
     def is_possible(self, value: float, weight: float) -> bool:
         """Return whether an example can have this value and weight."""
-        low, high = self.bounds
+        low, high = (-math.inf, math.inf) if self.depends_on_split else self.bounds
         return math.isfinite(value) and low <= value <= high and math.isfinite(weight) and weight > 0

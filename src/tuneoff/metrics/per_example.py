@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 
 from tuneoff.metrics.metric import Answer, Metric, Scores
+from tuneoff.metrics.percent import make_percent_metric
 
 Compare = Callable[[str, str], float]  # a prediction and a reference to a score in [0, 1]
 
@@ -25,18 +26,13 @@ def make_share_metric(
     def score_all(answers: Sequence[Answer]) -> Scores:
         return Scores(values=[float(score(answer)) for answer in answers])
 
-    return Metric(
+    return make_percent_metric(
         name=name,
         title=title,
         unit=unit,
         meaning=meaning,
-        higher_is_better=True,
-        needs="text",
-        decimals=1,
-        margin=lambda _: margin,
         score=score_all,
-        scale=100.0,
-        bounds=(0.0, 1.0),
+        margin=margin,
         is_all_or_nothing=is_all_or_nothing,
         reads_as=reads_as,
     )

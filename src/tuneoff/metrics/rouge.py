@@ -17,6 +17,7 @@ from typing import Any
 
 from tuneoff.config.metrics import Tokenizer
 from tuneoff.metrics.metric import Answer, Metric, Scores, TypicalNoise
+from tuneoff.metrics.percent import make_percent_metric
 
 TYPES = {
     "rougeL": ("ROUGE-L", "Longest common subsequence of {tokens} with the reference"),
@@ -32,18 +33,13 @@ def make_rouge(name: str, tokenizer: Tokenizer = "english") -> Metric:
     title, meaning = TYPES[name]
     tokens = TOKENS[tokenizer]
     is_english = tokenizer == "english"
-    return Metric(
+    return make_percent_metric(
         name=name,
         title=title if is_english else f"{title} ({tokens})",
         unit="F1 × 100",
         meaning=f"{meaning.format(tokens=tokens)}{_describe(tokenizer)}: F1 × 100, mean over test examples.",
-        higher_is_better=True,
-        needs="text",
-        decimals=1,
         margin=lambda options: options.margin_rouge,
         score=partial(_score, name, tokenizer),
-        scale=100.0,
-        bounds=(0.0, 1.0),
         reads_as=lambda text: tuple(tokenize(text, tokenizer)),
         noise=TypicalNoise(seed_sd=1.2, example_sd=10, base_sd=7.2),  # ROUGE-L of the recipe fair: docs/how-to/plan.md
     )

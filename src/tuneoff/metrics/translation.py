@@ -9,25 +9,15 @@ Reporting BLEU Scores".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from tuneoff.config.metrics import Tokenizer
-from tuneoff.metrics.metric import Answer, Metric, Scores
+from tuneoff.metrics.metric import Answer, Metric
+from tuneoff.metrics.per_example import make_share_metric
 
 
-def _score_chrf(answers: Sequence[Answer]) -> Scores:
-    return _score(_make_chrf(), answers)
-
-
-def _score(
-    scorer: Any, answers: Sequence[Answer]
-) -> Scores:  # Any: sacrebleu's classes of scorers share no useful type
-    return Scores(values=[_score_one(scorer, answer) for answer in answers])
-
-
-def _score_one(scorer: Any, answer: Answer) -> float:
+def _score_one(scorer: Any, answer: Answer) -> float:  # Any: sacrebleu's classes of scorers share no useful type
     if not answer.prediction.strip():  # an empty text has no n-grams to compare
         return float(any(not reference.strip() for reference in answer.references))
     score = float(scorer.sentence_score(answer.prediction, list(answer.references)).score)
@@ -48,18 +38,14 @@ def _make_bleu(tokenizer: str) -> Any:
     return BLEU(effective_order=True, tokenize=tokenizer)
 
 
-CHRF = Metric(
+CHRF = make_share_metric(
     name="chrf",
     title="chrF",
     unit="chrF2",
     meaning="Overlap of character sequences with the reference: chrF2 of each example, mean over test examples.",
-    higher_is_better=True,
-    needs="text",
-    decimals=1,
-    margin=lambda _: 0.5,
-    score=_score_chrf,
-    scale=100.0,
-    bounds=(0.0, 1.0),
+    score=lambda answer: _score_one(_make_chrf(), answer),
+    margin=0.5,
+    is_all_or_nothing=False,
     reads_as=lambda text: "".join(text.split()),
 )
 
@@ -67,19 +53,15 @@ CHRF = Metric(
 def make_bleu(name: str, tokenizer: Tokenizer = "english") -> Metric:
     """Return BLEU with a tokenizer."""
     of_sacrebleu = "char" if tokenizer == "characters" else "13a"
-    return Metric(
+    return make_share_metric(
         name=name,
         title="Sentence BLEU (characters)" if tokenizer == "characters" else "Sentence BLEU",
         unit="BLEU",
         meaning=f"Overlap of word sequences with the reference: BLEU of each example (tokenizer: {of_sacrebleu}), mean "
         "over test examples.",
-        higher_is_better=True,
-        needs="text",
-        decimals=1,
-        margin=lambda _: 0.5,
-        score=lambda answers: _score(_make_bleu(of_sacrebleu), answers),
-        scale=100.0,
-        bounds=(0.0, 1.0),
+        score=lambda answer: _score_one(_make_bleu(of_sacrebleu), answer),
+        margin=0.5,
+        is_all_or_nothing=False,
     )
 
 

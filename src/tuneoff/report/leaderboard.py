@@ -123,11 +123,11 @@ def list_footnotes(comparison: Comparison) -> Iterator[str]:
     """Yield what a lost run is, and which methods have one finished run."""
     if any(comparison.assess(row).lost for row in comparison.rows):
         yield MEANING_OF_LOST
-    trained = [row for row in comparison.rows if row.finished and not row.is_base]
-    single = [row for row in trained if row.has_one_finished_run]
+    repeatable = [row for row in comparison.rows if row.finished and row.depends_on_seed]
+    single = [row for row in repeatable if row.has_one_finished_run]
     if single:
-        subject = "Each method" if single == trained else join_list([escape_control(row.label) for row in single])
-        has = "have" if len(single) > 1 and single != trained else "has"
+        subject = "Each method" if single == repeatable else join_list([escape_control(row.label) for row in single])
+        has = "have" if len(single) > 1 and single != repeatable else "has"
         yield f"{subject} {has} one finished run, and how far another run would move is not known."
 
 
@@ -221,16 +221,16 @@ def _build_column(name: str, title: str, unit: str, meaning: str, cells: Iterabl
 
 
 def _competes(row: Row) -> bool:
-    """Return whether a low cost of the row is an advantage. The base model trains nothing, and a diverged training
-    has no result."""
-    return bool(row.finished) and not row.is_base
+    """Return whether a low cost of the row is an advantage. The base model trains nothing, however it is asked, and a
+    diverged training has no result."""
+    return bool(row.finished) and row.trains
 
 
 def _has_cost(row: Row, cost: Cost) -> bool:
     """Return whether the row has the cost. The base model has no training, not one of zero seconds and bytes."""
     if cost.name not in row.costs:
         return False
-    return not row.is_base or cost.name in {"trainable", "share"} or row.costs[cost.name] > 0
+    return row.trains or cost.name in {"trainable", "share"} or row.costs[cost.name] > 0
 
 
 def _name_row(comparison: Comparison, row: Row) -> str:

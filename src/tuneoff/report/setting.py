@@ -9,7 +9,9 @@ from tuneoff.analysis.costs import COSTS
 from tuneoff.budget.shrink import Fit
 from tuneoff.budget.spending import Spending
 from tuneoff.config.budget import BudgetOptions
+from tuneoff.config.data import DataOptions
 from tuneoff.config.evaluation import EvaluationOptions
+from tuneoff.config.training import TrainingOptions
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.metrics import LOSS, Metric
 from tuneoff.recipe.recipe import Recipe
@@ -24,6 +26,7 @@ from tuneoff.report.format import (
 from tuneoff.report.main_metrics import list_main_metrics
 from tuneoff.report.population import describe_population, describe_samples
 from tuneoff.report.sentences.names import name_metric
+from tuneoff.runs import Run
 from tuneoff.runs.split_use import SplitUse
 
 
@@ -39,7 +42,7 @@ class Fact:
 def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
     """Yield what was equal for all methods."""
     setting, run = comparison.setting, comparison.run
-    model, data, training = setting.model, setting.data, setting.training
+    model, data = setting.model, setting.data
     revision = f"revision {model.revision}, " if model.revision else ""
     quantised = f"linear layers held in {model.quantise}, " if model.quantise else ""
     yield Fact(
@@ -47,16 +50,30 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
     )
     yield Fact(title="Data", value=_format_source(data.model_dump()), detail=f"fingerprint {setting.data_fingerprint}")
     if run.data.shape:
-        yield Fact(
-            title="Rows", value=run.data.shape, detail=describe_rows(run.data).removeprefix(f"{run.data.shape}, ")
-        )
-    yield Fact(
-        title="Maximum length",
-        value=f"{data.max_tokens} tokens",
-        detail=f"at most {data.max_target_tokens} of them in the target",
-    )
+        rows = describe_rows(run.data).removeprefix(f"{run.data.shape}, ")
+        yield Fact(title="Rows", value=run.data.shape, detail=rows)
+    yield from _list_text_facts(data)
+    yield from _list_training_facts(setting.training)
+    yield _build_prediction_fact(setting.evaluation, data.max_target_tokens)
+    yield from _list_search_facts(run.recipe)
+    yield from _list_replicate_facts(run)
+    yield Fact(title="The verdict is about", value=describe_population(comparison))
+    if comparison.split_use:
+        yield _build_use_fact(comparison.split_use)
+    if run.recipe.budget:
+        yield _build_budget_fact(run.recipe.budget, comparison.spending)
+    yield _build_margin_fact(comparison)
+    yield Fact(title="Device", value=setting.device, detail=f"matrix multiplication in {setting.precision}")
+
+
+def _list_text_facts(data: DataOptions) -> Iterator[Fact]:
+    limit = f"at most {data.max_target_tokens} of them in the target"
+    yield Fact(title="Maximum length", value=f"{data.max_tokens} tokens", detail=limit)
     yield Fact(title="Prompt", value=(data.chat_instruction if data.prompt == "chat" else data.prompt) or "")
     yield Fact(title="Loss on", value="target tokens" if data.loss_on == "target" else "prompt and target tokens")
+
+
+def _list_training_facts(training: TrainingOptions) -> Iterator[Fact]:
     yield Fact(
         title="Training",
         value=f"at most {pluralize(training.epochs, 'epoch')}",
@@ -67,40 +84,39 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
         value=pluralize(training.effective_batch_size, "example"),
         detail=f"{training.batch_size} × {training.accumulation} accumulation steps",
     )
+    clipping = f"gradients clipped at {training.clip_norm:g}" if training.clip_norm else "no gradient clipping"
     yield Fact(
         title="Optimizer",
         value="AdamW",
-        detail=f"{training.schedule} schedule, {100 * training.warmup:g} % warmup, "
-        + (f"gradients clipped at {training.clip_norm:g}" if training.clip_norm else "no gradient clipping"),
+        detail=f"{training.schedule} schedule, {100 * training.warmup:g} % warmup, {clipping}",
     )
-    yield _build_prediction_fact(setting.evaluation, data.max_target_tokens)
-    yield from _list_search_facts(run.recipe)
+
+
+def _list_replicate_facts(run: Run) -> Iterator[Fact]:
+    recipe = run.recipe
     yield Fact(
-        title="Replicates" if run.recipe.replicates else "Seeds",
-        value=join_list([str(seed) for seed in run.recipe.seeds]),
-        detail="none of them was used in the search" if run.recipe.search else "",
+        title="Replicates" if recipe.replicates else "Seeds",
+        value=join_list([str(seed) for seed in recipe.seeds]),
+        detail="none of them was used in the search" if recipe.search else "",
     )
-    if run.recipe.replicates and run.data.train_samples:
+    if recipe.replicates and run.data.train_samples:
         yield Fact(
             title="Train samples",
             value=describe_samples(run.data.train_samples),
             detail="each replicate has a seed and a sample of its own, the same for all methods"
-            + ("; the search used the train split" if run.recipe.search else ""),
+            + ("; the search used the train split" if recipe.search else ""),
         )
-    yield Fact(title="The verdict is about", value=describe_population(comparison))
-    if comparison.split_use:
-        yield _build_use_fact(comparison.split_use)
-    if run.recipe.budget:
-        yield _build_budget_fact(run.recipe.budget, comparison.spending)
-    margins = run.recipe.verdict
-    yield Fact(
+
+
+def _build_margin_fact(comparison: Comparison) -> Fact:
+    margins = comparison.run.recipe.verdict
+    return Fact(
         title="What counts as a difference",
         value=", ".join(_format_margin(metric, margins) for metric in list_main_metrics(comparison)),
         detail=f"ranked by {name_metric(comparison.metric)}; smaller differences count as equal; confidence "
         f"{format_confidence(margins.confidence)}; "
         f"a tie goes to the method with the lower cost ({_get_cost_title(margins.cheaper_by)})",
     )
-    yield Fact(title="Device", value=setting.device, detail=f"matrix multiplication in {setting.precision}")
 
 
 def _format_margin(metric: Metric, options: VerdictOptions) -> str:

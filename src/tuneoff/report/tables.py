@@ -189,8 +189,7 @@ def _list_result(record: Record, confidence: float, metrics: Sequence[Metric]) -
     yield "hyperparameters", json.dumps(dict(trial.hyperparameters), sort_keys=True)
     is_tested = record.status == "done" and trial.stage == "confirm"
     for metric in metrics:
-        bounds = (metric.scale * metric.bounds[0], metric.scale * metric.bounds[1])
-        score = estimate_mean(build_score_matrix([record], metric), confidence, bounds) if is_tested else None
+        score = estimate_mean(build_score_matrix([record], metric), confidence) if is_tested else None
         name = get_score_name(metric)
         yield f"test_{name}", score and score.mean
         yield f"test_{name}_low", score and score.low

@@ -8,10 +8,12 @@ import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tuneoff.data import TextData
 from tuneoff.errors import FullDiskError, TuneoffError
 from tuneoff.evaluation.benchmarks import run_benchmarks
+from tuneoff.evaluation.labels import LabelSet
 from tuneoff.methods import Method, get_method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.parameters import count_parameters
@@ -82,23 +84,18 @@ def run_trial(
 def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, on_progress: OnProgress) -> Record:
     from accelerate.utils import set_seed
 
-    setting = trial.setting
+    precision = trial.setting.precision
     method = get_method(trial.method).read(trial.hyperparameters)
-    context = create_context(preparation.device, setting.precision, on_progress)
-    dtype = get_dtype(setting.precision)
+    context = create_context(preparation.device, precision, on_progress)
 
     on_progress(Progress(phase="loading"))
     base = preparation.load_base()
     set_seed(trial.seed)
-    tuned = hold_for_training(method.apply(base), dtype).to(context.device)
-    trainable, total = count_parameters(tuned)
+    tuned = hold_for_training(method.apply(base), get_dtype(precision)).to(context.device)
     text = preparation.present_text(trial, method)
     labels = preparation.find_labels(text)
-    facts = {
-        "split_head": tuned.split_head,
-        "tied": has_tied_head(tuned.base) and trains_input_embedding(tuned.base) and trainable < total,
-        **({"labels": labels.to_fact()} if labels else {}),
-    }
+    parameters = count_parameters(tuned)
+    facts = _list_model_facts(tuned, parameters, labels)
     training = train(
         tuned,
         _build_training_spec(trial, method, text),
@@ -106,13 +103,12 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
         parameter_groups=method.parameter_groups(tuned),
         resume_from=_read_latest_checkpoint(trial, paths),
         checkpoint_writer=CheckpointWriter(paths.checkpoint, trial.id, always_last=trial.rungs[-1] < 1),
-        cache=TrunkCache(_build_trunk_key(setting)),
+        cache=TrunkCache(_build_trunk_key(trial.setting)),
     )
-
     context_tokens = method.context_tokens + count_further_tokens(text.test, preparation.text.test)
 
     def build_current_costs(inference: Inference | None = None) -> Costs:
-        return build_costs(training, context.meter, (trainable, total), context_tokens, paths.adapter, inference)
+        return build_costs(training, context.meter, parameters, context_tokens, paths.adapter, inference)
 
     record = Record(
         trial=trial,
@@ -128,13 +124,42 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
     if training.diverged:
         return record
     if trial.stage == "search":
-        search_scores = compute_search_scores(trial.choose_by, tuned, preparation, context)
-        scores = {**record.scores, **search_scores}
+        scores = {**record.scores, **compute_search_scores(trial.choose_by, tuned, preparation, context)}
         return record.model_copy(update={"scores": scores, "costs": build_current_costs()})
 
     on_progress(Progress(phase="saving"))
     method.save(tuned, paths.adapter)
-    hold_for_inference(tuned, dtype)
+    record = _score_on_test(record, tuned, method, preparation, context, text, labels)
+    if record.status == "diverged":
+        return record
+    on_progress(Progress(phase="inference"))
+    costs = build_current_costs(measure_trial_inference(tuned, method, preparation, context, text.test))
+    return record.model_copy(update={"costs": costs})
+
+
+def _list_model_facts(
+    tuned: LanguageModel, parameters: tuple[int, int], labels: LabelSet | None
+) -> dict[str, Any]:  # Any: JSON
+    """Return how the model was trained: with a separate head, with tied embeddings, and with which labels."""
+    trainable, total = parameters
+    return {
+        "split_head": tuned.split_head,
+        "tied": has_tied_head(tuned.base) and trains_input_embedding(tuned.base) and trainable < total,
+        **({"labels": labels.to_fact()} if labels else {}),
+    }
+
+
+def _score_on_test(
+    record: Record,
+    tuned: LanguageModel,
+    method: Method,
+    preparation: Preparation,
+    context: TrialContext,
+    text: TextData,
+    labels: LabelSet | None,
+) -> Record:
+    """Return the record of a confirmed trial with its predictions and all scores, or as one that diverged."""
+    hold_for_inference(tuned, get_dtype(preparation.setting.precision))
     predictions = predict_split(tuned, text.test, preparation, context, text=text, labels=labels)
     if not all(math.isfinite(prediction.loss) for prediction in predictions):
         return record.model_copy(update={"status": "diverged", "reason": "the loss over the test split was not finite"})
@@ -144,9 +169,7 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
         **compute_test_scores(predictions, preparation.recipe),
     }
     record = _add_benchmarks(record, tuned, method, preparation, context)
-    on_progress(Progress(phase="inference"))
-    costs = build_current_costs(measure_trial_inference(tuned, method, preparation, context, text.test))
-    return record.model_copy(update={"scores": scores, "costs": costs, "predictions": predictions})
+    return record.model_copy(update={"scores": scores, "predictions": predictions})
 
 
 def _add_benchmarks(

@@ -85,6 +85,28 @@ def train(
         best = BestEpoch.from_checkpoint(resume_from)
     if trainer.remaining_stops:
         dry_run(trainer)
+    diverged = _train_and_save(trainer, curve, best, validate, checkpoint_writer)
+    best.restore_weights(trainer.parameters)
+    result = TrainingResult(
+        curve=tuple(curve),
+        best_epoch=best.epoch or None,
+        stopped_early=diverged is None and bool(trainer.remaining_stops),
+        diverged=diverged,
+        micro_batch=trainer.micro_batch.size if trainer.micro_batch.size < spec.options.batch_size else None,
+        gradient_checkpointing=uses_gradient_checkpointing(model.base),
+    )
+    trainer.release()
+    return result
+
+
+def _train_and_save(
+    trainer: Trainer,
+    curve: list[Epoch],
+    best: BestEpoch,
+    validate: Callable[[], tuple[float, float]],
+    checkpoint_writer: CheckpointWriter | None,
+) -> str | None:
+    """Train as `_train_to_last_stop` does, and write a checkpoint when this is stopped and at its end."""
     try:
         diverged = _train_to_last_stop(trainer, curve, best, validate, checkpoint_writer)
     except Stopped:
@@ -93,17 +115,7 @@ def train(
         raise
     if checkpoint_writer is not None and diverged is None:
         checkpoint_writer.write_last(build_checkpoint(checkpoint_writer.trial, trainer, curve, best))
-    best.restore_weights(trainer.parameters)
-    gradient_checkpointing = uses_gradient_checkpointing(model.base)
-    trainer.release()
-    return TrainingResult(
-        curve=tuple(curve),
-        best_epoch=best.epoch or None,
-        stopped_early=diverged is None and bool(trainer.remaining_stops),
-        diverged=diverged,
-        micro_batch=trainer.micro_batch.size if trainer.micro_batch.size < spec.options.batch_size else None,
-        gradient_checkpointing=gradient_checkpointing,
-    )
+    return diverged
 
 
 def _train_to_last_stop(

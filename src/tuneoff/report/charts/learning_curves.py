@@ -60,11 +60,11 @@ def draw_loss_by_step(
 
 
 def _make_rows(comparison: Comparison, field: str) -> Iterator[Datum]:
-    """Yield a row per point and trial. Left out are the base model, which has one point only, and infinite losses.
+    """Yield a row per point and trial, without infinite losses and methods that train nothing, which have one point.
 
     `kept` is null at a point within an epoch.
     """
-    for record in (record for row in comparison.rows if not row.is_base for record in row.records):
+    for record in (record for row in comparison.rows if row.trains for record in row.records):
         for step, epoch, loss, is_end in _list_points(record, field):
             if loss is not None and math.isfinite(loss):
                 yield {

@@ -15,12 +15,12 @@ WARNED_CHANCE = 0.2  # that at least one run on this test split found a differen
 
 def diagnose_single_seed(comparison: Comparison) -> Iterator[Diagnosis]:
     """Report methods that were trained once, whose variation between runs is unknown."""
-    trained = [row for row in comparison.rows if row.finished and not row.is_base]
-    single = [row for row in trained if len(row.finished) == 1]
+    repeatable = [row for row in comparison.rows if row.finished and row.depends_on_seed]
+    single = [row for row in repeatable if row.has_one_finished_run]
     if not single:
         return
     seed = single[0].finished[0].trial.seed
-    if single == trained:
+    if single == repeatable:
         subject = f"Each method was trained once (seed {seed})"
     else:
         subject = f"{join_list([row.label for row in single])} finished only one run (seed {seed})"
@@ -72,7 +72,7 @@ def diagnose_shared_rate(comparison: Comparison) -> Iterator[Diagnosis]:
     """Report different methods trained at the same learning rate. A rate that a search chose is shared by chance."""
     rows_by_rate: dict[float, list[Row]] = {}
     for row in comparison.rows:
-        if not row.is_base and row.label not in comparison.searches:
+        if row.trains and row.label not in comparison.searches:
             rows_by_rate.setdefault(get_learning_rate(row.records[0]), []).append(row)
     for rate, rows in rows_by_rate.items():
         if len({row.method for row in rows}) > 1:

@@ -14,7 +14,7 @@ OVERFITTING_LIMIT = 0.5  # nats per target token between training examples and v
 def diagnose_missing_effect(comparison: Comparison, row: Row) -> Iterator[Diagnosis]:
     """Report trials whose test predictions are all the base model's, though the validation loss did not rise."""
     base = comparison.base
-    if base is None or not base.finished or row.is_base:
+    if base is None or not base.finished or not row.trains:
         return
     base_predictions = {answer.row: answer.prediction for answer in base.finished[0].predictions}
     for record in row.finished:
@@ -46,7 +46,7 @@ def diagnose_forgetting(comparison: Comparison, row: Row) -> Iterator[Diagnosis]
 def diagnose_overfitting(_: Comparison, row: Row) -> Iterator[Diagnosis]:
     """Report a loss on training examples that is clearly below that on validation."""
     train, validation = row.compute_mean_score("train/loss"), row.compute_mean_score("validation/loss")
-    if not row.is_base and train is not None and validation is not None and validation - train > OVERFITTING_LIMIT:
+    if row.trains and train is not None and validation is not None and validation - train > OVERFITTING_LIMIT:
         yield Diagnosis(
             label=row.label,
             kind="overfitting",

@@ -14,7 +14,7 @@ from tuneoff.search.sampling import ADAPTIVE
 
 def diagnose_unsearched_methods(comparison: Comparison) -> Iterator[Diagnosis]:
     """Report methods with fixed hyperparameters in a comparison where others were searched."""
-    fixed = [row.label for row in comparison.rows if not row.is_base and row.label not in comparison.searches]
+    fixed = [row.label for row in comparison.rows if row.trains and row.label not in comparison.searches]
     if comparison.searches and fixed:
         example = "search.spaces.LABEL.learning_rate={low: 1.0e-5, high: 1.0e-3}"
         yield Diagnosis(

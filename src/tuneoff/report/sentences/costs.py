@@ -8,7 +8,7 @@ from tuneoff.analysis.costs import COSTS, Cost
 from tuneoff.analysis.row import Row
 from tuneoff.analysis.verdict import Verdict
 from tuneoff.report.format import format_cost
-from tuneoff.report.sentences.names import Names
+from tuneoff.report.sentences.names import Names, capitalize_name
 
 PHRASES = {
     "train_seconds": "{} of training",
@@ -20,8 +20,8 @@ PHRASES = {
 def describe_costs(verdict: Verdict, names: Names) -> str:
     """Return the time, memory and file size of the best method or, after a tie, of the cheapest of the best."""
     row = verdict.cheapest if verdict.kind == "tie" else verdict.best
-    if row.is_base:
-        return "The base model costs no training."
+    if not row.trains:
+        return f"{capitalize_name(names.get(row))} costs no training."
     amounts = [
         phrase.format(format_cost(COSTS[name], row.costs[name]))
         for name, phrase in PHRASES.items()
@@ -38,7 +38,7 @@ def describe_cheapest(comparison: Comparison, rows: Sequence[Row], names: Names)
     named, cheapest = COSTS[comparison.run.recipe.verdict.cheaper_by], find_cheapest(comparison, rows)
     name, by = names.get(cheapest.row), cheapest.by
     superlative = "cheaper" if len(rows) == 2 else "the cheapest"
-    if cheapest.row.is_base:
+    if not cheapest.row.trains:
         return f"; {name} is {superlative} (no training)"
     if named.name not in cheapest.row.costs and by is not named:
         return f"; {name} is {superlative} ({_format_prices(by, [cheapest.row])})" if by else ""
@@ -54,7 +54,7 @@ def describe_cheapest(comparison: Comparison, rows: Sequence[Row], names: Names)
 def describe_fastest(comparison: Comparison, names: Names) -> Iterator[str]:
     """Yield the methods that trained fastest, which may cost the same; nothing if all of them do."""
     time = COSTS["train_seconds"]
-    trained = [row for row in comparison.rows if row.finished and not row.is_base and time.name in row.costs]
+    trained = [row for row in comparison.rows if row.finished and row.trains and time.name in row.costs]
     fastest = keep_lowest(comparison, time, trained) if len(trained) > 1 else ()
     if 0 < len(fastest) < len(trained):
         yield f"Fastest training: {names.join(fastest)} ({_format_prices(time, fastest)})."

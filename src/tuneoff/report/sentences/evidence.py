@@ -10,7 +10,7 @@ from tuneoff.report.sentences.names import name_trainings
 def describe_evidence(comparison: Comparison) -> str:
     """Return what the intervals cover: the test examples and, with several runs of each method, its seeds."""
     confidence = format_confidence(comparison.run.recipe.verdict.confidence)
-    seeds = [len(row.finished) for row in comparison.rows if row.finished and not row.is_base]
+    seeds = [len(row.finished) for row in comparison.rows if row.finished and row.depends_on_seed]
     intervals = f"Intervals are {confidence} confidence intervals over {describe_test_examples(comparison)}"
     population = describe_population(comparison)
     if not seeds or max(seeds) == 1:

@@ -34,8 +34,8 @@ def describe_headline(comparison: Comparison, verdict: Verdict, names: Names) ->
 
 def _describe_winner(comparison: Comparison, verdict: Verdict, names: Names) -> str:
     metric = name_metric(verdict.metric)
-    if verdict.best.is_base:
-        return f"No training helped: the base model is the best by {metric}, better than every trained model"
+    if not verdict.best.trains:
+        return f"No training helped: {names.get(verdict.best)} is the best by {metric}, better than every trained model"
     pairs = _list_pairs_with_best(comparison, verdict)
     by_more = " by more than matters" if all(pair.decision == "matters" for pair in pairs) else ""
     return f"{names.get(verdict.best)} wins by {metric}: better than every other method{by_more}"
@@ -81,7 +81,7 @@ def _describe_single_runs(comparison: Comparison, verdict: Verdict, names: Names
 
 
 def _name_runs(row: Row, names: Names) -> str:
-    if row.is_base:
+    if not row.depends_on_seed:
         return names.get(row)
     return f"this {names.get(row)} run" if row.has_one_finished_run else f"the {names.get(row)} runs"
 
