@@ -3,6 +3,9 @@
 Every family of methods is looked at after each of 2 to 10 seeds, with the functions of the verdict: once as
 `until_decided` looks, and once as if the verdict of a finished comparison were read each time. A second table shows
 what stopping saves. The numbers are in docs/how-to/until-decided.md.
+
+A third table looks again after doubling the test examples, from 40 to 640: at the confidence of a single look, and with
+the error divided by the number of looks. Its numbers are in docs/concepts/calibration.md.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +29,9 @@ Family = Mapping[str, ScoreMatrix]
 
 SEEDS, CONFIDENCE, EXAMPLES = 10, 0.95, 40
 METHODS = (2, 4, 8)
+TABLES = ("false", "power", "doubling")
+DOUBLED, DOUBLING_SEEDS = (40, 80, 160, 320, 640), 3
+EQUAL_WORLDS = ("examples differ", "seed and example interact", "all of these")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,17 +60,24 @@ NULL_WORLDS = {
 POWER_WORLD = World(seed=1.0, common=1.0, interaction=4.0, example=3.0)
 
 
-def simulate_family(generator: np.random.Generator, world: World, methods: int, means_M: Array) -> Family:
+def simulate_family(
+    generator: np.random.Generator,
+    world: World,
+    methods: int,
+    means_M: Array,
+    seeds: int = SEEDS,
+    examples: int = EXAMPLES,
+) -> Family:
     """Simulate the scores of methods with these true means, with the same examples and paired seeds."""
     spread_M = np.geomspace(1 / math.sqrt(world.unequal), math.sqrt(world.unequal), methods)
-    luck_MS = generator.normal(size=(methods, SEEDS))
+    luck_MS = generator.normal(size=(methods, seeds))
     if world.is_skewed:
-        luck_MS = 1 - generator.exponential(size=(methods, SEEDS))
-    seed_MS = world.seed * spread_M[:, None] * luck_MS + world.common * generator.normal(size=SEEDS)
-    example_ME = generator.normal(20, 8, size=EXAMPLES) + world.example * generator.normal(size=(methods, EXAMPLES))
-    noise_MSE = world.interaction * generator.normal(size=(methods, SEEDS, EXAMPLES))
+        luck_MS = 1 - generator.exponential(size=(methods, seeds))
+    seed_MS = world.seed * spread_M[:, None] * luck_MS + world.common * generator.normal(size=seeds)
+    example_ME = generator.normal(20, 8, size=examples) + world.example * generator.normal(size=(methods, examples))
+    noise_MSE = world.interaction * generator.normal(size=(methods, seeds, examples))
     scores_MSE = means_M[:, None, None] + seed_MS[:, :, None] + example_ME[:, None, :] + noise_MSE
-    return {str(i): ScoreMatrix(scores_MSE[i], np.ones(EXAMPLES)) for i in range(methods)}
+    return {str(i): ScoreMatrix(scores_MSE[i], np.ones(examples)) for i in range(methods)}
 
 
 def list_false(found: Mapping[str, str | None], means_M: Array) -> list[str]:
@@ -100,6 +113,30 @@ def measure_false(world: World, methods: int, families: int, seed: int) -> tuple
         dropped, _, _ = look_until_decided(family)
         repeated = [bool(list_false(find_worse(family, seeds), means_M)) for seeds in range(2, SEEDS + 1)]
         counts += bool(list_false(dropped, means_M)), any(repeated), repeated[-1]
+    return tuple(counts / families)
+
+
+def has_false_difference(family: Family, examples: int, confidence: float) -> bool:
+    """Whether a verdict on the first examples finds a difference among methods that do not differ."""
+    matrices = [
+        replace(matrix, numerators_SE=matrix.numerators_SE[:, :examples], denominators_E=np.ones(examples))
+        for matrix in family.values()
+    ]
+    estimates = [difference.estimate(confidence) for difference in compare_all(matrices).values()]
+    return any(estimate.low > 0 or estimate.high < 0 for estimate in estimates)
+
+
+def measure_doubling(world: World, methods: int, families: int, seed: int) -> tuple[float, float, float]:
+    """The share of families with a false difference at any size of the test split: at the full error each time, with
+    the error divided by the looks, and at the largest size alone."""
+    generator = np.random.default_rng(seed)
+    divided = 1 - (1 - CONFIDENCE) / len(DOUBLED)
+    counts = np.zeros(3)
+    for _ in range(families):
+        family = simulate_family(generator, world, methods, np.zeros(methods), DOUBLING_SEEDS, DOUBLED[-1])
+        repeated = [has_false_difference(family, examples, CONFIDENCE) for examples in DOUBLED]
+        careful = any(has_false_difference(family, examples, divided) for examples in DOUBLED)
+        counts += any(repeated), careful, repeated[-1]
     return tuple(counts / families)
 
 
@@ -141,16 +178,29 @@ def format_power_table(methods: tuple[int, ...], families: int) -> Iterator[str]
             yield f"| {lead:g} | {count} | {shares} | {100 * share:.0f} % |"
 
 
+def format_doubling_table(only: str, methods: tuple[int, ...], families: int) -> Iterator[str]:
+    """Yield the lines of the table of looking again after doubling the test examples."""
+    yield "| what differs | methods | verdict read each time | error divided by the looks | verdict on 640 alone |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for name in EQUAL_WORLDS:
+        for count in methods if only in name else ():
+            shares = measure_doubling(NULL_WORLDS[name], count, families, seed=3)
+            yield f"| {name} | {count} | {' | '.join(format_share(share, families) for share in shares)} |"
+
+
 def main() -> None:
-    """Print both tables as Markdown."""
+    """Print the tables as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sequential_calibration", description=__doc__)
     parser.add_argument("--families", type=int, default=2000)
     parser.add_argument("--only", default="", help="worlds whose name contains this")
     parser.add_argument("--methods", type=int, nargs="*", default=METHODS)
-    parser.add_argument("--table", choices=("false", "power"), nargs="*", default=("false", "power"))
+    parser.add_argument("--table", choices=TABLES, nargs="*", default=TABLES)
     options = parser.parse_args()
     if "false" in options.table:
         for line in format_false_table(options.only, tuple(options.methods), options.families):
+            print(line, flush=True)
+    if "doubling" in options.table:
+        for line in format_doubling_table(options.only, tuple(options.methods), options.families):
             print(line, flush=True)
     if "power" in options.table:
         for line in format_power_table(tuple(options.methods), options.families):

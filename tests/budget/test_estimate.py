@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.budget.samples import GB, make_costs, make_probe
+from tests.report.synthetic import make_synthetic_data
 from tests.samples import make_data_summary, make_recipe, make_search_recipe
 from tuneoff.analysis.plan import Capacity
 from tuneoff.budget.estimate import CostEstimate, estimate_cost
+from tuneoff.budget.other_sizes import estimate_seconds_with
 from tuneoff.budget.probe import Batches, Probe, Rate
 from tuneoff.budget.timing import fit_rate
 from tuneoff.budget.workload import count_prompt_batches
@@ -139,3 +141,35 @@ def test_the_trunk_is_computed_once_for_each_train_sample() -> None:
     estimates = {name: estimate_cost(recipe, make_data_summary(80), probe) for name, recipe in recipes.items()}
     assert estimates["replicates"].seconds - estimates["seeds"].seconds == pytest.approx(3 * 50)
     assert (estimates["seeds"].disk["trunk outputs"], estimates["replicates"].disk["trunk outputs"]) == (1000, 4000)
+
+
+def test_a_method_with_longer_prompts_pays_for_them() -> None:
+    recipe = make_recipe(methods=["base", "base-few-shot"], seeds=[1])
+    work = make_probe().work
+    longer = work.model_copy(
+        update={
+            "validation": Batches(count=2, tokens=5 * work.validation.tokens),
+            "evaluation": Batches(count=4, tokens=5 * work.evaluation.tokens),
+            "prompts": Batches(count=1, tokens=5 * work.prompts.tokens),
+        }
+    )
+    probe = make_probe(**{"base-few-shot": make_probe().costs["base"].model_copy(update={"work": longer})})
+    seconds = get_seconds(estimate_cost(recipe, make_data_summary(80), probe))
+    more_tokens = 4 * (200 + 400 + 100)
+    base, few_shot = (seconds[label, "test", 1.0].expected for label in ("base", "base-few-shot"))
+    assert few_shot == pytest.approx(base + 0.01 * more_tokens)
+
+
+def test_more_test_examples_with_longer_prompts_cost_more() -> None:
+    recipe, data = make_recipe(methods=["base", "base-few-shot"], seeds=[1]), make_synthetic_data()
+    work = make_probe().work
+    longer = work.model_copy(update={"prompts": Batches(count=1, tokens=3 * work.prompts.tokens)})
+    base = make_probe().costs["base"]
+    same, own = (make_probe(**{"base-few-shot": base.model_copy(update={"work": w})}) for w in (work, longer))
+    twice = 2 * data.splits["test"].examples
+    added = [
+        estimate_seconds_with(recipe, data, probe, seeds=1, test_examples=twice)
+        - estimate_seconds_with(recipe, data, probe, seeds=1, test_examples=twice // 2)
+        for probe in (same, own)
+    ]
+    assert added[1] > added[0]

@@ -154,3 +154,12 @@ def test_a_sweep_fits_eighty_columns_and_names_the_parameter_every_point_and_the
     for row in sweep.references:
         assert any(cells[:2] == [row.label, "–"] for cells in rows)
     assert str(tmp_path / "report" / "index.html") in screen.getvalue()
+
+
+def test_the_recognized_shape_and_columns_are_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(results, "Console", lambda: Console(file=screen, width=200))
+    run = make_synthetic_comparison().run
+    shape = {"shape": "text-label: source = text, target = label", "shape_recognized": True, "task": "labels"}
+    print_comparison(judge(replace(run, data=run.data.model_copy(update=shape))), tmp_path / "report")
+    assert "Rows: text-label: source = text, target = label, recognized by columns" in screen.getvalue()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.conftest import ARCHITECTURES
 from tuneoff.methods import read_method
-from tuneoff.models import greedy_decoding
+from tuneoff.models import generation, greedy_decoding
 from tuneoff.models.generation import compute_last_logits, generate, generate_with_transformers
 from tuneoff.models.language_model import LanguageModel
 
@@ -165,3 +165,14 @@ def test_transformers_does_the_beam_search(load_tiny: Load, prompts: tuple[Tenso
     options = {"max_new_tokens": NEW, "num_beams": 3, "min_new_tokens": 0}
     expected = generate_with_transformers(model, *prompts, None, options)
     assert torch.equal(generate(model, *prompts, max_new_tokens=NEW, beams=3), expected)
+
+
+def test_whether_rows_are_generated_together_is_tried_once_for_a_model(
+    load_tiny: Load, unpadded: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[object] = []
+    monkeypatch.setattr(generation, "generates_rows_together", lambda network: not tried.append(network))
+    model = load_tiny("llama")
+    for _ in range(3):
+        generate(model, *unpadded, max_new_tokens=2, beams=2)
+    assert tried == [model.base]

@@ -13,7 +13,7 @@ from tests.report.synthetic_search import make_searched_comparison
 from tuneoff.analysis.comparison import Comparison, judge
 from tuneoff.analysis.costs import COSTS
 from tuneoff.metrics import ROUGE_L
-from tuneoff.records.record import TrainingPart
+from tuneoff.records.record import Record, TrainingPart
 from tuneoff.report.charts import CURVES, FIGURES, TRADE_OFFS, assign_colors, draw_figures, list_titles
 from tuneoff.report.figures import make_file_specification, make_page_specification, write_figures
 from tuneoff.runs import Run
@@ -199,3 +199,51 @@ def test_a_figure_of_an_older_report_is_removed(comparison: Comparison, tmp_path
     old.write_text("old")
     write_figures({}, tmp_path, list_titles(comparison))
     assert not old.exists()
+
+
+def make_varying_costs(*factors: float) -> Comparison:
+    """A comparison in which the time and memory of each seed are multiplied by its factor."""
+    run = make_synthetic_comparison(methods=["base", "lora", "full"], seeds=list(range(len(factors)))).run
+
+    def scale(record: Record) -> Record:
+        factor, costs = factors[record.trial.seed], record.costs
+        if costs is None or not costs.train_seconds or costs.slowest_epoch_seconds is None:
+            return record
+        changed = {
+            "train_seconds": factor * costs.train_seconds,
+            "slowest_epoch_seconds": factor * costs.slowest_epoch_seconds,
+        }
+        return record.model_copy(update={"costs": costs.model_copy(update=changed)})
+
+    return judge(replace(run, records=tuple(map(scale, run.records))))
+
+
+def list_fields(chart: alt.LayerChart, channel: str) -> list[str]:
+    layers = make_page_specification(chart)["layer"]
+    return [layer["encoding"].get(channel, {}).get("field", "") for layer in layers]
+
+
+@pytest.mark.parametrize("name", ["slowest-epoch", "quality-time"])
+def test_costs_are_drawn_with_their_intervals_over_seeds(name: str) -> None:
+    comparison = make_varying_costs(0.9, 1.0, 1.1)
+    chart = draw_figures(comparison)[name]
+    assert "cost_high" in list_fields(chart, "x2")
+    cost = COSTS["slowest_epoch" if name == "slowest-epoch" else "train_seconds"]
+    rows = {row["method"]: row for row in get_rows(chart)}
+    lora = next(row for row in comparison.rows if row.label == "lora")
+    interval = lora.amounts[cost.name].interval
+    assert interval is not None
+    assert (rows["lora"]["cost_low"], rows["lora"]["cost_high"]) == pytest.approx(interval)
+    assert " to " in rows["lora"]["cost_interval"]
+
+
+def test_a_cost_without_an_interval_has_no_line() -> None:
+    charts = draw_figures(make_varying_costs(1.0))
+    rows = [row for name in ("slowest-epoch", "trainable-parameters") for row in get_rows(charts[name])]
+    assert {row["cost_high"] for row in rows} == {None}
+
+
+def test_an_interval_of_two_runs_far_apart_leaves_the_bars_visible() -> None:
+    comparison = make_varying_costs(0.5, 2.0)
+    rows = get_rows(draw_figures(comparison)["slowest-epoch"])
+    assert max(row["cost_high"] for row in rows if row["cost_high"]) <= 1.5 * max(row["value"] for row in rows) + 1e-9

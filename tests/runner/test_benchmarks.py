@@ -65,9 +65,11 @@ def test_records_of_other_questions_are_not_mixed(recipe: dict[str, Any], task_f
 
 
 def test_the_estimate_counts_what_benchmarks_ask(recipe: dict[str, Any], task_file: Path) -> None:
-    plain = compute_work(prepare(Recipe.read(recipe)))
+    preparation = prepare(Recipe.read(recipe))
+    plain = compute_work(preparation, preparation.text)
     recipe["evaluation"]["benchmarks"] = {"tasks": [str(task_file)], "batch_size": 5}
-    asked = compute_work(prepare(Recipe.read(recipe)))
+    preparation = prepare(Recipe.read(recipe))
+    asked = compute_work(preparation, preparation.text)
     assert plain.benchmarks.count == plain.benchmark_new_tokens == asked.benchmark_new_tokens == 0
     assert asked.benchmarks.count == 3, "six questions with two choices, five texts in a batch"
     assert asked.benchmarks.tokens > 12 * 4

@@ -12,6 +12,7 @@ from tests.judge_server import JudgeServer, read_answers, serve_judge
 from tuneoff.analysis.judged import summarize_judgements
 from tuneoff.cli.commands import main
 from tuneoff.errors import JudgeError, RecipeError, RunError
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.report.judged import describe_win_rates, format_judge_csv
 from tuneoff.report.page import render_page
 
@@ -136,3 +137,53 @@ def test_a_plan_says_how_many_questions_a_judge_is_asked(
     file.write_text(yaml.safe_dump({**judged_recipe, "seeds": [1, 2, 3]}))
     assert main(["plan", str(file)]) == 0
     assert "The judge m is then asked up to 24 questions." in capsys.readouterr().out
+
+
+def test_a_judge_can_rank_with_intervals_pairs_and_a_verdict(
+    judged_recipe: dict[str, Any], server: JudgeServer, tmp_path: Path
+) -> None:
+    judged_recipe |= {"verdict": {"metric": "judge"}, "seeds": [1, 2]}
+    comparison = tuneoff.compare(judged_recipe, run=tmp_path / "run")
+    judged = summarize_judgements(comparison)
+    assert judged is not None
+    rows = {row.label: row for row in comparison.rows}
+    assert comparison.metric.name == "judge"
+    assert rows["soft-prompt"].scores["judge"] == judged.methods["soft-prompt"].win_rate
+    assert (rows["base"].scores["judge"].mean, rows["base"].scores["judge"].low) == (50, 50)
+    (pair,) = comparison.get_pairs(comparison.metric)
+    rates = [row.scores["judge"].mean for row in comparison.rows]
+    assert rates == sorted(rates, reverse=True)
+    assert pair.difference.mean == pytest.approx(rates[0] - rates[1])
+    page = render_page(comparison, {}, {})
+    assert "Win rate" in page
+    shown = tuneoff.load_comparison(tmp_path / "run")
+    assert [row.scores["judge"] for row in shown.rows] == [row.scores["judge"] for row in comparison.rows]
+
+
+def test_without_replies_there_is_no_verdict_by_the_judge_and_every_other_score_is_shown(
+    judged_recipe: dict[str, Any], server: JudgeServer, tmp_path: Path
+) -> None:
+    judged_recipe["verdict"] = {"metric": "judge"}
+    server.reply = lambda _: 500
+    with pytest.raises(JudgeError):
+        tuneoff.compare(judged_recipe, run=tmp_path / "run")
+    comparison = tuneoff.load_comparison(tmp_path / "run")
+    assert comparison.best is None
+    assert all("loss" in row.scores and "judge" not in row.scores for row in comparison.rows)
+    assert "has not answered all questions" in render_page(comparison, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"judge": None, "verdict": {"metric": "judge"}}, "verdict.metric is judge, and the recipe has none"),
+        ({"search": {"metric": "judge"}}, "about which no judge is asked"),
+        ({"verdict": {"metric": "judge"}, "until_decided": 3, "seeds": [1, 2, 3]}, "a judge is asked after the last"),
+        ({"metrics": {"judge": "mine.py:score"}}, "metrics.judge is the name of a shipped metric"),
+    ],
+)
+def test_what_a_judge_cannot_decide_is_refused_with_the_reason(
+    judged_recipe: dict[str, Any], changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(RecipeError, match=reason):
+        Recipe.read({**judged_recipe, **changes})

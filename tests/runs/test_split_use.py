@@ -182,3 +182,27 @@ def test_each_look_of_a_comparison_that_runs_until_it_is_decided_is_counted(
     assert use is not None
     assert count(use) == (4, 1, 3)
     assert note_use(tmp_path / "a", records, [records[:2], records[:3], records]) == use
+
+
+def note_size(run: Path, trial: Trial, size: int, start: int = 0) -> SplitUse:
+    return note(run, make_record(trial, *(f"text {i}" for i in range(start, start + size))))
+
+
+def test_a_split_that_grew_knows_the_runs_on_its_part(trial: Callable[..., Trial], tmp_path: Path) -> None:
+    assert note_size(tmp_path / "a", trial(), 10).related_runs == 0
+    assert note_size(tmp_path / "b", trial(), 20).related_runs == 1
+    assert note_size(tmp_path / "c", trial(), 40).related_runs == 2
+    assert note_size(tmp_path / "a", trial(), 10).related_runs == 2, "it is seen from the smaller one too"
+
+
+def test_a_split_of_other_examples_is_not_related(trial: Callable[..., Trial], tmp_path: Path) -> None:
+    note_size(tmp_path / "a", trial(), 10)
+    assert note_size(tmp_path / "b", trial(), 10, start=5).related_runs == 0, "half of the examples are others"
+    assert note_size(tmp_path / "c", trial(), 10, start=4).related_runs == 2
+
+
+def test_no_text_is_kept_to_know_related_splits(trial: Callable[..., Trial], tmp_path: Path, cache: Path) -> None:
+    note(tmp_path / "a", make_record(trial()))
+    (file,) = cache.glob("*.examples")
+    assert SECRET not in file.read_text()
+    assert all(len(line) == 64 for line in file.read_text().split())

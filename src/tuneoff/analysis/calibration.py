@@ -90,7 +90,7 @@ def calibrate_comparisons(
 
 def _list_metrics(comparison: Comparison) -> tuple[Metric, ...]:
     """Return the first metric of text, which is the primary one unless that is the loss, and the loss."""
-    of_text = [metric for metric in comparison.metrics if metric is not LOSS]
+    of_text = [metric for metric in comparison.metrics if metric.score is not None]
     return (*of_text[:1], LOSS)
 
 

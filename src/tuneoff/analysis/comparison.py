@@ -26,9 +26,11 @@ from tuneoff.analysis.sequential import (
     is_judged,
     replay_rounds,
 )
+from tuneoff.analysis.win_rates import find_outcomes
 from tuneoff.budget.spending import Spending
 from tuneoff.errors import UnequalSettingsError
 from tuneoff.metrics import Metric
+from tuneoff.metrics.judge import WIN_RATE
 from tuneoff.metrics.stored import add_missing_scores
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
@@ -150,6 +152,9 @@ def judge(run: Run, spending: Spending | None = None) -> Comparison:
     setting = _require_one_setting(run.records)
     metrics = run.recipe.metric_table
     run = replace(run, records=tuple(add_missing_scores(record, metrics.values()) for record in run.records))
+    if run.recipe.judge and WIN_RATE.name in metrics:
+        outcomes = find_outcomes(run.recipe.judge, run.records, run.judgements)
+        run = replace(run, records=tuple(map(outcomes.score, run.records)))
     rounds = replay_rounds(run.recipe, run.records) if run.recipe.until_decided else None
     partial = find_missing_rounds(run.recipe, run.records, rounds) if rounds else find_missing(run.recipe, run.records)
     confirmed = [record for record in run.records if record.trial.stage == "confirm"]
@@ -168,7 +173,7 @@ def judge(run: Run, spending: Spending | None = None) -> Comparison:
     comparison = Comparison(
         run=run, setting=setting, rows=tuple(rows), spending=spending, partial=partial, rounds=rounds
     )
-    without_score = [row for row in rows if not row.scores]
+    without_score = [row for row in rows if comparison.metric.name not in row.scores]
     return replace(comparison, rows=(*comparison.rank(comparison.metric), *without_score))
 
 

@@ -11,26 +11,9 @@ from tuneoff.analysis.change import Change, compare_to_base
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import build_score_matrix
 from tuneoff.analysis.statistics import Estimate, ScoreMatrix, estimate_mean
-from tuneoff.evaluation.judge_questions import LOSS, TIE, WIN, Outcome, judge_pair, list_pairs
-from tuneoff.metrics import Answer, Scores
-from tuneoff.metrics.percent import make_percent_metric
-from tuneoff.records.record import Record
-
-Outcomes = Mapping[int, Outcome]  # by row of the test split
-
-
-def _refuse(_: Sequence[Answer]) -> Scores:
-    raise NotImplementedError("a judge compares two answers, so it cannot score one")
-
-
-WIN_RATE = make_percent_metric(
-    name="judge",
-    title="Win rate",
-    unit="%",
-    meaning="Share of test examples on which the judge prefers the method's answer; a tie counts as half.",
-    score=_refuse,
-    margin=0.0,
-)
+from tuneoff.analysis.win_rates import find_outcomes
+from tuneoff.evaluation.judge_questions import LOSS, TIE, WIN, Outcome
+from tuneoff.metrics.judge import WIN_RATE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,23 +47,20 @@ def summarize_judgements(comparison: Comparison) -> Judged | None:
     if options is None:
         return None
     judged_rows = [row for row in comparison.rows if row.finished]
-    pairs = list_pairs(options, [record for row in judged_rows for record in row.finished])
-    outcomes = {
-        record.trial.id: {pair.row: found for pair in of_record if (found := judge_pair(pair, run.judgements))}
-        for record, of_record in pairs
-    }
-    complete = set.intersection(*(set(of_record) for of_record in outcomes.values())) if outcomes else set()
-    if not complete:
+    outcomes = find_outcomes(options, [record for row in judged_rows for record in row.finished], run.judgements)
+    if not outcomes.complete:
         return None
-    keys = {question.key for _, of_record in pairs for pair in of_record for question in pair.questions}
-    of_complete = [found for of_record in outcomes.values() for row, found in of_record.items() if row in complete]
+    keys = {question.key for pair in outcomes.pairs for question in pair.questions}
+    of_complete = [
+        found for of_trial in outcomes.by_trial.values() for row, found in of_trial.items() if row in outcomes.complete
+    ]
     matrices: dict[str, ScoreMatrix] = {}
     by_label: dict[str, list[Outcome]] = defaultdict(list)
     for row in judged_rows:
-        records = [_score(record, complete, outcomes.get(record.trial.id)) for record in row.finished]
-        matrices[row.label] = build_score_matrix(records, WIN_RATE)
+        matrices[row.label] = build_score_matrix([outcomes.score(record) for record in row.finished], WIN_RATE)
         for record in row.finished:
-            by_label[row.label] += [outcomes[record.trial.id][i] for i in complete if record.trial.id in outcomes]
+            of_trial = outcomes.by_trial.get(record.trial.id, {})
+            by_label[row.label] += [found for i, found in of_trial.items() if i in outcomes.complete]
     base = comparison.base.label if comparison.base and comparison.base.label in matrices else None
     changes = compare_to_base(matrices, base, run.recipe.verdict.confidence)
     first = sum(found.first_wins for found in of_complete)
@@ -98,23 +78,13 @@ def summarize_judgements(comparison: Comparison) -> Judged | None:
             if found
         },
         against=options.against,
-        examples=len(complete),
+        examples=len(outcomes.complete),
         missing=len(keys - run.judgements.keys()),
         disagreement=sum(not found.agrees for found in of_complete) / len(of_complete),
         first_share=first / decided if decided else TIE,
         decided=decided,
         unreadable=sum(found.unreadable for found in of_complete),
     )
-
-
-def _score(record: Record, rows: set[int], outcomes: Outcomes | None) -> Record:
-    """Return the record with the judged examples alone, scored; answers that were not compared are ties."""
-    predictions = tuple(
-        p.model_copy(update={"scores": {WIN_RATE.name: outcomes[p.row].score if outcomes else TIE}, "weights": {}})
-        for p in record.predictions
-        if p.row in rows
-    )
-    return record.model_copy(update={"predictions": predictions})
 
 
 def _count(outcomes: Sequence[Outcome], score: float) -> int:

@@ -62,7 +62,7 @@ def estimate_with_lost_runs(
     Returns:
         None if nothing was lost, or the base model has no score.
     """
-    if not reliability.lost or base is None or not base.finished:
+    if not reliability.lost or base is None or metric.name not in base.matrices:
         return None
     kept = [record.trial.seed for record in row.finished if record not in reliability.lost]
     base_scores = base.matrices[metric.name]

@@ -115,6 +115,7 @@ def build_score_matrix(records: Sequence[Record], metric: Metric) -> ScoreMatrix
 
 def build_score_matrices(records: Sequence[Record], metrics: Sequence[Metric]) -> dict[str, ScoreMatrix]:
     """The test scores of one method's trials by each metric, seed by example, or by group if the examples have groups.
+    A metric that a judge has not scored yet is left out.
 
     Examples of a group were not drawn independently, so the group is the unit of sampling. Its sums stand for it, which
     leaves the mean over examples as it is.
@@ -122,13 +123,14 @@ def build_score_matrices(records: Sequence[Record], metrics: Sequence[Metric]) -
     Source: Cochran 1977, "Sampling Techniques", section 9A.5, on clusters of unequal sizes.
     """
     predictions = [_sort_by_row(record.predictions) for record in records]
-    groups = [prediction.group for prediction in predictions[0] if prediction.group is not None]
-    places_E = np.unique(np.array(groups), return_inverse=True)[1] if groups else None
 
     def build(metric: Metric) -> ScoreMatrix:
-        values_SE = np.array([list(map(metric.value, of_seed)) for of_seed in predictions], dtype=float)
-        weights_E = np.array(list(map(metric.weight, predictions[0])), dtype=float)
-        if places_E is not None:
+        scored = [list(filter(metric.has_score, of_seed)) for of_seed in predictions]
+        values_SE = np.array([list(map(metric.value, of_seed)) for of_seed in scored], dtype=float)
+        weights_E = np.array(list(map(metric.weight, scored[0])), dtype=float)
+        groups = [prediction.group for prediction in scored[0] if prediction.group is not None]
+        if groups:
+            places_E = np.unique(np.array(groups), return_inverse=True)[1]
             values_SE = np.array([np.bincount(places_E, weights=values_E) for values_E in values_SE])
             weights_E = np.bincount(places_E, weights=weights_E)
         return ScoreMatrix(
@@ -140,7 +142,8 @@ def build_score_matrices(records: Sequence[Record], metrics: Sequence[Metric]) -
             bounds=(metric.scale * metric.bounds[0], metric.scale * metric.bounds[1]),
         )
 
-    return {metric.name: build(metric) for metric in metrics}
+    known = [metric for metric in metrics if any(map(metric.has_score, predictions[0]))]
+    return {metric.name: build(metric) for metric in known}
 
 
 def _sort_by_row(predictions: Sequence[Prediction]) -> Sequence[Prediction]:

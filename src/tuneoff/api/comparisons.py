@@ -19,10 +19,11 @@ from tuneoff.budget.ledger import REPORTING, Ledger
 from tuneoff.budget.spending import read_spending
 from tuneoff.config.metrics import MetricOptions
 from tuneoff.engines import Engine
-from tuneoff.errors import BudgetError, DataError, RecipeError, RunError, suggest
+from tuneoff.errors import BudgetError, DataError, MetricError, RecipeError, RunError, suggest
 from tuneoff.metrics.stored import remove_scores
 from tuneoff.recipe.recipe import Recipe, drop_methods
 from tuneoff.records.record import Record
+from tuneoff.report.data_warnings import describe_rows
 from tuneoff.report.tables import format_markdown_table
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.live import LiveListener
@@ -143,6 +144,11 @@ def _score_alike(other: Comparison, comparison: Comparison) -> Comparison:
     name, recipe = comparison.metric.name, other.run.recipe
     if recipe.metric_table.get(name) is comparison.metric:
         return other
+    if comparison.metric.needs == "judge":
+        raise MetricError(
+            f"{comparison.run.recipe.name} is ranked by a judge, and {recipe.name} is not. Rank it by one too (judge, "
+            "and verdict.metric: judge), or this one by another metric."
+        )
     written = {"auto": MetricOptions()} if recipe.metrics == "auto" else dict(recipe.metrics)
     of_metric = comparison.run.recipe.metrics
     options = of_metric[name] if of_metric != "auto" and name in of_metric else MetricOptions()
@@ -225,6 +231,9 @@ def _prepare_in_run(
     recipe = recipe.take_metrics(preparation.recipe).set_date(preparation.setting.data.date)
     setting, differing_here = directory.adopt_setting(preparation.setting, elsewhere=elsewhere)
     preparation = replace(preparation, setting=setting, elsewhere=differing_here)
+    summary = preparation.text.summary
+    if summary.shape:
+        listener.on_message(f"Rows: {describe_rows(summary)}")
     for label, reason in preparation.fit.misfits.items():
         listener.on_message(f"{label} does not fit {recipe.model.name}, so it is not trained: {reason}")
     return preparation, recipe

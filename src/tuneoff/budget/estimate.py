@@ -95,12 +95,14 @@ def estimate_trunk_seconds(probe: Probe, label: str) -> float:
     There is one for each train sample.
     """
     rate = probe.costs[label].trunk if label in probe.costs else None
-    return rate.estimate_seconds(probe.work.trunk) if rate else 0.0
+    return rate.estimate_seconds(probe.get_work(label).trunk) if rate else 0.0
 
 
 def compute_epoch_seconds(probe: Probe) -> dict[str, float]:
     """Return the seconds of one epoch of training by label, without validation."""
-    return {label: own.step.estimate_seconds(probe.work.epoch) for label, own in probe.costs.items() if own.step}
+    return {
+        label: own.step.estimate_seconds(probe.get_work(label).epoch) for label, own in probe.costs.items() if own.step
+    }
 
 
 def _build_entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[CostEntry]:
@@ -133,7 +135,7 @@ def _build_entries(recipe: Recipe, data: DataSummary, probe: Probe) -> Iterator[
 
 def _estimate_confirm_seconds(recipe: Recipe, probe: Probe, label: str) -> dict[Part, float]:
     """Estimate a confirmed trial by part. A method that trains nothing has the test part alone."""
-    costs, work = probe.costs[label], probe.work
+    costs, work = probe.costs[label], probe.get_work(label)
     training = _estimate_training_seconds(recipe, probe, label)
     test = (
         costs.save_seconds
@@ -148,7 +150,7 @@ def _estimate_confirm_seconds(recipe: Recipe, probe: Probe, label: str) -> dict[
 
 def _estimate_search_seconds(recipe: Recipe, probe: Probe, label: str, start: float, end: float) -> float:
     """Estimate one configuration of a search from one rung to the next."""
-    costs, work = probe.costs[label], probe.work
+    costs, work = probe.costs[label], probe.get_work(label)
     seconds = _estimate_training_seconds(recipe, probe, label, start, end)
     if recipe.search and recipe.metric_table[recipe.search.metric].needs_generation:
         seconds += costs.evaluation.estimate_seconds(work.validation)
@@ -158,7 +160,7 @@ def _estimate_search_seconds(recipe: Recipe, probe: Probe, label: str, start: fl
 
 def _estimate_training_seconds(recipe: Recipe, probe: Probe, label: str, start: float = 0.0, end: float = 1.0) -> float:
     """Estimate loading, training and validating between two shares of the full training."""
-    costs, work, epochs = probe.costs[label], probe.work, recipe.training.epochs
+    costs, work, epochs = probe.costs[label], probe.get_work(label), recipe.training.epochs
     seconds = costs.load_seconds
     if not start:
         seconds += costs.validation.estimate_seconds(work.validation)  # before the first step

@@ -43,7 +43,7 @@ def count_probe_operations(preparation: Preparation) -> float:
     A forward pass has two for each weight outside the embeddings and each token. Of a training only one pass counts,
     because a method may train the end of the network alone.
     """
-    text = choose_probe_rows(preparation)
+    text = choose_probe_rows(preparation, preparation.text)
     tokens = sum(sum(count_tokens(split)) for split in (text.train, text.validation)) + sum(text.test["prompt_tokens"])
     return float(2 * tokens * _count_body_weights(preparation) * len(preparation.recipe.methods))
 

@@ -25,7 +25,7 @@ class Batches(Options):
 
 
 class Work(Options):
-    """The work of one trial of any method, computed from the text and the recipe."""
+    """The work of one trial, computed from the text and the recipe."""
 
     epoch: Batches  # here a batch is a step
     validation: Batches
@@ -66,6 +66,7 @@ class MethodCosts(Options):
     adapter_bytes: int
     checkpoint_bytes: int
     trunk_bytes: int = 0
+    work: Work | None = None  # of a method with its own prompts, such as longer ones; None: the probe's
 
     def get_memory_bytes(self, part: Part) -> int:
         """Return the peak memory of a part. A search that compares predictions may need as much as a test."""
@@ -81,6 +82,11 @@ class Probe(Options):
     preparation_seconds: float  # find the model and read the text
     inference_seconds: float  # measure the inference of one trial, for any method
     probe_seconds: float  # the probe itself
+
+    def get_work(self, label: str) -> Work:
+        """Return the work of one trial of a method."""
+        own = self.costs[label].work if label in self.costs else None
+        return own or self.work
 
     @property
     def shared_seconds(self) -> float:

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def choose_probe_rows(preparation: Preparation) -> TextData:
-    """Return the text of a comparison with its splits replaced by rows of train.
+def choose_probe_rows(preparation: Preparation, text: TextData) -> TextData:
+    """Return a text of a comparison with its splits replaced by rows of train.
 
     Train becomes an effective batch of the longest rows and half a batch of rows of typical length. Validation becomes
     one evaluation batch of the longest rows, test one batch of the rows with the longest prompts.
     """
-    recipe, text = preparation.recipe, preparation.text
+    recipe = preparation.recipe
     lengths, prompt_lengths = count_tokens(text.train), list(text.train["prompt_tokens"])
     size = recipe.training.effective_batch_size
     by_length = sorted(range(len(lengths)), key=lambda row: -lengths[row])

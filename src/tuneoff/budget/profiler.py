@@ -66,7 +66,7 @@ def run_probe(
             refused[label] = f"{type(error).__name__}: {error}"
         gc.collect()
     return Probe(
-        work=compute_work(preparation),
+        work=compute_work(preparation, preparation.text),
         costs=costs,
         refused=refused,
         preparation_seconds=preparation_seconds,
@@ -82,7 +82,7 @@ def _measure_inference_seconds(preparation: Preparation) -> float:
     served = hold_for_inference(preparation.load_base(), dtype).to(context.device)
     start = time.perf_counter()
     base = hold_for_inference(preparation.load_base(), dtype).to(context.device)
-    test = choose_probe_rows(preparation).test
+    test = choose_probe_rows(preparation, preparation.text).test
     measure_inference(served, base, test, test, context)
     return time.perf_counter() - start
 
@@ -98,7 +98,8 @@ class _MethodProfiler:
         setting = preparation.setting
         self._dtype = get_dtype(setting.precision)
         self._context = create_context(preparation.device, setting.precision, self._timer)
-        self._text = choose_probe_rows(preparation)
+        self._presented = method.present(preparation.text, preparation.tokenizer, preparation.recipe.seeds[0])
+        self._text = choose_probe_rows(preparation, self._presented)
         on_progress(Progress(phase="loading"))
         start = time.perf_counter()
         base = preparation.load_base()
@@ -135,6 +136,7 @@ class _MethodProfiler:
             adapter_bytes=sum_weight_bytes(self._folder / "adapter"),
             checkpoint_bytes=TENSORS_PER_PARAMETER * FLOAT_BYTES * trainable,
             trunk_bytes=trunk_bytes,
+            work=compute_work(self._preparation, self._presented) if self._method.changes_prompts else None,
         )
 
     def _run_many_shapes(self) -> None:

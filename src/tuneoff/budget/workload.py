@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tuneoff.budget.probe import Batches, Work
 from tuneoff.config.training import TrainingOptions
-from tuneoff.data import count_tokens
+from tuneoff.data import TextData, count_tokens
 from tuneoff.data.batches import make_epoch_batches, make_evaluation_batches
 from tuneoff.evaluation.benchmarks import list_questions
 from tuneoff.models.greedy_decoding import READ_TOGETHER
@@ -15,9 +15,9 @@ from tuneoff.runner.prepare import Preparation
 from tuneoff.training.hidden_state_cache import BATCH_SIZE
 
 
-def compute_work(preparation: Preparation) -> Work:
-    """Return the work of one trial, the same for every method."""
-    recipe, text = preparation.recipe, preparation.text
+def compute_work(preparation: Preparation, text: TextData) -> Work:
+    """Return the work of one trial on a text, the same for every method with these prompts."""
+    recipe = preparation.recipe
     evaluation, generation = recipe.evaluation, recipe.evaluation.generation
     lengths = {name: count_tokens(getattr(text, name)) for name in ("train", "validation", "test")}
     train_part = lengths["train"][: len(lengths["validation"])]

@@ -34,8 +34,10 @@ class MetricOptions(Options):
     """Decimals that tables show of one's own metric; null means 3."""
     margin: float | None = Field(None, ge=0, allow_inf_nan=False, exclude_if=_is_unset)
     """The smallest difference that matters, for one's own metric; null means any. `verdict.margins` goes before it."""
+    model: str | None = Field(None, min_length=1, exclude_if=_is_unset)
+    """For `similarity`: the embedding model, as the name of a folder with its files or its id on the hub."""
     sha256: str | None = Field(None, exclude_if=_is_unset)
-    """The checksum of the function's file, which a run writes."""
+    """The checksum of the function's file, or the fingerprint of the model. A run writes it."""
     tokenizer: Tokenizer | None = Field(None, exclude_if=_is_unset)
     """What ROUGE and BLEU take as tokens: `english` is the usual tokenizer, which drops letters with accents and other
     scripts; `words` are those of Unicode; `characters` are for scripts without spaces. Null chooses by the references.

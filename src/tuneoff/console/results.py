@@ -12,15 +12,16 @@ from rich.text import Text
 
 from tuneoff.analysis import calibration
 from tuneoff.analysis.costs import COSTS
-from tuneoff.console.progress import print_line
+from tuneoff.console.progress import print_line, replace_unprintable
 from tuneoff.console.tables import make_table
 from tuneoff.metrics import Metric
-from tuneoff.report.data_warnings import list_data_warnings
+from tuneoff.report.data_warnings import describe_rows, list_data_warnings
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_confidence, format_cost, format_interval, format_score
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
 from tuneoff.report.judged import describe_win_rates
 from tuneoff.report.leaderboard import list_misfits
+from tuneoff.report.population import describe_grown_split
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.sentences.names import NAME_WIDTHS
 from tuneoff.report.sentences.sweep import describe_conclusions
@@ -42,6 +43,10 @@ def print_comparison(comparison: Comparison, report: Path) -> None:
     console = Console()
     for warning in list_data_warnings(comparison.run.data):
         console.print(f"Warning: {warning}", markup=False, highlight=False)
+    if grown := describe_grown_split(comparison):
+        console.print(f"Warning: {grown}", markup=False, highlight=False)
+    if comparison.run.data.shape:
+        console.print(f"Rows: {replace_unprintable(describe_rows(comparison.run.data))}", markup=False, highlight=False)
     header, *rows = make_terminal_rows(comparison)
     table = make_table(*header)
     table.caption, table.caption_justify = Text("; ".join(list_marks(comparison))) or None, "left"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -67,7 +67,10 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
     read = {
         name: replace(split, examples=encoder.cut_documents(split.examples)) for name, split in splits.by_name.items()
     }
-    tokens = {name: _add_groups(tokenize(split.examples, encoder, encoding), split) for name, split in read.items()}
+    tokens = {}
+    for name, split in read.items():
+        name_row = _make_row_names(rows.get(name, rows["train"]).place, split)
+        tokens[name] = _add_groups(tokenize(split.examples, encoder, encoding, name_row), split)
     summary = DataSummary(
         fingerprint=compute_fingerprint(tokens),
         splits={name: summarize(read[name], tokens[name]) for name in SPLITS},
@@ -92,6 +95,12 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
         answers=frozenset(answers),
     )
     return _add_train_samples(data, splits, options, replicates, encoder, encoding) if replicates else data
+
+
+def _make_row_names(place: str, split: Split) -> Callable[[int], str]:
+    """Return a function that names the row of an example. A piece of a long text has none of its own."""
+    has_rows = len(split.rows) == len(split.examples)
+    return lambda position: f"{place}, row {split.rows[position] + 1}: " if has_rows else f"{place}: "
 
 
 def _add_groups(dataset: Dataset, split: Split) -> Dataset:

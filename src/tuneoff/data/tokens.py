@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.data.example import Example, Row
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.reading import hide_progress_bars
+from tuneoff.errors import DataError
 from tuneoff.system.cache import check_cache_folder, get_cache_folder, write_cache_checksums
 from tuneoff.system.full_disk import explain_full_disk
 
@@ -30,7 +31,9 @@ ENCODING_FIELDS = {
 SCHEME = 4  # increase it when a change of the code makes other tokens from the same text and options
 
 
-def tokenize(examples: Sequence[Example], encoder: Encoder, encoding: str) -> Dataset:
+def tokenize(
+    examples: Sequence[Example], encoder: Encoder, encoding: str, name_row: Callable[[int], str] = lambda _: ""
+) -> Dataset:
     """Tokenize the examples of a split, or load them from the cache. The result is memory-mapped.
 
     Columns: source, target and references (cleaned text), row and messages (the columns of the data and the messages
@@ -38,6 +41,10 @@ def tokenize(examples: Sequence[Example], encoder: Encoder, encoding: str) -> Da
 
     Args:
         encoding: from `compute_encoding_key`; computed once for all splits, because it reads the whole vocabulary.
+        name_row: returns where an example comes from, by its position, as the beginning of an error message.
+
+    Raises:
+        DataError: an example cannot be encoded.
     """
     from datasets import Dataset, Features, List, Value
 
@@ -58,7 +65,13 @@ def tokenize(examples: Sequence[Example], encoder: Encoder, encoding: str) -> Da
 
     def encode(positions: Sequence[int]) -> dict[str, list[Any]]:
         block = [examples[i] for i in positions]
-        return {**_make_text_columns(block), **encoder.encode(block)}
+        try:
+            return {**_make_text_columns(block), **encoder.encode(block)}
+        except DataError:
+            for i in positions:  # one at a time, to say which one it is
+                with _name_in_errors(name_row(i)):
+                    encoder.encode([examples[i]])
+            raise
 
     with hide_progress_bars(), explain_full_disk(file):
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +89,15 @@ def tokenize(examples: Sequence[Example], encoder: Encoder, encoding: str) -> Da
         if not is_cached:
             write_cache_checksums(folder, [file])
         return dataset
+
+
+@contextmanager
+def _name_in_errors(place: str) -> Iterator[None]:
+    """Put the place before the message of an error on data."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{place}{error}") from error
 
 
 def _make_text_columns(examples: Sequence[Example]) -> dict[str, list[Any]]:

@@ -14,6 +14,7 @@ from tuneoff.metrics.code import EDIT, PARSES, parses
 from tuneoff.metrics.contains import CONTAINS
 from tuneoff.metrics.exact_match import EXACT, EXACT_STRICT
 from tuneoff.metrics.json_fields import FIELD_F1, VALID_JSON
+from tuneoff.metrics.judge import WIN_RATE
 from tuneoff.metrics.labels import ACCURACY, MACRO_F1
 from tuneoff.metrics.loss import LOSS
 from tuneoff.metrics.metric import Metric
@@ -22,6 +23,8 @@ from tuneoff.metrics.own import hash_function, make_own_metric
 from tuneoff.metrics.pass_at_k import make_pass_at_k
 from tuneoff.metrics.rouge import ROUGE_1, ROUGE_2, ROUGE_L, ROUGE_LSUM, TYPES, make_rouge
 from tuneoff.metrics.scripts import choose_tokenizer
+from tuneoff.metrics.similarity import NAME as SIMILARITY
+from tuneoff.metrics.similarity import find_fingerprint, make_similarity
 from tuneoff.metrics.token_f1 import F1
 from tuneoff.metrics.translation import BLEU, CHRF, make_bleu
 
@@ -77,15 +80,21 @@ def build_metric(name: str, options: MetricOptions) -> Metric:
     Raises:
         RecipeError: it is unknown, or an option has no effect.
     """
+    if name != SIMILARITY and options.model:
+        raise RecipeError(f"metrics.{name}.model has no effect. Only {SIMILARITY} has an embedding model.")
     set_options = {key for key, value in options.model_dump().items() if value is not None}
     if options.function:
-        if name in METRICS or name == "auto":
+        if name in METRICS or name in {"auto", WIN_RATE.name, SIMILARITY}:
             raise RecipeError(f"metrics.{name} is the name of a shipped metric. Choose another one for your function.")
         if not name.isidentifier():
             raise RecipeError(f"metrics.{name}: name your own metric with letters, digits and underscores only.")
         if options.tokenizer:
             raise RecipeError(f"metrics.{name}.tokenizer has no effect on your own function. Remove it.")
         return make_own_metric(name, options)
+    if name == SIMILARITY:
+        if without_effect := sorted(set_options - {"model", "sha256"}):
+            raise RecipeError(f"metrics.{name}.{without_effect[0]} has no effect on {name}. Remove it.")
+        return make_similarity(options)
     shipped, at, k = name.partition("@")
     if at and shipped in METRICS and k.isdecimal() and METRICS[shipped].bounds[1] < math.inf:
         return _make_pass_at_k(shipped, int(k), options)
@@ -134,6 +143,7 @@ def choose_metrics(
 
     Raises:
         MetricError: a function of the user's own cannot be loaded.
+        ModelError: there is no such embedding model.
     """
     wants_auto = written == "auto" or "auto" in written
     options: dict[str, MetricOptions] = {}
@@ -146,7 +156,7 @@ def choose_metrics(
 
 
 def find_changed_metrics(old: Written, new: Written) -> frozenset[str]:
-    """Return the metrics of both that give other scores now, because their function or tokenizer has changed."""
+    """Return the metrics of both that give other scores now, because their function, model or tokenizer has changed."""
     before, after = (_list_scorers(written) for written in (old, new))
     return frozenset(name for name in before if name in after and before[name] != after[name])
 
@@ -154,7 +164,7 @@ def find_changed_metrics(old: Written, new: Written) -> frozenset[str]:
 def _list_scorers(written: Written) -> dict[str, tuple[str | None, ...]]:
     options = dict.fromkeys(ROUGE, MetricOptions()) if written == "auto" else written
     return {
-        name: (of_metric.function, of_metric.sha256, of_metric.tokenizer or "english")
+        name: (of_metric.function or of_metric.model, of_metric.sha256, of_metric.tokenizer or "english")
         for name, of_metric in options.items()
     }
 
@@ -173,6 +183,8 @@ def list_task_metrics(task: Task, references: Sequence[str]) -> tuple[str, ...]:
 def _complete(name: str, options: MetricOptions, references: Sequence[str]) -> MetricOptions:
     if options.function:
         return options.model_copy(update={"sha256": hash_function(options.function)})
+    if options.model:
+        return options.model_copy(update={"sha256": find_fingerprint(options.model)})
     if name in TOKENIZED and options.tokenizer is None:
         return options.model_copy(update={"tokenizer": choose_tokenizer(references)})
     return options

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from tuneoff.config.verdict import VerdictOptions
 from tuneoff.records.record import Prediction
 
-Needs = Literal["loss", "text"]
+Needs = Literal["loss", "text", "judge"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,15 +59,15 @@ class Metric:
     unit: str
     meaning: str  # one sentence, shown with the column
     higher_is_better: bool
-    needs: Needs  # "loss": computed from the loss alone, without generating text
+    needs: Needs  # "loss": no text is generated for it; "judge": a judge scores the text, after all trials
     decimals: int  # when shown, in `unit`
     margin: Callable[[VerdictOptions], float]  # the smallest difference that matters, unless the recipe names another
-    score: Callable[[Sequence[Answer]], Scores] | None = None  # of all examples of a split; None: the loss
+    score: Callable[[Sequence[Answer]], Scores] | None = None  # of all examples of a split; None: not from answers
     combine: Callable[[Sequence[float]], float] = fmean  # of the values of an example's samples, if it has several
     scale: float = 1.0  # from the value in a record to `unit`
     bounds: tuple[float, float] = (-math.inf, math.inf)
     is_all_or_nothing: bool = False  # whether it counts examples that are right or wrong
-    is_own: bool = False  # whether it is a function of the user's own
+    is_tried: bool = False  # whether it reads what a user names, and is tried before anything is trained
     depends_on_split: bool = False  # whether the value of an example depends on the answers to others
     reads_as: Callable[[str], Hashable] | None = None  # two references of equal value are the same to the metric
     noise: TypicalNoise | None = None  # what `tuneoff plan` assumes where nothing is measured; None: not known
@@ -75,19 +75,23 @@ class Metric:
     @property
     def needs_generation(self) -> bool:
         """Whether text must be generated for it."""
-        return self.needs == "text"
+        return self.needs != "loss"
 
     def get_margin(self, options: VerdictOptions) -> float:
         """The smallest difference that matters in practice, in `unit`."""
         return options.margins.get(self.name, self.margin(options))
 
+    def has_score(self, prediction: Prediction) -> bool:
+        """Return whether an example counts: all do, unless a judge was asked about some of them alone."""
+        return self.needs != "judge" or self.name in prediction.scores
+
     def value(self, prediction: Prediction) -> float:
         """The value of one example, as its record stores it."""
-        return prediction.loss if self.score is None else prediction.scores[self.name]
+        return prediction.loss if self.needs == "loss" else prediction.scores[self.name]
 
     def weight(self, prediction: Prediction) -> float:
         """The weight of one example, as its record stores it."""
-        return prediction.target_tokens if self.score is None else prediction.weights.get(self.name, 1.0)
+        return prediction.target_tokens if self.needs == "loss" else prediction.weights.get(self.name, 1.0)
 
     def compute_mean(self, predictions: Sequence[Prediction]) -> float:
         """The score of a split as `Record.scores` stores it, which is before `scale`."""
@@ -95,7 +99,7 @@ class Metric:
 
     def can_score(self, prediction: Prediction) -> bool:
         """Return whether the stored prediction has a possible value and a positive weight."""
-        if self.score is not None and self.name not in prediction.scores:
+        if self.needs != "loss" and self.name not in prediction.scores:
             return False
         return self.is_possible(self.value(prediction), self.weight(prediction))
 

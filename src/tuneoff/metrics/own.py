@@ -38,7 +38,7 @@ def make_own_metric(name: str, options: MetricOptions) -> Metric:
         decimals=3 if options.decimals is None else options.decimals,
         margin=lambda _: margin,
         score=partial(_score, name, options.function),
-        is_own=True,
+        is_tried=True,
     )
 
 

@@ -59,7 +59,7 @@ def generate(
         return _generate_row_by_row(model, *repeated, None, theirs, rules)
     prompt_PD = compute_prompt(model)
     if beams > 1 or not can_use_own_decoding(model, attention_BT, prompt_PD, max_new_tokens):
-        if len(tokens_BT) > 1 and not generates_rows_together(network):
+        if len(tokens_BT) > 1 and not _generates_together(model):
             return _generate_row_by_row(model, *repeated, prompt_PD, theirs, rules)
         return generate_with_transformers(model, *repeated, prompt_PD, theirs, rules)
     return greedy_decoding.generate(
@@ -74,6 +74,13 @@ def generate(
         samples=samples,
         **options,
     )
+
+
+def _generates_together(model: LanguageModel) -> bool:
+    """Return whether the network may get several rows at once, which is tried once for each model."""
+    if model.generates_together is None:
+        model.generates_together = generates_rows_together(model.base)
+    return model.generates_together
 
 
 def compute_prompt(model: LanguageModel) -> Tensor | None:

@@ -48,6 +48,7 @@ class LanguageModel(nn.Module):
         self.known_as = known_as
         self.split_head = split_head
         self.outer_adapter = outer_adapter
+        self.generates_together: bool | None = None  # see `generates_rows_together`; None: not known yet
         self._blocks_return_tuples = False  # known after the first call of `trunk`
 
     def with_network(self, network: Any, outer_adapter: OuterAdapter | None = None) -> LanguageModel:

@@ -30,7 +30,9 @@ from tuneoff.errors import RecipeError, suggest
 from tuneoff.methods import Method, expand_groups, read_method
 from tuneoff.metrics import METRICS, Metric
 from tuneoff.metrics.choice import build_table, choose_metrics, choose_primary
+from tuneoff.metrics.judge import WIN_RATE
 from tuneoff.metrics.pass_at_k import read_name
+from tuneoff.metrics.similarity import NAME as SIMILARITY
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -188,6 +190,21 @@ class Recipe(Options):
         return self
 
     @model_validator(mode="after")
+    def _require_judge_in_time(self) -> Self:
+        """A judge is asked after the last trial, about the test split. What is decided before cannot go by it."""
+        if self.search and self.search.metric == WIN_RATE.name:
+            raise ValueError(
+                "a search compares on validation, about which no judge is asked: write another search.metric, such as "
+                "loss"
+            )
+        if self.until_decided and self.verdict.metric == WIN_RATE.name:
+            raise ValueError(
+                "until_decided decides after every seed, and a judge is asked after the last one: write another "
+                "verdict.metric, or remove until_decided"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _require_rounds(self) -> Self:
         if self.until_decided and self.sweep:
             raise ValueError("a sweep makes several comparisons, and until_decided is for one: remove one of the two")
@@ -220,11 +237,17 @@ class Recipe(Options):
 
     @model_validator(mode="after")
     def _require_known_metric(self) -> Self:
-        known = [*METRICS, *(name for name in self.metrics if self.metrics != "auto" and name not in METRICS)]
+        named = () if self.metrics == "auto" else self.metrics
+        judged = [WIN_RATE.name] if self.judge else []
+        known = list(dict.fromkeys([*METRICS, SIMILARITY, *judged, *named]))
         keys = {"verdict.metric": self.verdict.metric, "search.metric": self.search.metric if self.search else None}
         keys |= {f"verdict.margins.{name}": name for name in self.verdict.margins}
         for key, name in keys.items():
             if name is not None and name not in known:
+                if name == WIN_RATE.name:
+                    raise RecipeError(
+                        f"{key} is judge, and the recipe has none. Add one, such as judge: {{model: NAME}}."
+                    )
                 raise RecipeError(f"{key} is {name!r}, which is not a metric.{suggest(name, known)}")
         build_table(self.metrics, self._named_metrics)
         return self
@@ -288,7 +311,8 @@ class Recipe(Options):
     @property
     def metric_table(self) -> dict[str, Metric]:
         """The metrics by name. Where the task is not known yet, and in recipes of earlier versions, those of ROUGE."""
-        return build_table(self.metrics, self._named_metrics)
+        judged = {WIN_RATE.name: WIN_RATE} if self.verdict.metric == WIN_RATE.name else {}
+        return judged | build_table(self.metrics, self._named_metrics)
 
     @property
     def primary_metric(self) -> Metric:
@@ -305,7 +329,7 @@ class Recipe(Options):
     @property
     def _named_metrics(self) -> tuple[str, ...]:
         named = (self.verdict.metric, self.search.metric if self.search else None)
-        return tuple(name for name in named if name is not None)
+        return tuple(name for name in named if name is not None and name != WIN_RATE.name)
 
     def choose_metrics(self, task: Task, references: Sequence[str]) -> Self:
         """Return the recipe with its metrics written out, for data of a task and the references that are scored.

@@ -53,7 +53,7 @@ def choose_examples(comparison: Comparison, count: int = SHOWN) -> tuple[Example
 
 def find_example_metric(comparison: Comparison) -> Metric | None:
     """Return the first metric that scores an example by its text alone; the primary one if it does."""
-    of_text = (metric for metric in comparison.metrics if metric.needs_generation and not metric.depends_on_split)
+    of_text = (metric for metric in comparison.metrics if metric.score is not None and not metric.depends_on_split)
     return next(of_text, None)
 
 

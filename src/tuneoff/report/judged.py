@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.analysis.judged import WIN_RATE, Judged, JudgedMethod, summarize_judgements
+from tuneoff.analysis.judged import Judged, JudgedMethod, summarize_judgements
+from tuneoff.metrics.judge import WIN_RATE
 from tuneoff.report.benchmarks import describe_change, get_change_style
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import (
@@ -59,14 +60,18 @@ def build_judge_table(comparison: Comparison) -> JudgeTable | None:
         return JudgeTable(description=description, prompt=options.prompt, lines=())
     labels = [row.label for row in comparison.rows if row.label in judged.methods]
     return JudgeTable(
-        description=" ".join(describe_judge(judged, options.model)),
+        description=" ".join(describe_judge(judged, options.model, ranks=comparison.metric is WIN_RATE)),
         prompt=options.prompt,
         lines=tuple(_build_line(label, judged.methods[label]) for label in labels),
     )
 
 
-def describe_judge(judged: Judged, model: str) -> Iterator[str]:
-    """Yield sentences on what was asked, and on the judge's own faults."""
+def describe_judge(judged: Judged, model: str, *, ranks: bool) -> Iterator[str]:
+    """Yield sentences on what was asked, and on the judge's own faults.
+
+    Args:
+        ranks: whether the win rate is the primary metric.
+    """
     other = "the base model's" if judged.against == "base" else "the reference"
     yield (
         f"{model} compared each method's answer with {other} on {pluralize(judged.examples, 'test example')}, in both "
@@ -76,6 +81,11 @@ def describe_judge(judged: Judged, model: str) -> Iterator[str]:
         f"With the order swapped, it contradicts itself in {format_share(judged.disagreement)} of the pairs, and "
         f"{format_share(judged.first_share)} of its {judged.decided:,} decided replies prefer the first answer."
     )
+    if ranks and len(judged.methods) > 1:
+        yield (
+            f"The win rate ranks the methods. The difference of two says which wins more often against {other}; the "
+            "judge has not compared them with each other."
+        )
     if judged.unreadable:
         yield f"{pluralize(judged.unreadable, 'reply says', 'replies say')} nothing readable and count as ties."
     if judged.missing:

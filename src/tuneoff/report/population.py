@@ -64,3 +64,23 @@ def describe_overlap(samples: TrainSamples) -> str | None:
         f"about {format_share(spread)} of what it is between samples without a common example, so the intervals are "
         "somewhat too narrow for new data. Give more rows for train, or lower data.sizes.train."
     )
+
+
+def describe_grown_split(comparison: Comparison) -> str:
+    """Return what a verdict is worth that was read before on a part of its test split; empty if it was not.
+
+    Reading a verdict again with more test examples finds more false differences, unless the error is divided by the
+    number of looks (docs/concepts/calibration.md).
+    """
+    use = comparison.split_use
+    if use is None or not use.related_runs:
+        return ""
+    looks, error = use.related_runs + use.runs, 1 - comparison.run.recipe.verdict.confidence
+    runs = "Another run" if use.related_runs == 1 else f"{use.related_runs} other runs"
+    confidence = f"{1 - error / looks:.4g}"
+    return (
+        f"{runs} on this machine used a test split that shares most of its examples with this one. A verdict that is "
+        "read again after adding test examples is not valid at its stated confidence: each look has its own chance "
+        f"to find a false difference. It is valid with verdict.confidence={confidence}, which divides the error by "
+        f"{looks} looks, or on test examples that none of the runs has used."
+    )

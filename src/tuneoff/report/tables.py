@@ -8,7 +8,7 @@ from typing import Any
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS
-from tuneoff.analysis.row import build_score_matrix
+from tuneoff.analysis.row import build_score_matrices
 from tuneoff.analysis.statistics import estimate_mean
 from tuneoff.metrics import Metric
 from tuneoff.metrics.rouge import TYPES as ROUGE_TYPES
@@ -189,7 +189,8 @@ def _list_result(record: Record, confidence: float, metrics: Sequence[Metric]) -
     yield "hyperparameters", json.dumps(dict(trial.hyperparameters), sort_keys=True)
     is_tested = record.status == "done" and trial.stage == "confirm"
     for metric in metrics:
-        score = estimate_mean(build_score_matrix([record], metric), confidence) if is_tested else None
+        matrix = build_score_matrices([record], [metric]).get(metric.name) if is_tested else None
+        score = matrix and estimate_mean(matrix, confidence)
         name = get_score_name(metric)
         yield f"test_{name}", score and score.mean
         yield f"test_{name}_low", score and score.low

@@ -115,7 +115,7 @@ def prepare(recipe: Recipe) -> Preparation:
     fit = replace(fit, misfits={**fit.misfits, **unfit})
     recipe = drop_methods(recipe, unfit)
     recipe = recipe.choose_metrics(text.summary.task, list_references(text.test))
-    _try_own_metrics(recipe, text.test)
+    _try_metrics(recipe, text.test)
     labels = find_labels(recipe.evaluation, text.train, Encoder(text.options, tokenizer).encode)
     benchmarks = load_benchmarks(recipe.evaluation.benchmarks, tokenizer) if recipe.evaluation.benchmarks else None
     setting = Setting(
@@ -163,16 +163,17 @@ def _watch_tokens(text: TextData) -> Watch:
     )
 
 
-def _try_own_metrics(recipe: Recipe, test: Dataset) -> None:
-    """Score the first reference by each function of the user's own, so that a mistake is found before any training.
+def _try_metrics(recipe: Recipe, test: Dataset) -> None:
+    """Score the first reference by each function and model that the user names, so that a mistake is found before any
+    training.
 
     Raises:
-        MetricError: a function fails.
+        MetricError, ModelError: one of them fails.
     """
-    own = [metric for metric in recipe.metric_table.values() if metric.is_own]
+    tried = [metric for metric in recipe.metric_table.values() if metric.is_tried]
     first, *_ = list_references(test.select([0]))
     row = json.loads(test["row"][0])
-    score_answers(own, [Answer(prediction=first, references=(first,), source=test["source"][0], row=row)])
+    score_answers(tried, [Answer(prediction=first, references=(first,), source=test["source"][0], row=row)])
 
 
 def list_references(split: Dataset) -> list[str]:

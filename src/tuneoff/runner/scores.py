@@ -151,7 +151,7 @@ def _build_loss_scores(split: str, nats_per_token: float) -> dict[str, float]:
 
 def _compute_text_scores(split: str, predictions: Sequence[Prediction], recipe: Recipe) -> dict[str, float]:
     """Return the metrics of the generated text, the primary one first, and then in the order of their names."""
-    of_text = (metric for metric in recipe.metric_table.values() if metric.needs_generation)
+    of_text = (metric for metric in recipe.metric_table.values() if metric.score is not None)
     primary = recipe.primary_metric.name
     metrics = sorted(of_text, key=lambda metric: (metric.name != primary, metric.name))
     return {f"{split}/{metric.name}": metric.compute_mean(predictions) for metric in metrics}

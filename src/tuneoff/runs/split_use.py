@@ -4,8 +4,9 @@ A test split is for reporting. Each further run that is compared on it, and each
 the best score a little too good (Dwork et al. 2015, "The reusable holdout", Science 349). A run directory cannot know
 about the others, so the cache has a ledger for each test split, and a run directory keeps its own lines of it.
 
-CACHE/test-use/FINGERPRINT.jsonl   one line for each trial scored on the split, and for each state of a run compared
-RUN/test-use.jsonl                 those of this run; the first to write it gives the run its id
+CACHE/test-use/FINGERPRINT.jsonl     one line for each trial scored on the split, and for each state of a run compared
+CACHE/test-use/FINGERPRINT.examples  a hash of each example, by which a split is known that grew out of another
+RUN/test-use.jsonl                   those of this run; the first to write it gives the run its id
 
 A line has ids and a date, no text and no path. Lines are appended under a lock, so processes can share the file, and a
 line that a crash left half written is skipped.
@@ -30,10 +31,12 @@ from pydantic import ValidationError
 
 from tuneoff.config.base import Options
 from tuneoff.records.record import Prediction, Record
+from tuneoff.system.atomic_write import write_atomically
 from tuneoff.system.cache import get_cache_folder
 from tuneoff.system.environment import hide_user
 
 FOLDER, RUN_FILE = "test-use", "test-use.jsonl"
+SHARED = 0.5  # of the examples of the smaller of two splits, from which on they are taken for parts of one
 _LOG = logging.getLogger(__name__)
 _NO_WORD = re.compile(r"\W+")
 
@@ -56,6 +59,7 @@ class SplitUse:
     runs: int
     looks: int  # states of runs whose trials were compared
     since: datetime
+    related_runs: int = 0  # other runs, on splits that share most of their examples with this one
     problem: str = ""  # why the counts may be too low
 
 
@@ -75,7 +79,8 @@ def note_use(run: Path, records: Iterable[Record], looks: Iterable[Sequence[Reco
     scored = [r for r in records if r.trial.stage == "confirm" and r.status == "done" and r.predictions]
     if not scored:
         return None
-    fingerprint = compute_split_fingerprint(scored[0].predictions)
+    examples = hash_examples(scored[0].predictions)
+    fingerprint = _hash(" ".join(examples))[:16]
     trials = sorted(record.trial.id for record in scored)
     compared = [sorted(r.trial.id for r in look if r.status == "done" and r.predictions) for look in (*looks, scored)]
     look_ids = dict.fromkeys(_hash(" ".join(of_look))[:12] for of_look in compared)
@@ -89,9 +94,10 @@ def note_use(run: Path, records: Iterable[Record], looks: Iterable[Sequence[Reco
 
     own = _append_to_run(run / RUN_FILE, list_new)
     ledger = get_cache_folder() / FOLDER / f"{fingerprint}.jsonl"
-    problem = ""
+    problem, related_runs = "", 0
     try:
         uses, unreadable = _append(ledger, lambda known: _select_new(own, known))
+        related_runs = len(_find_related_runs(ledger, examples) - {use.run for use in uses})
         if unreadable:
             problem = f"{unreadable} line{'s' if unreadable > 1 else ''} of {hide_user(ledger)} cannot be read"
     except OSError as error:
@@ -105,14 +111,37 @@ def note_use(run: Path, records: Iterable[Record], looks: Iterable[Sequence[Reco
         runs=len({use.run for use in uses}),
         looks=len({(use.run, use.id) for use in uses if use.kind == "look"}),
         since=min(use.at for use in uses),
+        related_runs=related_runs,
         problem=problem,
     )
 
 
 def compute_split_fingerprint(predictions: Sequence[Prediction]) -> str:
-    """Hash the examples of a test split: their words alone, so that another cleaning or order gives the same hash."""
-    examples = (_hash(f"{_get_words(p.source)}\n{_get_words(p.reference)}") for p in predictions)
-    return _hash(" ".join(sorted(examples)))[:16]
+    """Hash the examples of a test split, whatever their order."""
+    return _hash(" ".join(hash_examples(predictions)))[:16]
+
+
+def hash_examples(predictions: Sequence[Prediction]) -> list[str]:
+    """Hash each example, sorted: its words alone, so that another cleaning gives the same hash."""
+    return sorted(_hash(f"{_get_words(p.source)}\n{_get_words(p.reference)}") for p in predictions)
+
+
+def _find_related_runs(ledger: Path, examples: Sequence[str]) -> set[str]:
+    """Return the runs on other splits that share most of their examples with this one, and note its examples.
+
+    Raises:
+        OSError: a file cannot be read or written.
+    """
+    own, own_file = set(examples), ledger.with_suffix(".examples")
+    if not own_file.exists():
+        write_atomically(own_file, "".join(f"{example}\n" for example in sorted(own)).encode())
+    runs: set[str] = set()
+    for file in ledger.parent.glob("*.examples"):
+        others = set(file.read_text(encoding="ascii", errors="replace").split())
+        if file != own_file and len(own & others) > SHARED * min(len(own), len(others)):
+            with contextlib.suppress(FileNotFoundError):
+                runs |= {use.run for use in _parse(file.with_suffix(".jsonl").read_bytes())[0]}
+    return runs
 
 
 def _append_to_run(file: Path, list_new: Callable[[Sequence[Use]], list[Use]]) -> list[Use]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.config.data import TextOptions
@@ -82,16 +83,25 @@ class ChatTemplate:
             if len(texts[0]) > MOST_CHARACTERS:
                 raise ValueError(f"it wrote {len(texts[0]):,} characters, and {MOST_CHARACTERS:,} is the limit here")
         except (*_FAILURES, jinja2.TemplateError) as error:
-            roles = ", ".join(str(message.get("role")) for message in messages)
+            roles = [str(message.get("role")) for message in messages]
             raise DataError(
-                f"The tokenizer's chat template fails on messages of {roles}: {error}. Change the messages, or use a "
-                "template of your own: prompt: '{source}\\n\\nTL;DR:'"
+                f"The tokenizer's chat template fails on messages of {', '.join(roles)}: {error}. "
+                f"{_suggest_joining(roles)}Change the messages, or use a template of your own: "
+                "prompt: '{source}\\n\\nTL;DR:'"
             ) from error
         return texts[0], spans[0] if spans else []
 
     def _get_source(self, tools: Any) -> str:
         source: str = self.tokenizer.get_chat_template(None, tools)
         return _write_date_macro(self.day) + source if writes_date(self.tokenizer) else source
+
+
+def _suggest_joining(roles: Sequence[str]) -> str:
+    """Return the cure for two messages of the same role in a row, which many templates refuse; empty without."""
+    for number, pair in enumerate(pairwise(roles), 1):
+        if pair[0] == pair[1]:
+            return f"Messages {number} and {number + 1} are both by the {pair[0]}: join them into one. "
+    return ""
 
 
 def writes_date(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -34,17 +34,17 @@ def draw_trainable_parameters(comparison: Comparison) -> alt.LayerChart | None:
         scale=alt.Scale(type="log", domain=[1, end], nice=False),
         axis=alt.Axis(values=[10**power for power in powers], format="~s"),
     )
-    return _draw_bars(canvas, x, x2=alt.X2Datum(1))
+    return _draw_bars(canvas, x, x, x2=alt.X2Datum(1))
 
 
 def draw_slowest_epoch(comparison: Comparison) -> alt.LayerChart | None:
-    """Draw the seconds of training steps in the slowest epoch."""
+    """Draw the seconds of training steps in the slowest epoch, with their interval over seeds."""
     rows = make_cost_rows(comparison, COSTS["slowest_epoch"])
     return _draw_bars_from_zero(make_canvas(comparison, rows), "seconds")
 
 
 def draw_peak_memory(comparison: Comparison) -> alt.LayerChart | None:
-    """Draw the peak memory during training."""
+    """Draw the peak memory during training, with its interval over seeds."""
     rows = make_cost_rows(comparison, COSTS["training_memory"], scale=1e-9)
     return _draw_bars_from_zero(make_canvas(comparison, rows), f"GB {get_memory_kind(comparison)}")
 
@@ -123,18 +123,30 @@ def _draw_bars_from_zero(canvas: Canvas, title: str) -> alt.LayerChart | None:
     canvas = Canvas(rows=[row for row in canvas.rows if row["value"] > 0], palette=canvas.palette)
     if not canvas.rows:
         return None
-    domain = [0, canvas.find_extent()[1] * LABEL_SPACE]
-    return _draw_bars(canvas, alt.X("value:Q", title=title, scale=alt.Scale(domain=domain, nice=False)))
+    rows = [{**row, "end": max(row["value"], row["cost_high"] or 0)} for row in canvas.rows]
+    canvas = Canvas(rows=rows, palette=canvas.palette)
+    domain = [0, canvas.find_extent(high="end")[1] * LABEL_SPACE]
+    return _draw_bars(canvas, alt.X("value:Q", title=title, scale=alt.Scale(domain=domain, nice=False)), "end:Q")
 
 
-def _draw_bars(canvas: Canvas, x: alt.X, **start: Any) -> alt.LayerChart:  # Any: an encoding of altair's
-    """Draw horizontal bars with their values after them."""
-    y = _list_methods_on_y()
+def _draw_bars(
+    canvas: Canvas, x: alt.X, end: alt.X | str, **start: Any
+) -> alt.LayerChart:  # Any: an encoding of altair's
+    """Draw horizontal bars with their intervals, and with their values after them.
+
+    Args:
+        end: of the bar with its interval.
+    """
+    y, tooltip = _list_methods_on_y(), make_tooltip("method", "exact", "cost_interval")
+    measured = canvas.chart.transform_filter("datum.cost_high != null")
     return canvas.combine(
         canvas.chart.mark_bar(height={"band": 0.6}, cornerRadiusEnd=3).encode(
-            x=x, y=y, color=canvas.encode_color(), tooltip=make_tooltip("method", "exact"), **start
+            x=x, y=y, color=canvas.encode_color(), tooltip=tooltip, **start
         ),
-        canvas.chart.mark_text(align="left", dx=7).encode(x=x, y=y, text="text:N"),
+        measured.mark_rule(strokeWidth=1.5, opacity=0.75).encode(
+            x="cost_low:Q", x2="cost_high:Q", y=y, tooltip=tooltip
+        ),
+        canvas.chart.mark_text(align="left", dx=7).encode(x=end, y=y, text="text:N"),
         height=len(canvas.rows) * BAND,
     )
 

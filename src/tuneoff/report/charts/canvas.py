@@ -19,6 +19,7 @@ DIAGONAL_CROSS = "M-1,-1L1,1M1,-1L-1,1"  # a shape as an SVG path
 TOOLTIP_TITLES = {
     "exact": "value",
     "cost_text": "cost",
+    "cost_interval": "interval of the cost",
     "examples": "test examples",
     "front": "on the Pareto front",
     "kept": "best epoch",

@@ -11,9 +11,10 @@ from tuneoff.analysis.row import Row
 from tuneoff.metrics import Metric
 from tuneoff.records.record import Record
 from tuneoff.report.escape import escape_control
-from tuneoff.report.format import format_cost, format_interval, format_score, pluralize
+from tuneoff.report.format import format_cost, format_cost_interval, format_interval, format_score, pluralize
 
 Datum = dict[str, Any]  # Any: numbers and text, by column
+WIDEST = 1.5  # times the highest cost, up to which an interval is drawn
 
 
 def get_memory_kind(comparison: Comparison) -> str:
@@ -30,10 +31,25 @@ def make_cost_rows(comparison: Comparison, cost: Cost, *, scale: float = 1) -> l
             "value": row.costs[cost.name] * scale,
             "text": format_cost(cost, row.costs[cost.name]),
             "exact": f"{row.costs[cost.name]:,.10g} {cost.unit}".strip(),
+            **make_cost_interval(comparison, row, cost, scale),
         }
         for row in comparison.rows
         if cost.name in row.costs
     ]
+
+
+def make_cost_interval(comparison: Comparison, row: Row, cost: Cost, scale: float) -> Datum:
+    """Return the ends of a cost's interval over seeds, and its text; both ends are null without an interval.
+
+    Two runs may leave an interval so wide that nothing else would be seen. It is drawn up to half again the highest
+    cost, and as text it is complete.
+    """
+    amount = row.amounts.get(cost.name)
+    if amount is None or amount.interval is None:
+        return {"cost_low": None, "cost_high": None, "cost_interval": "none"}
+    most = WIDEST * max(other.costs[cost.name] for other in comparison.rows if cost.name in other.costs)
+    low, high = (min(end, most) * scale for end in amount.interval)
+    return {"cost_low": low, "cost_high": high, "cost_interval": format_cost_interval(cost, amount)}
 
 
 def make_score_rows(comparison: Comparison, *metrics: Metric) -> list[Datum]:

@@ -11,7 +11,7 @@ from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.costs import COSTS
 from tuneoff.report.charts.canvas import Canvas, list_powers_of_ten, make_canvas, make_tooltip
 from tuneoff.report.charts.label_places import DISTANCE, LINE, LONGEST, Box, Place, Point, measure_label, place_labels
-from tuneoff.report.charts.rows import Datum, make_run_columns, make_score_row
+from tuneoff.report.charts.rows import Datum, make_cost_interval, make_run_columns, make_score_row
 from tuneoff.report.format import format_cost
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ NARROWEST = 240  # pixels of the plot, where three charts are side by side or a 
 def draw_quality_against(
     comparison: Comparison, name: str, title: str, *, scale: float = 1, log: bool = False
 ) -> alt.LayerChart | None:
-    """Draw the primary metric's test score with its interval over the cost called `name`, and every run.
+    """Draw the primary metric's test score over the cost called `name`, both with their intervals, and every run.
 
     The base model is a horizontal line.
     Methods on the Pareto front are filled and joined by steps, the others hollow. The names of methods are placed
@@ -35,8 +35,9 @@ def draw_quality_against(
     trained = [row for row in comparison.rank(comparison.metric) if not row.is_base and row.costs.get(name)]
     if not trained:
         return None
-    domain = _find_domain([row.costs[name] * scale for row in trained], log)
     canvas = make_canvas(comparison, _make_rows(comparison, name, scale))
+    costs = [row["cost"] for row in canvas.rows if not row["is_base"]]
+    domain = _find_domain([*costs, *(row["cost_high"] for row in canvas.rows if row["cost_high"])], log)
     low, high = canvas.find_extent("least", "most")
     margin = 0.08 * (high - low) or 1
     canvas = _place_names(canvas, domain, log, (low - margin, high + margin))
@@ -66,6 +67,7 @@ def _make_rows(comparison: Comparison, name: str, scale: float) -> list[Datum]:
             "front": "yes" if row.label in front else "no",
             "cost": row.costs.get(name, 0) * scale,
             "cost_text": format_cost(cost, row.costs.get(name, 0)),
+            **make_cost_interval(comparison, row, cost, scale),
         }
         for row in comparison.rank(comparison.metric)
         if row.is_base or row.costs.get(name)
@@ -120,11 +122,17 @@ def _draw_methods(canvas: Canvas, x: alt.X, y: alt.Y, score_scale: alt.Scale) ->
     on_front, off_front = tuned.transform_filter("datum.front == 'yes'"), tuned.transform_filter("datum.front == 'no'")
     right, left = (tuned.transform_filter(f"datum.side == '{side}'") for side in ("right", "left"))
     down = alt.expr("datum.down")
-    color, tooltip = canvas.encode_color(), make_tooltip("method", "exact", "interval", "cost_text", "front")
+    color, tooltip = (
+        canvas.encode_color(),
+        make_tooltip("method", "exact", "interval", "cost_text", "cost_interval", "front"),
+    )
     return [
         tuned.mark_rule(strokeWidth=2, opacity=0.55, strokeCap="round").encode(
             x=x, y=alt.Y("low:Q", scale=score_scale), y2="high:Q", color=color, tooltip=tooltip
         ),
+        tuned.transform_filter("datum.cost_high != null")
+        .mark_rule(strokeWidth=1.5, opacity=0.55, strokeCap="round")
+        .encode(x="cost_low:Q", x2="cost_high:Q", y=y, color=color, tooltip=tooltip),
         on_front.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.45).encode(x=x, y=y, order="cost:Q"),
         on_front.mark_point(size=150, filled=True, opacity=1).encode(x=x, y=y, color=color, tooltip=tooltip),
         off_front.mark_point(size=90, filled=False, strokeWidth=2).encode(x=x, y=y, color=color, tooltip=tooltip),

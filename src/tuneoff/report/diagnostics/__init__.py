@@ -20,6 +20,7 @@ from tuneoff.report.diagnostics.data import (
 from tuneoff.report.diagnostics.design import (
     diagnose_beside,
     diagnose_elsewhere,
+    diagnose_grown_test_split,
     diagnose_missing_trials,
     diagnose_reused_test_split,
     diagnose_shared_rate,
@@ -60,6 +61,7 @@ from tuneoff.search.history import Search
 OF_COMPARISON: tuple[Callable[[Comparison], Iterator[Diagnosis]], ...] = (
     diagnose_single_seed,
     diagnose_missing_trials,
+    diagnose_grown_test_split,
     diagnose_reused_test_split,
     diagnose_elsewhere,
     diagnose_beside,

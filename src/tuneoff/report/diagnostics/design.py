@@ -7,6 +7,7 @@ from tuneoff.analysis.row import Row
 from tuneoff.records.record import ELSEWHERE
 from tuneoff.report.diagnostics.diagnosis import Diagnosis, get_learning_rate
 from tuneoff.report.format import format_rate, format_share, join_list, pluralize
+from tuneoff.report.population import describe_grown_split
 from tuneoff.report.search_table import is_without_score
 
 SUGGESTED_SEEDS = 3
@@ -66,6 +67,13 @@ def diagnose_reused_test_split(comparison: Comparison) -> Iterator[Diagnosis]:
         "made after looking at them, confirm it on a test split that was not used yet: other rows, or another "
         "data.seed.",
     )
+
+
+def diagnose_grown_test_split(comparison: Comparison) -> Iterator[Diagnosis]:
+    """Report a test split that another run has used in part, or that is a part of another run's."""
+    warning = describe_grown_split(comparison)
+    if warning:
+        yield Diagnosis(label=None, kind="test split grown", text=warning)
 
 
 def diagnose_shared_rate(comparison: Comparison) -> Iterator[Diagnosis]:
