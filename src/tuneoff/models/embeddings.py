@@ -79,19 +79,20 @@ def _read_pooling(folder: Path, name: str) -> Pooling:
     if not (folder / "modules.json").is_file():
         return "mean"
     modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-    for module in modules:
-        kind = str(module["type"]).rpartition(".")[2]
-        if kind not in PLAIN_MODULES:
-            raise ModelError(
-                f"{name} has a module {kind}, which is not supported. Name an embedding model without one."
-            )
-        if kind == "Pooling":
-            options = json.loads(_find_file(folder, name, f"{module['path']}/config.json").read_text(encoding="utf-8"))
-            chosen = sorted(key for key, value in options.items() if key.startswith("pooling_mode") and value is True)
-            if chosen not in (["pooling_mode_mean_tokens"], ["pooling_mode_cls_token"]):
-                raise ModelError(f"{name} pools by {', '.join(chosen) or 'nothing'}. Only mean and CLS are supported.")
-            return "cls" if chosen == ["pooling_mode_cls_token"] else "mean"
-    return "mean"
+    kinds = {str(module["type"]).rpartition(".")[2]: str(module["path"]) for module in modules}
+    if further := sorted(kinds.keys() - set(PLAIN_MODULES)):
+        raise ModelError(f"{name} has a module {further[0]}, which is not supported. Name a model without one.")
+    if "Pooling" not in kinds:
+        return "mean"
+    file = _find_file(folder, name, f"{kinds['Pooling']}/config.json")
+    options = json.loads(file.read_text(encoding="utf-8"))
+    chosen = [key for key, value in options.items() if key.startswith("pooling_mode") and value is True]
+    match chosen:
+        case ["pooling_mode_mean_tokens"]:
+            return "mean"
+        case ["pooling_mode_cls_token"]:
+            return "cls"
+    raise ModelError(f"{name} pools by {', '.join(chosen) or 'nothing'}. Only mean and CLS are supported.")
 
 
 def _find_file(folder: Path, name: str, file: str) -> Path:
