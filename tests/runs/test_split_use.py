@@ -91,7 +91,7 @@ def test_the_words_of_two_examples_are_not_mixed_up() -> None:
 
 def test_the_ledger_has_no_text_and_no_path(trial: Callable[..., Trial], tmp_path: Path, cache: Path) -> None:
     note(tmp_path / "secret place", make_record(trial()))
-    (ledger,) = cache.iterdir()
+    (ledger,) = cache.glob("*.jsonl")
     for line in ledger.read_text().splitlines():
         assert json.loads(line).keys() == {"kind", "id", "run", "at"}
     assert "private" not in ledger.read_text()
@@ -115,7 +115,7 @@ def test_damaged_lines_are_skipped_and_said(
     trial: Callable[..., Trial], tmp_path: Path, cache: Path, damage: bytes
 ) -> None:
     note(tmp_path / "a", make_record(trial()))
-    (ledger,) = cache.iterdir()
+    (ledger,) = cache.glob("*.jsonl")
     with ledger.open("ab") as file:
         file.write(damage)
     use = note(tmp_path / "b", make_record(trial(seed=1)))
