@@ -81,6 +81,6 @@ def describe_grown_split(comparison: Comparison) -> str:
     return (
         f"{runs} on this machine used a test split that shares most of its examples with this one. A verdict that is "
         "read again after adding test examples is not valid at its stated confidence: each look has its own chance "
-        f"to find a false difference. It is valid if all looks go by verdict.confidence={confidence}, which divides the "
-        f"error by {looks} looks, or on test examples that none of the runs has used."
+        f"to find a false difference. It is valid if all looks go by verdict.confidence={confidence}, which divides "
+        f"the error by {looks} looks, or on test examples that none of the runs has used."
     )
