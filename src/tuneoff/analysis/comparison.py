@@ -154,7 +154,8 @@ def judge(run: Run, spending: Spending | None = None) -> Comparison:
     run = replace(run, records=tuple(add_missing_scores(record, metrics.values()) for record in run.records))
     if run.recipe.judge and WIN_RATE.name in metrics:
         outcomes = find_outcomes(run.recipe.judge, run.records, run.judgements)
-        run = replace(run, records=tuple(map(outcomes.score, run.records)))
+        if outcomes.are_finished:
+            run = replace(run, records=tuple(map(outcomes.score, run.records)))
     rounds = replay_rounds(run.recipe, run.records) if run.recipe.until_decided else None
     partial = find_missing_rounds(run.recipe, run.records, rounds) if rounds else find_missing(run.recipe, run.records)
     confirmed = [record for record in run.records if record.trial.stage == "confirm"]

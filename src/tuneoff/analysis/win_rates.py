@@ -26,6 +26,11 @@ class Outcomes:
     complete: frozenset[int]  # the rows that have an outcome in every trial
     against_base: bool
 
+    @property
+    def are_finished(self) -> bool:
+        """Whether every pair has its replies. The first ones to be known are equal answers, which are ties."""
+        return bool(self.pairs) and len(self.pairs) == sum(map(len, self.by_trial.values()))
+
     def score(self, record: Record) -> Record:
         """Return the record with the score of every complete row, if it was judged.
 
