@@ -170,7 +170,7 @@ def test_without_replies_there_is_no_verdict_by_the_judge_and_every_other_score_
     comparison = tuneoff.load_comparison(tmp_path / "run")
     assert comparison.best is None
     assert all("loss" in row.scores and "judge" not in row.scores for row in comparison.rows)
-    assert "has not answered all questions" in render_page(comparison, {}, {})
+    assert "no reply yet" in render_page(comparison, {}, {})
 
 
 @pytest.mark.parametrize(
