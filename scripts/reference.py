@@ -27,7 +27,7 @@ EXIT_CODES = """| exit code | meaning |
 | 1 | some trials failed; their reasons are on the page |
 | 2 | bad input |
 | 3 | the budget ended before everything was done |
-| 129, 130, 143 | stopped by a closed terminal, Ctrl-C or SIGTERM; the same command resumes |
+| 129, 130, 138, 143 | stopped by a closed terminal, Ctrl-C, SIGUSR1 or SIGTERM; the same command resumes |
 """
 
 

@@ -3,6 +3,7 @@
 from tuneoff.api.asking import open_arms, recall
 from tuneoff.api.calibration import calibrate
 from tuneoff.api.comparisons import RUNS, compare, load_comparison, report_run
+from tuneoff.api.crew import build_engine
 from tuneoff.api.deciding import decide
 from tuneoff.api.exporting import export, push
 from tuneoff.api.loading import load
@@ -18,6 +19,7 @@ from tuneoff.api.working import work
 __all__ = [
     "RUNS",
     "VALUES",
+    "build_engine",
     "build_recipe",
     "calibrate",
     "compare",

@@ -13,6 +13,7 @@ from tuneoff.config.data import DataOptions
 from tuneoff.engines import Engine, read_engine
 from tuneoff.engines.engine import read_threads
 from tuneoff.errors import RunError
+from tuneoff.recipe.overrides import apply_overrides
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.runs import RunDirectory
 from tuneoff.runs.reading import read_first_setting
@@ -54,6 +55,15 @@ def choose_crew(workers: int | None, engine: str | Engine, threads: int | None, 
     else:
         chosen = read_engine(engine, {"workers": workers})
     return Crew(engine=chosen, threads=threads, exclusive=exclusive)
+
+
+def build_engine(name: str, *options: str) -> Engine:
+    """Return an engine with options as `key=value`, whose values are YAML.
+
+    Raises:
+        RunError, RecipeError: there is no such engine or option.
+    """
+    return read_engine(name, apply_overrides({}, options))
 
 
 @contextlib.contextmanager

@@ -71,7 +71,18 @@ Workers = Annotated[
         show_default="one after another in one process",
     ),
 ]
-EngineOption = Annotated[str, typer.Option("--engine", help="What starts the workers.", metavar="NAME")]
+EngineOption = Annotated[
+    str,
+    typer.Option("--engine", help="What starts the workers: local, manual or slurm.", metavar="NAME"),
+]
+EngineOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--engine-option",
+        help="An option of the engine, such as cpus=8 or sbatch=[--partition=gpu]. May be repeated.",
+        metavar="KEY=VALUE",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -89,10 +100,13 @@ Exclusive = Annotated[
 ]
 
 
-def format_crew(*, workers: int | None, engine: str, threads: int | None, exclusive: bool) -> list[str]:
+def format_crew(
+    workers: int | None, engine: str, options: list[str], threads: int | None, *, exclusive: bool
+) -> list[str]:
     """Return the flags that say who runs the trials."""
     flags = ["--workers", str(workers)] if workers else []
     flags += ["--engine", engine] if engine != "local" else []
+    flags += [part for option in options for part in ("--engine-option", option)]
     flags += ["--threads", str(threads)] if threads else []
     return [*flags, *(["--exclusive"] if exclusive else [])]
 
@@ -106,6 +120,7 @@ def format_crew(*, workers: int | None, engine: str, threads: int | None, exclus
         "compare rank",
         "compare papers.csv --model smollm2-135m-instruct",
         "compare mine.yaml --workers 4",
+        "compare mine.yaml --engine slurm --workers 32 --engine-option sbatch=[--partition=gpu]",
     )
 )
 def compare(
@@ -130,6 +145,7 @@ def compare(
     ] = None,
     workers: Workers = None,
     engine: EngineOption = "local",
+    engine_option: EngineOptions = None,
     threads: Threads = None,
     exclusive: Exclusive = False,
 ) -> None:
@@ -149,13 +165,15 @@ def compare(
     directory = run or api.RUNS / find_run_name(recipe, overrides, model)
     flags = [part for label in drop or () for part in ("--drop", label)] + (["--model", model] if model else [])
     flags += ["--elsewhere"] if elsewhere else []
-    crew: dict[str, Any] = {"workers": workers, "engine": engine, "threads": threads, "exclusive": exclusive}
-    flags += format_crew(**crew)
+    options = engine_option or []
+    flags += format_crew(workers, engine, options, threads, exclusive=exclusive)
     arguments = ["compare", recipe, *overrides, *(["--run", str(run)] if run else []), *flags]
     if not supervisor.is_worker():
         if model is None:
             require_time(load_recipe(recipe, overrides), directory)
         raise typer.Exit(supervisor.supervise(arguments, directory, first_only=["--retry"] if retry else []))
+    crew: dict[str, Any] = {"workers": workers, "threads": threads, "exclusive": exclusive}
+    crew["engine"] = api.build_engine(engine, *options) if options else engine
     loaded = api.build_recipe(recipe, *overrides, model=model) if model else load_recipe(recipe, overrides)
     try:
         comparisons = compare_and_print(loaded, directory, drop or [], retry=retry, elsewhere=elsewhere, **crew)

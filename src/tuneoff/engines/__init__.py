@@ -11,9 +11,10 @@ from typing import Any
 from tuneoff.engines.engine import Engine
 from tuneoff.engines.local import LocalEngine
 from tuneoff.engines.manual import ManualEngine
+from tuneoff.engines.slurm import SlurmEngine
 from tuneoff.errors import RunError, suggest
 
-ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (LocalEngine, ManualEngine)}
+ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (LocalEngine, ManualEngine, SlurmEngine)}
 
 
 def read_engine(name: str, options: Mapping[str, Any]) -> Engine:

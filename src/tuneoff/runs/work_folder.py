@@ -133,6 +133,8 @@ class WorkFolder:
     def publish(self, record: Record, folder: Path, lease: Lease) -> bool:
         """Make the folder of an attempt that of the trial. Return False if another attempt was first."""
         target = self.run / TRIALS / record.trial.id
+        if not lease.is_ours():  # before anything is written, such as to a run directory that was moved
+            return False
         write_record(folder, record, folder / ADAPTER)
         if not lease.is_ours():
             return False
