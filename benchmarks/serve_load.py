@@ -145,7 +145,7 @@ async def _stream_until(
             counts["asked to come back"] += 1
             await asyncio.sleep(chance.random())
         except (openai.APIError, TimeoutError) as error:
-            counts[f"lost: {type(error).__name__}"] += 1
+            counts[f"lost: {type(error).__name__}, {error.__cause__!r}"] += 1
 
 
 async def _ask(client: openai.AsyncOpenAI, arm: str, prompt: str, tokens: int) -> str:

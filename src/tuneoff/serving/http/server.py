@@ -14,6 +14,7 @@ from tuneoff.errors import RunError
 
 BACKLOG = 512  # connections that wait to be accepted
 MOST_CONNECTIONS = 1_000
+IDLE_SECONDS = 75  # longer than clients keep a connection, or they send into one that is being closed
 
 
 @final
@@ -36,6 +37,7 @@ class Server:
                 access_log=False,
                 server_header=False,
                 limit_concurrency=MOST_CONNECTIONS,
+                timeout_keep_alive=IDLE_SECONDS,
                 timeout_graceful_shutdown=max(1, round(drain_seconds)),
             )
         )
