@@ -11,7 +11,9 @@ import tuneoff
 from tests.conftest import save_model, save_rows
 from tests.serving.answers import ask
 from tuneoff.errors import DataError, RequestError, RunError
+from tuneoff.runs import RunDirectory
 from tuneoff.serving import Engine, Request, Sampling, open_engine
+from tuneoff.serving.sources import describe_weights
 
 pytestmark = pytest.mark.model
 
@@ -107,6 +109,12 @@ def test_runs_of_different_bases_are_refused(run: Path, tmp_path: Path, tokenize
     other = make_run(tmp_path, tmp_path / "model", {"base": None}).rename(tmp_path / "other")
     with pytest.raises(RunError, match=r"fingerprints are .* One server has one base"):
         open_engine([run, other])
+
+
+def test_a_quantised_base_is_another_one(run: Path) -> None:
+    setting = RunDirectory(run).read_records()[0].trial.setting
+    quantised = setting.model_copy(update={"model": setting.model.model_copy(update={"quantise": "nf4"})})
+    assert describe_weights(setting) != describe_weights(quantised) == f"{setting.model_fingerprint} in nf4"
 
 
 def test_a_damaged_adapter_is_refused(run: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tuneoff.errors import RunError, suggest
 from tuneoff.methods import METHODS
 from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import get_dtype, hold_for_inference
+from tuneoff.models.quantisation import dequantise
 from tuneoff.models.sources import find_source
 from tuneoff.records.record import Record
 from tuneoff.runner.trained_model import choose_trial, require_same_model
@@ -19,7 +20,7 @@ from tuneoff.runs import RunDirectory
 from tuneoff.serving.arms import ArmSource
 from tuneoff.serving.engine import Engine
 from tuneoff.serving.prompts import Prompts
-from tuneoff.serving.sources import read_records, read_trial
+from tuneoff.serving.sources import describe_weights, read_records, read_trial
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,17 +47,18 @@ def open_engine(runs: Sequence[str | Path], arms: Sequence[str] | None = None, *
     first = next(iter(records.values()))[1].trial.setting
     for directory, record in records.values():
         setting = record.trial.setting
-        if setting.model_fingerprint != first.model_fingerprint:
+        if describe_weights(setting) != describe_weights(first):
             raise RunError(
                 f"{directory.path} has the base model {setting.model.name}, and {runs[0]} has {first.model.name}: the "
-                f"fingerprints are {setting.model_fingerprint} and {first.model_fingerprint}. One server has one base "
+                f"fingerprints are {describe_weights(setting)} and {describe_weights(first)}. One server has one base "
                 "model. Serve each on a port of its own."
             )
     source = find_source(first.model)
     require_same_model(source, first)
     base = load_model(source, first.model, load_tokenizer(source, first.model))
+    dequantise(base.network, first.model.name)  # adapters in a batch share plain layers; the numbers are the same
     base = hold_for_inference(base, get_dtype(first.precision))
-    engine = Engine(base, fingerprint=source.fingerprint, **limits)
+    engine = Engine(base, fingerprint=describe_weights(first), **limits)
     sources = {name: read_trial(directory, record, base) for name, (directory, record) in records.items()}
     if BASE not in sources:
         encoder = Encoder(first.data, base.tokenizer)

@@ -12,6 +12,7 @@ from tuneoff.methods import get_method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.recipe.recipe import drop_methods
 from tuneoff.records.record import Record
+from tuneoff.records.trial import Setting
 from tuneoff.runner.plan import select_records
 from tuneoff.runner.trained_model import choose_trial, require_adapter
 from tuneoff.runs import RunDirectory
@@ -68,10 +69,16 @@ def read_trial(directory: RunDirectory, record: Record, base: LanguageModel) -> 
         folder=directory.get_adapter_folder(trial) if method.trains else None,
         ends=encoder.ends,
         prompts=None if method.changes_prompts else Prompts(data=setting.data, encoder=encoder),
-        fingerprint=setting.model_fingerprint,
+        fingerprint=describe_weights(setting),
         base=setting.model.name,
         place=f"{directory.path}, {trial.label}",
     )
+
+
+def describe_weights(setting: Setting) -> str:
+    """Return what decides the weights of a base model: its files, and how they are quantised."""
+    quantise = setting.model.quantise
+    return f"{setting.model_fingerprint} in {quantise}" if quantise else setting.model_fingerprint
 
 
 def _read_adapter(folder: Path, base: LanguageModel) -> ArmSource:
