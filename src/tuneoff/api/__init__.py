@@ -8,6 +8,7 @@ from tuneoff.api.deciding import decide
 from tuneoff.api.exporting import export, push
 from tuneoff.api.loading import load
 from tuneoff.api.looking import build_recipe, draft_recipe, init, look
+from tuneoff.api.measuring import measure
 from tuneoff.api.planning import plan
 from tuneoff.api.serving import serve
 from tuneoff.api.sweeps import VALUES, expand, is_sweep, load_sweep, report_sweep, sweep
@@ -33,6 +34,7 @@ __all__ = [
     "load_comparison",
     "load_sweep",
     "look",
+    "measure",
     "open_arms",
     "plan",
     "push",

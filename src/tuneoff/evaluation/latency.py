@@ -82,8 +82,8 @@ def _time_in_turns(
 ) -> Latency:
     """Time the prefill of the served and of the base model, then further tokens of both."""
     order = (1, 0) if backwards else (0, 1)
-    prefill_ms = {i: _time_generation(models[i], prompts[i], device, tokens=1) for i in order}
-    whole_ms = {i: _time_generation(models[i], prompts[i], device, tokens=1 + NEW_TOKENS) for i in order}
+    prefill_ms = {i: time_generation(models[i], prompts[i], device, tokens=1) for i in order}
+    whole_ms = {i: time_generation(models[i], prompts[i], device, tokens=1 + NEW_TOKENS) for i in order}
     return Latency(
         prefill_ms=prefill_ms[0],
         token_ms=(whole_ms[0] - prefill_ms[0]) / NEW_TOKENS,
@@ -92,7 +92,7 @@ def _time_in_turns(
     )
 
 
-def _time_generation(
+def time_generation(
     model: LanguageModel, prompt: tuple[torch.Tensor, torch.Tensor], device: torch.device, *, tokens: int
 ) -> float:
     """Return the milliseconds to generate so many tokens."""

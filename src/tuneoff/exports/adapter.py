@@ -17,7 +17,10 @@ from tuneoff.exports.exportable import Exportable
 from tuneoff.exports.format import ExportOptions, Format
 from tuneoff.exports.merged import get_stored_precision
 from tuneoff.exports.readers import TransformersReader, list_ends
-from tuneoff.methods.peft_adapter import silence_peft
+from tuneoff.methods import get_method
+from tuneoff.methods.peft_adapter import add_adapter, silence_peft, sort_sets
+from tuneoff.methods.peft_copies import fill_adapter
+from tuneoff.models.loading import load_model
 from tuneoff.models.quantisation import compute_in, make_quantization_config, make_safe
 
 PEFT_CONFIG = "adapter_config.json"
@@ -36,9 +39,13 @@ def write(exportable: Exportable, folder: Path, options: ExportOptions) -> None:
         raise RunError("An adapter keeps the precision of its training. Leave --dtype out, or export it merged.")
     if (exportable.adapter / "config.json").is_file():
         raise RunError(f"{exportable.label} trains the whole model, which is no adapter. Export it with --as merged.")
-    shutil.copytree(exportable.adapter, folder, dirs_exist_ok=True)
+    config = _describe_for_peft(exportable)
+    if config:
+        _write_for_peft(exportable, config, folder)
+    else:
+        shutil.copytree(exportable.adapter, folder, dirs_exist_ok=True)
     exportable.tokenizer.save_pretrained(folder)
-    if not is_peft(folder):
+    if not _has_config(folder):
         if exportable.quantised:
             raise RunError(
                 f"What {exportable.label} trained stands on a quantised base, on which only peft's adapters are loaded "
@@ -48,15 +55,37 @@ def write(exportable: Exportable, folder: Path, options: ExportOptions) -> None:
         (folder / "base.json").write_text(json.dumps({"base": exportable.model.known_as}) + "\n")
 
 
-def is_peft(folder: Path) -> bool:
-    """Return whether peft loads the folder."""
+def is_for_peft(exportable: Exportable) -> bool:
+    """Return whether the folder of this adapter is one that peft loads."""
+    return _has_config(exportable.adapter) or _describe_for_peft(exportable) is not None
+
+
+def _has_config(folder: Path) -> bool:
     return (folder / PEFT_CONFIG).is_file()
+
+
+def _describe_for_peft(exportable: Exportable) -> Any:  # Any: peft's configs
+    """Return the config of peft's adapter for tensors that are stored in another form; None if there is none."""
+    if exportable.quantised:
+        return None
+    trial = exportable.record.trial
+    return get_method(trial.method).read(trial.hyperparameters).describe_for_peft(exportable.model)
+
+
+def _write_for_peft(exportable: Exportable, config: Any, folder: Path) -> None:
+    """Write what was trained as an adapter of peft, with what is the same in the base model left out."""
+    base = load_model(exportable.source, exportable.record.trial.setting.model, exportable.model.tokenizer)
+    adapter = add_adapter(base.float(), config)
+    fill_adapter(adapter.base, exportable.model)
+    sort_sets(adapter.network.active_peft_config)
+    adapter.network.save_pretrained(folder, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # peft's own, instead of which there is ours
 
 
 def read(exportable: Exportable, folder: Path) -> TransformersReader:
     """Load the folder with plain transformers and peft, or with its own loader."""
     base = str(exportable.source.folder)
-    if is_peft(folder):
+    if _has_config(folder):
         from peft import PeftModel
 
         network = _load_base(exportable)
@@ -91,7 +120,7 @@ def _load_with_loader(folder: Path, base: str) -> Any:  # Any: transformers' mod
 
 def describe_usage(exportable: Exportable, folder: str) -> str:
     """Return how to load the folder."""
-    if not is_peft(exportable.adapter):
+    if not is_for_peft(exportable):
         return f"""```python
 import sys
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.row import Row
 from tuneoff.config.data import HubText
+from tuneoff.exports.adapter import PEFT_CONFIG
 from tuneoff.exports.check import ExportCheck, describe_check
 from tuneoff.exports.exportable import Exportable
 from tuneoff.exports.format import Format
@@ -18,11 +20,12 @@ from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.tables import format_markdown_table
 
 
-def write_card(exportable: Exportable, chosen: Format, check: ExportCheck, folder: str) -> str:
+def write_card(exportable: Exportable, chosen: Format, check: ExportCheck, written: Path, folder: str) -> str:
     """Return the README as Markdown, with the metadata that the hub reads.
 
     Args:
-        folder: the folder's name in the commands that the card shows.
+        written: the folder as it was written.
+        folder: its name in the commands that the card shows.
     """
     comparison, trial = exportable.comparison, exportable.record.trial
     row = _find_row(exportable)
@@ -37,7 +40,7 @@ def write_card(exportable: Exportable, chosen: Format, check: ExportCheck, folde
     }
     title = f"{comparison.run.recipe.name}: {trial.label} on {exportable.model.known_as}"
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections.items())
-    metadata = _make_metadata(exportable, comparison, row).to_yaml()
+    metadata = _make_metadata(exportable, comparison, row, written).to_yaml()
     return f"---\n{metadata}\n---\n\n# {title}\n\n{body}\n"
 
 
@@ -45,11 +48,11 @@ def _find_row(exportable: Exportable) -> Row:
     return next(row for row in exportable.comparison.rows if row.label == exportable.label)
 
 
-def _make_metadata(exportable: Exportable, comparison: Comparison, row: Row) -> ModelCardData:
+def _make_metadata(exportable: Exportable, comparison: Comparison, row: Row, written: Path) -> ModelCardData:
     data, name = exportable.record.trial.setting.data, comparison.run.recipe.name
     return ModelCardData(
         base_model=exportable.model.known_as,
-        library_name="peft" if (exportable.adapter / "adapter_config.json").is_file() else "transformers",
+        library_name="peft" if (written / PEFT_CONFIG).is_file() else "transformers",
         pipeline_tag="text-generation",
         tags=["tuneoff", exportable.record.trial.method],
         model_name=f"{name}-{exportable.label}",

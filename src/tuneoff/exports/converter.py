@@ -26,16 +26,17 @@ def find_converter(given: Path | None) -> Path:
     """Return the converter's script.
 
     Args:
-        given: the script, or the folder of a llama.cpp checkout; None: the one of `TUNEOFF_GGUF_CONVERTER`, or the one
-            that `install_converter` installed.
+        given: the script, or the folder of a llama.cpp checkout; None: the one of `TUNEOFF_GGUF_CONVERTER`, the folder
+            `converter` in the virtual environment, or the one that `install_converter` installed.
 
     Raises:
         RunError: there is none.
     """
-    place = given or (Path(os.environ[ENVIRONMENT]) if ENVIRONMENT in os.environ else _get_folder())
-    script = place / f"{MODULE}.py" if place.is_dir() else place
-    if script.is_file():
-        return script
+    known = given or os.environ.get(ENVIRONMENT)
+    for place in [Path(known)] if known else [Path(sys.prefix, "converter"), _get_folder()]:
+        script = place / f"{MODULE}.py" if place.is_dir() else place
+        if script.is_file():
+            return script
     if given:
         raise RunError(f"There is no {MODULE}.py at {given}. Name it, or the folder of a llama.cpp checkout.")
     raise RunError(

@@ -86,7 +86,7 @@ def export(exportable: Exportable, chosen: Format, folder: Path, options: Export
         if exportable.quantised and judged is exportable.model:
             check = check.model_copy(update={"dequantised": _compare_dequantised(exportable)})
         (temporary / CHECK_FILE).write_text(check.model_dump_json(indent=2) + "\n")
-        (temporary / CARD_FILE).write_text(write_card(exportable, chosen, check, folder.name))
+        (temporary / CARD_FILE).write_text(write_card(exportable, chosen, check, temporary, folder.name))
     return check
 
 

@@ -10,6 +10,7 @@ from tuneoff.methods.method import Rate
 from tuneoff.methods.subset import Subset
 
 if TYPE_CHECKING:
+    from peft import PeftConfig
     from torch import nn
 
     from tuneoff.models.language_model import LanguageModel
@@ -33,3 +34,16 @@ class BitFit(Subset):
         if not biases:
             raise ValueError("BitFit trains biases, and this model has none. layer-norm and ia3 are as small.")
         return biases
+
+    def describe_for_peft(self, tuned: LanguageModel) -> PeftConfig | None:
+        from peft import BeftConfig
+        from torch import nn
+
+        from tuneoff.models.structure import find_norms
+
+        biased = [name for name, module in tuned.base.named_modules() if getattr(module, "bias", None) is not None]
+        norms = [name for name in find_norms(tuned.base) if name in biased]
+        linears = [name for name in biased if type(tuned.base.get_submodule(name)) is nn.Linear]
+        if not linears or {*norms, *linears} != set(biased):
+            return None
+        return BeftConfig(task_type="CAUSAL_LM", target_modules=linears, modules_to_save=norms or None)

@@ -12,6 +12,7 @@ from tuneoff.methods.method import Decay, Rate
 from tuneoff.methods.subset import Subset
 
 if TYPE_CHECKING:
+    from peft import PeftConfig
     from torch import nn
 
     from tuneoff.models.language_model import LanguageModel
@@ -37,3 +38,8 @@ class LastBlocks(Subset):
         if self.blocks > len(blocks):
             raise ValueError(f"blocks is {self.blocks}, and the model has only {len(blocks)}")
         return blocks[-self.blocks :].parameters()
+
+    def describe_for_peft(self, tuned: LanguageModel) -> PeftConfig | None:
+        from tuneoff.methods.peft_copies import describe_copies
+
+        return describe_copies(tuned, [module for block in tuned.blocks[-self.blocks :] for module in block.modules()])

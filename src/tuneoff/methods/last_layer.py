@@ -10,6 +10,7 @@ from tuneoff.methods.method import Decay, Rate
 from tuneoff.methods.subset import Subset
 
 if TYPE_CHECKING:
+    from peft import PeftConfig
     from torch import nn
 
     from tuneoff.models.language_model import LanguageModel
@@ -38,3 +39,9 @@ class LastLayer(Subset):
         if not self.tied:
             untie_head(base.base)
         return base.head.parameters()
+
+    def describe_for_peft(self, tuned: LanguageModel) -> PeftConfig | None:
+        from tuneoff.methods.peft_copies import describe_copies
+        from tuneoff.models.structure import has_tied_head
+
+        return None if has_tied_head(tuned.base) else describe_copies(tuned, [tuned.head])

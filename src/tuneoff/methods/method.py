@@ -16,6 +16,7 @@ from tuneoff.config.base import Options
 from tuneoff.config.search_space import Space
 
 if TYPE_CHECKING:
+    from peft import PeftConfig
     from torch import nn
 
     from tuneoff.data import TextData
@@ -70,6 +71,14 @@ class Method(Options, ABC):
             DataError: the method's prompts do not fit the data.
         """
         return text
+
+    def describe_for_peft(self, tuned: LanguageModel) -> PeftConfig | None:
+        """Return the config of peft's adapter that can contain what `save` stores in another form.
+
+        Its modules are copies of the tuned model's, or biases beside those of the base model. None if peft has no such
+        adapter, or if `save` writes one.
+        """
+        return None
 
     def parameter_groups(self, tuned: LanguageModel) -> list[tuple[float, list[nn.Parameter]]]:
         """Return the trainable parameters in groups, each with its multiple of the learning rate."""

@@ -17,6 +17,7 @@ from tuneoff.report.charts import (
     CURVES,
     FIGURES,
     SEARCHES,
+    SERVED,
     TRADE_OFFS,
     add_own_figures,
     assign_colors,
@@ -33,6 +34,7 @@ from tuneoff.report.hyperparameters import format_hyperparameters
 from tuneoff.report.judged import build_judge_table, format_judge_csv
 from tuneoff.report.label_table import build_label_table
 from tuneoff.report.leaderboard import build_leaderboard, list_footnotes
+from tuneoff.report.measured import describe_measured, find_measured
 from tuneoff.report.methods_csv import format_methods_csv
 from tuneoff.report.pairwise import build_matrices, format_pairs_csv
 from tuneoff.report.phases import build_phase_table
@@ -149,6 +151,8 @@ def render_page(
             (heading, text, _select_present(add_own_figures(titles, comparison), images))
             for heading, text, titles in SECTIONS
         ],
+        served=describe_measured(measured) if (measured := find_measured(comparison)) else [],
+        served_figures=_select_present(SERVED, images),
         searches=list(summarize_searches(comparison)),
         search_figures=_select_present(SEARCHES, images),
         search_text=describe_search(comparison),

@@ -18,6 +18,7 @@ from tuneoff.runs.decisions import read_decisions
 from tuneoff.runs.judgements import read_judgements
 from tuneoff.runs.layout import ADAPTER, CHECKPOINT, REPORT, TRIALS, has_recipe
 from tuneoff.runs.locking import lock_run
+from tuneoff.runs.measured import read_measured
 from tuneoff.runs.moved_data import find_moved_data
 from tuneoff.runs.reading import Run, read_data, read_environment, read_misfits, read_recipe, read_records
 from tuneoff.runs.writing import write_record, write_run
@@ -174,6 +175,7 @@ class RunDirectory:
             judgements=read_judgements(self.path),
             decisions=read_decisions(self.path),
             votes=votes.read_votes(self.votes_file),
+            measured=read_measured(self.path),
         )
 
 

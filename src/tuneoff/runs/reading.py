@@ -13,6 +13,7 @@ from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.safe_yaml import parse_yaml
 from tuneoff.records.judgement import Judgement
+from tuneoff.records.measured import Measured
 from tuneoff.records.record import BenchmarkScore, Epoch, Prediction, Record
 from tuneoff.records.trial import Setting, compute_id
 from tuneoff.records.vote import Vote
@@ -47,6 +48,7 @@ class Run:
     misfits: Mapping[str, str] = field(default_factory=dict)  # why a method does not fit the model, by label
     decisions: tuple[Decision, ...] = ()  # that people made while the run went on
     votes: tuple[Vote, ...] = ()  # of people; empty if nobody voted
+    measured: Measured | None = None  # None: the costs of serving were not measured
 
 
 def read_recipe(path: Path) -> Recipe:

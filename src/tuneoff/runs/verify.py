@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tuneoff.errors import RunError
-from tuneoff.runs import decisions, judgements, live, split_use, votes
+from tuneoff.runs import decisions, judgements, live, measured, split_use, votes
 from tuneoff.runs.integrity import find_foreign_files, read_usable_records, require_self_contained
 from tuneoff.runs.layout import (
     ADAPTER,
@@ -42,7 +42,7 @@ from tuneoff.system.checksums import CHECKSUMS, find_damaged_files, read_checksu
 OF_RUN = frozenset({RECIPE, ENVIRONMENT, DATA})  # each with a checksum
 BESIDE = frozenset(
     {CHECKSUMS, MISFITS, LOCK, TRIALS, SET_ASIDE, REPORT, split_use.RUN_FILE, judgements.FILE, votes.FILE}
-    | {TRACKERS, WORK, decisions.FILE, live.FOLDER}
+    | {TRACKERS, WORK, decisions.FILE, live.FOLDER, measured.FOLDER}
 )
 OF_TRIAL = frozenset({RECORD, CURVE, PREDICTIONS, BENCHMARKS, CHECKSUMS, ADAPTER})
 UNFINISHED = frozenset({"attempts.json", "checkpoint.safetensors", "checkpoint.bad"})  # of a trial that may continue
@@ -102,6 +102,8 @@ def _check_run_files(path: Path, known: frozenset[str]) -> Iterator[Problem]:
         votes.read_votes(path / votes.FILE)
     except RunError as error:
         yield Problem(kind="damaged", file=path / votes.FILE, reason=str(error))
+    if (path / measured.FOLDER).exists():
+        yield from _check_checksums(path / measured.FOLDER, frozenset({measured.FILE}))
     for file, count in _count_broken_lines(path):
         yield Problem(kind="damaged", file=file, reason=f"{count} of its lines cannot be read")
     for entry in sorted(path.iterdir()):

@@ -32,7 +32,7 @@ def write_run(
     }
     if misfits:
         contents[MISFITS] = _format_json({label: redact(reason) for label, reason in misfits.items()})
-    _write_with_checksums(path, contents, {})
+    write_with_checksums(path, contents, {})
     if not misfits:
         (path / MISFITS).unlink(missing_ok=True)
 
@@ -54,10 +54,10 @@ def write_record(folder: Path, record: Record, adapter: Path) -> None:
     weights = hash_files((file for file in adapter.rglob("*") if file.is_file()), folder)
     own = {name: hash_text(content) for name, content in contents.items()}  # files that belong to no other record
     text = _format_json({**record.model_dump(mode="json"), FILES: {**own, **weights}})
-    _write_with_checksums(folder, {**contents, RECORD: text}, weights)
+    write_with_checksums(folder, {**contents, RECORD: text}, weights)
 
 
-def _write_with_checksums(folder: Path, contents: Mapping[str, str], other_checksums: Mapping[str, str]) -> None:
+def write_with_checksums(folder: Path, contents: Mapping[str, str], other_checksums: Mapping[str, str]) -> None:
     """Write files, by name. Their checksums come first, so that only files of old versions have none."""
     checksums = {**{name: hash_text(content) for name, content in contents.items()}, **other_checksums}
     if folders := [folder / name for name in (CHECKSUMS, *contents) if (folder / name).is_dir()]:

@@ -22,6 +22,7 @@ from tuneoff.report.charts.bars import (
 from tuneoff.report.charts.colors import assign_colors
 from tuneoff.report.charts.expected_best import draw_expected_by_budget
 from tuneoff.report.charts.learning_curves import draw_loss_by_step
+from tuneoff.report.charts.measured import draw_served_times
 from tuneoff.report.charts.rank_changes import draw_rank_changes
 from tuneoff.report.charts.rows import get_memory_kind
 from tuneoff.report.charts.search_scores import draw_scores_by_rate
@@ -53,9 +54,13 @@ SEARCHES = {
     "search-rates": "Validation score by learning rate",
     "search-budget": "Expected best validation score by search budget",
 }
+SERVED = {
+    "served-tokens": "Time for each token, relative to the base model",
+    "served-prefill": "Time to the first token, relative to the base model",
+}
 SIDE_BY_SIDE = {"ranks": "Ranks by {metric}"}
 OLD = {"rouge": "ROUGE"}  # figures that only older versions write, so that they are removed
-_TITLES = {**FIGURES, **CURVES, **TRADE_OFFS, **SEARCHES, **SIDE_BY_SIDE, **OLD}
+_TITLES = {**FIGURES, **CURVES, **TRADE_OFFS, **SEARCHES, **SERVED, **SIDE_BY_SIDE, **OLD}
 
 
 def list_titles(comparison: Comparison) -> dict[str, str]:
@@ -99,6 +104,8 @@ def draw_figures(comparison: Comparison, against: Comparison | None = None) -> d
         "quality-parameters": draw_quality_against(comparison, "trainable", parameters, log=True),
         "search-rates": draw_scores_by_rate(comparison),
         "search-budget": draw_expected_by_budget(comparison),
+        "served-tokens": draw_served_times(comparison, "token"),
+        "served-prefill": draw_served_times(comparison, "prefill"),
         "ranks": draw_rank_changes(comparison, against) if against else None,
     }
     charts |= {f"score-{metric.name}": draw_points(comparison, metric) for metric in list_other_metrics(comparison)}
@@ -110,6 +117,7 @@ __all__ = [
     "CURVES",
     "FIGURES",
     "SEARCHES",
+    "SERVED",
     "TRADE_OFFS",
     "add_own_figures",
     "assign_colors",
