@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 import tuneoff
 from tests.exports.conftest import FOR_PEFT, TABLE
-from tuneoff.methods.peft_adapter import PeftAdapter, silence_peft
+from tuneoff.methods.peft_adapter import silence_peft
 
 pytestmark = pytest.mark.model
 ADAPTERS = [label for label in TABLE if label != "full"]
@@ -87,8 +87,3 @@ def test_a_tied_head_stays_tied_when_merged(table_run: Path, tmp_path: Path, lab
     assert "lm_head.weight" not in load_file(tmp_path / "out" / "model.safetensors")
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert merged.get_output_embeddings().weight is merged.get_input_embeddings().weight
-
-
-def test_the_whole_table_is_exported() -> None:
-    peft_methods = {label for label in ADAPTERS if issubclass(tuneoff.METHODS[label], PeftAdapter)}
-    assert set(ADAPTERS) == peft_methods | set(FOR_PEFT) | set(WITH_LOADER)

@@ -11,13 +11,13 @@ import torch
 
 import tuneoff
 from tests.conftest import save_rows
+from tuneoff import api
 from tuneoff.cli.commands import main
 from tuneoff.records.measured import Measured, Spread
 from tuneoff.report.measured import describe_measured, find_measured
 from tuneoff.runner import measuring
 from tuneoff.runs import RunDirectory
 from tuneoff.runs.measured import FILE, FOLDER, read_measured
-from tuneoff.runs.verify import find_problems
 
 pytestmark = pytest.mark.model
 METHODS: dict[str, Any] = {
@@ -120,6 +120,12 @@ def test_swaps_and_soft_prompts_are_measured(measured: Measured) -> None:
     assert measured.prompts[0].context_share == 8 / 256
 
 
+def test_all_models_are_measured_in_one_batch(measured: Measured) -> None:
+    assert measured.mixed is not None
+    assert set(measured.mixed.labels) == {"full", "lora", "rslora", "adapter", "soft-prompt"}
+    assert min(measured.mixed.mixed_ms.low, measured.mixed.in_turn_ms.low, measured.mixed.base_ms.low) > 0
+
+
 def test_the_page_has_a_section_with_figures(run: Path) -> None:
     tuneoff.write_report(tuneoff.load_comparison(run), run / "report")
     page = (run / "report" / "index.html").read_text()
@@ -141,14 +147,14 @@ def test_damaged_measurements_are_left_out_and_found_by_verify(
     run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     copied = Path(shutil.copytree(run, tmp_path / "run"))
-    assert not list(find_problems(copied))
+    assert not api.verify(copied).problems
     file = copied / FOLDER / FILE
     values = json.loads(file.read_text())
     values["base_bytes"] += 1
     file.write_text(json.dumps(values))
     assert tuneoff.load_comparison(copied).run.measured is None
     assert "does not match its checksum" in caplog.text
-    assert [problem.file for problem in find_problems(copied)] == [file]
+    assert [problem.file for problem in api.verify(copied).problems] == [file]
 
 
 def test_the_sentences_have_the_measured_numbers(measured: Measured) -> None:

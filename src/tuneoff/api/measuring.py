@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,12 +35,21 @@ def measure(
         ModelError: the base model cannot be loaded.
         RunError: there is no such method, or another process uses the run.
     """
+    from tuneoff.api.mixed_batches import measure_mixed
+    from tuneoff.methods import get_method
     from tuneoff.runner.measuring import MeasureOptions
     from tuneoff.runner.measuring import measure as measure_records
     from tuneoff.runs.measured import write_measured
 
-    arms, directory = open_arms(run, labels), RunDirectory(Path(run))
-    measured = measure_records(directory, arms.records, options or MeasureOptions(), report)
+    arms, directory, options = open_arms(run, labels), RunDirectory(Path(run)), options or MeasureOptions()
+    mixing = partial(
+        measure_mixed,
+        directory.path,
+        [record.trial.label for record in arms.records if get_method(record.trial.method).trains],
+        new_tokens=options.new_tokens,
+        repeats=options.repeats,
+    )
+    measured = measure_records(directory, arms.records, options, report, mixing)
     with directory.lock():
         write_measured(directory.path, measured)
     return measured

@@ -61,6 +61,21 @@ class PromptTimes(Options):
     token_ratio: Spread
 
 
+class MixedTimes(Options):
+    """A request to each of several models of one engine, with the same prompt and greedy decoding.
+
+    Args:
+        mixed_ms: for all of them in one batch.
+        in_turn_ms: for one after another.
+        base_ms: for as many requests to the base model in one batch.
+    """
+
+    labels: tuple[str, ...]
+    mixed_ms: Spread
+    in_turn_ms: Spread
+    base_ms: Spread
+
+
 class Measured(Options):
     """All measurements of a run, on one machine."""
 
@@ -72,6 +87,7 @@ class Measured(Options):
     repeats: int
     times: tuple[ServedTimes, ...]
     swap: SwapTimes | None  # None: the run has no two plain LoRA
+    mixed: MixedTimes | None  # None: fewer than two models share a batch
     prompts: tuple[PromptTimes, ...]
     base_bytes: int  # the base model's weights
     own_bytes: Mapping[str, int]  # what each method adds to them, or has in their place, by label

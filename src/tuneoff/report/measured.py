@@ -25,8 +25,8 @@ def describe_measured(measured: Measured) -> list[str]:
     """Return what the measurements say: the time per token, the memory, the swaps and the soft prompt."""
     batch = min(row.batch for row in measured.times)
     rows = [row for row in measured.times if row.batch == batch]
-    return [*_describe_times(rows, batch), *_describe_memory(measured), *_describe_swaps(measured),
-            *_describe_prompts(measured)]  # fmt: skip
+    by_part = (_describe_memory, _describe_mixed, _describe_swaps, _describe_prompts)
+    return [*_describe_times(rows, batch), *(sentence for describe in by_part for sentence in describe(measured))]
 
 
 def _describe_times(rows: Sequence[ServedTimes], batch: int) -> Iterator[str]:
@@ -64,6 +64,15 @@ def _describe_memory(measured: Measured) -> Iterator[str]:
         f"The weights of {count} beside those of one base model are {shared:.2f} times the base model's, and as merged "
         f"copies {len(own)} times."
     )
+
+
+def _describe_mixed(measured: Measured) -> Iterator[str]:
+    if mixed := measured.mixed:
+        yield (
+            f"One request to each of {join_list([escape_control(label) for label in mixed.labels])} in one batch takes "
+            f"{mixed.mixed_ms.median:,.0f} ms, one after another {mixed.in_turn_ms.median:,.0f} ms, and as many "
+            f"requests to the base model in one batch {mixed.base_ms.median:,.0f} ms."
+        )
 
 
 def _describe_swaps(measured: Measured) -> Iterator[str]:

@@ -20,7 +20,7 @@ from tuneoff.models.merged_swap import MergedSwap, Updates, read_low_rank_update
 from tuneoff.models.precision import get_dtype, hold_for_inference
 from tuneoff.models.same_network import is_same_network
 from tuneoff.models.sources import find_source
-from tuneoff.records.measured import Form, Measured, PromptTimes, ServedTimes, Spread, SwapTimes
+from tuneoff.records.measured import Form, Measured, MixedTimes, PromptTimes, ServedTimes, Spread, SwapTimes
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
 from tuneoff.runner.trained_model import load_tuned
@@ -42,11 +42,20 @@ class MeasureOptions:
     prompt_lengths: tuple[int, ...] = (8, 32, 128)  # of soft prompts
 
 
-def measure(directory: RunDirectory, records: Sequence[Record], options: MeasureOptions, report: Report) -> Measured:
+def measure(
+    directory: RunDirectory,
+    records: Sequence[Record],
+    options: MeasureOptions,
+    report: Report,
+    measure_mixed: Callable[[Sequence[int]], MixedTimes | None],
+) -> Measured:
     """Measure the models of some trials of one setting, each against the base model.
 
     In each repeat the models take turns, in an order that is reversed every time, so that other load on the machine
     affects all. The first repeat is not counted.
+
+    Args:
+        measure_mixed: measures batches of several models with this prompt.
 
     Raises:
         ModelError, RunError: a model cannot be loaded, or the prompts do not fit its context.
@@ -67,6 +76,8 @@ def measure(directory: RunDirectory, records: Sequence[Record], options: Measure
     lengths = [length for length in options.prompt_lengths if length + longest <= context]
     report("swaps of merged LoRA")
     swap = measure_swaps(directory, records)
+    report("all models in one batch")
+    mixed = measure_mixed(tokens_BT[0].tolist())
     prompts = [measure_soft_prompt(base, length, tokens_BT[:1], options, report) for length in lengths]
     return Measured(
         trials={record.trial.label: record.trial.id for record in records},
@@ -77,6 +88,7 @@ def measure(directory: RunDirectory, records: Sequence[Record], options: Measure
         repeats=options.repeats,
         times=tuple(times),
         swap=swap,
+        mixed=mixed,
         prompts=tuple(prompts),
         base_bytes=count_bytes(base),
         own_bytes={record.trial.label: _count_own_bytes(record, base) for record in records},
