@@ -135,7 +135,8 @@ def _measure_forms(
     models = load_forms(directory, record, base)
     for batch in options.batches:
         report(f"{record.trial.label}: {' and '.join(models)}, batch {batch}")
-        timed = time_in_turns({"base": base, **models}, tokens_BT[:batch], options)
+        named = {"base": base, **{str(form): model for form, model in models.items()}}
+        timed = time_in_turns(named, tokens_BT[:batch], options)
         for form in models:
             prefill, token = timed[form].prefill_ms, timed[form].token_ms
             yield ServedTimes(
