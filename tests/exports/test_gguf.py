@@ -21,7 +21,6 @@ TOKENS = 12
 METHODS: dict[str, Any] = {
     "base": None,
     "lora": {"learning_rate": 1e-2},
-    "dora": {"learning_rate": 1e-2},
     "last-layer": {"learning_rate": 1e-2},
 }
 
@@ -80,7 +79,7 @@ def write_with_llama(file: Path, lora: Path | None = None) -> list[str]:
     return [complete(server, prompt, TOKENS) for prompt in SENTENCES[:5]]
 
 
-@pytest.mark.parametrize("label", ["lora", "dora", "last-layer"])
+@pytest.mark.parametrize("label", ["lora", "last-layer"])
 def test_llama_cpp_writes_what_transformers_writes(llama_run: Path, tmp_path: Path, label: str) -> None:
     check = tuneoff.export(llama_run, to=tmp_path / "gguf", label=label, format="gguf", precision="float32")
     assert check.same_answers == check.prompts
