@@ -211,7 +211,7 @@ def measure_soft_prompt(
 def measure_swaps(directory: RunDirectory, records: Sequence[Record], swaps: int = SWAPS) -> SwapTimes | None:
     """Measure swaps between two plain LoRA in one set of weights; None if the run has no two."""
     loras = _read_loras(directory, records)
-    if len(loras) < 2:
+    if len(loras) < 2 or records[0].trial.setting.model.quantise:  # nothing can be added to packed weights
         return None
     labels = tuple(loras)[:2]
     setting = records[0].trial.setting
