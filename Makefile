@@ -22,7 +22,10 @@ test-gpu: .venv/installed # tests that need an NVIDIA GPU; see CONTRIBUTING.md f
 exhaustive: .venv/installed # slow sweeps, before a release
 	$(PYTEST)
 	$(BIN)/python -m benchmarks.fuzz --cases 2000
+	$(BIN)/python -m benchmarks.flips --flips 12
+	$(BIN)/python -m benchmarks.flips --through compare --flips 2
 	$(BIN)/python -m benchmarks.kills --kills 100
+	$(BIN)/python -m benchmarks.kills --kills 40 --real-interval
 	$(BIN)/python -m benchmarks.same_method --draws 40
 	$(BIN)/python -m benchmarks.families --jobs 4 > docs/reference/families.md
 
