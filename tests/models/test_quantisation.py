@@ -124,6 +124,25 @@ def test_a_token_of_a_quantised_model_has_the_operations_of_the_plain_one(quanti
     assert held == plain
 
 
+class Recorder:
+    """Stands for codes, and notes where they are sent."""
+
+    device: torch.device | None = None
+
+    def to(self, device: torch.device) -> "Recorder":
+        self.device = device
+        return self
+
+
+def test_8_bit_codes_go_to_the_device_that_the_model_goes_to(load: Load) -> None:
+    """After a forward pass, bitsandbytes holds them where PyTorch does not see them."""
+    model = load("llama", "int8")
+    layer = next(iter(list_quantised(model.network).values()))
+    layer.state.CB = layer.state.SCB = recorder = Recorder()
+    model.to("cpu")
+    assert recorder.device == layer.weight.device == torch.device("cpu")
+
+
 def test_without_bitsandbytes_the_extra_is_named(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantisation, "find_spec", lambda _: None)
     with pytest.raises(ModelError, match=r"pip install 'tuneoff\[quantise\]'"):

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from torch import Tensor, nn
 
 from tuneoff.models.cross_entropy import cross_entropy
 from tuneoff.models.frozen_prefix import PrefixOutput, count_frozen_blocks, run_frozen_prefix, skip_frozen_prefix
 from tuneoff.models.outer_adapter import OuterAdapter
+from tuneoff.models.quantisation import move_states
 from tuneoff.models.structure import find_blocks, get_head
 
 Select = Callable[[Tensor], Tensor]
@@ -50,6 +51,12 @@ class LanguageModel(nn.Module):
         self.outer_adapter = outer_adapter
         self.generates_together: bool | None = None  # see `generates_rows_together`; None: not known yet
         self._blocks_return_tuples = False  # known after the first call of `trunk`
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or convert the model, with what quantised layers hold beside their parameters."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # of PyTorch
+        move_states(self)
+        return self
 
     def with_network(self, network: Any, outer_adapter: OuterAdapter | None = None) -> LanguageModel:
         """Return a model with another network and everything else the same."""

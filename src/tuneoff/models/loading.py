@@ -14,7 +14,13 @@ from tuneoff.models import gpt_neo  # noqa: F401  registers GPT-Neo's fused atte
 from tuneoff.models.config_sizes import describe_error, require_sane_config
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.probe import can_split_head, is_causal, writes_by_its_logits
-from tuneoff.models.quantisation import find_quantizer, make_quantization_config, make_safe, quantise_shape
+from tuneoff.models.quantisation import (
+    find_quantizer,
+    make_quantization_config,
+    make_safe,
+    quantise_shape,
+    without_outliers,
+)
 from tuneoff.models.sources import Source
 from tuneoff.models.supported import SUPPORTED, describe_unsupported
 from tuneoff.models.tokenizer_cost import require_quick_tokenizer
@@ -69,6 +75,16 @@ def load_model(source: Source, options: ModelOptions, tokenizer: Any) -> Languag
         )
     network.eval()
     make_safe(network, options.name)
+    with without_outliers(network):
+        return _check_and_wrap(network, source, options, tokenizer)
+
+
+def _check_and_wrap(network: Any, source: Source, options: ModelOptions, tokenizer: Any) -> LanguageModel:
+    """Return the model if it can be tuned, by what it computes.
+
+    Raises:
+        ModelError: it cannot, with the reason.
+    """
     if not is_causal(network):
         raise ModelError(
             f"{options.name} cannot be tuned: in a {type(network).__name__}, tokens see those after them, so it cannot "

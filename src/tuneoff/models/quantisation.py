@@ -139,6 +139,33 @@ def compute_in(model: nn.Module, dtype: torch.dtype) -> None:
             layer.compute_dtype, layer.compute_type_is_set = dtype, True
 
 
+@contextlib.contextmanager
+def without_outliers(network: nn.Module) -> Iterator[None]:
+    """Let 8-bit layers round each token alone inside the block, so that a model can be tested for what tokens see.
+
+    Otherwise a large number in any token lets its column be multiplied unrounded for all tokens (LLM.int8()).
+    """
+    states = [layer.state for layer in list_quantised(network).values() if hasattr(layer, "state")]
+    thresholds = [state.threshold for state in states]
+    try:
+        for state in states:
+            state.threshold = 0.0
+        yield
+    finally:
+        for state, threshold in zip(states, thresholds, strict=True):
+            state.threshold = threshold
+
+
+def move_states(model: nn.Module) -> None:
+    """Move 8-bit codes to where their layers are: bitsandbytes keeps them beside the weight after a forward pass."""
+    for layer in list_quantised(model).values():
+        state = getattr(layer, "state", None)
+        for name in ("CB", "SCB"):
+            codes = getattr(state, name, None)
+            if codes is not None:
+                setattr(state, name, codes.to(layer.weight.device))
+
+
 def make_safe(network: Any, name: str) -> None:
     """Prepare a network that was loaded quantised, before its first forward pass; a plain one stays as it is.
 
