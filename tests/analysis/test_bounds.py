@@ -1,6 +1,7 @@
 """Intervals end where no score and no difference can be."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_lost_runs_counted_as_the_base_models_have_bounds_too() -> None:
     comparison = make_extreme({"base": 0.0, "lora": 1.0})
     lora = next(row for row in comparison.rows if row.label == "lora")
     reliability = comparison.assess(lora)
-    lost = type(reliability)(runs=2, lost=lora.records[:1], low=0.0, high=1.0)
+    lost = replace(reliability, lost=lora.records[:1])
     estimate = estimate_with_lost_runs(lora, comparison.base, ROUGE_L, lost, 0.95)
     assert estimate is not None
     assert (estimate.low, estimate.high) == (0, 100)

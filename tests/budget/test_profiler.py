@@ -107,15 +107,3 @@ def test_methods_whose_costs_are_stored_with_a_run_are_not_probed_again(recipe: 
 
 def test_a_run_directory_for_a_plan_needs_a_probe(recipe_file: str, tmp_path: Path) -> None:
     assert main(["plan", recipe_file, "--run", str(tmp_path / "run")]) == 2
-
-
-def test_the_work_of_a_method_that_shows_examples_has_its_longer_prompts(recipe: dict[str, Any]) -> None:
-    shown = {"base": None, "base-few-shot": {"shots": 2}}
-    preparation = prepare(Recipe.read(recipe | {"methods": shown}))
-    probe = run_probe(preparation, 1.0, SilentListener())
-    method = preparation.recipe.methods["base-few-shot"]
-    test = method.present(preparation.text, preparation.tokenizer, 0).test
-    own, plain = probe.get_work("base-few-shot"), probe.get_work("base")
-    assert own.prompts.tokens >= sum(test["prompt_tokens"]) > plain.prompts.tokens
-    assert own.evaluation.tokens > plain.evaluation.tokens
-    assert plain == probe.work
