@@ -32,7 +32,7 @@ def load_or_run_probe(preparation: Preparation, run: Path, preparation_seconds: 
     """Return the probe stored with a run, after measuring and storing the methods that it does not have yet."""
     from tuneoff.budget.profiler import run_probe
 
-    known = read_spending(run).probe
+    known = read_spending(run, preparation.setting).probe
     if known and preparation.recipe.methods.keys() <= known.costs.keys() | known.refused.keys():
         return known
     probe = run_probe(preparation, preparation_seconds, listener, known)
@@ -81,7 +81,7 @@ def fit_to_budget(
         BudgetError: not even the smallest plan should fit, and the run has no trials yet.
     """
     recipe, run, now = preparation.recipe, ledger.run, datetime.now().astimezone()
-    spending = read_spending(run)
+    spending = read_spending(run, preparation.setting)
     kept = spending.fit if recipe.until_decided and spending.spent.trials else None
     if recipe.budget is None:
         if kept:
@@ -130,6 +130,7 @@ def _compute_fit(
         raise explain_shortage(recipe, dropped, budget_seconds, estimate_seconds)
     reduced = drop_methods(allowed, dropped) if kept else reduced or get_smallest_recipe(drop_methods(recipe, dropped))
     return Fit(
+        setting=preparation.setting.fingerprint,
         budget=budget,
         asked=get_size(recipe),
         left=get_size(reduced),

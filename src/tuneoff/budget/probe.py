@@ -76,6 +76,7 @@ class MethodCosts(Options):
 class Probe(Options):
     """The result of a short measurement run on one machine: the work of a trial, and the costs by method label."""
 
+    setting: str | None = None  # its fingerprint; None: of an older version
     work: Work
     costs: Mapping[str, MethodCosts]
     refused: Mapping[str, str] = Field(default_factory=dict)  # labels that could not be measured, with the reason

@@ -66,6 +66,7 @@ def run_probe(
             refused[label] = f"{type(error).__name__}: {error}"
         gc.collect()
     return Probe(
+        setting=preparation.setting.fingerprint,
         work=compute_work(preparation, preparation.text),
         costs=costs,
         refused=refused,

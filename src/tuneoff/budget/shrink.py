@@ -40,6 +40,7 @@ class Fit(Options):
     cuts: tuple[str, ...]  # each reduction as text; empty if the recipe fits as written
     ends: datetime | None = None  # for a budget that lasts until a time of day
     dropped: tuple[str, ...] = ()  # methods left out, as the user decided
+    setting: str | None = None  # its fingerprint; None: of an older version
 
     def shrink(self, recipe: Recipe) -> Recipe:
         """Return the recipe reduced to this size."""

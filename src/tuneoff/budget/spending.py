@@ -20,7 +20,9 @@ from tuneoff.budget.probe import Part, Probe
 from tuneoff.budget.shrink import Fit
 from tuneoff.config.base import Options
 from tuneoff.errors import RunError
+from tuneoff.records.trial import Setting
 from tuneoff.runs.layout import SET_ASIDE, TRIALS
+from tuneoff.runs.reading import read_first_setting
 from tuneoff.system.atomic_write import write_atomically
 
 CHECKSUM = "sha256"  # the key of a file's checksum
@@ -46,17 +48,21 @@ class Spending:
     spent: Spent = field(default_factory=Spent)
 
 
-def read_spending(run: Path) -> Spending:
+def read_spending(run: Path, setting: Setting | None = None) -> Spending:
     """Read the files of a run directory that exist.
 
+    Args:
+        setting: of the run; None: that of its first record.
+
     Raises:
-        RunError: a file exists but cannot be read.
+        RunError: a file exists but cannot be read, or is that of a run with another setting.
     """
-    return Spending(
-        probe=_read_json(Probe, run / PROBE_FILE),
-        fit=_read_json(Fit, run / FIT_FILE),
-        spent=read_spent(run),
-    )
+    probe, fit = _read_json(Probe, run / PROBE_FILE), _read_json(Fit, run / FIT_FILE)
+    setting = setting or read_first_setting(run)
+    for stored, name in ((probe, PROBE_FILE), (fit, FIT_FILE)):
+        if setting and stored and stored.setting not in {None, setting.fingerprint}:
+            raise RunError(f"{run / name} is that of a run with another setting. Remove it.")
+    return Spending(probe=probe, fit=fit, spent=read_spent(run))
 
 
 def read_spent(run: Path) -> Spent:

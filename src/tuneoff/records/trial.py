@@ -38,6 +38,11 @@ class Setting(Options):
     # by task, a fingerprint of what it asks; None: the recipe has no benchmarks
     benchmarks: Mapping[str, str] | None = Field(None, exclude_if=lambda benchmarks: benchmarks is None)
 
+    @property
+    def fingerprint(self) -> str:
+        """The same for equal settings only."""
+        return compute_id(self.model_dump(mode="json"))
+
 
 class Trial(Options):
     """One method with its hyperparameters, one setting, one seed, and how much of the training it runs."""
@@ -75,7 +80,7 @@ class Trial(Options):
         return copy
 
 
-def compute_id(trial: Mapping[str, Any]) -> str:
-    """Return the id of a trial from its JSON value, which another version of tuneoff may have written."""
-    canonical = json.dumps(trial, sort_keys=True, separators=(",", ":"))
+def compute_id(value: Mapping[str, Any]) -> str:
+    """Return the id of a trial or setting from its JSON value, which another version of tuneoff may have written."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
