@@ -14,13 +14,13 @@ test: .venv/installed
 	$(PYTEST)
 
 quick: .venv/installed # tests that need no model
-	$(PYTEST) -m "not model"
+	$(PYTEST) -m "not model and not slow"
 
 test-gpu: .venv/installed # tests that need an NVIDIA GPU; see CONTRIBUTING.md for torch with CUDA
 	$(BIN)/pytest -m cuda -rs
 
 exhaustive: .venv/installed # slow sweeps, before a release
-	$(PYTEST)
+	$(PYTEST) -m "slow or not slow"
 	$(BIN)/python -m benchmarks.fuzz --cases 2000
 	$(BIN)/python -m benchmarks.flips --flips 12
 	$(BIN)/python -m benchmarks.flips --through compare --flips 2

@@ -74,6 +74,7 @@ def test_options_are_written_as_key_and_value() -> None:
         build_engine("slurm", "cpu=8")
 
 
+@pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.usefixtures("quick_comparisons")
 def test_a_job_that_is_preempted_is_queued_again_and_goes_on_to_the_same_records(
@@ -99,7 +100,7 @@ def test_a_job_that_is_preempted_is_queued_again_and_goes_on_to_the_same_records
             return interrupt_once
 
     monkeypatch.setattr(SlurmEngine, "build", build_and_keep)
-    recipe |= {"methods": ["lora"], "training": {"epochs": 300, "batch_size": 2}}
+    recipe |= {"methods": ["lora"], "training": {"epochs": 60, "batch_size": 2}}
     tuneoff.compare(recipe, run=tmp_path / "alone")
     engine = SlurmEngine(cluster="local", cpus=1)
     tuneoff.compare(recipe, run=tmp_path / "jobs", engine=engine, threads=1, listener=InterruptingListener())

@@ -59,6 +59,7 @@ def test_the_data_of_three_tasks_come_with_recipes_that_are_valid(tmp_path: Path
         assert len((tmp_path / f"{name}.jsonl").read_text("utf-8").splitlines()) > 210
 
 
+@pytest.mark.slow
 def test_the_notebook_shows_the_leaderboard(
     tmp_path: Path, text_file: Path, model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_every_architecture_can_be_compiled(architecture: str, load_tiny: Load) 
     require_equal_gradients(METHODS["lora"].read({}).apply(load_tiny(architecture)).train(), WITHOUT, WITH_PADDING)
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch, in its compiler
 def test_machine_code_gives_the_gradients_of_the_models_own_code(load_tiny: Load) -> None:

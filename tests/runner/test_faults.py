@@ -11,6 +11,7 @@ import pytest
 from benchmarks.faults import FAULTS, disturb_repeatedly, make_search_recipe
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_a_comparison_that_is_disturbed_has_the_records_of_an_undisturbed_one_in_one_process(tmp_path: Path) -> None:
     outcome = disturb_repeatedly(make_search_recipe(tmp_path), tmp_path, len(FAULTS), random.Random(0))

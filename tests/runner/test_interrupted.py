@@ -39,7 +39,7 @@ class StoppingListener(SilentListener):
 
     def on_trial_start(self, trial: Trial) -> OnProgress:
         def on_progress(progress: Progress) -> None:
-            self.steps[trial.id] = self.steps.get(trial.id, 0) + (progress.phase == "training")
+            self.steps[trial.id] = self.steps.get(trial.id, 0) + bool(progress.phase == "training" and progress.done)
             if trial.id not in self.stopped and self._stops_at(progress):
                 self.stopped.add(trial.id)
                 self._stop.request("the test")

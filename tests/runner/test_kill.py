@@ -8,6 +8,7 @@ import pytest
 from benchmarks.kills import kill_repeatedly, make_tiny_recipe
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_a_comparison_that_is_killed_again_and_again_has_the_records_of_an_undisturbed_one(tmp_path: Path) -> None:
     recipe = make_tiny_recipe(tmp_path) | {"methods": {"lora": {"dropout": 0.3}}}

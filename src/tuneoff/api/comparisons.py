@@ -200,9 +200,9 @@ def _run_comparison(
                 retry_failed(directory, recipe)
             affordable = run_as_decided(crew, recipe, data_now, preparation, directory, ledger, listener, drop)
             ledger.end_trial()  # a trial may have been stopped
+            ledger.begin_phase(REPORTING)
             ledger.write()  # the report reads it
             _require_any_record(directory, recipe)
-            ledger.begin_phase(REPORTING)
             try:
                 _ask_judge(recipe, read_selected(affordable, preparation, directory), directory, listener)
             finally:

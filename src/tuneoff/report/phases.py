@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tuneoff.budget.ledger import REPORTING
 from tuneoff.budget.spending import Spent
 from tuneoff.report.format import format_seconds
 
@@ -23,7 +24,6 @@ TITLES = {
     "benchmarks": "benchmarks",
     "inference": "timing inference against the base model",
     "between trials": "between trials: records, checksums, planning",
-    "report": "judging, drawing and writing the page",
 }
 MIN_SECONDS = 0.05  # shorter ones round to nothing
 NOT_COUNTED = "not counted by phase, by an older version"
@@ -41,15 +41,18 @@ class PhaseLine:
 def build_phase_table(spent: Spent) -> tuple[PhaseLine, ...]:
     """Return a line for each phase that took any time, in the order in which the phases of a run come.
 
-    The lines add up to the seconds of the run. Nothing is returned for a run of which no phase was counted.
+    The lines add up to the seconds of the run without those of its page, which has no time yet when it is drawn.
+    Nothing is returned for a run of which no phase was counted.
     """
     if not spent.phases:
         return ()
-    order = [*(name for name in TITLES if name in spent.phases), *sorted(spent.phases.keys() - TITLES.keys())]
+    total = spent.seconds - spent.phases.get(REPORTING, 0.0)
+    others = spent.phases.keys() - TITLES.keys() - {REPORTING}
+    order = [*(name for name in TITLES if name in spent.phases), *sorted(others)]
     seconds_by_title = {TITLES.get(name, name): spent.phases[name] for name in order}
-    seconds_by_title[NOT_COUNTED] = spent.seconds - sum(spent.phases.values())
+    seconds_by_title[NOT_COUNTED] = total - sum(seconds_by_title.values())
     return tuple(
-        PhaseLine(title=title, seconds=format_seconds(seconds), share=seconds / spent.seconds)
+        PhaseLine(title=title, seconds=format_seconds(seconds), share=seconds / total)
         for title, seconds in seconds_by_title.items()
         if seconds >= MIN_SECONDS
     )

@@ -93,11 +93,8 @@ class Trainer:
             Why the training diverged, or None.
         """
         seconds_before = self.context.meter.get_seconds("training")
-        epoch, steps = divmod(self.completed_steps, self.steps_per_epoch)
-        options = self.spec.options
-        self.context.on_progress(
-            Progress(phase="training", done=steps, of=self.steps_per_epoch, epoch=epoch + 1, epochs=options.epochs)
-        )
+        epoch = self.completed_steps // self.steps_per_epoch + 1
+        self.context.on_progress(Progress(phase="training", epoch=epoch, epochs=self.spec.options.epochs))
         try:
             with self.context.meter.phase("training"), self._keep_memory(), self.compile_blocks():
                 return self._train_until(stop, checkpoint_writer.is_due if checkpoint_writer else lambda: False)
