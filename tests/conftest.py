@@ -5,6 +5,7 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import gc
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if MODEL_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("model")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_collection_of_libraries() -> None:
+    """Keep what is loaded out of garbage collections. accelerate asks for two after each training, and each would scan
+    every library that a test before has imported, which takes longer than the training."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -230,12 +230,14 @@ def test_the_rate_falls_linearly_to_zero_after_the_warm_up(run_training: RunTrai
     assert [row.learning_rate for row in training.curve] == pytest.approx([0.0, 0.001, 0.0005])
 
 
-def test_every_step_emits_a_progress_event(run_training: RunTraining) -> None:
+def test_every_epoch_and_every_step_emits_a_progress_event(run_training: RunTraining) -> None:
     events: list[Progress] = []
     run_training(epochs=2, on_progress=events.append)
     assert [(p.epoch, p.done, p.of) for p in events if p.phase == "training"] == [
+        (1, 0, 0),
         (1, 1, 2),
         (1, 2, 2),
+        (2, 0, 0),
         (2, 1, 2),
         (2, 2, 2),
     ]
