@@ -36,16 +36,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[s
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_a_comparison_from_python_leaves_a_page(finished: Path) -> None:
     assert (finished / "report" / "index.html").is_file()
 
 
+@pytest.mark.slow
 def test_records_are_read_back(finished: Path) -> None:
     printed = run_example("read_a_run.py", finished, "lora", "soft-prompt")
     assert "lora, seed 0, done: test/" in printed
     assert printed.count("reference:") >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["lora", "soft-prompt"])
 def test_the_trained_adapter_answers(finished: Path, label: str) -> None:
     printed = run_example("use_the_winner.py", finished, "A storm closed", "--label", label, "--max-new-tokens", 8)

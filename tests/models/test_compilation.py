@@ -59,6 +59,7 @@ def require_equal_gradients(model: LanguageModel, *shapes: tuple[int, int, int])
     assert count_programs() > before
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_traced")
 @pytest.mark.parametrize("method", TRAINING_BLOCKS, ids=lambda method: method.name)
 def test_a_compiled_block_gives_the_gradients_of_the_models_own_code(method: type[Method], load_tiny: Load) -> None:
@@ -68,6 +69,7 @@ def test_a_compiled_block_gives_the_gradients_of_the_models_own_code(method: typ
     require_equal_gradients(read.apply(load_tiny(architecture)).train(), WITH_PADDING)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("only_traced")
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_architecture_can_be_compiled(architecture: str, load_tiny: Load) -> None:

@@ -93,6 +93,7 @@ def read_weights(run: Path) -> dict[str, bytes]:
     return {str(file.relative_to(run)): file.read_bytes() for file in files}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [*METHOD_OPTIONS, *ARCHITECTURES])
 def test_every_method_resumes_in_the_middle_of_an_epoch_to_the_same_record(
     label: str, small_recipe: dict[str, Any], model_folder: Callable[[str], Path], tmp_path: Path

@@ -53,6 +53,7 @@ def read_worker_id(run: Path) -> int:
     return int((run / ".lock").read_text().split()[1])
 
 
+@pytest.mark.slow
 def test_no_result_is_lost_if_the_worker_is_killed(recipe_file: str, run: Path) -> None:
     with compare_in_training(recipe_file, run) as process:
         assert read_worker_id(run) != process.pid

@@ -32,6 +32,7 @@ def test_what_the_encoding_has_is_written_as_it_is() -> None:
     assert write("≈ 漢", "utf-8") == "≈ 漢"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["methods"], ["--help"]])
 def test_a_command_runs_where_the_output_is_ascii(command: list[str]) -> None:
     done = subprocess.run(
