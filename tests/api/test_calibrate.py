@@ -10,7 +10,7 @@ import tuneoff
 from tests.api.stored_runs import write_run
 from tests.report.synthetic import make_synthetic_recipe
 from tuneoff.api.sweeps import SWEEP_FILE, VALUES
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.errors import RunError
 
 TWO_SEEDS: dict[str, Any] = {"methods": ["base", "lora", "full"], "seeds": [0, 1]}

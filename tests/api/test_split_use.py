@@ -7,7 +7,7 @@ import pytest
 import tuneoff
 from tests.api.stored_runs import write_run
 from tuneoff.api import report_run
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 
 RECIPE = {"methods": ["base", "lora"], "seeds": [0, 1]}
 

@@ -11,7 +11,7 @@ from tests.api.stored_runs import write_run
 from tests.report.synthetic import make_synthetic_recipe
 from tests.runner.recorded_runs import RecordingListener
 from tuneoff.api.sweeps import OLD_SWEEP_FILE, VALUES, is_sweep
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.errors import RecipeError, RunError
 from tuneoff.recipe.loading import load_recipe
 from tuneoff.recipe.recipe import Recipe

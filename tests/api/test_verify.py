@@ -10,7 +10,7 @@ import pytest
 from tests.api.stored_runs import write_run
 from tuneoff.api import verify
 from tuneoff.budget.spending import SPENT_FILE, Spent, save_json
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.errors import RunError
 from tuneoff.system.checksums import CHECKSUMS, format_checksums, hash_files
 

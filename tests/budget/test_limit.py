@@ -13,7 +13,7 @@ from tuneoff.budget import floor, limit
 from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.limit import fit_to_budget
 from tuneoff.budget.spending import SPENT_FILE, Spent, read_spending, read_spent, save_json
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.errors import BudgetError, RecipeError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.trial import Trial

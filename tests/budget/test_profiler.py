@@ -9,7 +9,7 @@ import tuneoff
 from tests.runner.recorded_runs import RecordingListener
 from tuneoff.budget.profiler import run_probe
 from tuneoff.budget.spending import read_spending
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.data import batches
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.runner.listener import SilentListener

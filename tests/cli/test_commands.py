@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.conftest import SENTENCES
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.runs import RunDirectory
 from tuneoff.system import supervisor
 from tuneoff.system.interrupts import Stopped

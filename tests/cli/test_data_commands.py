@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tests.conftest import save_rows
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.runs import RunDirectory
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.system.environment import PACKAGES, describe_environment
 
 

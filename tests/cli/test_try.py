@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tuneoff
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.runs import RunDirectory
 
 pytestmark = pytest.mark.model

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 import tuneoff
 from tests.exports.hub_server import Hub, serve_hub
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.errors import RunError
 from tuneoff.exports.exporting import CARD_FILE, CHECK_FILE
 

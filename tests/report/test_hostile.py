@@ -11,7 +11,7 @@ import pytest
 
 from tests.report.synthetic import make_synthetic_comparison
 from tuneoff.analysis.comparison import Comparison
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.console.results import print_comparison
 from tuneoff.report.charts import draw_figures
 from tuneoff.report.escape import escape_control

@@ -10,7 +10,7 @@ import yaml
 import tuneoff
 from tests.judge_server import JudgeServer, read_answers, serve_judge
 from tuneoff.analysis.judged import summarize_judgements
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.errors import JudgeError, RecipeError, RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.report.judged import describe_win_rates, format_judge_csv

@@ -12,7 +12,7 @@ import torch
 import tuneoff
 from tests.conftest import save_rows
 from tuneoff import api
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.records.measured import Measured, Spread
 from tuneoff.report.measured import describe_measured, find_measured
 from tuneoff.runner import measuring

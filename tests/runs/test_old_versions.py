@@ -9,7 +9,7 @@ from tests.api.stored_runs import write_run
 from tests.report.synthetic import make_synthetic_recipe
 from tuneoff.api.comparisons import load_comparison
 from tuneoff.api.sweeps import OLD_SWEEP_FILE, VALUES, load_sweep
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.sweep import expand_sweep
 from tuneoff.runs import RunDirectory

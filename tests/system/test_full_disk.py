@@ -15,7 +15,7 @@ import pytest
 import yaml
 from safetensors import SafetensorError
 
-from tuneoff.cli.commands import main
+from tuneoff.cli import main
 from tuneoff.errors import FullDiskError
 from tuneoff.system.atomic_write import write_atomically
 from tuneoff.system.full_disk import explain_full_disk, is_disk_full

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from tuneoff.cli import commands
+from tuneoff.cli import application
 from tuneoff.system.full_memory import explain_full_memory, is_out_of_memory
 
 
@@ -43,6 +43,6 @@ def test_a_command_that_runs_out_of_memory_says_so(
     def fail(_: object) -> None:
         raise RuntimeError("OpenBLAS error: Memory allocation still failed after 10 retries, giving up.")
 
-    monkeypatch.setattr(commands, "app", fail)
-    assert commands.main(["compare", "demo"]) == 2
+    monkeypatch.setattr(application, "app", fail)
+    assert application.main(["compare", "demo"]) == 2
     assert "tuneoff: Memory ran out (RuntimeError: OpenBLAS error" in capsys.readouterr().err

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
+from tuneoff.cli.application import BUDGET_OVER, FAILED, get_stop_code
 from tuneoff.errors import BudgetError, RunError
 
 if TYPE_CHECKING:
@@ -30,6 +37,17 @@ def find_run_name(recipe: str, overrides: list[str], model: str | None) -> str:
     if model is None:
         return load_recipe(recipe, overrides).name
     return next((change[5:] for change in overrides if change.startswith("name=")), name_recipe(recipe))
+
+
+def format_flags(flags: Mapping[str, str | int | Path | Sequence[str] | None]) -> list[str]:
+    """Return options as a command line has them, without those that are None or False.
+
+    Args:
+        flags: values by option. True is written as the option alone, and each of several values with the option.
+    """
+    single = [(name, one) for name, value in flags.items() for one in (value if isinstance(value, list) else [value])]
+    given = [(name, value) for name, value in single if value is not None and value is not False]
+    return [part for name, value in given for part in ([name] if value is True else [name, str(value)])]
 
 
 def require_time(recipe: Recipe, directory: Path) -> None:
@@ -58,6 +76,28 @@ def compare_and_print(recipe: Recipe, directory: Path, drop: list[str], **option
     sweep = api.sweep(recipe, run=directory, **options)
     print_sweep(sweep, directory)
     return list(sweep.comparisons.values())
+
+
+@contextmanager
+def explain_stop(arguments: Sequence[str], directory: Path) -> Iterator[None]:
+    """Say after a stop of the block that finished work is saved, and which command continues it."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        command = shlex.join(["tuneoff", *arguments])
+        print(f"\nStopped. Finished work is saved in {directory}. To continue: {command}", file=sys.stderr)
+        raise typer.Exit(get_stop_code(stopped)) from None
+
+
+def explain_end(comparisons: Sequence[Comparison]) -> int:
+    """Say what comparisons lack, if anything, and return the exit code."""
+    if any(record.status == "failed" for comparison in comparisons for record in comparison.run.records):
+        print("Some trials failed. The report has the reasons. To run them again, add --retry.", file=sys.stderr)
+        return FAILED
+    if any(comparison.partial for comparison in comparisons):
+        print("The budget is used up. To continue, run the same command with a larger budget.", file=sys.stderr)
+        return BUDGET_OVER
+    return 0
 
 
 def _compare_or_ask(recipe: Recipe, directory: Path, drop: list[str], **options: Any) -> Comparison:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tuneoff.cli.commands import Overrides, app, format_examples
+from tuneoff.cli.application import Overrides, app, format_examples
 
 DataArgument = Annotated[
     str,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tuneoff.cli.commands import RunArgument, app, format_examples
+from tuneoff.cli.application import RunArgument, app, format_examples
 from tuneoff.errors import RunError
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tuneoff.cli.commands import app, format_examples
+from tuneoff.cli.application import app, format_examples
 from tuneoff.errors import RunError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tuneoff.cli.commands import FAILED, RunArgument, app, format_examples
+from tuneoff.cli.application import FAILED, RunArgument, app, format_examples
 
 
 @app.command(

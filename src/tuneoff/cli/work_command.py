@@ -1,13 +1,12 @@
 """`tuneoff work`: a worker of a comparison that another process leads."""
 
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tuneoff.cli.commands import RunArgument, app, format_examples
+from tuneoff.cli.application import RunArgument, app, format_examples, get_stop_code
 from tuneoff.errors import RecipeError
 
 
@@ -59,7 +58,7 @@ def work(
     except KeyboardInterrupt as stopped:
         if not quiet:
             print(f"\nStopped. The trial keeps its checkpoint in {run}, and others may go on with it.", file=sys.stderr)
-        raise typer.Exit(128 + getattr(signal, str(stopped), signal.SIGINT)) from None
+        raise typer.Exit(get_stop_code(stopped)) from None
     if not quiet:
         print(f"Nothing is open any more. This worker finished {count} trial{'s' if count != 1 else ''}.")
 
