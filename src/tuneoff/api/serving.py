@@ -15,32 +15,10 @@ from tuneoff.runs.votes import FILE, read_votes
 if TYPE_CHECKING:
     from tuneoff.analysis.comparison import Comparison
     from tuneoff.serving.http.page.content import PageContent
+    from tuneoff.serving.limits import ServerLimits
     from tuneoff.serving.requests import ArmInfo
 
 HOST, PORT = "127.0.0.1", 8000
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerLimits:
-    """How much a server takes on.
-
-    Args:
-        rows: requests that are answered at the same time.
-        waiting: more requests that may wait for a row; further ones are refused.
-        cache_tokens: positions of keys and values for all rows.
-        body_bytes: of a request.
-        seconds: for an answer.
-        chat_tokens: of an answer in a chat, unless the request says how many.
-        drain_seconds: to finish what is being answered when the server is stopped.
-    """
-
-    rows: int = 32
-    waiting: int = 256
-    cache_tokens: int = 65_536
-    body_bytes: int = 1_000_000
-    seconds: float = 600.0
-    chat_tokens: int = 256
-    drain_seconds: float = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +58,13 @@ def serve(
         ModelError: the base model cannot be loaded.
     """
     try:
-        from tuneoff.serving.http.app import Limits, build_app
+        from tuneoff.serving.http.app import build_app
         from tuneoff.serving.http.guards import is_loopback
         from tuneoff.serving.http.server import Server, listen
     except ImportError as error:
         raise RunError(f"The server needs {error.name}. Install it: pip install 'tuneoff[serve]'") from error
     from tuneoff.serving import open_engine
+    from tuneoff.serving.limits import ServerLimits
 
     limits = limits or ServerLimits()
     if not is_loopback(host) and not key:
@@ -100,16 +79,7 @@ def serve(
         engine = open_engine(
             runs, arms, max_rows=limits.rows, max_waiting=limits.waiting, max_cache_tokens=limits.cache_tokens
         )
-        app = build_app(
-            engine,
-            key=key,
-            limits=Limits(
-                body_bytes=limits.body_bytes,
-                seconds=limits.seconds,
-                chat_tokens=limits.chat_tokens,
-            ),
-            content=_describe(comparisons, votes_file),
-        )
+        app = build_app(engine, key=key, limits=limits, content=_describe(comparisons, votes_file))
         server = Server(app, listener, drain_seconds=limits.drain_seconds)
         engine.start()
         try:

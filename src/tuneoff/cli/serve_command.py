@@ -53,7 +53,7 @@ def serve(
     side, and people can vote without knowing which is which. Stop with Ctrl-C.
     """
     from tuneoff import api
-    from tuneoff.api.serving import ServerLimits
+    from tuneoff.serving.limits import ServerLimits
 
     limits = ServerLimits(
         rows=max_rows, waiting=max_waiting, cache_tokens=max_cache_tokens, body_bytes=max_body_bytes,

@@ -20,14 +20,13 @@ from tuneoff.models.greedy_decoding import can_generate
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.serving.arms import Arm, ArmSource, list_ends, load_arm
 from tuneoff.serving.lane import Lane
+from tuneoff.serving.limits import ServerLimits
 from tuneoff.serving.requests import ArmInfo, OnEvent, Request, Stats
 from tuneoff.serving.row import Row
 from tuneoff.serving.self_test import Agreement, compare_with_alone, open_mixed_lane, open_own_lane
 from tuneoff.serving.sources import read_source
 
 _LOG = logging.getLogger(__name__)
-
-MAX_ROWS, MAX_CACHE_TOKENS, MAX_WAITING = 32, 65_536, 256
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,9 @@ class Engine:
         base: LanguageModel,
         arms: dict[str, ArmSource] | None = None,
         *,
-        max_rows: int = MAX_ROWS,
-        max_cache_tokens: int = MAX_CACHE_TOKENS,
-        max_waiting: int = MAX_WAITING,
+        max_rows: int = ServerLimits.rows,
+        max_cache_tokens: int = ServerLimits.cache_tokens,
+        max_waiting: int = ServerLimits.waiting,
         fingerprint: str | None = None,
     ) -> None:
         if not can_generate(base.base):

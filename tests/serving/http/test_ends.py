@@ -13,8 +13,8 @@ import pytest
 from tests.serving.http.conftest import make_client
 from tests.serving.http.scripted_engine import ScriptedEngine
 from tests.serving.http.serving import serve
-from tuneoff.serving.http.app import Limits
 from tuneoff.serving.http.server import Server
+from tuneoff.serving.limits import ServerLimits
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_a_reader_that_stops_in_the_middle_frees_its_row(endless: ScriptedEngine
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_that_takes_too_long_is_ended(endless: ScriptedEngine, stream: bool) -> None:
-    with serve(endless, limits=Limits(seconds=0.3)) as server, make_client(server) as client:
+    with serve(endless, limits=ServerLimits(seconds=0.3)) as server, make_client(server) as client:
         endless.pause = 10
         with pytest.raises(openai.APIError, match="longer than the server allows"):
             list(client.completions.create(model="base", prompt="a", max_tokens=60, stream=stream))  # type: ignore[call-overload]

@@ -20,6 +20,7 @@ from tests.conftest import save_rows
 from tuneoff.cli import main
 from tuneoff.records.record import Prediction
 from tuneoff.runs import RunDirectory
+from tuneoff.serving.limits import ServerLimits
 from tuneoff.system.supervisor import WORKER_VARIABLE
 
 ARMS = ("base", "lora", "soft-prompt")
@@ -97,6 +98,13 @@ def read_predictions(run: Path) -> list[tuple[str, Prediction]]:
 def read_columns(run: Path) -> dict[str, dict[str, Any]]:
     rows = map(json.loads, (run.parent / "text.jsonl").read_text().splitlines())
     return {row["source"]: row for row in rows}
+
+
+def test_the_limits_of_the_command_are_by_default_those_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[ServerLimits] = []
+    monkeypatch.setattr("tuneoff.api.serve", lambda _, *, limits, **__: asked.append(limits))
+    assert main(["serve", "runs/mine"]) == 0
+    assert asked == [ServerLimits()]
 
 
 def test_every_arm_answers_as_the_run_did_all_at_once(served: Running, run: Path) -> None:

@@ -25,33 +25,20 @@ from tuneoff.serving.http.page.content import PageContent
 from tuneoff.serving.http.page.routes import PageRoutes
 from tuneoff.serving.http.prompts import Prompts
 from tuneoff.serving.http.streams import ClientGoneError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How much one client may ask for.
-
-    Args:
-        body_bytes: of a request.
-        seconds: for an answer.
-        chat_tokens: of an answer in a chat, unless the request says how many.
-    """
-
-    body_bytes: int = 1_000_000
-    seconds: float = 600.0
-    chat_tokens: int = 256
+from tuneoff.serving.limits import ServerLimits
 
 
 def build_app(
-    engine: Engine, *, key: str | None = None, limits: Limits | None = None, content: PageContent | None = None
+    engine: Engine, *, key: str | None = None, limits: ServerLimits | None = None, content: PageContent | None = None
 ) -> ASGIApp:
     """Build the application. It stops the engine when it is shut down itself.
 
     Args:
         key: that requests must bring; None: none, and only this machine may ask.
+        limits: those on one client. The engine has those on rows.
         content: of the page at `/`; None: there is no page.
     """
-    limits = limits or Limits()
+    limits = limits or ServerLimits()
     meters, prompts = Meters(engine), Prompts(engine)
     api = Api(
         engine=engine,
