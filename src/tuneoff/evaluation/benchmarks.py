@@ -25,6 +25,7 @@ from tuneoff.models.language_model import LanguageModel
 from tuneoff.records.record import BenchmarkScore
 from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.progress import Progress
+from tuneoff.system.progress_bars import limit_progress_bars
 
 Tasks = Mapping[str, Any]  # the harness's tasks, by name
 
@@ -225,20 +226,14 @@ def _collect_scores(name: str, task: Any, samples: Sequence[Mapping[str, Any]]) 
 def _silence_harness() -> Iterator[None]:
     """Hide the progress bars and messages of the harness, so that they do not mix with ours."""
     from datasets import disable_progress_bars, enable_progress_bars
-    from tqdm import tqdm
 
-    logger, original = logging.getLogger("lm_eval"), tqdm.__init__
+    logger = logging.getLogger("lm_eval")
     level = logger.level
-
-    def init_silently(bar: Any, *args: Any, **options: Any) -> None:
-        original(bar, *args, **{**options, "disable": True})
-
     logger.setLevel(logging.ERROR)
     disable_progress_bars()
-    tqdm.__init__ = init_silently
     try:
-        yield
+        with limit_progress_bars():
+            yield
     finally:
-        tqdm.__init__ = original
         enable_progress_bars()
         logger.setLevel(level)

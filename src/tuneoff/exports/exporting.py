@@ -21,6 +21,7 @@ from tuneoff.records.record import Prediction, Record
 from tuneoff.runner.trained_model import load_tuned
 from tuneoff.runs import RunDirectory
 from tuneoff.system.atomic_write import replace_folder_atomically
+from tuneoff.system.progress_bars import limit_progress_bars
 
 CHECK_FILE, CARD_FILE = "export.json", "README.md"
 PROMPTS = 5  # test examples that an export is checked with
@@ -73,7 +74,7 @@ def export(exportable: Exportable, chosen: Format, folder: Path, options: Export
             "weights that the codes stand for, or with --as adapter."
         )
     judged = exportable.quantised if exportable.quantised and chosen.base == "same" else exportable.model
-    with replace_folder_atomically(folder) as temporary:
+    with replace_folder_atomically(folder) as temporary, limit_progress_bars(to_terminals=True):
         chosen.write(exportable, temporary, options)
         check = compare_readers(
             TunedReader(model=judged),

@@ -15,6 +15,7 @@ from tuneoff.system.cache import check_cache_folder, get_cache_folder, write_cac
 from tuneoff.system.checksums import find_damaged_files
 from tuneoff.system.full_disk import is_disk_full
 from tuneoff.system.full_memory import is_out_of_memory
+from tuneoff.system.progress_bars import limit_progress_bars
 
 # Name -> the package that contains it, the file in that package, and how to install it.
 BUILT_IN = {
@@ -114,7 +115,8 @@ def _require_possible_counts(gguf: Path, header: bytes) -> None:
 
 def _convert_into(folder: Path, gguf: Path) -> None:
     try:
-        _convert(gguf, folder)
+        with limit_progress_bars(to_terminals=True):  # a log would have a line for each of their steps
+            _convert(gguf, folder)
         write_cache_checksums(folder, folder.iterdir())
     except ModelError:
         raise
