@@ -73,6 +73,12 @@ def wait_for_steps(engine: Engine, steps: int) -> None:
         threading.Event().wait(0.0005)
 
 
+def wait_until_idle(engine: Engine) -> None:
+    """Fail by the time limit if a row stays. The last event of a row comes a moment before it leaves."""
+    while engine.stats().rows or engine.stats().waiting:
+        threading.Event().wait(0.0005)
+
+
 @given(data=st.data())
 @settings(max_examples=20, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_answer_is_that_of_the_arm_alone(
@@ -93,4 +99,4 @@ def test_each_answer_is_that_of_the_arm_alone(
         else:
             assert answer.tokens == alone
             assert end.reason == ("length" if len(alone) == answer.request.sampling.max_tokens else "stop")
-    assert engine.stats().rows == engine.stats().waiting == 0
+    wait_until_idle(engine)

@@ -147,8 +147,8 @@ def test_no_more_rows_and_positions_are_used_than_allowed(load_base: Load, arms:
     engine = Engine(load_base("llama"), arms, max_rows=8, max_cache_tokens=100)
     answers = [ask(engine, make_request(length=length, max_tokens=14)) for length in (30, 6, 6, 6, 6, 30)]
     most = []
-    watched = engine._mixed_lane.step
-    engine._mixed_lane.step = lambda: (most.append(engine._mixed_lane.count_positions()), watched())[1]  # type: ignore[method-assign]
+    watched = engine._lanes.mixed.step
+    engine._lanes.mixed.step = lambda: (most.append(engine._lanes.mixed.count_positions()), watched())[1]  # type: ignore[method-assign]
     engine.start()
     assert {answer.wait().end.completion_tokens for answer in answers} == {14}
     engine.stop()
@@ -204,7 +204,7 @@ def test_removed_arms_leave_the_base_model_as_it_was(engine: Engine) -> None:
     for name in ("lora", "soft-prompt", "full"):
         engine.remove_arm(name)
     ask(engine, make_request("base")).wait()
-    network = engine._mixed_lane.model.base
+    network = engine._lanes.mixed.model.base
     assert not [name for name, module in network.named_modules() if "forward" in vars(module)]
 
 
@@ -233,20 +233,20 @@ def test_memory_that_runs_out_fails_what_is_read_and_nothing_else(
     long = ask(engine, make_request("base", max_tokens=100))
     while not long.tokens:
         threading.Event().wait(0.001)
-    read = engine._mixed_lane.read_group
-    monkeypatch.setattr(engine._mixed_lane, "read_group", lambda rows: 1 / 0)
+    read = engine._lanes.mixed.read_group
+    monkeypatch.setattr(engine._lanes.mixed, "read_group", lambda rows: 1 / 0)
     lost = ask(engine, make_request())
     assert isinstance(lost.wait().error, ZeroDivisionError)
-    monkeypatch.setattr(engine._mixed_lane, "read_group", read)
+    monkeypatch.setattr(engine._lanes.mixed, "read_group", read)
     assert len(long.wait().tokens) == 100
     assert len(ask(engine, make_request()).wait().tokens) == 8
 
 
 def test_a_failed_step_fails_its_rows_and_the_engine_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    compute = engine._mixed_lane.compute_next
-    monkeypatch.setattr(engine._mixed_lane, "compute_next", lambda: 1 / 0)
+    compute = engine._lanes.mixed.compute_next
+    monkeypatch.setattr(engine._lanes.mixed, "compute_next", lambda: 1 / 0)
     assert isinstance(ask(engine, make_request()).wait().error, ZeroDivisionError)
-    monkeypatch.setattr(engine._mixed_lane, "compute_next", compute)
+    monkeypatch.setattr(engine._lanes.mixed, "compute_next", compute)
     assert len(ask(engine, make_request()).wait().tokens) == 8
 
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from tuneoff.models.greedy_decoding import can_generate
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.serving.arms import Arm, ArmSource, list_ends, load_arm
 from tuneoff.serving.lane import Lane
+from tuneoff.serving.lanes import Lanes
 from tuneoff.serving.limits import ServerLimits
 from tuneoff.serving.requests import ArmInfo, OnEvent, Request, Stats
 from tuneoff.serving.row import Row
-from tuneoff.serving.self_test import Agreement, compare_with_alone, open_mixed_lane, open_own_lane
+from tuneoff.serving.self_test import Agreement, find_lane, require_agreement
 from tuneoff.serving.sources import read_source
 
 _LOG = logging.getLogger(__name__)
@@ -76,7 +77,6 @@ class Engine:
         self.tokenizer: Any = base.tokenizer  # transformers' tokenizers share no type
         self._base = base
         self._fingerprint = fingerprint
-        self._max_rows = max_rows
         self._max_cache_tokens = max_cache_tokens
         self._max_waiting = max_waiting
         self._changed = threading.Condition()  # guards what follows
@@ -85,8 +85,7 @@ class Engine:
         self._commands: deque[Callable[[], None]] = deque()
         self._stopping_at: float | None = None
         self._requests: Counter[str] = Counter()
-        self._mixed_lane = open_mixed_lane(base, ())  # owned by the thread, as all lanes are
-        self._own_lanes: dict[Arm, Lane] = {}
+        self._lanes = Lanes(base, max_rows=max_rows, max_cache_tokens=max_cache_tokens)  # owned by the thread
         self._tokens: Counter[str] = Counter()
         self._widths: Counter[int] = Counter()
         self._mixed: Counter[int] = Counter()
@@ -164,18 +163,11 @@ class Engine:
                 f"{name} was trained from another base model than the one that is served: its fingerprint is "
                 f"{source.fingerprint}, and that of {self._base.known_as} is {self._fingerprint}. Serve it on its own."
             )
-        arm, lane = self._try_lanes(load_arm(name, source, self._base))
+        arm, lane = find_lane(load_arm(name, source, self._base), self._base)
         with self._changed:
             self._require_free(name)
             self._arms[name] = arm
-
-            def attach() -> None:
-                if lane is not None:
-                    self._own_lanes[arm] = lane
-                elif arm.changes is not None:
-                    self._mixed_lane.network.add(arm, dict(arm.changes.modules))
-
-            self._commands.append(attach)  # before the first request to the arm can be taken
+            self._commands.append(lambda: self._lanes.add(arm, lane))  # before a request to the arm can be taken
             self._changed.notify_all()
         return next(info for info in self.arms() if info.name == name)
 
@@ -190,14 +182,10 @@ class Engine:
             self._arms.pop(name, None)
 
             def detach() -> None:
-                used = any(row.arm is arm for row in self._waiting) or any(
-                    row.arm is arm for lane in self._lanes for row in lane.rows
-                )
-                if used:
+                if any(row.arm is arm for row in (*self._waiting, *self._lanes.rows)):
                     self._commands.append(detach)
                 else:
-                    self._mixed_lane.network.remove(arm)
-                    self._own_lanes.pop(arm, None)
+                    self._lanes.remove(arm)
 
             self._commands.append(detach)
             self._changed.notify_all()
@@ -235,36 +223,23 @@ class Engine:
         """
         with self._changed:
             arms = list(self._arms.values())
-        mixing = [arm for arm in arms if arm.mixes]
-        found = compare_with_alone(open_mixed_lane(self._base, mixing), mixing, self._base) if mixing else {}
-        for arm in arms:
-            if not arm.mixes:
-                found |= compare_with_alone(open_own_lane(arm), [arm], self._base)
-        wrong = [f"{name} by {one.largest_difference:.2g}" for name, one in found.items() if not one.agrees]
-        if wrong:
-            raise RunError(f"In a batch with others, logits differ from those of the model alone: {', '.join(wrong)}.")
-        return found
+        return require_agreement(arms, self._base)
 
     def stats(self) -> Stats:
         """Return what the engine does and has done."""
         with self._changed:
-            lanes = self._lanes
             return Stats(
-                rows=sum(len(lane.rows) for lane in lanes),
+                rows=sum(len(lane.rows) for lane in self._lanes),
                 waiting=len(self._waiting),
                 steps=sum(self._widths.values()),
-                prefills=sum(lane.prefills for lane in lanes),
+                prefills=sum(lane.prefills for lane in self._lanes),
                 tokens_out=self._tokens.total(),
                 requests=dict(self._requests),
                 tokens_by_arm=dict(self._tokens),
                 widths=dict(self._widths),
                 mixed=dict(self._mixed),
-                cache_tokens=sum(len(lane.rows) * lane.cache.width for lane in lanes),
+                cache_tokens=sum(len(lane.rows) * lane.cache.width for lane in self._lanes),
             )
-
-    @property
-    def _lanes(self) -> list[Lane]:
-        return [self._mixed_lane, *self._own_lanes.values()]
 
     def _wake(self) -> None:
         with self._changed:
@@ -297,32 +272,6 @@ class Engine:
                     f"Shorten the prompt, or ask for at most {max(0, limit - needed + answer)} tokens."
                 )
 
-    def _try_lanes(self, arm: Arm) -> tuple[Arm, Lane | None]:
-        """Return an arm and, if it cannot share batches, a lane of its own.
-
-        Raises:
-            RunError: neither way gives the logits of the trained model.
-        """
-        if arm.changes is not None:
-            try:
-                if compare_with_alone(open_mixed_lane(self._base, [arm]), [arm], self._base)[arm.name].agrees:
-                    return arm, None
-                reason = "In a batch with others its logits would be wrong"
-            except Exception as error:  # whatever the model's code raises for such a batch
-                reason = f"Its modules do not work row by row ({type(error).__name__})"
-            prefix = (
-                None if arm.changes.prefix is not None else arm.prefix
-            )  # the trained model has a learned one itself
-            arm = replace(arm, changes=None, prefix=prefix, note=f"{reason}, so its rows have batches of their own.")
-        lane = open_own_lane(arm)
-        agreement = compare_with_alone(open_own_lane(arm), [arm], self._base)[arm.name]
-        if not agreement.agrees:
-            raise RunError(
-                f"{arm.name} cannot be served: answered token by token, its logits differ from those of the trained "
-                f"model by {agreement.largest_difference:.2g}."
-            )
-        return arm, lane
-
     # What follows runs in the engine's thread.
 
     def _work(self) -> None:
@@ -343,7 +292,7 @@ class Engine:
     def _wait_for_work(self) -> bool:
         """Return whether there is, or will be, something to do."""
         with self._changed:
-            while not (self._waiting or self._commands or any(lane.rows for lane in self._lanes)):
+            while not (self._waiting or self._commands or self._lanes.rows):
                 if self._stopping_at is not None:
                     return False
                 self._changed.wait()
@@ -357,7 +306,7 @@ class Engine:
         """Return all requests that are not finished; those that waited wait no longer."""
         with self._changed:
             waiting, self._waiting = list(self._waiting), deque()
-        return [row for row in (*waiting, *(row for lane in self._lanes for row in lane.rows)) if not row.finished]
+        return [row for row in (*waiting, *self._lanes.rows) if not row.finished]
 
     def _run_commands(self) -> None:
         with self._changed:
@@ -378,22 +327,12 @@ class Engine:
         """Read the prompts of as many waiting requests as there is room for, in their order."""
         taken: dict[Lane, list[Row]] = {}
         with self._changed:
-            while self._waiting and self._has_room(self._waiting[0], taken):
+            while self._waiting and self._lanes.has_room(self._waiting[0], taken):
                 row = self._waiting.popleft()
-                taken.setdefault(self._find_lane(row.arm), []).append(row)
+                taken.setdefault(self._lanes.find(row.arm), []).append(row)
         for lane, rows in taken.items():
             lane.read(rows)
             self._count_tokens(rows)
-
-    def _has_room(self, row: Row, taken: dict[Lane, list[Row]]) -> bool:
-        rows = sum(len(lane.rows) for lane in self._lanes) + sum(map(len, taken.values()))
-        own = self._find_lane(row.arm)
-        more = {lane: [*taken.get(lane, ()), *([row] if lane is own else [])] for lane in self._lanes}
-        positions = sum(lane.count_positions(*of_lane) for lane, of_lane in more.items())
-        return rows < self._max_rows and (positions <= self._max_cache_tokens or rows == 0)
-
-    def _find_lane(self, arm: Arm) -> Lane:
-        return self._own_lanes.get(arm, self._mixed_lane)
 
     def _step(self, lane: Lane) -> None:
         rows = list(lane.rows)

@@ -6,11 +6,12 @@ Shapes: N logits of a row, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from tuneoff.errors import RunError
 from tuneoff.models.greedy_decoding import has_window
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.shared_weights import copy_sharing_weights
@@ -53,6 +54,47 @@ def open_mixed_lane(base: LanguageModel, arms: Sequence[Arm]) -> Lane:
 def open_own_lane(arm: Arm) -> Lane:
     """Return a lane of an arm alone."""
     return Lane(MixedNetwork(arm.model), has_window=has_window(arm.model.base))
+
+
+def find_lane(arm: Arm, base: LanguageModel) -> tuple[Arm, Lane | None]:
+    """Return an arm and, if it cannot share batches, a lane of its own, with a note that says why.
+
+    Raises:
+        RunError: neither way gives the logits of the trained model.
+    """
+    if arm.changes is not None:
+        try:
+            if compare_with_alone(open_mixed_lane(base, [arm]), [arm], base)[arm.name].agrees:
+                return arm, None
+            reason = "In a batch with others its logits would be wrong"
+        except Exception as error:  # whatever the model's code raises for such a batch
+            reason = f"Its modules do not work row by row ({type(error).__name__})"
+        prefix = None if arm.changes.prefix is not None else arm.prefix  # the trained model has a learned one itself
+        arm = replace(arm, changes=None, prefix=prefix, note=f"{reason}, so its rows have batches of their own.")
+    agreement = compare_with_alone(open_own_lane(arm), [arm], base)[arm.name]
+    if not agreement.agrees:
+        raise RunError(
+            f"{arm.name} cannot be served: answered token by token, its logits differ from those of the trained "
+            f"model by {agreement.largest_difference:.2g}."
+        )
+    return arm, open_own_lane(arm)
+
+
+def require_agreement(arms: Sequence[Arm], base: LanguageModel) -> dict[str, Agreement]:
+    """Return how each arm agrees, in one batch with the others where it mixes.
+
+    Raises:
+        RunError: an arm differs by more than rounding.
+    """
+    mixing = [arm for arm in arms if arm.mixes]
+    found = compare_with_alone(open_mixed_lane(base, mixing), mixing, base) if mixing else {}
+    for arm in arms:
+        if not arm.mixes:
+            found |= compare_with_alone(open_own_lane(arm), [arm], base)
+    wrong = [f"{name} by {one.largest_difference:.2g}" for name, one in found.items() if not one.agrees]
+    if wrong:
+        raise RunError(f"In a batch with others, logits differ from those of the model alone: {', '.join(wrong)}.")
+    return found
 
 
 def compare_with_alone(lane: Lane, arms: Sequence[Arm], base: LanguageModel) -> dict[str, Agreement]:
