@@ -26,8 +26,8 @@ from typing import Any
 import openai
 import psutil
 
-import tuneoff
-from tests.conftest import SENTENCES, save_model, save_rows, save_tokenizer
+from tests.conftest import SENTENCES, save_model, save_tokenizer
+from tests.tiny_run import make_run
 
 METHODS: dict[str, Any] = {
     "base": None,
@@ -71,23 +71,7 @@ def make_tiny_run(folder: Path) -> Path:
     """Train a run of most methods on a tiny Llama."""
     save_model("llama", folder / "model")
     save_tokenizer(folder / "model")
-    save_rows(folder / "text.jsonl")
-    recipe = {
-        "name": "tiny",
-        "model": {"name": str(folder / "model"), "precision": "float32", "device": "cpu"},
-        "data": {
-            "source": "jsonl",
-            "files": str(folder / "text.jsonl"),
-            "sizes": {"validation": 2, "test": 3},
-            "max_tokens": 64,
-            "max_target_tokens": 24,
-        },
-        "methods": METHODS,
-        "training": {"epochs": 2, "batch_size": 4},
-        "evaluation": {"generation": {"max_new_tokens": 4}},
-    }
-    tuneoff.compare(recipe, run=folder / "run")
-    return folder / "run"
+    return make_run(folder, folder / "model", METHODS, training={"epochs": 2})
 
 
 @contextmanager

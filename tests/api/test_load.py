@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import tuneoff
-from tests.conftest import save_rows
+from tests.tiny_run import make_run
 from tuneoff.data import load_text
 from tuneoff.errors import DataError, RecipeError, RunError
 from tuneoff.evaluation.generation import generate_predictions
@@ -39,25 +39,8 @@ METHODS: dict[str, Any] = {
 def finished(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str], Path]) -> Path:
     """A run of some methods on a copy of the tiny Llama, with two seeds."""
     folder = tmp_path_factory.mktemp("finished")
-    save_rows(folder / "text.jsonl")
-    shutil.copytree(model_folder("llama"), folder / "model")
-    recipe = {
-        "name": "tiny",
-        "model": {"name": str(folder / "model"), "precision": "float32", "device": "cpu"},
-        "data": {
-            "source": "jsonl", "files": str(folder / "text.jsonl"), "sizes": {"validation": 2, "test": 3},
-            "max_tokens": 64, "max_target_tokens": 24,
-        },
-        "methods": METHODS,
-        "seeds": [1, 0],
-        "training": {"epochs": 1, "batch_size": 4},
-        "evaluation": {"generation": {"max_new_tokens": 6}},
-    }  # fmt: skip
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("tuneoff.evaluation.latency.REPEATS", 1)
-        monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
-        tuneoff.compare(recipe, run=folder / "run")
-    return folder / "run"
+    base = Path(shutil.copytree(model_folder("llama"), folder / "model"))
+    return make_run(folder, base, METHODS, seeds=[1, 0])
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import tuneoff
+from tests.tiny_run import make_run
 from tuneoff.cli import main
 from tuneoff.runs import RunDirectory
 
@@ -17,26 +18,8 @@ pytestmark = pytest.mark.model
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, model_folder: Any) -> Path:
     """A run of the base model, LoRA and a method that has no model of its own."""
-    from tests.conftest import save_rows
-
-    folder = tmp_path_factory.mktemp("tried")
-    save_rows(folder / "text.jsonl")
-    recipe = {
-        "name": "tiny",
-        "model": {"name": str(model_folder("llama")), "precision": "float32", "device": "cpu"},
-        "data": {
-            "source": "jsonl", "files": str(folder / "text.jsonl"), "sizes": {"validation": 2, "test": 3},
-            "max_tokens": 96, "max_target_tokens": 24,
-        },
-        "methods": {"base": None, "lora": {"learning_rate": 1e-2}, "base-prompt": {"prompt": "{source}\nShort: "}},
-        "training": {"epochs": 1, "batch_size": 4},
-        "evaluation": {"generation": {"max_new_tokens": 4}},
-    }  # fmt: skip
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("tuneoff.evaluation.latency.REPEATS", 1)
-        monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
-        tuneoff.compare(recipe, run=folder / "run")
-    return folder / "run"
+    methods = {"base": None, "lora": {"learning_rate": 1e-2}, "base-prompt": {"prompt": "{source}\nShort: "}}
+    return make_run(tmp_path_factory.mktemp("tried"), model_folder("llama"), methods, data={"max_tokens": 96})
 
 
 @pytest.fixture

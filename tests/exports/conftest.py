@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tuneoff
-from tests.conftest import save_rows
+from tests.tiny_run import make_run
 
 METHODS: dict[str, Any] = {
     "base": None,
@@ -37,35 +37,18 @@ TABLE: dict[str, Any] = {
 FOR_PEFT = {"last-layer": "LN_TUNING", "last-blocks": "LN_TUNING", "bitfit": "BEFT", "layer-norm": "LN_TUNING"}
 
 
-def make_run(folder: Path, model: Path, methods: dict[str, Any]) -> Path:
+def make_run_beside_model(folder: Path, model: Path, methods: dict[str, Any]) -> Path:
     """Run the methods beside a copy of the model, and return the run directory."""
-    save_rows(folder / "text.jsonl")
-    shutil.copytree(model, folder / "model")
-    recipe = {
-        "name": "tiny",
-        "model": {"name": str(folder / "model"), "precision": "float32", "device": "cpu"},
-        "data": {
-            "source": "jsonl", "files": str(folder / "text.jsonl"), "sizes": {"validation": 2, "test": 3},
-            "max_tokens": 64, "max_target_tokens": 24,
-        },
-        "methods": methods,
-        "training": {"epochs": 1, "batch_size": 4},
-        "evaluation": {"generation": {"max_new_tokens": 6}},
-    }  # fmt: skip
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("tuneoff.evaluation.latency.REPEATS", 1)
-        monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
-        tuneoff.compare(recipe, run=folder / "run")
-    return folder / "run"
+    return make_run(folder, Path(shutil.copytree(model, folder / "model")), methods)
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str], Path]) -> Path:
     """The run directory, beside a copy of the model."""
-    return make_run(tmp_path_factory.mktemp("exported"), model_folder("llama"), METHODS)
+    return make_run_beside_model(tmp_path_factory.mktemp("exported"), model_folder("llama"), METHODS)
 
 
 @pytest.fixture(scope="session")
 def table_run(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str], Path]) -> Path:
     """A run of every method that trains, on the tiny Qwen2."""
-    return make_run(tmp_path_factory.mktemp("table"), model_folder("qwen2"), TABLE)
+    return make_run_beside_model(tmp_path_factory.mktemp("table"), model_folder("qwen2"), TABLE)

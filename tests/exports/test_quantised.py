@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import tuneoff
-from tests.conftest import save_rows
+from tests.tiny_run import make_run
 from tuneoff.errors import RunError
 from tuneoff.models.quantisation import list_quantised
 from tuneoff.records.record import Record
@@ -23,25 +23,9 @@ def run(
 ) -> Path:
     """A comparison on a quantised base, with full tuning, which does not fit."""
     folder = tmp_path_factory.mktemp(request.param)
-    save_rows(folder / "text.jsonl")
-    recipe = {
-        "name": "tiny",
-        "model": {
-            "name": str(model_folder("llama")), "precision": "float32", "device": "cpu", "quantise": request.param,
-        },
-        "data": {
-            "source": "jsonl", "files": str(folder / "text.jsonl"), "sizes": {"validation": 2, "test": 3},
-            "max_tokens": 64, "max_target_tokens": 24,
-        },
-        "methods": {"base": None, "full": None, "lora": {"learning_rate": 1e-2}, "adapter": {"learning_rate": 1e-2}},
-        "training": {"epochs": 2, "batch_size": 4},
-        "evaluation": {"generation": {"max_new_tokens": 6}},
-    }  # fmt: skip
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("tuneoff.evaluation.latency.REPEATS", 1)
-        monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
-        tuneoff.compare(recipe, run=folder / "run")
-    return folder / "run"
+    methods = {"base": None, "full": None, "lora": {"learning_rate": 1e-2}, "adapter": {"learning_rate": 1e-2}}
+    model = {"quantise": request.param}
+    return make_run(folder, model_folder("llama"), methods, model=model, training={"epochs": 2})
 
 
 def find_record(run: Path, label: str) -> Record:

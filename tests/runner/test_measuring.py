@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import tuneoff
-from tests.conftest import save_rows
+from tests.tiny_run import make_run
 from tuneoff import api
 from tuneoff.cli import main
 from tuneoff.records.measured import Measured, Spread
@@ -29,26 +29,10 @@ METHODS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str], Path]) -> Path:
     """A run that was measured once, quickly."""
-    folder = tmp_path_factory.mktemp("measured")
-    save_rows(folder / "text.jsonl")
-    recipe = {
-        "name": "tiny",
-        "model": {"name": str(model_folder("llama")), "precision": "float32", "device": "cpu"},
-        "data": {
-            "source": "jsonl", "files": str(folder / "text.jsonl"), "sizes": {"validation": 2, "test": 3},
-            "max_tokens": 64, "max_target_tokens": 24,
-        },
-        "methods": METHODS,
-        "training": {"epochs": 1, "batch_size": 4},
-        "evaluation": {"generation": {"max_new_tokens": 4}},
-    }  # fmt: skip
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("tuneoff.evaluation.latency.REPEATS", 1)
-        monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
-        tuneoff.compare(recipe, run=folder / "run")
-        arguments = ["--batches", "1,2", "--prompt-tokens", "16", "--new-tokens", "2", "--repeats", "2"]
-        assert main(["measure", str(folder / "run"), *arguments]) == 0
-    return folder / "run"
+    run = make_run(tmp_path_factory.mktemp("measured"), model_folder("llama"), METHODS)
+    arguments = ["--batches", "1,2", "--prompt-tokens", "16", "--new-tokens", "2", "--repeats", "2"]
+    assert main(["measure", str(run), *arguments]) == 0
+    return run
 
 
 @pytest.fixture

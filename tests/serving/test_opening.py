@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import tuneoff
-from tests.conftest import save_model, save_rows
+from tests.conftest import save_model
 from tests.serving.answers import ask
+from tests.tiny_run import make_run
 from tuneoff.errors import DataError, RequestError, RunError
 from tuneoff.runs import RunDirectory
 from tuneoff.serving import Engine, Request, Sampling, open_engine
@@ -25,26 +26,6 @@ METHODS: dict[str, Any] = {
     "base-prompt": {"prompt": "{source} In short:"},
 }
 SOURCES = ["A storm closed the harbour.", "The old bridge will be rebuilt next year."]
-
-
-def make_run(folder: Path, model: Path, methods: dict[str, Any]) -> Path:
-    recipe = {
-        "name": "tiny",
-        "model": {"name": str(model), "precision": "float32", "device": "cpu"},
-        "data": {
-            "source": "jsonl", "files": str(folder / "text.jsonl"), "sizes": {"validation": 2, "test": 3},
-            "max_tokens": 64, "max_target_tokens": 24,
-        },
-        "methods": methods,
-        "training": {"epochs": 1, "batch_size": 4},
-        "evaluation": {"generation": {"max_new_tokens": 6}},
-    }  # fmt: skip
-    save_rows(folder / "text.jsonl")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("tuneoff.evaluation.latency.REPEATS", 1)
-        monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
-        tuneoff.compare(recipe, run=folder / "run")
-    return folder / "run"
 
 
 @pytest.fixture(scope="module")

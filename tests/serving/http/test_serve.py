@@ -15,8 +15,8 @@ import httpx2 as httpx
 import openai
 import pytest
 
-import tuneoff
 from tests.conftest import save_rows
+from tests.tiny_run import make_run
 from tuneoff.cli import main
 from tuneoff.records.record import Prediction
 from tuneoff.runs import RunDirectory
@@ -33,22 +33,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str], 
     save_rows(folder / "text.jsonl")
     rows = [json.loads(line) for line in (folder / "text.jsonl").read_text().splitlines()]
     (folder / "text.jsonl").write_text("".join(json.dumps({**row, "topic": row["target"][:9]}) + "\n" for row in rows))
-    recipe = {
-        "name": "tiny",
-        "model": {"name": str(model_folder("llama")), "precision": "float32", "device": "cpu"},
-        "data": {
-            "source": "jsonl", "files": str(folder / "text.jsonl"), "sizes": {"validation": 2, "test": 3},
-            "max_tokens": 64, "max_target_tokens": 24, "prompt": "{{ topic }}: {{ source }}\n\nTL;DR:",
-        },
-        "methods": {"base": None, "lora": {"learning_rate": 1e-1}, "soft-prompt": {"tokens": 5}},
-        "training": {"epochs": 2, "batch_size": 4},
-        "evaluation": {"generation": {"max_new_tokens": 6}},
-    }  # fmt: skip
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("tuneoff.evaluation.latency.REPEATS", 1)
-        monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
-        tuneoff.compare(recipe, run=folder / "run")
-    return folder / "run"
+    methods = {"base": None, "lora": {"learning_rate": 1e-1}, "soft-prompt": {"tokens": 5}}
+    data = {"prompt": "{{ topic }}: {{ source }}\n\nTL;DR:"}
+    return make_run(folder, model_folder("llama"), methods, data=data, training={"epochs": 2})
 
 
 @dataclass(frozen=True, kw_only=True)
