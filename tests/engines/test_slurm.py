@@ -2,12 +2,14 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from submitit.local.local import LocalJob
 
 import tuneoff
 from tests.runner.recorded_runs import dump_reproducible, read_records_by_id
@@ -63,6 +65,15 @@ def test_without_slurm_the_message_says_where_to_run_and_what_else_there_is(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RunError, match=r"no SLURM commands .*login node.*--engine manual"):
         submit(SlurmEngine(), tmp_path / "mine")
+
+
+def test_after_a_stop_the_jobs_of_this_machine_have_ended(tmp_path: Path) -> None:
+    jobs = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
+    launcher = SlurmEngine(workers=2, cluster="local").build(on_gpu=False, threads=1)
+    launcher._run = tmp_path
+    launcher._jobs = [LocalJob(tmp_path, str(process.pid), process=process) for process in jobs]
+    launcher.stop()
+    assert [process.returncode for process in jobs] == [-signal.SIGINT, -signal.SIGINT]
 
 
 def test_options_are_written_as_key_and_value() -> None:

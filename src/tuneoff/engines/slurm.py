@@ -29,6 +29,7 @@ SIGNAL_SECONDS = 120  # before the time limit
 MOST_REQUEUES = 1000  # of a job that reaches its time limit again and again
 CHECK_SECONDS = 10.0  # between two questions to SLURM
 GRACE_SECONDS = 120.0  # for workers that were told to stop to write their checkpoints
+END_SECONDS = 10.0  # for cancelled processes of this machine, which may have been started to ignore SIGINT
 LOG_LINES = 15
 
 
@@ -104,6 +105,10 @@ class SlurmLauncher:
             time.sleep(0.5)
         for job in self._jobs:
             job.cancel(check=False)
+        if self._engine.cluster == "local":
+            end = time.monotonic() + END_SECONDS
+            while not all(job.done() for job in self._jobs) and time.monotonic() < end:
+                time.sleep(0.05)
 
     def _make_executor(self, folder: Path) -> Any:
         import submitit
