@@ -121,6 +121,17 @@ def test_what_does_not_fit_the_context_is_refused_with_counts(engine: Engine, le
     assert engine.count_room("soft-prompt", length) < tokens
 
 
+def test_a_row_that_would_change_the_rotations_of_others_is_refused_with_counts(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rope = {"rope_type": "longrope", "original_max_position_embeddings": 32}
+    monkeypatch.setattr(engine._base.base.config, "rope_parameters", rope)
+    request = make_request("lora", length=30, max_tokens=3)
+    with pytest.raises(TooLongError, match=r"30 tokens of the prompt and 3 of the answer are 33, .* room for 32"):
+        engine.submit(request, Answer(request))
+    assert engine.count_room("lora", 30) == 2
+
+
 def test_the_room_is_what_is_accepted(engine: Engine) -> None:
     room = engine.count_room("soft-prompt", 240)
     assert ask(engine, make_request("soft-prompt", length=240, max_tokens=room)).wait().end.completion_tokens == room

@@ -18,6 +18,7 @@ from tuneoff.data.example import Row as Fields
 from tuneoff.errors import QueueFullError, RequestError, RunError, TooLongError, UnknownArmError, suggest
 from tuneoff.models.greedy_decoding import can_generate
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.rope import count_stable_positions
 from tuneoff.serving.arms import Arm, ArmSource, list_ends, load_arm
 from tuneoff.serving.lane import Lane
 from tuneoff.serving.lanes import Lanes
@@ -95,9 +96,10 @@ class Engine:
 
     @property
     def context_tokens(self) -> int | None:
-        """Positions that the model was made for; None: it does not say."""
-        limit: int | None = getattr(self._base.base.config, "max_position_embeddings", None)
-        return limit
+        """Positions of the model, or fewer if longer rows would change others in a batch; None: it does not say."""
+        config = self._base.base.config
+        limits = (getattr(config, "max_position_embeddings", None), count_stable_positions(config))
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def start(self) -> None:
         """Begin to answer."""
