@@ -54,6 +54,7 @@ Answers = Mapping[tuple[str, str], str]  # by arm and prompt
 
 
 def main() -> None:
+    """Load a server, and print what became of every request and of its memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--streams", type=int, default=200)

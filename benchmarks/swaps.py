@@ -65,6 +65,7 @@ def measure_swaps(model: str, dtype: str, swaps: int, *, keeps: bool) -> Iterato
 
 
 def main() -> None:
+    """Print a line of the table for each type of weights, with and without the original kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2-135m-instruct")
     parser.add_argument("--swaps", type=int, default=1000)

@@ -10,6 +10,7 @@ import tuneoff
 
 
 def main() -> None:
+    """Print the answer."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("text")

@@ -197,6 +197,11 @@ def load_tuned(directory: RunDirectory, record: Record, *, dequantised: bool = F
 
 
 def require_same_model(source: Source, setting: Setting) -> None:
+    """Check that a model's files are those that a run used.
+
+    Raises:
+        RunError: they are others, with both fingerprints.
+    """
     if source.fingerprint != setting.model_fingerprint:
         raise RunError(
             f"{setting.model.name} is not the model that this run used: its fingerprint is {source.fingerprint}, and "
