@@ -1,5 +1,6 @@
 """Each tool is told a trial offline, and read back value by value."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -94,6 +95,28 @@ def test_tables_files_and_a_note_are_attached(tool: TrackerName, runs: list[Trac
     if tool in {"mlflow", "wandb"}:
         assert b"the page" in kept
         assert b"leaderboard" in kept
+
+
+@pytest.mark.parametrize(
+    ("name", "view"),
+    [
+        ("comet", "comet upload /trackers/comet/*.zip"),
+        ("swanlab", "in /trackers/swanlab"),
+        ("clearml", "clearml.Task.import_offline_session(FILE) for each FILE of /trackers/clearml/offline/*.zip"),
+    ],
+)
+def test_what_is_kept_offline_is_said_to_be_where_it_is_and_the_rest_on_a_server(
+    name: TrackerName, view: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    online, offline = (BACK_ENDS[name](Place(folder=Path("/trackers"), offline=offline)) for offline in (False, True))
+    assert online.describe_view() == "on its server"
+    assert offline.describe_view() == view
+
+
+def test_a_cache_of_clearml_that_is_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"CLEARML_CACHE_DIR": "/mine"})
+    assert "/mine/offline/" in BACK_ENDS["clearml"](Place(folder=Path("/trackers"), offline=True)).describe_view()
 
 
 def test_a_tool_that_fails_warns_once_and_is_told_nothing_more(

@@ -1,17 +1,24 @@
 """Comet, Aim, SwanLab and ClearML, through accelerate's classes alone.
 
-None of them is among the tools that the tests run. Each run has our id where the tool takes one, but what a tool does
-with a second telling of the same steps is its own affair.
+None of them is among the tools that the tests run. Comet, ClearML and Aim were run by hand, offline; SwanLab was not,
+because it asks for protobuf below 7. Each run has our id where the tool takes one, but what a tool does with a second
+telling of the same steps is its own affair.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, final
 
-from tuneoff.tracking.back_end import BackEnd
+from tuneoff.tracking.back_end import BackEnd, Place
 from tuneoff.tracking.content import Table, TrackerRun
+
+WATCHED = (  # by ClearML unless each is named; the repository with the source of the program
+    "catboost", "detect_repository", "fastai", "gradio", "hydra", "joblib", "lightgbm", "matplotlib", "megengine",
+    "pytorch", "scikit", "tensorboard", "tensorflow", "xgboost",
+)  # fmt: skip
 
 
 class _Curves(BackEnd):
@@ -44,9 +51,13 @@ class Comet(_Curves):
             "online": not self.place.offline,
             "experiment_config": ExperimentConfig(
                 name=run.name, tags=[run.group, *run.tags], offline_directory=str(self.folder), log_code=False,
-                log_env_details=False,
+                log_env_details=False, log_git_metadata=False, log_git_patch=False, parse_args=False,
+                auto_output_logging=False, display_summary_level=0,
             ),
         }  # fmt: skip
+
+    def describe_view(self) -> str:
+        return f"comet upload {self.folder}/*.zip" if self.place.offline else "on its server"
 
 
 @final
@@ -91,6 +102,9 @@ class SwanLab(_Curves):
             "logdir": str(self.folder),
         }
 
+    def describe_view(self) -> str:
+        return super().describe_view() if self.place.offline else "on its server"
+
 
 @final
 class ClearMl(_Curves):
@@ -99,6 +113,12 @@ class ClearMl(_Curves):
     name: ClassVar[str] = "clearml"
     accelerate_name: ClassVar[str] = "clearml"
     module: ClassVar[str] = "clearml"
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        os.environ.setdefault("CLEARML_WORKER_NAME", "tuneoff")  # instead of the name of the machine
+        if place.offline:  # otherwise its archives are in the user's home
+            os.environ.setdefault("CLEARML_CACHE_DIR", str(self.folder.resolve()))
 
     def make_options(self, run: TrackerRun) -> Mapping[str, Any]:
         from clearml import Task
@@ -111,6 +131,14 @@ class ClearMl(_Curves):
             "task_name": run.name,
             "tags": list(run.tags),
             "reuse_last_task_id": True,
-            "auto_connect_frameworks": False,
+            "auto_connect_arg_parser": False,
+            "auto_connect_frameworks": dict.fromkeys(WATCHED, False),
+            "auto_connect_streams": False,
             "auto_resource_monitoring": False,
         }
+
+    def describe_view(self) -> str:
+        if not self.place.offline:
+            return "on its server"
+        files = f"{os.environ['CLEARML_CACHE_DIR']}/offline/*.zip"
+        return f"clearml.Task.import_offline_session(FILE) for each FILE of {files}"
