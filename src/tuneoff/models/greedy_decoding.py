@@ -91,7 +91,6 @@ def generate(
     if samples > 1:
         cache.batch_repeat_interleave(samples)
         logits_RV, attention_RT = (t.repeat_interleave(samples, dim=0) for t in (logits_RV, attention_RT))
-    positions_R1 = attention_RT.sum(dim=1, keepdim=True)  # of the next token
     new_tokens_SN = tokens_BT.new_full((len(logits_RV), max_new_tokens), pad)
     rows_R = torch.arange(len(logits_RV), device=tokens_BT.device)  # that are not removed yet
     finished_R = torch.zeros_like(rows_R, dtype=torch.bool)
@@ -111,14 +110,14 @@ def generate(
         if finished_R.sum() >= REMOVAL_SHARE * len(rows_R):
             remaining = (~finished_R).nonzero()[:, 0]
             cache.batch_select_indices(remaining)
-            rows_R, finished_R, next_R = rows_R[remaining], finished_R[remaining], next_R[remaining]
-            positions_R1, attention_RT = positions_R1[remaining], attention_RT[remaining]
+            rows_R, finished_R = rows_R[remaining], finished_R[remaining]
+            next_R, attention_RT = next_R[remaining], attention_RT[remaining]
+        positions_R1 = attention_RT.sum(dim=1, keepdim=True)
         attention_RT = functional.pad(attention_RT, (0, 1), value=1)
         logits_RV = compute_logits(
             input_ids=next_R[:, None], attention_mask=attention_RT, position_ids=positions_R1,
             past_key_values=cache, use_cache=True,
         ).float()  # fmt: skip
-        positions_R1 = positions_R1 + 1
     return new_tokens_SN[:, : n + 1]
 
 
