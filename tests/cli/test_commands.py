@@ -261,3 +261,19 @@ def test_the_flag_until_decided_keeps_a_number_that_the_recipe_has(
     main(["compare", recipe_file, *written, "--until-decided", "--run", str(run)])
     (recipe,) = compare.call_args.args
     assert recipe.until_decided == planned
+
+
+def test_the_worker_gets_every_option_and_retry_in_its_first_start_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[list[str], list[str]]] = []
+    monkeypatch.setattr(supervisor, "is_worker", lambda: False)
+    monkeypatch.setattr(
+        supervisor, "supervise", lambda arguments, _, first_only: started.append((arguments, first_only)) or 0
+    )
+    words = ["compare", "demo", "seeds=[1]"]
+    flags = [
+        "--run", "runs/mine", "--drop", "lora", "--drop", "full", "--elsewhere", "--workers", "2", "--engine", "slurm",
+        "--engine-option", "cpus=2", "--engine-option", "minutes=9", "--threads", "1", "--exclusive",
+    ]  # fmt: skip
+    assert main([*words, *flags, "--retry"]) == 0
+    assert main(words) == 0
+    assert started == [([*words, *flags], ["--retry"]), (words, [])]

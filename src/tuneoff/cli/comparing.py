@@ -39,7 +39,7 @@ def find_run_name(recipe: str, overrides: list[str], model: str | None) -> str:
     return next((change[5:] for change in overrides if change.startswith("name=")), name_recipe(recipe))
 
 
-def format_flags(flags: Mapping[str, str | int | Path | Sequence[str] | None]) -> list[str]:
+def format_flags(flags: Mapping[str, str | int | Path | list[str] | None]) -> list[str]:
     """Return options as a command line has them, without those that are None or False.
 
     Args:
