@@ -6,8 +6,12 @@ comparison = tuneoff.compare("demo")
 print(tuneoff.format_markdown_table(comparison))
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# Where bitsandbytes is installed, peft imports it for every model, and it then asks for a kernel from the hub.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 if TYPE_CHECKING:
     from tuneoff.analysis.comparison import Comparison
