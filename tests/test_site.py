@@ -38,6 +38,7 @@ def test_the_site_is_whole_and_loads_nothing_from_outside(folder: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["[a page](nowhere.md)", "::: tuneoff.api.nothing", "[tuneoff.api.nothing][]"])
 def test_a_broken_reference_fails_the_build(folder: Path, broken: str) -> None:
     with (folder / "docs" / "reference" / "api.md").open("a") as page:

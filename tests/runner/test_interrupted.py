@@ -125,6 +125,7 @@ def test_a_trial_that_is_stopped_before_or_after_training_repeats_no_step(
         assert (len(listener.stopped), sum(listener.steps.values())) == (1, 8)
 
 
+@pytest.mark.slow
 def test_a_search_resumes_within_its_rungs(small_recipe: dict[str, Any], tmp_path: Path) -> None:
     preparation = prepare(Recipe.read(small_recipe | {"search": {"configurations": 2, "rungs": 2}, "seeds": [1]}))
     undisturbed, _ = run_with_stops(preparation, tmp_path / "undisturbed", never)

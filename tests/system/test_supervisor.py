@@ -72,6 +72,7 @@ def test_a_worker_imports_no_module_from_the_current_folder(tmp_path: Path, monk
     assert supervisor.supervise(["recipes"], tmp_path) == 0
 
 
+@pytest.mark.slow
 def test_a_worker_stops_if_its_supervisor_is_killed(recipe_file: str, run: Path) -> None:
     with compare_in_training(recipe_file, run) as process:
         process.kill()
@@ -118,6 +119,7 @@ def test_the_supervisor_notes_in_the_running_trial_that_only_its_worker_died(
     assert json.loads((tmp_path / "attempts.json").read_text()) == {"steps": 3, "supervised": True, "died": True}
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_stops_the_run_in_order(recipe_file: str, run: Path) -> None:
     our_end, its_end = pty.openpty()
     with start_compare(recipe_file, run, its_end) as process:
