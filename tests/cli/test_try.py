@@ -17,7 +17,7 @@ pytestmark = pytest.mark.model
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, model_folder: Any) -> Path:
-    """A run of the base model, LoRA and a method that has no model of its own."""
+    """A run of the base model, LoRA and the base model with another prompt."""
     methods = {"base": None, "lora": {"learning_rate": 1e-2}, "base-prompt": {"prompt": "{source}\nShort: "}}
     return make_run(tmp_path_factory.mktemp("tried"), model_folder("llama"), methods, data={"max_tokens": 96})
 
@@ -43,9 +43,9 @@ def test_all_models_answer_side_by_side_as_loaded_ones_do(
     out = capsys.readouterr().out
     heading = next(line for line in out.splitlines() if "lora" in line)
     assert "base" in heading
-    assert "base-prompt" not in out, "it has no model"
-    (answer,) = tuneoff.load(run, "lora").generate(["A storm closed the harbour."])
-    assert all(word in get_words(out) for word in get_words(answer).split("\n"))
+    for label in ("lora", "base-prompt"):
+        (answer,) = tuneoff.load(run, label).generate(["A storm closed the harbour."])
+        assert all(word in get_words(out) for word in get_words(answer).split("\n"))
 
 
 def test_answers_stand_one_below_another_in_a_narrow_terminal(
@@ -54,7 +54,7 @@ def test_answers_stand_one_below_another_in_a_narrow_terminal(
     monkeypatch.setenv("COLUMNS", "40")
     assert main(["try", str(run), "A storm"]) == 0
     headings = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith(("base", "lora"))]
-    assert len(headings) == 2
+    assert len(headings) == 3
 
 
 def test_a_test_example_is_shown_with_its_reference_and_what_the_run_wrote(
@@ -94,7 +94,6 @@ def test_a_terminal_asks_for_one_prompt_after_another(
     ("arguments", "message"),
     [
         (["hello", "--arms", "lorra"], "Did you mean 'lora'"),
-        (["hello", "--arms", "base-prompt"], "has nothing to load"),
         (["hello", "--example", "1"], "Leave PROMPT or --example out"),
         (["--example", "9"], "The run has 1 to 3"),
         ([], "standard input is empty"),

@@ -10,7 +10,7 @@ import pytest
 
 import tuneoff
 from tests.conftest import SENTENCES
-from tuneoff.errors import RecipeError, RunError
+from tuneoff.errors import DataError, RecipeError, RunError
 from tuneoff.methods import METHODS, Method
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.runner.prepare import Preparation, prepare
@@ -166,7 +166,22 @@ def test_they_are_rows_beside_the_base_model(
     assert rows["base-few-shot"].costs.get("trainable", 0) == 0
     assert rows["base-few-shot"].scores["loss"].mean != pytest.approx(rows["base"].scores["loss"].mean)
     assert (tmp_path / "run" / "report" / "index.html").is_file()
-    with pytest.raises(RunError, match="nothing to load"):
+    for record in comparison.run.records:
+        asked = tuneoff.load(tmp_path / "run", record.trial.label, record.trial.seed)
+        texts = asked.generate([prediction.source for prediction in record.predictions])
+        assert texts == [prediction.prediction for prediction in record.predictions], record.trial.label
+    with pytest.raises(RunError, match="nothing to export"):
+        tuneoff.export(tmp_path / "run", to=tmp_path / "out", label="base-few-shot")
+
+
+def test_examples_of_other_data_than_that_of_the_run_are_not_shown(
+    make_recipe: Callable[..., dict[str, Any]], tmp_path: Path, quick_comparisons: None
+) -> None:
+    recipe = make_recipe({"base": {}, "base-few-shot": {"shots": 2}})
+    tuneoff.compare(recipe, run=tmp_path / "run")
+    rows = (tmp_path / "text.jsonl").read_text()
+    (tmp_path / "text.jsonl").write_text(rows.replace("river", "lake"))
+    with pytest.raises(DataError, match="the data is another one now"):
         tuneoff.load(tmp_path / "run", "base-few-shot")
 
 

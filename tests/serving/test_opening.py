@@ -54,11 +54,6 @@ def test_every_arm_answers_as_the_model_of_its_run(engine: Engine, run: Path) ->
         assert texts == tuneoff.load(run, name).generate(SOURCES)
 
 
-def test_the_prompts_of_the_base_model_asked_otherwise_are_not_written_as_the_recipe_says(engine: Engine) -> None:
-    with pytest.raises(RequestError, match="Send a whole prompt"):
-        engine.prompt_for("base-prompt", SOURCES[0])
-
-
 def test_fields_that_the_template_cannot_use_are_refused(engine: Engine) -> None:
     with pytest.raises(DataError):
         engine.prompt_for("lora", {"nothing": "A storm."})
@@ -116,6 +111,8 @@ def test_an_arm_is_added_from_a_run_and_from_an_exported_adapter(engine: Engine,
         for name in ("lora", "from-run", "from-folder")
     ]
     assert answers[0] == answers[1] == answers[2]
+    with pytest.raises(RequestError, match=r"from-folder comes from no run .* Send a whole prompt"):
+        engine.prompt_for("from-folder", SOURCES[0])
     for name in ("from-run", "from-folder"):
         engine.remove_arm(name)
 

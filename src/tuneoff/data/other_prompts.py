@@ -1,12 +1,13 @@
-"""The same examples with other prompts: the base model may be asked better, or be shown examples."""
+"""How a model is asked: with the prompts of the recipe, with a better one, or with examples shown before each."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
-from tuneoff.config.data import CHAT
+from tuneoff.config.data import CHAT, DataOptions
 from tuneoff.data.example import Example, Row
 from tuneoff.data.load import TextData
 from tuneoff.data.prompt import Encoder
@@ -17,32 +18,98 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SEPARATOR = "\n\n"  # between an example that is shown and what follows
+# what a recipe with a chat template may say and a text has no use for, with the defaults
+ONLY_FOR_CHATS: Mapping[str, Any] = {
+    "chat_instruction": None, "chat_template_kwargs": {}, "turns": "last", "date": None,
+}  # fmt: skip
+ChooseShots = Callable[[str], Sequence[int]]  # from the source of an example to the rows of train to show before it
 
 
-def write_prompts(text: TextData, tokenizer: PreTrainedTokenizerBase, prompt: str, instruction: str | None) -> TextData:
-    """Return the text with the prompts of another template.
+class PromptWriter(ABC):
+    """Writes the prompts of a run, for its examples and for new ones.
 
     Args:
+        options: of the data, with the template of these prompts.
+        ends: tokens that end an answer.
+        stops: strings that end an answer, because the prompt shows answers that end so.
+    """
+
+    options: DataOptions
+    ends: tuple[int, ...]
+    stops: tuple[str, ...] = ()
+
+    @abstractmethod
+    def present(self, text: TextData) -> TextData:
+        """Return the examples of a run with these prompts.
+
+        Raises:
+            DataError: they do not fit the data, the tokenizer or the limits.
+        """
+
+    @abstractmethod
+    def encode(self, examples: Sequence[Example]) -> list[list[int]]:
+        """Return the tokens of each prompt. Answers are not read.
+
+        Raises:
+            DataError: an example lacks a column that the template uses, or does not fit.
+        """
+
+
+@final
+class RecipePrompts(PromptWriter):
+    """The prompts of the recipe."""
+
+    def __init__(self, options: DataOptions, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.options = options
+        self._encoder = Encoder(options, tokenizer)
+        self.ends = self._encoder.ends
+
+    def present(self, text: TextData) -> TextData:
+        return text
+
+    def encode(self, examples: Sequence[Example]) -> list[list[int]]:
+        return _encode_new(self._encoder, examples)
+
+
+@final
+class RewrittenPrompts(PromptWriter):
+    """The prompts of another template.
+
+    Args:
+        options: of the recipe.
         prompt: as `data.prompt`.
         instruction: as `data.chat_instruction`; None: the recipe's.
 
     Raises:
-        DataError: the template does not fit the data, the tokenizer or the limits.
+        DataError: the template does not fit the tokenizer or the limits.
     """
-    changed = {"prompt": prompt, **({} if instruction is None else {"chat_instruction": instruction})}
-    if prompt == CHAT and instruction is None and text.options.chat_instruction is None:
-        changed["chat_instruction"] = "{source}"
-    options = text.options.model_copy(update=changed)
-    encoder = Encoder(options, tokenizer)
 
-    def encode(split: Dataset) -> Dataset:
-        examples = read_examples(split)
-        encoder.require_columns(list(examples[0].columns), "the data", text.answers)
-        return _replace_columns(split, encoder.encode(examples))
+    def __init__(
+        self, options: DataOptions, tokenizer: PreTrainedTokenizerBase, prompt: str, instruction: str | None
+    ) -> None:
+        changed: dict[str, Any] = {"prompt": prompt}
+        if prompt != CHAT:
+            changed |= ONLY_FOR_CHATS
+        elif options.chat_instruction is None:
+            changed["chat_instruction"] = "{source}"
+        if instruction is not None:
+            changed["chat_instruction"] = instruction
+        self.options = options.model_copy(update=changed)
+        self._encoder = Encoder(self.options, tokenizer)
+        self.ends = self._encoder.ends
 
-    # all of train, because the labels of a task are found in it
-    splits = {name: encode(getattr(text, name)) for name in ("train", "validation", "test")}
-    return replace(text, options=options, ends=encoder.ends, **splits)
+    def present(self, text: TextData) -> TextData:
+        def encode(split: Dataset) -> Dataset:
+            examples = read_examples(split)
+            self._encoder.require_columns(list(examples[0].columns), "the data", text.answers)
+            return _replace_columns(split, self._encoder.encode(examples))
+
+        # all of train, because the labels of a task are found in it
+        splits = {name: encode(getattr(text, name)) for name in ("train", "validation", "test")}
+        return replace(text, options=self.options, ends=self.ends, **splits)
+
+    def encode(self, examples: Sequence[Example]) -> list[list[int]]:
+        return _encode_new(self._encoder, examples)
 
 
 def list_whole(split: Dataset) -> list[int]:
@@ -51,69 +118,105 @@ def list_whole(split: Dataset) -> list[int]:
     return [row for row, (source_cut, target_cut) in enumerate(cut) if not source_cut and not target_cut]
 
 
-def show_examples(text: TextData, tokenizer: PreTrainedTokenizerBase, shots: Mapping[str, Sequence[int]]) -> TextData:
-    """Return the text with examples of train before the prompt of each example, as whole texts or as turns of a chat.
+@final
+class ShownExamples(PromptWriter):
+    """Examples of train before the prompt of each example, as whole texts or as turns of a chat.
 
     As texts they teach the model to go on with a further example, so an answer ends at the empty line before it.
 
     Args:
-        shots: rows of train for the source of each example, in the order in which they are shown.
+        train: the train split, or the sample that a replicate has in its place.
+        choose: the rows to show before an example, in their order.
     """
-    encoder = Encoder(text.options, tokenizer)
-    show = _show_as_turns if text.options.prompt == CHAT else _show_as_text
-    shown = {row for rows in shots.values() for row in rows}
-    ends_with_separator = show is _show_as_text and not any(SEPARATOR in target for target in text.train["target"])
-    stops = (SEPARATOR,) if ends_with_separator else ()
-    changed = replace(text, stops=stops)
-    return _change_splits(changed, lambda split: show(split, text, encoder, tokenizer, shots), shown)
 
+    def __init__(
+        self, options: DataOptions, tokenizer: PreTrainedTokenizerBase, train: Dataset, choose: ChooseShots
+    ) -> None:
+        self.options, self._tokenizer, self._train, self._choose = options, tokenizer, train, choose
+        self._encoder = Encoder(options, tokenizer)
+        self._is_chat = options.prompt == CHAT
+        self.ends = self._encoder.ends
+        ends_with_separator = not self._is_chat and not any(SEPARATOR in target for target in train["target"])
+        self.stops = (SEPARATOR,) if ends_with_separator else ()
 
-def _show_as_text(
-    split: Dataset, text: TextData, encoder: Encoder, _: PreTrainedTokenizerBase, shots: Mapping[str, Sequence[int]]
-) -> Dataset:
-    """Put the tokens of the shown examples before each prompt. BOS stands once, and no end token between them."""
-    separator, start = encoder.encode_continuation(SEPARATOR), len(encoder.beginning)
-    shown = {row for rows in shots.values() for row in rows}
-    bodies = {row: [*text.train[row]["tokens"][start:-1], *separator] for row in shown}
-    columns: dict[str, list[Any]] = {"tokens": [], "prompt_tokens": [], "scored": []}
-    for example in split.select_columns(["source", *columns]):
-        before = [token for row in shots[example["source"]] for token in bodies[row]]
-        columns["tokens"].append([*encoder.beginning, *before, *example["tokens"][start:]])
-        columns["prompt_tokens"].append(example["prompt_tokens"] + len(before))
-        columns["scored"].append([False] * len(before) + example["scored"])
-    return _replace_columns(split, columns)
+    def present(self, text: TextData) -> TextData:
+        sources = {source for split in (text.train, text.validation, text.test) for source in split["source"]}
+        shots = {source: self._choose(source) for source in sources}
+        shown = {row for rows in shots.values() for row in rows}
+        show = self._show_as_turns if self._is_chat else self._show_as_text
+        return _change_splits(replace(text, stops=self.stops), lambda split: show(split, shots), shown)
 
+    def encode(self, examples: Sequence[Example]) -> list[list[int]]:
+        shots = {example.source: self._choose(example.source) for example in examples}
+        if self._is_chat:
+            return _encode_new(self._make_turn_encoder(shots), self._write_turns(examples, shots))
+        bodies, start = self._list_bodies(shots), len(self._encoder.beginning)
+        prompts = _encode_new(self._encoder, examples)
+        return [
+            [*self._encoder.beginning, *_join(bodies, shots[example.source]), *prompt[start:]]
+            for example, prompt in zip(examples, prompts, strict=True)
+        ]
 
-def _show_as_turns(
-    split: Dataset,
-    text: TextData,
-    encoder: Encoder,
-    tokenizer: PreTrainedTokenizerBase,
-    shots: Mapping[str, Sequence[int]],
-) -> Dataset:
-    """Write the shown examples as earlier turns of the chat, with the limit of the prompt for each of them."""
-    most = max(map(len, shots.values()))
-    options = text.options.model_copy(update={"max_tokens": (most + 1) * text.options.max_tokens, "turns": "last"})
-    train = read_examples(text.train)
+    def _show_as_text(self, split: Dataset, shots: Mapping[str, Sequence[int]]) -> Dataset:
+        """Put the tokens of the shown examples before each prompt. BOS stands once, and no end token between them."""
+        bodies, start = self._list_bodies(shots), len(self._encoder.beginning)
+        columns: dict[str, list[Any]] = {"tokens": [], "prompt_tokens": [], "scored": []}
+        for example in split.select_columns(["source", *columns]):
+            before = _join(bodies, shots[example["source"]])
+            columns["tokens"].append([*self._encoder.beginning, *before, *example["tokens"][start:]])
+            columns["prompt_tokens"].append(example["prompt_tokens"] + len(before))
+            columns["scored"].append([False] * len(before) + example["scored"])
+        return _replace_columns(split, columns)
 
-    def write_turns(example: Example) -> list[Row]:
+    def _list_bodies(self, shots: Mapping[str, Sequence[int]]) -> dict[int, list[int]]:
+        """Return the tokens of each shown example, with the separator behind it."""
+        separator, start = self._encoder.encode_continuation(SEPARATOR), len(self._encoder.beginning)
+        shown = {row for rows in shots.values() for row in rows}
+        return {row: [*self._train[row]["tokens"][start:-1], *separator] for row in shown}
+
+    def _show_as_turns(self, split: Dataset, shots: Mapping[str, Sequence[int]]) -> Dataset:
+        examples = self._write_turns(read_examples(split), shots)
+        return _replace_columns(split, self._make_turn_encoder(shots).encode(examples))
+
+    def _make_turn_encoder(self, shots: Mapping[str, Sequence[int]]) -> Encoder:
+        """Return an encoder with the limit of the prompt for each of the shown examples."""
+        most = max(map(len, shots.values()))
+        limits = {"max_tokens": (most + 1) * self.options.max_tokens, "turns": "last"}
+        return Encoder(self.options.model_copy(update=limits), self._tokenizer)
+
+    def _write_turns(self, examples: Sequence[Example], shots: Mapping[str, Sequence[int]]) -> list[Example]:
+        """Write the shown examples as earlier turns of the chat."""
+        chosen = sorted({row for rows in shots.values() for row in rows})
+        shown = dict(zip(chosen, read_examples(self._train.select(chosen)), strict=True))
+        return [
+            replace(
+                example,
+                messages=tuple(
+                    turn
+                    for part in (*(shown[row] for row in shots[example.source]), example)
+                    for turn in self._write_turn(part)
+                ),
+            )
+            for example in examples
+        ]
+
+    def _write_turn(self, example: Example) -> list[Row]:
         if example.messages:
             return list(example.messages)
-        question = {"role": "user", "content": encoder.write_message(example)}
+        question = {"role": "user", "content": self._encoder.write_message(example)}
         return [question, {"role": "assistant", "content": example.target}]
 
-    examples = [
-        replace(
-            example,
-            messages=tuple(
-                turn
-                for shown in (*(train[row] for row in shots[example.source]), example)
-                for turn in write_turns(shown)
-            ),
-        )
-        for example in read_examples(split)
-    ]
-    return _replace_columns(split, Encoder(options, tokenizer).encode(examples))
+
+def _encode_new(encoder: Encoder, examples: Sequence[Example]) -> list[list[int]]:
+    """Encode examples whose columns may be others than those of the data."""
+    for example in examples:
+        if not example.messages or encoder.options.prompt != CHAT:
+            encoder.require_columns(list(example.columns), "the row")
+    return encoder.encode_prompts(examples)[0]
+
+
+def _join(bodies: Mapping[int, Sequence[int]], rows: Sequence[int]) -> list[int]:
+    return [token for row in rows for token in bodies[row]]
 
 
 def _change_splits(text: TextData, change: Callable[[Dataset], Dataset], shown: Collection[int]) -> TextData:

@@ -53,10 +53,19 @@ def build_unanswered(asked: str | Row | Sequence[Row], options: TextOptions) -> 
         raise DataError(f"This cannot be answered: {error}. Given was {asked!r:.200}") from error
 
 
+def has_chats(options: TextOptions) -> bool:
+    """Return whether the rows of the data are chats.
+
+    Args:
+        options: those of a run, with its shape.
+    """
+    return "messages" in _get_shape(options).required
+
+
 def _build_from_messages(messages: Sequence[Row], options: TextOptions) -> Example:
     if messages[-1]["role"] == "assistant":
         raise UnusableRowError("the last message is the assistant's own. Leave it out to have it written")
-    if options.prompt not in (CHAT, None) and "messages" not in _get_shape(options).required and len(messages) > 1:
+    if options.prompt not in (CHAT, None) and not has_chats(options) and len(messages) > 1:
         raise UnusableRowError(
             "the model was trained on single texts and has not seen turns of a chat. Give one message of the user"
         )

@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
+from torch import Tensor
 
 from tuneoff.config.evaluation import EvaluationOptions
 from tuneoff.data.batches import chunk, collate_prompts, make_evaluation_batches
@@ -165,6 +166,17 @@ def choose_labels(
     device = model.network.device
     sequences = list(labels.name_by_tokens)
     scores_BC = score_continuations(model, tokens_BT.to(device), attention_BT.to(device), sequences)
+    return [labels.name_by_tokens[tokens] for tokens in pick_likeliest(scores_BC, sequences, per_token=per_token)]
+
+
+def pick_likeliest(
+    scores_BC: Tensor, sequences: Sequence[tuple[int, ...]], *, per_token: bool
+) -> list[tuple[int, ...]]:
+    """Return the most likely sequence after each prompt, by the log-probability of each.
+
+    Args:
+        per_token: divide the log-probability by the number of tokens.
+    """
     if per_token:
         scores_BC = scores_BC / scores_BC.new_tensor([len(tokens) for tokens in sequences])
-    return [labels.name_by_tokens[sequences[best]] for best in scores_BC.argmax(dim=1).tolist()]
+    return [sequences[best] for best in scores_BC.argmax(dim=1).tolist()]

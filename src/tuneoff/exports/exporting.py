@@ -15,6 +15,7 @@ from tuneoff.exports.check import ExportCheck, compare_readers, require_equal
 from tuneoff.exports.exportable import Exportable, Prompt
 from tuneoff.exports.format import ExportOptions, Format
 from tuneoff.exports.readers import TunedReader, list_ends
+from tuneoff.methods import get_method
 from tuneoff.models.precision import hold_for_inference
 from tuneoff.models.quantisation import list_quantised
 from tuneoff.records.record import Prediction, Record
@@ -32,8 +33,14 @@ def load_exportable(comparison: Comparison, directory: RunDirectory, record: Rec
     """Load the trial's model in float32, with the test examples to check its exports with.
 
     Raises:
+        RunError: there is nothing to export.
         ModelError, RunError: as for `load_tuned`.
     """
+    if get_method(record.trial.method).changes_prompts:
+        raise RunError(
+            f"{record.trial.label} has nothing to export: it is the base model with prompts of its own. Hand over the "
+            "base model, and write its prompts as the recipe says."
+        )
     source, model = load_tuned(directory, record)
     quantised = None
     if list_quantised(model.network):

@@ -11,7 +11,10 @@ from tuneoff.errors import DataError
 from tuneoff.methods.untrained import Untrained
 
 if TYPE_CHECKING:
+    from tuneoff.config.data import DataOptions
     from tuneoff.data import TextData
+    from tuneoff.data.other_prompts import PromptWriter
+    from tuneoff.methods.method import GetText
 
 
 @final
@@ -28,12 +31,12 @@ class BaseFewShot(Untrained):
     shots: int = Field(4, ge=1, le=64)
     """Examples before each prompt."""
 
-    def present(self, text: TextData, tokenizer: Any, seed: int) -> TextData:
-        from tuneoff.data.other_prompts import show_examples
+    def make_prompts(self, options: DataOptions, tokenizer: Any, get_text: GetText, seed: int) -> PromptWriter:
+        from tuneoff.data.other_prompts import ShownExamples
 
+        text = get_text()
         rows = draw_shots(text, self.shots, seed)
-        sources = {source for split in (text.train, text.validation, text.test) for source in split["source"]}
-        return show_examples(text, tokenizer, dict.fromkeys(sources, rows))
+        return ShownExamples(options, tokenizer, text.train, lambda _: rows)
 
 
 def draw_shots(text: TextData, shots: int, seed: int) -> list[int]:

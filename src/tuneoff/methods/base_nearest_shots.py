@@ -10,7 +10,9 @@ from tuneoff.methods.base_few_shot import list_showable
 from tuneoff.methods.untrained import Untrained
 
 if TYPE_CHECKING:
-    from tuneoff.data import TextData
+    from tuneoff.config.data import DataOptions
+    from tuneoff.data.other_prompts import PromptWriter
+    from tuneoff.methods.method import GetText
 
 
 @final
@@ -26,11 +28,12 @@ class BaseNearestShots(Untrained):
     shots: int = Field(4, ge=1, le=64)
     """Examples before each prompt."""
 
-    def present(self, text: TextData, tokenizer: Any, seed: int) -> TextData:
+    def make_prompts(self, options: DataOptions, tokenizer: Any, get_text: GetText, seed: int) -> PromptWriter:
         from rapidfuzz import fuzz, process
 
-        from tuneoff.data.other_prompts import show_examples
+        from tuneoff.data.other_prompts import ShownExamples
 
+        text = get_text()
         candidates = {row: text.train[row]["source"] for row in list_showable(text, self.shots)}
 
         def find_nearest(source: str) -> list[int]:
@@ -38,5 +41,4 @@ class BaseNearestShots(Untrained):
             found = process.extract(source, others or candidates, scorer=fuzz.token_set_ratio, limit=self.shots)
             return [row for _, _, row in reversed(found)]
 
-        sources = {source for split in (text.train, text.validation, text.test) for source in split["source"]}
-        return show_examples(text, tokenizer, {source: find_nearest(source) for source in sources})
+        return ShownExamples(options, tokenizer, text.train, find_nearest)

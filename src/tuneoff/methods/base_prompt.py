@@ -9,7 +9,9 @@ from pydantic import Field
 from tuneoff.methods.untrained import Untrained
 
 if TYPE_CHECKING:
-    from tuneoff.data import TextData
+    from tuneoff.config.data import DataOptions
+    from tuneoff.data.other_prompts import PromptWriter
+    from tuneoff.methods.method import GetText
 
 
 @final
@@ -23,7 +25,7 @@ class BasePrompt(Untrained):
     chat_instruction: str | None = None
     """With `prompt: chat`, the user's message, as `data.chat_instruction`; null takes the recipe's."""
 
-    def present(self, text: TextData, tokenizer: Any, seed: int) -> TextData:
-        from tuneoff.data.other_prompts import write_prompts
+    def make_prompts(self, options: DataOptions, tokenizer: Any, get_text: GetText, seed: int) -> PromptWriter:
+        from tuneoff.data.other_prompts import RewrittenPrompts
 
-        return write_prompts(text, tokenizer, self.prompt, self.chat_instruction)
+        return RewrittenPrompts(options, tokenizer, self.prompt, self.chat_instruction)

@@ -7,8 +7,9 @@ package and add its class to the table in `tuneoff.methods`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
 
 from pydantic import Field
 
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from peft import PeftConfig
     from torch import nn
 
+    from tuneoff.config.data import DataOptions
     from tuneoff.data import TextData
+    from tuneoff.data.other_prompts import PromptWriter
     from tuneoff.models.language_model import LanguageModel
     from tuneoff.models.row_changes import RowChanges
+
+    GetText = Callable[[], TextData]
 
 
 Rate = Annotated[
@@ -38,7 +43,7 @@ class Method(Options, ABC):
     depends_on_seed: ClassVar[bool] = True
     trains: ClassVar[bool] = True  # False for the base model, however it is asked
     is_base: ClassVar[bool] = False  # True for the base model with the recipe's prompt, the reference of a comparison
-    changes_prompts: ClassVar[bool] = False  # whether `present` does anything
+    changes_prompts: ClassVar[bool] = False  # whether it has prompts of its own
     of_optimizer: ClassVar[frozenset[str]] = frozenset({"learning_rate", "weight_decay"})  # change nothing of the model
     space: ClassVar[Space]  # the default search space; empty if there is nothing to search
 
@@ -64,13 +69,30 @@ class Method(Options, ABC):
     def load(self, base: LanguageModel, folder: Path) -> LanguageModel:
         """Return a new base model with what `save` wrote. It is used for inference, not for further training."""
 
-    def present(self, text: TextData, tokenizer: Any, seed: int) -> TextData:
-        """Return the text as the model reads it: with the recipe's prompts, unless the method has its own.
+    def make_prompts(self, options: DataOptions, tokenizer: Any, get_text: GetText, seed: int) -> PromptWriter:
+        """Return how the model is asked: with the recipe's prompts, unless the method has its own.
+
+        Args:
+            options: of the recipe.
+            get_text: returns the run's text; it may take long.
 
         Raises:
             DataError: the method's prompts do not fit the data.
         """
-        return text
+        from tuneoff.data.other_prompts import RecipePrompts
+
+        return RecipePrompts(options, tokenizer)
+
+    @final
+    def present(self, text: TextData, tokenizer: Any, seed: int) -> TextData:
+        """Return the text as the model reads it.
+
+        Raises:
+            DataError: the method's prompts do not fit the data.
+        """
+        if not self.changes_prompts:
+            return text
+        return self.make_prompts(text.options, tokenizer, lambda: text, seed).present(text)
 
     def describe_for_peft(self, tuned: LanguageModel) -> PeftConfig | None:
         """Return the config of peft's adapter that can contain what `save` stores in another form.

@@ -56,22 +56,38 @@ def _continue_stored_prompts(
     prompt_PD: Tensor | None,
     continuations: Sequence[Sequence[int]],
 ) -> Tensor:
-    last_logits_BV, cache, attention_BT = greedy_decoding.read_prompts(
+    read = greedy_decoding.read_prompts(
         model.base, partial(compute_last_logits, model), tokens_BT, attention_BT, prompt_PD,
         max(map(len, continuations)),
     )  # fmt: skip
+    return score_after_prompts(model, *read, continuations)
+
+
+def score_after_prompts(
+    model: LanguageModel,
+    last_logits_BV: Tensor,
+    cache: DynamicCache,
+    attention_BT: Tensor,
+    continuations: Sequence[Sequence[int]],
+) -> Tensor:
+    """Return the log-probability of each continuation, (B, C), after prompts that were read.
+
+    Args:
+        last_logits_BV: after each prompt.
+        cache: keys and values of the prompts. They are as before afterwards.
+        attention_BT: one for a position of a prompt, zero for padding.
+    """
     first_BV = last_logits_BV.log_softmax(dim=-1)
     positions_B1 = attention_BT.sum(dim=1, keepdim=True)
-    rows = len(tokens_BT)
     scores = []
     for continuation in continuations:
-        tokens_BK = tokens_BT.new_tensor(continuation).expand(rows, -1)
+        tokens_BK = attention_BT.new_tensor(continuation).expand(len(attention_BT), -1)
         score_B = first_BV[:, continuation[0]].double()
         if later := len(continuation) - 1:
             logits_BKV = model.base(
                 input_ids=tokens_BK[:, :-1],
                 attention_mask=functional.pad(attention_BT, (0, later), value=1),
-                position_ids=positions_B1 + torch.arange(later, device=tokens_BT.device),
+                position_ids=positions_B1 + torch.arange(later, device=attention_BT.device),
                 past_key_values=cache,
                 use_cache=True,
             ).logits.float()

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tuneoff.errors import RunError
-from tuneoff.methods import get_method
 from tuneoff.records.record import Prediction, Record
 from tuneoff.runner.trained_model import TrainedModel, choose_trial, load_trained_model
 from tuneoff.runs import RunDirectory
@@ -85,8 +84,7 @@ def choose_loadable(records: Sequence[Record], labels: Sequence[str] | None, ran
 
 
 def _is_loadable(record: Record) -> bool:
-    is_finished = record.status == "done" and record.trial.stage == "confirm"
-    return is_finished and not get_method(record.trial.method).changes_prompts
+    return record.status == "done" and record.trial.stage == "confirm"
 
 
 def recall_answers(records: Sequence[Record], number: int) -> tuple[Prediction, list[Answer]]:

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tuneoff.config.data import CHAT
 from tuneoff.data.batches import chunk
 from tuneoff.data.example import Row
-from tuneoff.data.prompt import Encoder
-from tuneoff.data.unanswered import build_unanswered
+from tuneoff.data.other_prompts import PromptWriter
 from tuneoff.errors import ModelError, RunError, suggest
 from tuneoff.evaluation.generation import generate_batch
 from tuneoff.evaluation.labels import LabelSet, choose_labels
@@ -21,6 +19,7 @@ from tuneoff.models.quantisation import dequantise
 from tuneoff.models.sources import Source, find_source
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
+from tuneoff.runner.asking import encode_unanswered, make_prompt_writer
 from tuneoff.runs import RunDirectory
 from tuneoff.runs.integrity import find_foreign_files
 from tuneoff.system.checksums import CHECKSUMS, find_damaged_files
@@ -28,7 +27,6 @@ from tuneoff.system.checksums import CHECKSUMS, find_damaged_files
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from tuneoff.config.data import DataOptions
     from tuneoff.models.language_model import LanguageModel
 
 
@@ -38,6 +36,7 @@ class TrainedModel:
 
     language_model: LanguageModel  # ready for inference, on the CPU
     setting: Setting
+    prompts: PromptWriter
     labels: LabelSet | None = None  # that answers are chosen from; None: any text
 
     def generate(self, sources: Sequence[str | Row | Sequence[Row]], *, max_new_tokens: int | None = None) -> list[str]:
@@ -61,11 +60,12 @@ class TrainedModel:
         if not sources:
             return []
         model, data, options = self.language_model, self.setting.data, self.setting.evaluation.generation
-        encoder = Encoder(data, model.tokenizer)
-        prompts = encode_unanswered(sources, data, encoder)
+        prompts = encode_unanswered(sources, self.prompts)
         split = Dataset.from_dict({"tokens": prompts, "prompt_tokens": [len(prompt) for prompt in prompts]})
         if max_new_tokens is not None:
             options = type(options).read({**options.model_dump(), "max_new_tokens": max_new_tokens})
+        if options.constrain_to is None:
+            options = options.model_copy(update={"stop": (*options.stop, *self.prompts.stops)})
         batches = chunk(range(len(prompts)), options.prompts_at_once)
         if self.labels and options.constrain_to is None:
             return [name for rows in batches for name in self._choose_labels(split, rows, self.labels)]
@@ -78,7 +78,7 @@ class TrainedModel:
                 rows,
                 options,
                 max_new_tokens=data.max_target_tokens,
-                ends=encoder.ends,
+                ends=self.prompts.ends,
                 labels=self.labels,
             )
         ]
@@ -99,21 +99,6 @@ class TrainedModel:
         of_labels = self.setting.evaluation.labels
         per_token = of_labels is not None and of_labels.per_token
         return choose_labels(self.language_model, split, rows, labels, per_token=per_token)
-
-
-def encode_unanswered(
-    sources: Sequence[str | Row | Sequence[Row]], data: DataOptions, encoder: Encoder
-) -> list[list[int]]:
-    """Return the tokens of a run's prompt for each source; see `TrainedModel.generate`.
-
-    Raises:
-        DataError: a row lacks a column that the template uses, or a chat does not fit the template.
-    """
-    examples = [build_unanswered(source, data) for source in sources]
-    for example in examples:
-        if not example.messages or encoder.options.prompt != CHAT:
-            encoder.require_columns(list(example.columns), "the row")
-    return encoder.encode_prompts(examples)[0]
 
 
 def choose_trial(records: Sequence[Record], label: str, seed: int | None) -> Record:
@@ -155,6 +140,7 @@ def load_trained_model(directory: RunDirectory, record: Record) -> TrainedModel:
     """Return the base model with what a finished trial trained, on the CPU, held as the trial was evaluated.
 
     Raises:
+        DataError: the trial shows examples of the run's data, which is gone or is another one.
         ModelError: the base model cannot be loaded.
         RunError: the base model has changed since the trial, or a file of the adapter is missing or damaged.
     """
@@ -164,6 +150,7 @@ def load_trained_model(directory: RunDirectory, record: Record) -> TrainedModel:
     return TrainedModel(
         language_model=hold_for_inference(tuned, get_dtype(setting.precision)),
         setting=setting,
+        prompts=make_prompt_writer(record.trial, tuned.tokenizer),
         labels=LabelSet.from_fact(labels) if labels else None,
     )
 
@@ -178,11 +165,6 @@ def load_tuned(directory: RunDirectory, record: Record, *, dequantised: bool = F
         ModelError, RunError: as for `load_trained_model`.
     """
     trial, setting = record.trial, record.trial.setting
-    if get_method(trial.method).changes_prompts:
-        raise RunError(
-            f"{trial.label} has nothing to load: it is the base model with other prompts. Load the base model, and "
-            "write its prompts as the recipe says."
-        )
     source = find_source(setting.model)
     require_same_model(source, setting)
     require_adapter(directory, record)

@@ -28,10 +28,11 @@ class ArmSource:
         method: with the hyperparameters of the trial.
         folder: what the trial trained; None for a method that trains nothing.
         ends: tokens that end an answer, besides those of the base model.
-        prompts: how the run writes its prompts; None: unknown, or not from the fields of one example.
+        prompts: how the run asks the model; None: it comes from no run.
         fingerprint: of the base model for which it was trained; None: unknown.
         base: the name of the base model for which it was trained.
         place: for error messages.
+        note: what whoever asks should know.
     """
 
     method: Method
@@ -41,6 +42,7 @@ class ArmSource:
     fingerprint: str | None = None
     base: str = ""
     place: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -19,10 +19,12 @@ from tuneoff.errors import QueueFullError, RequestError, RunError, TooLongError,
 from tuneoff.models.greedy_decoding import can_generate
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.rope import count_stable_positions
+from tuneoff.models.stop_strings import find_special_tokens
 from tuneoff.serving.arms import Arm, ArmSource, list_ends, load_arm
 from tuneoff.serving.lane import Lane
 from tuneoff.serving.lanes import Lanes
 from tuneoff.serving.limits import ServerLimits
+from tuneoff.serving.prompts import Prompts
 from tuneoff.serving.requests import ArmInfo, OnEvent, Request, Stats
 from tuneoff.serving.row import Row
 from tuneoff.serving.self_test import Agreement, find_lane, require_agreement
@@ -124,7 +126,9 @@ class Engine:
         """
         arm = self._get_arm(request.arm)
         self._require_fitting(request, arm)
-        row = Row(request, arm, on_event, self.tokenizer, list_ends(self._base, arm.source))
+        special_stops = find_special_tokens(self.tokenizer, request.sampling.stop)  # which the text leaves out
+        ends = list_ends(self._base, arm.source).union(special_stops)
+        row = Row(request, arm, on_event, self.tokenizer, ends)
         with self._changed:
             if self._stopping_at is not None:
                 raise RequestError("The server stops and takes no more requests.")
@@ -144,7 +148,13 @@ class Engine:
         with self._changed:
             arms = list(self._arms.values())
         return [
-            ArmInfo(name=arm.name, method=arm.source.method.name, bytes=arm.bytes, mixes=arm.mixes, note=arm.note)
+            ArmInfo(
+                name=arm.name,
+                method=arm.source.method.name,
+                bytes=arm.bytes,
+                mixes=arm.mixes,
+                note=f"{arm.source.note} {arm.note}".strip(),
+            )
             for arm in arms
         ]
 
@@ -192,20 +202,25 @@ class Engine:
             self._commands.append(detach)
             self._changed.notify_all()
 
+    def prompts_of(self, arm: str) -> Prompts | None:
+        """Return how an arm's run asks it and lets it answer; None: it comes from no run.
+
+        Raises:
+            UnknownArmError: no arm has this name.
+        """
+        return self._get_arm(arm).source.prompts
+
     def prompt_for(self, arm: str, fields: str | Fields | Sequence[Fields]) -> tuple[int, ...]:
         """Return the tokens of the prompt that an arm's run writes for a source text, a row of fields or a chat.
 
         Raises:
             UnknownArmError: no arm has this name.
-            RequestError: the arm does not come from a run, or is the base model with other prompts than the recipe's.
+            RequestError: the arm does not come from a run.
             DataError: the fields do not fit the template.
         """
-        prompts = self._get_arm(arm).source.prompts
+        prompts = self.prompts_of(arm)
         if prompts is None:
-            raise RequestError(
-                f"The prompts of {arm} are not written here: it comes from no run, or has other prompts than its "
-                "recipe. Send a whole prompt."
-            )
+            raise RequestError(f"{arm} comes from no run that could write its prompt. Send a whole prompt.")
         return prompts.render(fields)
 
     def count_room(self, arm: str, prompt_tokens: int) -> int:

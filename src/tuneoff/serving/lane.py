@@ -5,13 +5,16 @@ Shapes: R rows, T positions, V vocabulary, P positions before the text, H key he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache
 
+from tuneoff.evaluation.labels import pick_likeliest
+from tuneoff.models.continuations import score_after_prompts
 from tuneoff.models.generation import compute_last_logits
 from tuneoff.models.greedy_decoding import READ_TOGETHER
 from tuneoff.models.language_model import LanguageModel
@@ -64,10 +67,30 @@ class Lane:
             for row, logits_TV, of_row in zip(group, logits_RTV, states, strict=True):
                 if row.request.score_prompt:
                     row.take_prompt(*_score_prompt(row, logits_TV))
-                _take(row, logits_TV[-1])
+                with _failing(row):
+                    self._choose_label(row, logits_TV[-1], of_row)
+                    row.take(logits_TV[-1])
                 if not row.finished:
                     self.cache.append(of_row, row.length, row.request.sampling.max_tokens - 1)
                     self.rows.append(row)
+
+    @torch.inference_mode()
+    def _choose_label(self, row: Row, logits_V: Tensor, states: Layers) -> None:
+        """Let the most likely label be the answer, if a request asks for that.
+
+        Args:
+            logits_V: after the prompt.
+            states: keys and values of the prompt.
+        """
+        choice = row.request.sampling.labels
+        if choice is None or not choice.by_likelihood:
+            return
+        sequences = list(choice.labels.name_by_tokens)
+        attention_1T = torch.ones(1, row.length, dtype=torch.long, device=self.model.base.device)
+        cache = _join_prefixes([states], row.length)
+        with self.network.batch([row.arm]):
+            scores_1C = score_after_prompts(self.model, logits_V[None], cache, attention_1T, sequences)
+        row.allow_only(pick_likeliest(scores_1C, sequences, per_token=choice.per_token)[0])
 
     def step(self) -> None:
         """Give every row its next token, and let those leave that end."""
@@ -80,7 +103,8 @@ class Lane:
             return
         self.steps += 1
         for row, logits_V in zip(self.rows, logits_RV, strict=True):
-            _take(row, logits_V)
+            with _failing(row):
+                row.take(logits_V)
         self.remove_finished()
 
     def cancel(self, rows: Sequence[Row]) -> None:
@@ -176,9 +200,11 @@ def _fits(row: Row, group: Sequence[Row], *, has_window: bool) -> bool:
     return len(group) < READ_TOGETHER and positions <= READ_POSITIONS
 
 
-def _take(row: Row, logits_V: Tensor) -> None:
+@contextlib.contextmanager
+def _failing(row: Row) -> Iterator[None]:
+    """Let an error in the block be that of a row alone."""
     try:
-        row.take(logits_V)
+        yield
     except Exception as error:
         row.fail(error)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneoff.data.prompt import Encoder
 from tuneoff.errors import RunError, suggest
-from tuneoff.methods import METHODS
+from tuneoff.methods import METHODS, get_method
+from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import get_dtype, hold_for_inference
 from tuneoff.models.quantisation import dequantise
@@ -19,8 +19,7 @@ from tuneoff.runner.trained_model import choose_trial, require_same_model
 from tuneoff.runs import RunDirectory
 from tuneoff.serving.arms import ArmSource
 from tuneoff.serving.engine import Engine
-from tuneoff.serving.prompts import Prompts
-from tuneoff.serving.sources import describe_weights, read_records, read_trial
+from tuneoff.serving.sources import describe_weights, read_prompts, read_records, read_trial
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,24 +58,27 @@ def open_engine(runs: Sequence[str | Path], arms: Sequence[str] | None = None, *
     dequantise(base.network, first.model.name)  # adapters in a batch share plain layers; the numbers are the same
     base = hold_for_inference(base, get_dtype(first.precision))
     engine = Engine(base, fingerprint=describe_weights(first), **limits)
-    sources = {name: read_trial(directory, record, base) for name, (directory, record) in records.items()}
-    if BASE not in sources:
-        encoder = Encoder(first.data, base.tokenizer)
-        prompts = Prompts(data=first.data, encoder=encoder)
-        engine.add_arm(BASE, ArmSource(method=METHODS["base"].read({}), ends=encoder.ends, prompts=prompts))
-    for name, arm in sources.items():
+    if BASE not in records:
+        engine.add_arm(BASE, _make_base_source([record for _, record in records.values()], base))
+    for name, (directory, record) in records.items():
         if arms is None or name in (*arms, BASE):
-            _add(engine, name, arm, required=arms is not None)
+            try:
+                engine.add_arm(name, read_trial(directory, record, base))
+            except RunError as error:
+                if arms is not None:
+                    raise
+                _LOG.warning("%s is left out. %s", name, error)
     return engine
 
 
-def _add(engine: Engine, name: str, source: ArmSource, *, required: bool) -> None:
-    try:
-        engine.add_arm(name, source)
-    except RunError as error:
-        if required:
-            raise
-        _LOG.warning("%s is left out. %s", name, error)
+def _make_base_source(records: Iterable[Record], base: LanguageModel) -> ArmSource:
+    """Return the base model, asked as the first arm that has the prompts of its recipe."""
+    method = METHODS["base"].read({})
+    asked = next((record for record in records if not get_method(record.trial.method).changes_prompts), None)
+    if asked is None:
+        return ArmSource(method=method)
+    prompts = read_prompts(asked, base.tokenizer)
+    return ArmSource(method=method, ends=prompts.writer.ends, prompts=prompts)
 
 
 def _list_records(

@@ -11,8 +11,24 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tuneoff.errors import RequestError
+from tuneoff.evaluation.labels import LabelSet
 
 Alternatives = tuple[tuple[int, float], ...]  # the most likely tokens with their log-probabilities, best first
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelChoice:
+    """An answer is one of the labels of a run.
+
+    Args:
+        by_likelihood: the answer is the most likely label. Otherwise it is generated, and no other token may follow
+            than those that continue a label.
+        per_token: whether likelihoods are compared per token.
+    """
+
+    labels: LabelSet
+    by_likelihood: bool = False
+    per_token: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,26 +37,32 @@ class Sampling:
 
     Args:
         max_tokens: the most tokens of an answer, with its end token. 0 only scores the prompt.
+        min_tokens: an end token is not allowed before this many.
         temperature: divides the logits; 0 takes the most likely token.
         top_p: sample from the fewest tokens whose probabilities sum to at least this.
+        top_k: sample from this many of the most likely tokens; None: from all.
         seed: decides, with the prompt, all random numbers; None: other ones in each request.
         stop: strings that end an answer, which has the text before them.
         presence_penalty: subtracted from the logit of each token that the answer has.
         frequency_penalty: subtracted from a token's logit once for each time that the answer has it.
         logprobs: alternatives to report for each token; None: no log-probabilities at all.
+        labels: that the answer is one of; None: any text.
 
     Raises:
         RequestError: a value is out of range.
     """
 
     max_tokens: int = 16
+    min_tokens: int = 0
     temperature: float = 1.0
     top_p: float = 1.0
+    top_k: int | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logprobs: int | None = None
+    labels: LabelChoice | None = None
 
     def __post_init__(self) -> None:
         _require(self.max_tokens >= 0, "max_tokens", self.max_tokens, "0 or more")

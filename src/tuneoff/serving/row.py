@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from torch import Tensor
@@ -34,7 +35,7 @@ class Row:
         self.tokens: list[int] = []
         self._on_event = on_event
         self._ends = ends
-        self._chooser = Chooser(request)
+        self._chooser = Chooser(request, ends)
         self._stream = TextStream(tokenizer, request.sampling.stop)
 
     @property
@@ -46,6 +47,10 @@ class Row:
     def positions(self) -> int:
         """Positions that the prompt and the longest answer take."""
         return self.length + self.request.sampling.max_tokens
+
+    def allow_only(self, tokens: Sequence[int]) -> None:
+        """Let the answer be these tokens and no others."""
+        self._chooser.allow_only([tokens])
 
     def take_prompt(self, logprobs: tuple[float | None, ...], alternatives: tuple[Alternatives, ...]) -> None:
         """Report the scores of the prompt."""

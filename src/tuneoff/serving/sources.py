@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tuneoff.budget.spending import read_spending
-from tuneoff.data.prompt import Encoder
-from tuneoff.errors import RunError
+from tuneoff.errors import DataError, RunError
+from tuneoff.evaluation.labels import LabelSet
 from tuneoff.methods import get_method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.recipe.recipe import drop_methods
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
+from tuneoff.runner.asking import make_prompt_writer
 from tuneoff.runner.plan import select_records
 from tuneoff.runner.trained_model import choose_trial, require_adapter
 from tuneoff.runs import RunDirectory
 from tuneoff.runs.layout import has_recipe
 from tuneoff.serving.arms import ArmSource
-from tuneoff.serving.prompts import Prompts
+from tuneoff.serving.prompts import Prompts, make_sampling
 
 
 def read_source(place: str | Path, base: LanguageModel) -> ArmSource:
@@ -58,21 +61,51 @@ def read_trial(directory: RunDirectory, record: Record, base: LanguageModel) -> 
     """Return what a finished trial of a run trained.
 
     Raises:
-        RunError: a file of the adapter is missing or damaged.
+        RunError: a file of the adapter is missing or damaged, or its prompts show data that is gone.
     """
     trial, setting = record.trial, record.trial.setting
     method = get_method(trial.method)
     require_adapter(directory, record)
-    encoder = Encoder(setting.data, base.tokenizer)
+    prompts = read_prompts(record, base.tokenizer)
     return ArmSource(
         method=method.read(trial.hyperparameters),
         folder=directory.get_adapter_folder(trial) if method.trains else None,
-        ends=encoder.ends,
-        prompts=None if method.changes_prompts else Prompts(data=setting.data, encoder=encoder),
+        ends=prompts.writer.ends,
+        prompts=prompts,
         fingerprint=describe_weights(setting),
         base=setting.model.name,
         place=f"{directory.path}, {trial.label}",
+        note=" ".join(_list_notes(record)),
     )
+
+
+def read_prompts(record: Record, tokenizer: Any) -> Prompts:  # Any: transformers' tokenizers share no type
+    """Return how a run asks the model of a trial, and lets it answer.
+
+    Raises:
+        RunError: the prompts show examples of data that is gone, or is another one now.
+    """
+    trial, setting = record.trial, record.trial.setting
+    try:
+        writer = make_prompt_writer(trial, tokenizer)
+    except (DataError, OSError) as error:
+        raise RunError(f"The prompts of {trial.label} cannot be written: {error}") from error
+    labels = record.facts.get("labels")
+    return Prompts(
+        writer=writer,
+        sampling=make_sampling(
+            setting.evaluation, setting.data, writer.stops, LabelSet.from_fact(labels) if labels else None
+        ),
+        writes_chats=get_method(trial.method).changes_prompts,
+    )
+
+
+def _list_notes(record: Record) -> Iterator[str]:
+    if get_method(record.trial.method).changes_prompts:
+        yield "It is the base model with prompts of its own, for `fields` and for chats."
+    beams = record.trial.setting.evaluation.generation.beams
+    if beams > 1:
+        yield f"Its run searched with {beams} beams, and here the most likely token follows."
 
 
 def describe_weights(setting: Setting) -> str:

@@ -88,6 +88,10 @@ class ScriptedEngine:
     def arms(self) -> Sequence[ArmInfo]:
         return [ArmInfo(name=name, method=name, bytes=0, mixes=True) for name in self.names]
 
+    def prompts_of(self, arm: str) -> None:
+        if arm not in self.names:
+            raise UnknownArmError(f"No arm {arm!r}. Arms: {', '.join(self.names)}.", tuple(self.names))
+
     def prompt_for(self, arm: str, fields: str | Mapping[str, Any]) -> Sequence[int]:
         fields = {"source": fields} if isinstance(fields, str) else fields
         if "source" not in fields:

@@ -31,6 +31,7 @@ from tuneoff.serving.http.streams import ClientGoneError, EventStream, run_while
 from tuneoff.serving.requests import ArmInfo, Request, Sampling, Token
 
 COMPLETION_TOKENS = 16  # of an answer, unless the request says how many; OpenAI's default
+NUMBERS = ("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")  # of a request and of a `Sampling`
 DONE = b"data: [DONE]\n\n"
 
 
@@ -82,9 +83,7 @@ class Api:
             request,
             body,
             CompletionForm(has_logprobs=body.logprobs is not None),
-            sampling=_make_sampling(
-                body, COMPLETION_TOKENS if body.max_tokens is None else body.max_tokens, body.logprobs
-            ),
+            sampling=self._make_sampling(body, COMPLETION_TOKENS, body.max_tokens, body.logprobs),
             fills_room=False,
             echoes=bool(body.echo),
         )
@@ -99,7 +98,7 @@ class Api:
         logprobs = (body.top_logprobs or 0) if body.logprobs else None
         most = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
         form = ChatForm(has_logprobs=bool(body.logprobs))
-        sampling = _make_sampling(body, self.chat_tokens if most is None else most, logprobs)
+        sampling = self._make_sampling(body, self.chat_tokens, most, logprobs)
         return await self._answer(request, body, form, sampling=sampling, fills_room=most is None, echoes=False)
 
     async def load_adapter(self, request: HttpRequest) -> Response:
@@ -113,6 +112,21 @@ class Api:
         body = read_body(await request.body(), UnloadBody)
         await asyncio.to_thread(self.engine.remove_arm, body.lora_name)
         return PlainTextResponse(f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
+
+    def _make_sampling(self, body: Generation, tokens: int, most: int | None, logprobs: int | None) -> Sampling:
+        """Return how the request is answered: what it does not say is as in the run, if the run makes its prompt.
+
+        Args:
+            tokens: the most of an answer, unless the request or the run says how many.
+            most: as the request says; None: it does not.
+        """
+        as_in_run = self.prompts.find_sampling(
+            body.model, has_fields=body.fields is not None, is_chat=isinstance(body, ChatBody)
+        )
+        known = as_in_run or Sampling(max_tokens=tokens)
+        numbers = {name: getattr(body, name) for name in NUMBERS} | {"max_tokens": most}
+        given = {name: number for name, number in numbers.items() if number is not None}
+        return replace(known, **given, stop=(*known.stop, *body.stops), logprobs=logprobs)
 
     async def _answer(
         self, request: HttpRequest, body: Generation, form: Form, *, sampling: Sampling, fills_room: bool, echoes: bool
@@ -193,19 +207,6 @@ async def _stream(session: Session, writer: Writer, clock: _Clock, *, includes_u
 
 def _is_empty(part: Part) -> bool:
     return not (part.text or part.tokens or part.reason)
-
-
-def _make_sampling(body: Generation, most: int, logprobs: int | None) -> Sampling:
-    return Sampling(
-        max_tokens=most,
-        temperature=1.0 if body.temperature is None else body.temperature,
-        top_p=1.0 if body.top_p is None else body.top_p,
-        seed=body.seed,
-        stop=body.stops,
-        presence_penalty=body.presence_penalty or 0.0,
-        frequency_penalty=body.frequency_penalty or 0.0,
-        logprobs=logprobs,
-    )
 
 
 def _make_requests(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from tuneoff.serving.prompts import Prompts
 from tuneoff.serving.requests import ArmInfo, OnEvent, Request, Stats
 
 
@@ -31,6 +32,9 @@ class Engine(Protocol):
 
     def arms(self) -> Sequence[ArmInfo]:
         """What is served, the base model first."""
+
+    def prompts_of(self, arm: str) -> Prompts | None:
+        """Return how the arm's run asks it and lets it answer; None: it comes from no run."""
 
     def prompt_for(self, arm: str, fields: str | Mapping[str, Any]) -> Sequence[int]:
         """Return the tokens of the prompt that the arm's run makes of a source text or a row."""

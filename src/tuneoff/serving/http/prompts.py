@@ -12,6 +12,9 @@ from tuneoff.data.prompt.text_tokenizer import TextTokenizer
 from tuneoff.serving.http.bodies import ChatBody, CompletionBody, Generation
 from tuneoff.serving.http.contract import Engine
 from tuneoff.serving.http.errors import ApiError
+from tuneoff.serving.requests import Sampling
+
+ARGUMENTS = "chat_template_kwargs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +52,27 @@ class Prompts:
             case CompletionBody():
                 return self._encode_completion(body)
             case ChatBody():
-                return [self.encode_chat([message.to_row() for message in body.messages], body.chat_template_kwargs)]
+                messages = [message.to_row() for message in body.messages]
+                return [self.encode_chat(body.model, messages, body.chat_template_kwargs or {})]
         raise TypeError(f"{body} has no prompt")
 
     def encode_chat(
-        self, messages: Sequence[Mapping[str, str]], arguments: Mapping[str, Any] | None = None
+        self, arm: str, messages: Sequence[Mapping[str, str]], arguments: Mapping[str, Any] | None = None
     ) -> EncodedPrompt:
-        """Return messages as the tokenizer's chat template writes them. What spells a special token stays text.
+        """Return messages as the tokenizer's chat template writes them, or as the run does if the arm is nothing else.
+
+        What spells a special token stays text.
 
         Args:
-            arguments: further variables of the template.
+            arguments: variables of the template, besides those of the run.
         """
         if not messages:
             raise ApiError(400, "There are no messages. Send at least one, or the `fields` of a row.", param="messages")
+        prompts = self._engine.prompts_of(arm)
+        if prompts is not None and prompts.writes_chats:
+            if arguments:
+                raise ApiError(400, f"{arm} has a prompt of its own, which takes no variables.", param=ARGUMENTS)
+            return self._decode_prompt(prompts.render_chat(messages))
         if not self._tokenizer.chat_template:
             raise ApiError(
                 400,
@@ -69,9 +80,21 @@ class Prompts:
                 '{"source": "..."}, of which the run makes its prompt.',
                 code="no_chat_template",
             )
-        chat = ChatTemplate(tokenizer=self._tokenizer, arguments=arguments or {}, day=date.today())
+        known = {} if prompts is None else prompts.writer.options.chat_template_kwargs
+        chat = ChatTemplate(tokenizer=self._tokenizer, arguments={**known, **(arguments or {})}, day=date.today())
         text = chat.render(self._text.special.protect(list(messages)), opens_answer=True)
         return self._encode_text(text)
+
+    def find_sampling(self, arm: str, *, has_fields: bool, is_chat: bool) -> Sampling | None:
+        """Return how the run lets its model answer, if the run writes the prompt of a request; None: it does not.
+
+        Raises:
+            UnknownArmError: no such arm.
+        """
+        prompts = self._engine.prompts_of(arm)
+        if prompts is None or not (has_fields or (is_chat and prompts.writes_chats)):
+            return None
+        return prompts.sampling
 
     def encode_text(self, text: str) -> EncodedPrompt:
         """Return a text as it is; what spells a special token is one."""
@@ -82,8 +105,7 @@ class Prompts:
             isinstance(body, ChatBody) and body.messages
         ):
             raise ApiError(400, "The request has a prompt and `fields`. Send one of them.", param="fields")
-        ids = tuple(self._engine.prompt_for(body.model, fields))
-        return EncodedPrompt(text=self._decode(ids), ids=ids)
+        return self._decode_prompt(self._engine.prompt_for(body.model, fields))
 
     def _encode_completion(self, body: CompletionBody) -> list[EncodedPrompt]:
         prompt = body.prompt
@@ -104,6 +126,9 @@ class Prompts:
 
     def _encode_text(self, text: str) -> EncodedPrompt:
         return EncodedPrompt(text=text, ids=tuple(self._text.encode([text])[0]))
+
+    def _decode_prompt(self, ids: Sequence[int]) -> EncodedPrompt:
+        return EncodedPrompt(text=self._decode(ids), ids=tuple(ids))
 
     def _decode(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(ids)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from tuneoff.config.data import CHAT, DataOptions
 from tuneoff.config.template import read_template
 from tuneoff.data.reading import read_rows
-from tuneoff.data.shapes import SHAPES
 from tuneoff.data.splits import draw_splits
+from tuneoff.data.unanswered import has_chats
 from tuneoff.errors import DataError
 from tuneoff.records.record import Record
 from tuneoff.serving.http.page.content import TestExample
@@ -44,7 +44,7 @@ def list_examples(record: Record) -> list[TestExample]:
 
 def _needs_rows(data: DataOptions) -> bool:
     """Return whether a prompt is made of more than the source."""
-    if data.shape in SHAPES and "messages" in SHAPES[data.shape].required:
+    if has_chats(data):
         return True
     text = data.chat_instruction if data.prompt == CHAT else data.prompt
     return text is not None and not read_template(text).names <= {"source"}

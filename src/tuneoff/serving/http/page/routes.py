@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -109,9 +109,8 @@ class PageRoutes:
         prompts = await asyncio.to_thread(lambda: [self._encode(arm, body) for arm in opened.arms])
         rooms = [self.engine.count_room(arm, len(ids)) for arm, ids in zip(opened.arms, prompts, strict=True)]
         most = max(1, min(body.max_tokens, *rooms))  # for all the same; a prompt without any room is refused below
-        sampling = Sampling(max_tokens=most, temperature=body.temperature, seed=SEED)
         asked = [
-            Request(arm=arm, prompt_ids=prompt, sampling=sampling)
+            Request(arm=arm, prompt_ids=prompt, sampling=self._make_sampling(arm, body, most))
             for arm, prompt in zip(opened.arms, prompts, strict=True)
         ]
         session = Session(self.engine, asked, seconds=self.max_seconds)
@@ -129,13 +128,17 @@ class PageRoutes:
         arms = [arm.name for arm in self.engine.arms()]
         return await asyncio.to_thread(self.content.list_standings, arms)
 
+    def _make_sampling(self, arm: str, body: RoundBody, most: int) -> Sampling:
+        as_in_run = self.prompts.find_sampling(arm, has_fields=body.kind == "run", is_chat=body.kind == "chat")
+        return replace(as_in_run or Sampling(), max_tokens=most, temperature=body.temperature, seed=SEED)
+
     def _encode(self, arm: str, body: RoundBody) -> tuple[int, ...]:
         match body.kind:
             case "run":
                 example = self.content.find_example(body.row) if body.row is not None else None
                 return tuple(self.engine.prompt_for(arm, example.asked if example else body.text))
             case "chat":
-                return self.prompts.encode_chat([{"role": "user", "content": body.text}]).ids
+                return self.prompts.encode_chat(arm, [{"role": "user", "content": body.text}]).ids
             case "text":
                 return self.prompts.encode_text(body.text).ids
 
