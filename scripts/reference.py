@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from tuneoff.cli import app
 from tuneoff.config.search_space import Range
 from tuneoff.methods import METHODS, Method
+from tuneoff.optimizers import OPTIMIZERS, Optimizer
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.schema import add_metric_names
 
@@ -49,7 +50,31 @@ def write_methods() -> str:
         "# Methods\n\nGenerated from the table in `src/tuneoff/methods/`. `tuneoff methods --model NAME` shows what "
         "each of them trains on a model.\n"
     )
-    return "\n".join([intro, *(_describe_method(method) for method in METHODS.values())])
+    optimizers = (
+        "# Optimizers\n\nThe key `optimizer` of a method. Generated from the table in `src/tuneoff/optimizers/`.\n"
+    )
+    return "\n".join(
+        [
+            intro,
+            *(_describe_method(method) for method in METHODS.values()),
+            optimizers,
+            *(_describe_optimizer(optimizer) for optimizer in OPTIMIZERS.values()),
+        ]
+    )
+
+
+def _describe_optimizer(optimizer: Optimizer) -> str:
+    taken_by = [
+        f"`{name}`" for name, method in METHODS.items() if optimizer.name in method.optimizers and method.trains
+    ]
+    scale = [f"the default `{name}` and its range times {multiple:g}" for name, multiple in optimizer.scale.items()]
+    facts = [
+        *(["Needs `pip install 'tuneoff[optimizers]'`."] if optimizer.package else []),
+        *([f"It has {' and '.join(scale)}."] if scale else []),
+        f"For {'every method that trains' if optimizer.name == 'adamw' else ', '.join(taken_by)}.",
+    ]
+    source = inspect.getdoc(sys.modules[type(optimizer).__module__])
+    return f"## {optimizer.name}\n\n{source}\n\n{inspect.getdoc(type(optimizer))}\n\n{' '.join(facts)}\n"
 
 
 def _describe_method(method: type[Method]) -> str:
@@ -57,6 +82,7 @@ def _describe_method(method: type[Method]) -> str:
     rows = [
         f"| `{name}` | {_format_default(field)} | {_escape(field.description or '')} |"
         for name, field in method.model_fields.items()
+        if name != "optimizer" or len(method.optimizers) > 1
     ]
     space = [f"- `{name}`: {_format_domain(values)}" for name, values in method.space.items()]
     parts = [

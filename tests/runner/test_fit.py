@@ -115,6 +115,24 @@ def test_weights_far_beyond_the_memory_are_refused_from_their_count(
         tuneoff.plan(wide)
 
 
+def test_the_state_of_the_optimizer_counts_in_the_memory(
+    recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tiny model has 35 thousand weights, all trained."""
+    monkeypatch.setattr("tuneoff.runner.fit.get_memory_bytes", lambda _: 20_000)
+    assert "full" in tuneoff.plan(recipe | {"methods": {"base": {}, "full": {"optimizer": "adafactor"}}}).parameters
+    with pytest.raises(RecipeError, match="No method is left"):
+        tuneoff.plan(recipe | {"methods": ["base", "full"]})
+
+
+def test_an_optimizer_that_is_not_installed_is_refused_before_anything_runs(
+    recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneoff.optimizers.optimizer.find_spec", lambda _: None)
+    with pytest.raises(RecipeError, match=r"pip install 'tuneoff\[optimizers\]'\. With its default"):
+        tuneoff.plan(recipe | {"methods": {"base": {}, "full": {"optimizer": "lion"}}})
+
+
 @pytest.mark.parametrize(
     ("label", "space", "value"),
     [

@@ -25,6 +25,7 @@ from tuneoff.evaluation.loss import compute_token_losses, evaluate_losses
 from tuneoff.methods import Method
 from tuneoff.models.parameters import count_parameters
 from tuneoff.models.precision import get_dtype, hold_for_inference, hold_for_training
+from tuneoff.optimizers import OPTIMIZERS
 from tuneoff.runner.costs import sum_weight_bytes
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.prepare import Preparation
@@ -42,7 +43,7 @@ EPOCHS = 2
 LEARNING_RATE = 1e-12  # a step takes the same time at any rate, and at this one it cannot diverge
 NEW_TOKENS = 12  # generated after each prompt
 MAX_SHAPES = 40  # batch lengths to run; beyond about this many, oneDNN drops the oldest kernels
-TENSORS_PER_PARAMETER = 4  # in a checkpoint: the trained tensor, Adam's two moments, the best weights
+WEIGHTS_IN_CHECKPOINT = 2  # of each trained parameter: the last and the best
 FLOAT_BYTES = 4
 
 
@@ -95,6 +96,7 @@ class _MethodProfiler:
         from accelerate.utils import set_seed
 
         self._method, self._preparation, self._folder = method, preparation, folder
+        self._optimizer = OPTIMIZERS[method.optimizer]
         self._timer = PhaseTimer(on_progress, preparation.device)
         setting = preparation.setting
         self._dtype = get_dtype(setting.precision)
@@ -110,6 +112,7 @@ class _MethodProfiler:
 
     def measure(self) -> MethodCosts:
         trainable, _ = count_parameters(self._tuned)
+        state_bytes = round(self._optimizer.count_state_bytes(self._tuned))
         self._run_many_shapes()
         trunk_rate, trunk_bytes, cache = self._measure_trunk()
         begin_seconds, step, validation = self._measure_training(cache)
@@ -135,7 +138,7 @@ class _MethodProfiler:
             training_bytes=training_memory.peak_bytes if training_memory and step else None,
             evaluation_bytes=test_memory.peak_bytes or 0,
             adapter_bytes=sum_weight_bytes(self._folder / "adapter"),
-            checkpoint_bytes=TENSORS_PER_PARAMETER * FLOAT_BYTES * trainable,
+            checkpoint_bytes=WEIGHTS_IN_CHECKPOINT * FLOAT_BYTES * trainable + state_bytes,
             trunk_bytes=trunk_bytes,
             work=compute_work(self._preparation, self._presented) if self._method.changes_prompts else None,
         )
@@ -182,6 +185,7 @@ class _MethodProfiler:
             options=options,
             learning_rate=LEARNING_RATE,
             weight_decay=method.weight_decay,
+            optimizer=self._optimizer,
             loss_on=recipe.data.loss_on,
             evaluation_batch_size=recipe.evaluation.batch_size,
             seed=0,

@@ -31,10 +31,19 @@ class Range(Options):
         """Return the value at a fraction, from 0 to 1, of the way from `low` to `high`."""
         return self.round(math.exp(math.log(self.low) + fraction * math.log(self.high / self.low)))
 
+    def multiply(self, multiple: float) -> Self:
+        """Return the range with both ends multiplied."""
+        return type(self)(low=round_number(self.low * multiple), high=round_number(self.high * multiple))
+
     def round(self, value: float) -> int | float:
         """Round to a whole number if both ends are whole, else to `DIGITS` significant digits."""
         is_whole = isinstance(self.low, int) and isinstance(self.high, int)
-        return round(value) if is_whole else float(f"{value:.{DIGITS}g}")
+        return round(value) if is_whole else round_number(value)
+
+
+def round_number(value: float) -> float:
+    """Round to `DIGITS` significant digits."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 Choices = Annotated[tuple[Any, ...], Field(min_length=1)]  # Any: the method's field checks each value

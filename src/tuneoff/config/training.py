@@ -9,7 +9,7 @@ from tuneoff.config.limits import MOST_EPOCHS
 
 
 class TrainingOptions(Options):
-    """Equal for all methods. AdamW's learning rate and weight decay belong to each method."""
+    """Equal for all methods. The optimizer, its learning rate and its weight decay belong to each method."""
 
     epochs: int = Field(3, ge=1, le=MOST_EPOCHS)
     """Passes over the train split."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Decay, Method, Rate
+from tuneoff.optimizers import OPTIMIZERS, OptimizerName
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -24,6 +25,7 @@ class Full(Method):
 
     name: ClassVar[str] = "full"
     starts_as_base: ClassVar[bool] = True
+    optimizers: ClassVar[frozenset[OptimizerName]] = frozenset(OPTIMIZERS)
     space: ClassVar[Space] = {"learning_rate": Range(low=1e-6, high=3e-4), "weight_decay": (0.0, 0.01, 0.1)}
     learning_rate: Rate = 5e-5
     weight_decay: Decay = 0.01

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Decay, Rate
 from tuneoff.methods.subset import Subset
+from tuneoff.optimizers import OptimizerName
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -27,6 +28,7 @@ class LastLayer(Subset):
 
     name: ClassVar[str] = "last-layer"
     starts_as_base: ClassVar[bool] = True
+    optimizers: ClassVar[frozenset[OptimizerName]] = frozenset({"adamw", "adafactor", "lion"})
     space: ClassVar[Space] = {"learning_rate": Range(low=1e-5, high=3e-3)}
     learning_rate: Rate = 2e-4
     weight_decay: Decay = 0.0

@@ -11,6 +11,7 @@ from pydantic import Field
 from tuneoff.config.limits import LARGEST_RANK
 from tuneoff.config.search_space import Domain
 from tuneoff.methods.peft_adapter import PeftAdapter
+from tuneoff.optimizers import OptimizerName
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -29,6 +30,7 @@ class LowRank(PeftAdapter, ABC):
     """Two thin matrices for each adapted weight. A variant sets further arguments of peft's config."""
 
     starts_as_base: ClassVar[bool] = True
+    optimizers: ClassVar[frozenset[OptimizerName]] = frozenset({"adamw", "adamw-8bit", "adafactor", "lion"})
     variant: ClassVar[Mapping[str, Any]] = {}  # Any: arguments of different types
     adapts_thin_layers: ClassVar[bool] = True  # False if an update cannot have a higher rank than the weight
     adapts_experts: ClassVar[bool] = True  # False if peft has no such update of experts that are held as one parameter

@@ -9,12 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, final
 
-from pydantic import Field
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from tuneoff.config.base import Options
-from tuneoff.config.search_space import Space
+from tuneoff.config.search_space import Domain, Range, Space, round_number
+from tuneoff.optimizers import OPTIMIZERS, OptimizerName
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 
 
 Rate = Annotated[
-    float, Field(gt=0, allow_inf_nan=False, description="AdamW's learning rate, after warm-up and before any decay.")
+    float, Field(gt=0, allow_inf_nan=False, description="The learning rate, after warm-up and before any decay.")
 ]
-Decay = Annotated[float, Field(ge=0, allow_inf_nan=False, description="AdamW's decoupled weight decay.")]
+Decay = Annotated[float, Field(ge=0, allow_inf_nan=False, description="The weight decay, decoupled from the gradient.")]
+ADAMW: OptimizerName = "adamw"
 
 
 class Method(Options, ABC):
@@ -45,10 +47,38 @@ class Method(Options, ABC):
     is_base: ClassVar[bool] = False  # True for the base model with the recipe's prompt, the reference of a comparison
     changes_prompts: ClassVar[bool] = False  # whether it has prompts of its own
     of_optimizer: ClassVar[frozenset[str]] = frozenset({"learning_rate", "weight_decay"})  # change nothing of the model
-    space: ClassVar[Space]  # the default search space; empty if there is nothing to search
+    optimizers: ClassVar[frozenset[OptimizerName]] = frozenset({ADAMW})  # that can train it
+    space: ClassVar[Space]  # the default search space with AdamW; empty if there is nothing to search
 
+    optimizer: OptimizerName = Field(ADAMW, exclude_if=lambda name: name == ADAMW)
+    """What updates the weights. Another one multiplies the default learning rates and weight decays."""
     learning_rate: Rate
     weight_decay: Decay = 0.0
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _take_optimizer(cls, values: Any, read: ModelWrapValidatorHandler[Self]) -> Self:  # Any: unchecked user input
+        """Check the optimizer, and multiply the defaults that nobody has set by its scale.
+
+        Raises:
+            ValueError: the method cannot be trained with it.
+        """
+        method = read(values)
+        if isinstance(values, Method):
+            return method
+        if method.optimizer not in cls.optimizers:
+            known = ", ".join(name for name in OPTIMIZERS if name in cls.optimizers)
+            raise ValueError(f"{cls.name} is not trained with {method.optimizer}. Its optimizers are: {known}")
+        for name, multiple in OPTIMIZERS[method.optimizer].scale.items():
+            if name not in method.model_fields_set:
+                vars(method)[name] = round_number(vars(method)[name] * multiple)
+        return method
+
+    @property
+    def default_space(self) -> Space:
+        """The default search space with the method's optimizer."""
+        scale = OPTIMIZERS[self.optimizer].scale
+        return {name: _multiply(domain, scale.get(name, 1.0)) for name, domain in self.space.items()}
 
     @abstractmethod
     def apply(self, base: LanguageModel) -> LanguageModel:
@@ -126,3 +156,11 @@ class Method(Options, ABC):
             None if there is no such form, so that the model needs batches of its own.
         """
         return None
+
+
+def _multiply(domain: Domain, multiple: float) -> Domain:
+    if multiple == 1.0:
+        return domain
+    if isinstance(domain, Range):
+        return domain.multiply(multiple)
+    return tuple(round_number(value * multiple) for value in domain)

@@ -6,6 +6,8 @@ from abc import ABC
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pydantic import Field
+
 from tuneoff.config.search_space import Space
 from tuneoff.methods.method import Method
 
@@ -23,6 +25,8 @@ class Untrained(Method, ABC):
     space: ClassVar[Space] = {}
     learning_rate: Literal[0] = 0
     """Always 0: nothing is trained."""
+    optimizer: Literal["adamw"] = Field("adamw", exclude=True)
+    """Nothing is updated."""
     weight_decay: Literal[0] = 0
     """Always 0: nothing is trained."""
 

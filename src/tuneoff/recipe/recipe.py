@@ -276,6 +276,12 @@ class Recipe(Options):
     def _check_space(self, label: str) -> None:
         """Require that the method accepts every choice, and both ends of every range."""
         for hyperparameter, domain in self.get_space(label).items():
+            if hyperparameter == "optimizer":
+                raise RecipeError(
+                    f"search.spaces.{label} has optimizer, and each optimizer has learning rates of its own. Write a "
+                    f"label for each instead, such as methods: {{{label}-lion: {{method: {self.methods[label].name}, "
+                    "optimizer: lion}}."
+                )
             for value in (domain.low, domain.high) if isinstance(domain, Range) else domain:
                 self._set_hyperparameters(label, {hyperparameter: value}, where=f"search.spaces.{label}")
 
@@ -288,7 +294,7 @@ class Recipe(Options):
         if self.search is None:
             return {}
         method = self.methods[label]
-        default = {name: domain for name, domain in method.space.items() if name not in method.model_fields_set}
+        default = {name: domain for name, domain in method.default_space.items() if name not in method.model_fields_set}
         written = self.search.spaces.get(label, {})
         return default | {name: self._convert_choices(label, name, domain) for name, domain in written.items()}
 

@@ -19,6 +19,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from tuneoff.methods import GROUPS, METHODS
 from tuneoff.metrics import METRICS
+from tuneoff.optimizers import OPTIMIZERS
 from tuneoff.recipe.recipe import Recipe
 
 Schema = dict[str, Any]  # Any: JSON
@@ -71,7 +72,9 @@ class _Generator(GenerateJsonSchema):
 
 def _add_method_key(name: str, method: Schema) -> Schema:
     key = {"const": name, "description": "The name of the method. It may be left out where the label is the same."}
-    return method | {"properties": {"method": key} | method["properties"]}
+    known = [optimizer for optimizer in OPTIMIZERS if optimizer in METHODS[name].optimizers]
+    optimizer = method["properties"]["optimizer"] | {"enum": known}
+    return method | {"properties": {"method": key} | method["properties"] | {"optimizer": optimizer}}
 
 
 def _build_any_method(methods: Mapping[str, Schema]) -> Schema:

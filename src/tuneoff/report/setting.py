@@ -13,6 +13,7 @@ from tuneoff.config.data import DataOptions
 from tuneoff.config.evaluation import EvaluationOptions
 from tuneoff.config.training import TrainingOptions
 from tuneoff.config.verdict import VerdictOptions
+from tuneoff.methods.method import ADAMW
 from tuneoff.metrics import LOSS, Metric
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.report.data_warnings import describe_rows
@@ -53,7 +54,7 @@ def list_setting_facts(comparison: Comparison) -> Iterator[Fact]:
         rows = describe_rows(run.data).removeprefix(f"{run.data.shape}, ")
         yield Fact(title="Rows", value=run.data.shape, detail=rows)
     yield from _list_text_facts(data)
-    yield from _list_training_facts(setting.training)
+    yield from _list_training_facts(setting.training, run.recipe)
     yield _build_prediction_fact(setting.evaluation, data.max_target_tokens)
     yield from _list_search_facts(run.recipe)
     yield from _list_replicate_facts(run)
@@ -73,7 +74,7 @@ def _list_text_facts(data: DataOptions) -> Iterator[Fact]:
     yield Fact(title="Loss on", value="target tokens" if data.loss_on == "target" else "prompt and target tokens")
 
 
-def _list_training_facts(training: TrainingOptions) -> Iterator[Fact]:
+def _list_training_facts(training: TrainingOptions, recipe: Recipe) -> Iterator[Fact]:
     yield Fact(
         title="Training",
         value=f"at most {pluralize(training.epochs, 'epoch')}",
@@ -85,9 +86,12 @@ def _list_training_facts(training: TrainingOptions) -> Iterator[Fact]:
         detail=f"{training.batch_size} × {training.accumulation} accumulation steps",
     )
     clipping = f"gradients clipped at {training.clip_norm:g}" if training.clip_norm else "no gradient clipping"
+    others = [
+        f"{method.optimizer} for {label}" for label, method in recipe.methods.items() if method.optimizer != ADAMW
+    ]
     yield Fact(
         title="Optimizer",
-        value="AdamW",
+        value=join_list(["AdamW", *others]),
         detail=f"{training.schedule} schedule, {100 * training.warmup:g} % warmup, {clipping}",
     )
 

@@ -20,6 +20,7 @@ from tuneoff.models.parameters import count_parameters, estimate_weight_bytes
 from tuneoff.models.prefix_cache import has_prefix_in_cache
 from tuneoff.models.quantisation import find_trained_codes, list_quantised
 from tuneoff.models.shapes import ROWS, make_inputs, run_few_blocks, run_without_numbers
+from tuneoff.optimizers import OPTIMIZERS, build_groups
 from tuneoff.system.capacity import get_memory_bytes
 
 MOST_MEMORIES = 8  # a plan may be made on a smaller machine than the comparison
@@ -72,7 +73,8 @@ def fit_methods(recipe: Recipe, source: Source, tokenizer: Any) -> MethodFit:
                 f"the prefix of a {type(tuned.base).__name__} stands in its cache, which gradient checkpointing drops. "
                 "With training.gradient_checkpointing: auto it fits"
             )
-        _require_room(tuned)
+        _require_optimizer(method, tuned)
+        _require_room(method, tuned)
         return count_parameters(tuned)
 
     parameters, misfits = {}, {}
@@ -145,20 +147,35 @@ def _fits(method: Method, count: Count) -> bool:
     return True
 
 
-def _require_room(tuned: LanguageModel) -> None:
-    """Refuse weights that no machine of this kind could hold, before any is made.
+def _require_optimizer(method: Method, tuned: LanguageModel) -> None:
+    """Refuse an optimizer that is not installed, or not for what the method trains.
+
+    Raises:
+        MisfitError: with the cure.
+    """
+    if not method.trains:
+        return
+    groups = build_groups(method.parameter_groups(tuned), method.learning_rate, method.weight_decay)
+    try:
+        OPTIMIZERS[method.optimizer].create(tuned, groups)
+    except ValueError as error:
+        raise MisfitError(_describe(error)) from error
+
+
+def _require_room(method: Method, tuned: LanguageModel) -> None:
+    """Refuse weights and an optimizer's state that no machine of this kind could hold, before any is made.
 
     Raises:
         MisfitError: with the counted bytes and the limit.
     """
     trainable, total = count_parameters(tuned)
-    needed_bytes = estimate_weight_bytes(tuned)
+    needed_bytes = estimate_weight_bytes(tuned) + OPTIMIZERS[method.optimizer].count_state_bytes(tuned)
     limit_bytes = MOST_MEMORIES * get_memory_bytes(torch.device("cpu"))
     if needed_bytes > limit_bytes:
         raise MisfitError(
-            f"its {trainable:,} trainable and {total - trainable:,} other parameters take "
-            f"{needed_bytes / 1e9:,.0f} GB, more than {MOST_MEMORIES} times this machine's memory "
-            f"({limit_bytes / 1e9:,.0f} GB)"
+            f"its {trainable:,} trainable and {total - trainable:,} other parameters and the state of "
+            f"{method.optimizer} take {needed_bytes / 1e9:,.0f} GB, more than {MOST_MEMORIES} times this machine's "
+            f"memory ({limit_bytes / 1e9:,.0f} GB)"
         )
 
 

@@ -19,6 +19,7 @@ from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.parameters import count_parameters
 from tuneoff.models.precision import get_dtype, hold_for_inference, hold_for_training
 from tuneoff.models.structure import has_tied_head, trains_input_embedding
+from tuneoff.optimizers import OPTIMIZERS
 from tuneoff.records.record import Costs, Inference, Record
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.costs import build_costs, count_further_tokens, measure_trial_inference
@@ -197,6 +198,7 @@ def _build_training_spec(trial: Trial, method: Method, text: TextData) -> Traini
         options=setting.training,
         learning_rate=method.learning_rate,
         weight_decay=method.weight_decay,
+        optimizer=OPTIMIZERS[method.optimizer],
         loss_on=setting.data.loss_on,
         evaluation_batch_size=setting.evaluation.batch_size,
         seed=trial.seed,

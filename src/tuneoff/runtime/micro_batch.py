@@ -10,21 +10,20 @@ from tuneoff.errors import OutOfMemoryError
 from tuneoff.runtime.meter import get_peak_resident_bytes
 
 Result = TypeVar("Result")
-STATE_BYTES = 8  # of AdamW's two moments of one parameter, which it creates in the first step
 
 
-def require_free_memory(limit_bytes: int, missing_state: int) -> None:
+def require_free_memory(limit_bytes: int, missing_bytes: float) -> None:
     """Check the process's peak memory since the last reset, plus the optimizer state that is still to be allocated.
 
     A GPU raises an error when its memory runs out. On a CPU the system would kill the process, so this raises first.
 
     Args:
-        missing_state: how many trainable parameters have no optimizer state yet.
+        missing_bytes: of the optimizer's state, which it creates in the first step.
 
     Raises:
         MemoryError: together they exceed the limit.
     """
-    needed_bytes = get_peak_resident_bytes() + STATE_BYTES * missing_state
+    needed_bytes = get_peak_resident_bytes() + missing_bytes
     if needed_bytes > limit_bytes:
         raise MemoryError(f"{needed_bytes / 1e6:,.0f} MB of {limit_bytes / 1e6:,.0f} MB")
 

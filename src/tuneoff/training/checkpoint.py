@@ -44,6 +44,7 @@ class Checkpoint:
     best_loss: float | None
     groups: list[dict[str, Any]]  # the optimizer's parameter groups, without the parameters; Any: their options
     memory: dict[str, Memory]  # peaks so far, by phase
+    values: dict[str, Any] = field(default_factory=dict)  # of the optimizer's state what is no tensor; Any: JSON
     tensors: dict[str, Tensor] = field(repr=False)  # on the CPU, named "kind/name"
 
     def select_tensors(self, kind: str) -> dict[str, Tensor]:

@@ -37,12 +37,7 @@ def _run_forward_and_backward(trainer: Trainer, rows: Sequence[int]) -> None:
         trainer.context.accelerator.backward(trainer.compute_nats(trainer.make_batch(rows)))
         if trainer.context.device.type == "cpu":
             limit = trainer.spec.options.memory_limit or get_memory_bytes(trainer.context.device)
-            require_free_memory(limit, _count_missing_state(trainer))
-
-
-def _count_missing_state(trainer: Trainer) -> int:
-    """How many trainable parameters have no optimizer state yet."""
-    return 0 if trainer.completed_steps else sum(p.numel() for p in trainer.parameters)
+            require_free_memory(limit, 0 if trainer.completed_steps else trainer.state_bytes)
 
 
 def _list_warm_up_batches(longest: Sequence[int], size: int) -> list[list[int]]:

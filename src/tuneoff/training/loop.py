@@ -16,6 +16,7 @@ from tuneoff.evaluation.loss import evaluate_mean_loss
 from tuneoff.models.frozen_prefix import TrunkOutputs
 from tuneoff.models.gradient_checkpointing import uses_gradient_checkpointing
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.optimizers import ParameterGroups
 from tuneoff.records.record import Epoch
 from tuneoff.runtime.context import TrialContext
 from tuneoff.system.interrupts import Stopped
@@ -23,7 +24,6 @@ from tuneoff.training.best_epoch import BestEpoch
 from tuneoff.training.checkpoint import Checkpoint, CheckpointWriter
 from tuneoff.training.dry_run import dry_run
 from tuneoff.training.hidden_state_cache import TrunkCache
-from tuneoff.training.optimizer import ParameterGroups
 from tuneoff.training.resume import build_checkpoint, restore_checkpoint
 from tuneoff.training.running_sums import RunningSums
 from tuneoff.training.spec import TrainingSpec

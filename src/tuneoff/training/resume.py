@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,9 +21,8 @@ def build_checkpoint(trial: str, trainer: Trainer, curve: Sequence[Epoch], best:
     """Return everything the next step of a trial depends on, and the results so far."""
     optimizer = trainer.optimizer.state_dict()
     tensors = {f"trained/{i}": p.detach() for i, p in enumerate(trainer.parameters)}
-    tensors |= {
-        f"optimizer/{i}/{name}": tensor for i, state in optimizer["state"].items() for name, tensor in state.items()
-    }
+    state = dict(_flatten(optimizer["state"], "optimizer"))
+    tensors |= {path: value for path, value in state.items() if isinstance(value, Tensor)}
     if best.epoch != trainer.completed_epochs:  # otherwise they are the trained ones
         tensors |= {f"best/{i}": weight for i, weight in enumerate(best.weights)}
     tensors |= {f"random/{name}": state for name, state in rng_state.get_states(trainer.context.device).items()}
@@ -37,7 +37,8 @@ def build_checkpoint(trial: str, trainer: Trainer, curve: Sequence[Epoch], best:
         best_epoch=best.epoch,
         best_loss=best.loss if best.epoch else None,
         groups=[{k: v for k, v in group.items() if k != "params"} for group in optimizer["param_groups"]],
-        tensors={name: tensor.cpu() for name, tensor in tensors.items()},
+        values={path: value for path, value in state.items() if path not in tensors},
+        tensors=_separate({name: tensor.cpu() for name, tensor in tensors.items()}),
     )
 
 
@@ -57,12 +58,36 @@ def restore_checkpoint(trainer: Trainer, checkpoint: Checkpoint) -> None:
 
 
 def _restore_optimizer(trainer: Trainer, checkpoint: Checkpoint) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in checkpoint.select_tensors("optimizer").items():
-        i, _, name = key.partition("/")
-        state.setdefault(int(i), {})[name] = tensor
+    state: dict[int | str, dict[str, Any]] = {}
+    tensors = {path: tensor for path, tensor in checkpoint.tensors.items() if path.startswith("optimizer/")}
+    for path, value in {**checkpoint.values, **tensors}.items():
+        _, key, *parents, name = path.split("/")
+        inner = state.setdefault(int(key) if key.isdecimal() else key, {})
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[name] = value
     groups = [
         {**stored, "params": group["params"]}
         for stored, group in zip(checkpoint.groups, trainer.optimizer.state_dict()["param_groups"], strict=True)
     ]
     trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _flatten(state: Mapping[Any, Any], path: str) -> Iterator[tuple[str, Any]]:  # Any: an optimizer's own types
+    """Yield the values of nested mappings, each with its keys as a path."""
+    for key, value in state.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{path}/{key}")
+        else:
+            yield f"{path}/{key}", value
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give each tensor memory of its own, without which safetensors would not write it."""
+    seen: set[int] = set()
+    separate = {}
+    for name, tensor in tensors.items():
+        address = tensor.untyped_storage().data_ptr()
+        separate[name] = tensor.clone() if tensor.numel() and address in seen else tensor
+        seen.add(address)
+    return separate

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData
+from tuneoff.optimizers import OPTIMIZERS, Optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,7 @@ class TrainingSpec:
     options: TrainingOptions
     learning_rate: float
     weight_decay: float
+    optimizer: Optimizer = OPTIMIZERS["adamw"]
     loss_on: str
     evaluation_batch_size: int
     seed: int

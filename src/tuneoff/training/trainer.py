@@ -18,13 +18,13 @@ from tuneoff.models.frozen_prefix import TrunkOutputs
 from tuneoff.models.gradient_checkpointing import set_gradient_checkpointing, uses_gradient_checkpointing
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.prefix_cache import has_prefix_in_cache
+from tuneoff.optimizers import ParameterGroups, build_groups
 from tuneoff.records.record import Epoch
 from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.meter import MMAP_THRESHOLD, keep_freed_memory
 from tuneoff.runtime.micro_batch import MicroBatch
 from tuneoff.runtime.progress import Progress
 from tuneoff.training.checkpoint import CheckpointWriter
-from tuneoff.training.optimizer import ParameterGroups, create_optimizer
 from tuneoff.training.running_sums import RunningSums
 from tuneoff.training.schedule import Schedule
 from tuneoff.training.spec import TrainingSpec
@@ -58,8 +58,10 @@ class Trainer:
         self._part_steps = math.ceil(self.steps_per_epoch * spec.options.epochs / CURVE_PARTS)
         self.sums = RunningSums(part_steps=self._part_steps, train_seconds=trunk.seconds if trunk else 0.0)
         self._trunk, self._pad = trunk, model.tokenizer.pad_token_id
-        self.model, self.optimizer = context.accelerator.prepare(model, create_optimizer(groups, spec))
-        self._rates = [spec.learning_rate * multiple for multiple, _ in groups]
+        self.state_bytes = spec.optimizer.count_state_bytes(model)
+        optimizer = spec.optimizer.create(model, build_groups(groups, spec.learning_rate, spec.weight_decay))
+        self._rates: list[float] = [group["lr"] for group in optimizer.param_groups]
+        self.model, self.optimizer = context.accelerator.prepare(model, optimizer)
         self._schedule = Schedule(
             kind=spec.options.schedule,
             warmup=spec.options.warmup,
