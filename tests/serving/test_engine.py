@@ -263,8 +263,8 @@ def test_a_failed_step_fails_its_rows_and_the_engine_goes_on(engine: Engine, mon
 
 def test_an_arm_whose_logits_are_no_numbers_fails_alone(engine: Engine, arms: Sources) -> None:
     broken = engine._arms["lora"]
-    assert broken.changes is not None
-    next(iter(broken.changes.modules.values())).up_OR.fill_(torch.nan)  # type: ignore[attr-defined]
+    assert broken.loaded.changes is not None
+    next(iter(broken.loaded.changes.modules.values())).up_OR.fill_(torch.nan)  # type: ignore[attr-defined]
     lost, fine = ask(engine, make_request("lora")), ask(engine, make_request("base"))
     assert "not numbers" in str(lost.wait().error)
     assert len(fine.wait().tokens) == 8
@@ -301,9 +301,11 @@ def test_the_counts_add_up(engine: Engine) -> None:
 
 def test_the_self_test_finds_an_arm_that_is_not_applied(engine: Engine) -> None:
     arm = engine._arms["lora"]
-    assert arm.changes is not None
+    assert arm.loaded.changes is not None
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(type(next(iter(arm.changes.modules.values()))), "change_outputs", lambda _, __, out: out)
+        monkeypatch.setattr(
+            type(next(iter(arm.loaded.changes.modules.values()))), "change_outputs", lambda _, __, out: out
+        )
         with pytest.raises(RunError, match="differ from those of the model alone: lora by"):
             engine.check()
     assert engine.check()["lora"].agrees

@@ -77,7 +77,12 @@ def serve(
     read_votes(votes_file)  # so that a file of something else is found now
     with listen(host, port) as listener:
         engine = open_engine(
-            runs, arms, max_rows=limits.rows, max_waiting=limits.waiting, max_cache_tokens=limits.cache_tokens
+            runs,
+            arms,
+            max_rows=limits.rows,
+            max_waiting=limits.waiting,
+            max_cache_tokens=limits.cache_tokens,
+            max_arm_bytes=limits.arm_bytes,
         )
         app = build_app(engine, key=key, limits=limits, content=_describe(comparisons, votes_file))
         server = Server(app, listener, drain_seconds=limits.drain_seconds)

@@ -43,6 +43,14 @@ def serve(
     max_rows: Annotated[int, typer.Option(help="Requests answered at the same time.", min=1)] = 32,
     max_waiting: Annotated[int, typer.Option(help="More requests that may wait; further ones get 429.", min=0)] = 256,
     max_cache_tokens: Annotated[int, typer.Option(help="Positions of keys and values for all rows.", min=1)] = 65_536,
+    arm_memory: Annotated[
+        float | None,
+        typer.Option(
+            help="GB for all models besides the base model; those unused for longest are read again when asked.",
+            min=0,
+            show_default="half of what is free",
+        ),
+    ] = None,
     max_body_bytes: Annotated[int, typer.Option(help="Of a request.", min=1)] = 1_000_000,
     max_seconds: Annotated[float, typer.Option(help="For an answer.", min=0.1)] = 600.0,
     drain_seconds: Annotated[float, typer.Option(help="For open answers when the server is stopped.", min=0)] = 10.0,
@@ -58,6 +66,7 @@ def serve(
     limits = ServerLimits(
         rows=max_rows, waiting=max_waiting, cache_tokens=max_cache_tokens, body_bytes=max_body_bytes,
         seconds=max_seconds, drain_seconds=drain_seconds,
+        arm_bytes=None if arm_memory is None else int(1e9 * arm_memory),
     )  # fmt: skip
     names = [name.strip() for name in arms.split(",")] if arms else None
     key = _read_key(api_key_env)
@@ -77,5 +86,6 @@ def _announce(serving: "Serving") -> None:
     from tuneoff.report.format import format_bytes
 
     for arm in serving.arms:
-        print(f"  {arm.name}  {format_bytes(arm.bytes)} beside the base model. {arm.note}".rstrip())
+        absent = "" if arm.is_loaded else " Read when it is asked."
+        print(f"  {arm.name}  {format_bytes(arm.bytes)} beside the base model.{absent} {arm.note}".rstrip())
     print(f"Page:  {serving.address}/\nAPI:   {serving.address}/v1\nVotes: {serving.votes}", flush=True)

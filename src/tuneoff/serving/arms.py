@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from tuneoff.models.prefix_attention import Layers
 from tuneoff.models.row_changes import RowChanges
 from tuneoff.models.shared_weights import copy_sharing_weights
 from tuneoff.serving.prompts import Prompts
+from tuneoff.system.checksums import hash_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,37 +47,66 @@ class ArmSource:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Weights:
+    """What an arm has in memory.
+
+    Args:
+        model: the trained model itself, which shares the weights that were not trained with the base model.
+        changes: what it changes for its rows of a batch; None if it needs batches of its own.
+        prefix: keys and values before the text of each of its rows, computed once.
+    """
+
+    model: LanguageModel
+    changes: RowChanges | None
+    prefix: Layers | None = None
+
+    def set_apart(self) -> Weights:
+        """Return them for batches of their own."""
+        if self.changes is None:
+            return self
+        prefix = None if self.changes.prefix is not None else self.prefix  # the trained model has a learned one itself
+        return replace(self, changes=None, prefix=prefix)
+
+
+@dataclass(kw_only=True, eq=False)
 class Arm:
     """A model that is served.
 
     Args:
         name: what requests call it.
         source: where it comes from.
-        model: the trained model itself, which shares the weights that were not trained with the base model.
-        changes: what it changes for its rows of a batch; None if it needs batches of its own.
-        prefix: keys and values before the text of each of its rows, computed once.
+        checksums: of the files it comes from.
+        weights: None while they are not in memory.
+        prefix_tokens: positions of the cache before the text.
+        mixes: whether its rows share batches with those of other arms.
         bytes: memory besides the base model.
         note: why it does not share batches, or what it costs.
     """
 
     name: str
     source: ArmSource
-    model: LanguageModel
-    changes: RowChanges | None
-    prefix: Layers | None = None
-    bytes: int = 0
+    checksums: Mapping[str, str]
+    weights: Weights | None
+    prefix_tokens: int
+    mixes: bool
+    bytes: int
     note: str = ""
-    context_tokens: int = field(default=0)
 
     @property
-    def mixes(self) -> bool:
-        """Whether its rows share batches with those of other arms."""
-        return self.changes is not None
+    def context_tokens(self) -> int:
+        """Positions of the model's context that the text cannot use."""
+        return self.source.method.context_tokens
 
     @property
-    def prefix_tokens(self) -> int:
-        """Positions of the cache before the text."""
-        return 0 if self.prefix is None else self.prefix[0][0].shape[1]
+    def loaded(self) -> Weights:
+        """The weights, which must be in memory."""
+        assert self.weights is not None, f"{self.name} is not in memory"
+        return self.weights
+
+    def set_apart(self, note: str) -> Arm:
+        """Return an arm with batches of its own."""
+        apart = self.loaded.set_apart()
+        return replace(self, weights=apart, mixes=False, prefix_tokens=_count_tokens(apart.prefix), note=note)
 
 
 def load_arm(name: str, source: ArmSource, base: LanguageModel) -> Arm:
@@ -114,13 +144,38 @@ def load_arm(name: str, source: ArmSource, base: LanguageModel) -> Arm:
     return Arm(
         name=name,
         source=source,
-        model=tuned,
-        changes=changes,
-        prefix=prefix,
+        checksums=_hash_files(source),
+        weights=Weights(model=tuned, changes=changes, prefix=prefix),
+        prefix_tokens=_count_tokens(prefix),
+        mixes=changes is not None,
         bytes=changed_bytes + sum(tensor.nbytes for pair in prefix or () for tensor in pair),
         note=note,
-        context_tokens=source.method.context_tokens,
     )
+
+
+def read_again(arm: Arm, base: LanguageModel) -> Weights:
+    """Return the weights of an arm that was in memory before.
+
+    Raises:
+        RunError: its files are gone, or are not those of the time when it was added.
+    """
+    if _hash_files(arm.source) != arm.checksums:
+        raise RunError(
+            f"The files of {arm.name} in {arm.source.folder} are gone, or others than when it was added. Restore them, "
+            "or remove the model and add it again."
+        )
+    weights = load_arm(arm.name, arm.source, base).loaded
+    return weights if arm.mixes else weights.set_apart()
+
+
+def _hash_files(source: ArmSource) -> Mapping[str, str]:
+    if source.folder is None:
+        return {}
+    return hash_files((file for file in source.folder.rglob("*") if file.is_file()), source.folder)
+
+
+def _count_tokens(prefix: Layers | None) -> int:
+    return 0 if prefix is None else prefix[0][0].shape[1]
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,15 @@ from tuneoff.models.greedy_decoding import can_generate
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.rope import count_stable_positions
 from tuneoff.models.stop_strings import find_special_tokens
-from tuneoff.serving.arms import Arm, ArmSource, list_ends, load_arm
+from tuneoff.serving.arm_memory import ArmMemory, choose_limit
+from tuneoff.serving.arms import Arm, ArmSource, list_ends, load_arm, read_again
 from tuneoff.serving.lane import Lane
 from tuneoff.serving.lanes import Lanes
 from tuneoff.serving.limits import ServerLimits
 from tuneoff.serving.prompts import Prompts
 from tuneoff.serving.requests import ArmInfo, OnEvent, Request, Stats
 from tuneoff.serving.row import Row
-from tuneoff.serving.self_test import Agreement, find_lane, require_agreement
+from tuneoff.serving.self_test import Agreement, find_lane, open_own_lane, require_agreement
 from tuneoff.serving.sources import read_source
 
 _LOG = logging.getLogger(__name__)
@@ -56,6 +58,8 @@ class Engine:
         max_cache_tokens: positions of keys and values that they may need, with padding. Buffers may be half as large
             again.
         max_waiting: requests that may wait.
+        max_arm_bytes: memory for all arms besides the base model. Those that were not used for longest leave it, and
+            are read again when they are asked. None: half of what is free now.
         fingerprint: of the base model's files; arms of other files are refused.
 
     Raises:
@@ -70,6 +74,7 @@ class Engine:
         max_rows: int = ServerLimits.rows,
         max_cache_tokens: int = ServerLimits.cache_tokens,
         max_waiting: int = ServerLimits.waiting,
+        max_arm_bytes: int | None = ServerLimits.arm_bytes,
         fingerprint: str | None = None,
     ) -> None:
         if not can_generate(base.base):
@@ -84,15 +89,19 @@ class Engine:
         self._max_waiting = max_waiting
         self._changed = threading.Condition()  # guards what follows
         self._arms: dict[str, Arm] = {}
+        self._removed: set[Arm] = set()  # that are still in memory, for requests that wait
+        self._memory = ArmMemory(choose_limit(base.base.device) if max_arm_bytes is None else max_arm_bytes)
         self._waiting: deque[Row] = deque()
         self._commands: deque[Callable[[], None]] = deque()
         self._stopping_at: float | None = None
+        self._has_ended = False
         self._requests: Counter[str] = Counter()
         self._lanes = Lanes(base, max_rows=max_rows, max_cache_tokens=max_cache_tokens)  # owned by the thread
         self._tokens: Counter[str] = Counter()
         self._widths: Counter[int] = Counter()
         self._mixed: Counter[int] = Counter()
         self._thread = threading.Thread(target=self._work, name="tuneoff-engine", daemon=True)
+        self._loader = threading.Thread(target=self._load_wanted, name="tuneoff-loader", daemon=True)
         for name, source in (arms or {}).items():
             self.add_arm(name, source)
 
@@ -106,14 +115,16 @@ class Engine:
     def start(self) -> None:
         """Begin to answer."""
         self._thread.start()
+        self._loader.start()
 
     def stop(self, drain_seconds: float = 0.0) -> None:
         """Take no more requests, finish what is accepted within a time, and cancel the rest."""
         with self._changed:
             self._stopping_at = time.monotonic() + drain_seconds
             self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
+        for thread in (self._thread, self._loader):
+            if thread.is_alive():
+                thread.join()
 
     def submit(self, request: Request, on_event: OnEvent) -> Ticket:
         """Accept a request, whose events come from the engine's thread.
@@ -140,6 +151,7 @@ class Engine:
                 )
             self._waiting.append(row)
             self._requests[arm.name] += 1
+            self._memory.note_use(arm)
             self._changed.notify_all()
         return Ticket(row, self._wake)
 
@@ -153,6 +165,7 @@ class Engine:
                 method=arm.source.method.name,
                 bytes=arm.bytes,
                 mixes=arm.mixes,
+                is_loaded=arm.weights is not None,
                 note=f"{arm.source.note} {arm.note}".strip(),
             )
             for arm in arms
@@ -161,11 +174,13 @@ class Engine:
     def add_arm(self, name: str, source: ArmSource | str | Path) -> ArmInfo:
         """Load an arm and serve it from then on. Those that are being answered go on meanwhile.
 
+        If the memory is not enough for all, those that were not used for longest leave it, once they have no rows.
+
         Args:
             source: `RUN:LABEL`, the folder of an adapter in peft's format, or what `read_source` returned.
 
         Raises:
-            RunError: there is an arm of this name, or this one cannot be loaded, or not be served.
+            RunError: there is an arm of this name, or this one cannot be loaded, is too large or cannot be served.
         """
         self._require_free(name)
         if not isinstance(source, ArmSource):
@@ -176,11 +191,13 @@ class Engine:
                 f"{source.fingerprint}, and that of {self._base.known_as} is {self._fingerprint}. Serve it on its own."
             )
         arm, lane = find_lane(load_arm(name, source, self._base), self._base)
+        self._memory.require_possible(arm)
         with self._changed:
             self._require_free(name)
             self._arms[name] = arm
-            self._commands.append(lambda: self._lanes.add(arm, lane))  # before a request to the arm can be taken
-            self._changed.notify_all()
+            self._attach(arm, lane)
+            if not self._thread.is_alive():
+                self._settle()
         return next(info for info in self.arms() if info.name == name)
 
     def remove_arm(self, name: str) -> None:
@@ -192,14 +209,7 @@ class Engine:
         arm = self._get_arm(name)
         with self._changed:
             self._arms.pop(name, None)
-
-            def detach() -> None:
-                if any(row.arm is arm for row in (*self._waiting, *self._lanes.rows)):
-                    self._commands.append(detach)
-                else:
-                    self._lanes.remove(arm)
-
-            self._commands.append(detach)
+            self._removed.add(arm)
             self._changed.notify_all()
 
     def prompts_of(self, arm: str) -> Prompts | None:
@@ -233,13 +243,13 @@ class Engine:
         return min(limit, self._max_cache_tokens - 1) - self._get_arm(arm).context_tokens - prompt_tokens
 
     def check(self) -> dict[str, Agreement]:
-        """Compare the logits of every arm, in one batch with the others where it mixes, with the model alone.
+        """Compare the logits of every arm in memory, in one batch with the others where it mixes, with the model alone.
 
         Raises:
             RunError: an arm differs by more than rounding.
         """
         with self._changed:
-            arms = list(self._arms.values())
+            arms = [arm for arm in self._arms.values() if arm.weights is not None]
         return require_agreement(arms, self._base)
 
     def stats(self) -> Stats:
@@ -256,6 +266,10 @@ class Engine:
                 widths=dict(self._widths),
                 mixed=dict(self._mixed),
                 cache_tokens=sum(len(lane.rows) * lane.cache.width for lane in self._lanes),
+                arms=self._memory.arms,
+                arm_bytes=self._memory.bytes,
+                arm_loads=self._memory.loads,
+                arm_unloads=self._memory.unloads,
             )
 
     def _wake(self) -> None:
@@ -289,35 +303,112 @@ class Engine:
                     f"Shorten the prompt, or ask for at most {max(0, limit - needed + answer)} tokens."
                 )
 
+    def _attach(self, arm: Arm, own: Lane | None) -> None:
+        """Serve an arm that was loaded, from the next step on."""
+        self._memory.put(arm)
+        self._commands.append(lambda: self._lanes.add(arm, own))
+        self._changed.notify_all()
+
+    # What follows runs in the thread that loads.
+
+    def _load_wanted(self) -> None:
+        """Load the arms for which requests wait, in the order of these, as soon as there is room."""
+        while (arm := self._wait_for_wanted()) is not None:
+            try:
+                weights = read_again(arm, self._base)
+            except Exception as error:
+                _LOG.warning("%s cannot be read again: %s", arm.name, error)
+                with self._changed:
+                    self._commands.append(partial(self._fail_waiting, arm, error))
+                    self._changed.notify_all()
+                    while self._has_waiting(arm):
+                        self._changed.wait()
+                continue
+            with self._changed:
+                arm.weights = weights
+                self._attach(arm, None if arm.mixes else open_own_lane(arm))
+                if self._arms.get(arm.name) is not arm:  # it was removed meanwhile
+                    self._removed.add(arm)
+
+    def _wait_for_wanted(self) -> Arm | None:
+        """Return the next arm to load, with room for it; None: the engine has ended.
+
+        Arms for which requests wait before those to this one stay, so that some request is always answered.
+        """
+        with self._changed:
+            while not self._has_ended:
+                before: list[Arm] = []
+                for arm in (row.arm for row in self._waiting):
+                    if self._memory.has(arm):
+                        before.append(arm)
+                        continue
+                    if self._memory.has_room(arm.bytes):
+                        return arm
+                    self._memory.make_room(arm.bytes, keep=before)
+                    self._changed.notify_all()
+                    break
+                self._changed.wait()
+        return None
+
     # What follows runs in the engine's thread.
 
     def _work(self) -> None:
         while self._wait_for_work():
-            try:
-                self._run_commands()
-                self._cancel()
-                self._read_waiting()
-                for lane in self._lanes:
-                    self._step(lane)
-            except Exception as error:  # a fault of ours; those who wait must hear of it
-                _LOG.exception("The engine failed; what it was answering is lost.")
-                for row in self._list_open():
-                    row.fail(error)
-                for lane in self._lanes:
-                    lane.clear()
+            self._do_work()
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
+
+    def _do_work(self) -> None:
+        """Read prompts and give each row a token."""
+        try:
+            self._settle()
+            self._cancel()
+            self._read_waiting()
+            for lane in self._lanes:
+                self._step(lane)
+        except Exception as error:  # a fault of ours; those who wait must hear of it
+            _LOG.exception("The engine failed; what it was answering is lost.")
+            for row in self._list_open():
+                row.fail(error)
+            for lane in self._lanes:
+                lane.clear()
 
     def _wait_for_work(self) -> bool:
-        """Return whether there is, or will be, something to do."""
+        """Return whether there is something to do, now or after a while."""
         with self._changed:
-            while not (self._waiting or self._commands or self._lanes.rows):
-                if self._stopping_at is not None:
+            while not self._has_work():
+                if self._stopping_at is not None and not self._waiting:
                     return False
-                self._changed.wait()
-        if self._stopping_at is not None and time.monotonic() >= self._stopping_at:
+                if self._is_over():
+                    break
+                self._changed.wait(self._count_seconds_left())
+        if self._is_over():
             for row in self._list_open():
                 row.cancel()
             return False
         return True
+
+    def _has_work(self) -> bool:
+        if self._commands or self._lanes.rows or self._memory.leaving:
+            return True
+        if any(not self._has_waiting(arm) for arm in self._removed):
+            return True
+        return any(row.cancelled or self._is_ready(row.arm) for row in self._waiting)
+
+    def _count_seconds_left(self) -> float | None:
+        """Return the time until the engine must have stopped; None: it goes on."""
+        return None if self._stopping_at is None else max(0.0, self._stopping_at - time.monotonic())
+
+    def _is_over(self) -> bool:
+        return self._count_seconds_left() == 0
+
+    def _is_ready(self, arm: Arm) -> bool:
+        """Return whether prompts to an arm can be read."""
+        return self._lanes.has(arm) and arm not in self._memory.leaving
+
+    def _has_waiting(self, arm: Arm) -> bool:
+        return any(row.arm is arm for row in self._waiting)
 
     def _list_open(self) -> list[Row]:
         """Return all requests that are not finished; those that waited wait no longer."""
@@ -325,11 +416,29 @@ class Engine:
             waiting, self._waiting = list(self._waiting), deque()
         return [row for row in (*waiting, *self._lanes.rows) if not row.finished]
 
-    def _run_commands(self) -> None:
+    def _settle(self) -> None:
+        """Take up arms that were loaded, and let those go that must leave and have no rows."""
         with self._changed:
             commands, self._commands = list(self._commands), deque()
             for command in commands:
                 command()
+            used = {row.arm for row in self._lanes.rows}
+            for arm in [arm for arm in self._removed if not self._has_waiting(arm)]:
+                self._removed.remove(arm)
+                self._memory.let_leave(arm)
+            self._memory.make_room(0, keep=[row.arm for row in self._waiting])
+            unused = [arm for arm in self._memory.leaving if arm not in used]
+            for arm in unused:
+                self._lanes.remove(arm)
+                self._memory.drop(arm)
+            if commands or unused:
+                self._changed.notify_all()
+
+    def _fail_waiting(self, arm: Arm, error: Exception) -> None:
+        lost = [row for row in self._waiting if row.arm is arm]
+        self._waiting = deque(row for row in self._waiting if row.arm is not arm)
+        for row in lost:
+            row.fail(error)
 
     def _cancel(self) -> None:
         with self._changed:
@@ -344,9 +453,13 @@ class Engine:
         """Read the prompts of as many waiting requests as there is room for, in their order."""
         taken: dict[Lane, list[Row]] = {}
         with self._changed:
-            while self._waiting and self._lanes.has_room(self._waiting[0], taken):
-                row = self._waiting.popleft()
+            for row in [row for row in self._waiting if self._is_ready(row.arm)]:
+                if not self._lanes.has_room(row, taken):
+                    break
+                self._waiting.remove(row)
                 taken.setdefault(self._lanes.find(row.arm), []).append(row)
+            if taken:
+                self._changed.notify_all()
         for lane, rows in taken.items():
             lane.read(rows)
             self._count_tokens(rows)

@@ -153,7 +153,7 @@ class Lane:
         seen_RT = torch.arange(width)[None] >= width - torch.tensor(lengths)[:, None]
         prefix_R1 = torch.tensor([row.arm.prefix_tokens for row in rows])[:, None]
         seen_RP = torch.arange(before)[None] >= before - prefix_R1
-        cache = _join_prefixes([row.arm.prefix for row in rows], before)
+        cache = _join_prefixes([row.arm.loaded.prefix for row in rows], before)
         inputs = {
             "input_ids": tokens_RT.to(device),
             "attention_mask": torch.cat([seen_RP, seen_RT], dim=1).long().to(device),

@@ -22,6 +22,7 @@ class Lanes:
     def __init__(self, base: LanguageModel, *, max_rows: int, max_cache_tokens: int) -> None:
         self.mixed = open_mixed_lane(base, ())
         self._own: dict[Arm, Lane] = {}
+        self._arms: set[Arm] = set()
         self._max_rows = max_rows
         self._max_cache_tokens = max_cache_tokens
 
@@ -36,15 +37,21 @@ class Lanes:
         """Return the lane of an arm's rows."""
         return self._own.get(arm, self.mixed)
 
+    def has(self, arm: Arm) -> bool:
+        """Return whether rows of an arm can be read."""
+        return arm in self._arms
+
     def add(self, arm: Arm, own: Lane | None) -> None:
         """Take up an arm, with a lane of its own if it cannot mix."""
+        self._arms.add(arm)
         if own is not None:
             self._own[arm] = own
-        elif arm.changes is not None:
-            self.mixed.network.add(arm, dict(arm.changes.modules))
+        elif arm.loaded.changes is not None:
+            self.mixed.network.add(arm, dict(arm.loaded.changes.modules))
 
     def remove(self, arm: Arm) -> None:
         """Forget an arm, which has no rows any more."""
+        self._arms.discard(arm)
         self.mixed.network.remove(arm)
         self._own.pop(arm, None)
 

@@ -167,13 +167,15 @@ class ArmInfo:
         method: the method that trained it.
         bytes: memory that it needs besides the base model.
         mixes: whether its rows share batches with those of other arms.
-        note: why not, or what it costs; empty if there is nothing to say.
+        is_loaded: whether it is in memory; otherwise it is read again when it is asked.
+        note: why it does not mix, or what it costs; empty if there is nothing to say.
     """
 
     name: str
     method: str
     bytes: int
     mixes: bool
+    is_loaded: bool = True
     note: str = ""
 
 
@@ -192,6 +194,10 @@ class Stats:
         widths: how many steps had this number of rows.
         mixed: how many steps had this number of different arms.
         cache_tokens: positions of the caches that are in use, with padding.
+        arms: in memory.
+        arm_bytes: that they take besides the base model.
+        arm_loads: how often an arm was read into memory.
+        arm_unloads: how often one left it.
     """
 
     rows: int
@@ -204,6 +210,10 @@ class Stats:
     widths: Mapping[int, int]
     mixed: Mapping[int, int]
     cache_tokens: int
+    arms: int
+    arm_bytes: int
+    arm_loads: int
+    arm_unloads: int
 
 
 def _is_within(value: float, low: float, high: float) -> bool:

@@ -6,7 +6,7 @@ Shapes: N logits of a row, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -46,14 +46,15 @@ def open_mixed_lane(base: LanguageModel, arms: Sequence[Arm]) -> Lane:
     """Return a lane of the base model with the changes of some arms."""
     network = MixedNetwork(copy_sharing_weights(base))
     for arm in arms:
-        if arm.changes is not None:
-            network.add(arm, dict(arm.changes.modules))
+        if arm.loaded.changes is not None:
+            network.add(arm, dict(arm.loaded.changes.modules))
     return Lane(network, has_window=has_window(base.base))
 
 
 def open_own_lane(arm: Arm) -> Lane:
     """Return a lane of an arm alone."""
-    return Lane(MixedNetwork(arm.model), has_window=has_window(arm.model.base))
+    model = arm.loaded.model
+    return Lane(MixedNetwork(model), has_window=has_window(model.base))
 
 
 def find_lane(arm: Arm, base: LanguageModel) -> tuple[Arm, Lane | None]:
@@ -62,15 +63,14 @@ def find_lane(arm: Arm, base: LanguageModel) -> tuple[Arm, Lane | None]:
     Raises:
         RunError: neither way gives the logits of the trained model.
     """
-    if arm.changes is not None:
+    if arm.mixes:
         try:
             if compare_with_alone(open_mixed_lane(base, [arm]), [arm], base)[arm.name].agrees:
                 return arm, None
             reason = "In a batch with others its logits would be wrong"
         except Exception as error:  # whatever the model's code raises for such a batch
             reason = f"Its modules do not work row by row ({type(error).__name__})"
-        prefix = None if arm.changes.prefix is not None else arm.prefix  # the trained model has a learned one itself
-        arm = replace(arm, changes=None, prefix=prefix, note=f"{reason}, so its rows have batches of their own.")
+        arm = arm.set_apart(f"{reason}, so its rows have batches of their own.")
     agreement = compare_with_alone(open_own_lane(arm), [arm], base)[arm.name]
     if not agreement.agrees:
         raise RunError(
@@ -113,7 +113,7 @@ def compare_with_alone(lane: Lane, arms: Sequence[Arm], base: LanguageModel) -> 
     computed = _run(lane, rows, texts)
     agreements: dict[str, list[Agreement]] = {}
     for row, text, logits_NV in zip(rows, texts, computed, strict=True):
-        alone_NV, base_NV = (_compute_alone(model, text) for model in (row.arm.model, base))
+        alone_NV, base_NV = (_compute_alone(model, text) for model in (row.arm.loaded.model, base))
         agreements.setdefault(row.arm.name, []).append(_judge(logits_NV, alone_NV, base_NV, dtype))
     return {
         name: Agreement(

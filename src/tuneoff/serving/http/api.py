@@ -182,7 +182,9 @@ class Api:
         return answer
 
     def _describe(self, arm: ArmInfo) -> dict[str, Any]:
-        about = {"method": arm.method, "bytes": arm.bytes, "mixes": arm.mixes, "note": arm.note}
+        about = {
+            "method": arm.method, "bytes": arm.bytes, "mixes": arm.mixes, "loaded": arm.is_loaded, "note": arm.note,
+        }  # fmt: skip
         return {"id": arm.name, "object": "model", "created": self.started, "owned_by": "tuneoff", **about}
 
 
