@@ -1,12 +1,12 @@
-"""Measures what mixing arms in a batch costs: one row of each arm against as many rows of the base model, and against
-one arm after another.
+"""Measures what mixing arms in a batch costs: one row of each arm against as many rows of the base model, against one
+arm after another, and against a process for each arm. Also what prompts that begin alike save.
 
 python -m benchmarks.serving
 python -m benchmarks.serving --run runs/demo --rounds 7 --tokens 32
 
 Without --run, the arms have taken one training step from the demo's weights. The ways alternate, and ratios are those
 within a round, of processor time, which other load on the machine changes less than the clock. The answers of the mixed
-batch must be those of the arms one after another.
+batch must be those of the arms one after another, and of the processes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import serving_processes as processes
+from benchmarks.serving_processes import Processes, Times, measure_memory
+from tuneoff.methods import read_method
 from tuneoff.serving import Engine, Failed, Finished, Request, Sampling, Token, open_engine
+from tuneoff.serving.arms import ArmSource
 from tuneoff.serving.requests import Event
 
 MODEL = "smollm2-135m-instruct"
@@ -58,26 +62,28 @@ def main() -> int:
         print(f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads, torch {torch.__version__}")
         worst = max(one.largest_difference for one in engine.check().values())
         print(f"largest difference of a logit in a mixed batch from the model alone: {worst:.1e}\n")
-        same = _measure(engine, options.rounds, options.tokens, options.prompt)
+        places = _list_places(options.run, Path(folder))
+        with processes.open_processes(options.run or MODEL, places, options.threads) as alone:
+            same = _measure(engine, alone, options.rounds, options.tokens, options.prompt)
+        _measure_beginnings(engine, options.rounds)
         engine.stop()
     return 0 if same else 1
+
+
+def _list_places(run: str | None, folder: Path) -> Callable[[str], ArmSource | str]:
+    """Return a function from an arm to where a process of its own finds it."""
+    if run:
+        return lambda name: f"{run}:{name}"
+    return lambda name: ArmSource(method=read_method(name, METHODS[name]), folder=folder / name)
 
 
 def _train(folder: Path) -> Engine:
     """Return an engine whose arms have taken one step on the text, from the demo's weights."""
     import torch
 
-    from tuneoff.config.model import ModelOptions
-    from tuneoff.methods import read_method
-    from tuneoff.models.loading import load_model, load_tokenizer
-    from tuneoff.models.precision import hold_for_inference
     from tuneoff.models.shared_weights import copy_sharing_weights
-    from tuneoff.models.sources import find_source
-    from tuneoff.serving.arms import ArmSource
 
-    options = ModelOptions(name=MODEL)
-    source = find_source(options)
-    base = hold_for_inference(load_model(source, options, load_tokenizer(source, options)), torch.float32)
+    base = processes.load_base(MODEL)
     tokens_1T = torch.tensor([base.tokenizer(TEXT)["input_ids"]])
     everything_1T = torch.ones_like(tokens_1T, dtype=torch.bool)
     scored_1T = everything_1T.clone()
@@ -96,7 +102,7 @@ def _train(folder: Path) -> Engine:
     return engine
 
 
-def _measure(engine: Engine, rounds: int, tokens: int, prompt: int) -> bool:
+def _measure(engine: Engine, alone: Processes, rounds: int, tokens: int, prompt: int) -> bool:
     names = [info.name for info in engine.arms() if info.mixes]
     text_ids = engine.tokenizer(TEXT)["input_ids"]
     ids = (text_ids * (prompt // len(text_ids) + 1))[:prompt]
@@ -106,39 +112,73 @@ def _measure(engine: Engine, rounds: int, tokens: int, prompt: int) -> bool:
     }
     base = [requests["base"]] * len(names)
     ways: dict[str, Callable[[], list[tuple[int, ...]]]] = {
-        f"{len(names)} rows of the base model": lambda: _ask_together(engine, base),
-        f"{len(names)} arms in one batch": lambda: _ask_together(engine, list(requests.values())),
-        f"{len(names)} arms, one after another": lambda: [_ask_together(engine, [r])[0] for r in requests.values()],
+        f"{len(names)} rows of the base model": lambda: ask_together(engine, base),
+        f"{len(names)} arms in one batch": lambda: ask_together(engine, list(requests.values())),
+        f"{len(names)} arms, one after another": lambda: [ask_together(engine, [r])[0] for r in requests.values()],
+        f"{len(names)} processes with an arm each": lambda: alone.ask(requests),
     }
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    engine._lanes.mixed.prefixes = None  # the prompts are the same in all rounds, and all are to be read
+    times: dict[str, list[Times]] = {way: [] for way in ways}
     answers = {}
+    alone.start(names)
     for number in range(rounds + 1):
         for way, ask in ways.items():
-            start = time.process_time()
+            start = Times.now()
             answers[way] = ask()
+            passed = Times.now() - start
+            if way == list(ways)[-1]:
+                passed = Times(clock=passed.clock, processor=alone.processor_seconds)
             if number:  # the first round warms up
-                seconds[way].append(time.process_time() - start)
-    _print_table(seconds, tokens * len(names))
-    together, alone = (answers[way] for way in list(ways)[1:])
-    same = sum(a == b for a, b in zip(together, alone, strict=True))
+                times[way].append(passed)
+    _print_table(times, tokens * len(names))
+    own = sum(info.bytes for info in engine.arms()) / 1e6
     print(
-        f"\n{same} of {len(names)} answers of {tokens} tokens are the same in the batch and alone: {', '.join(names)}"
+        f"\nmemory: {measure_memory(os.getpid()):.0f} MB for this process with all arms, of which {own:.0f} MB are the"
+    )
+    print(f"arms' own; {alone.memory:.0f} MB for the {len(names)} processes (not shared with others, USS)")
+    same = sum(len(set(of_arm)) == 1 for of_arm in zip(*list(answers.values())[1:], strict=True))
+    print(
+        f"\n{same} of {len(names)} answers of {tokens} tokens are the same in the batch, alone and in a process: "
+        f"{', '.join(names)}"
     )
     return same == len(names)
 
 
-def _print_table(seconds: dict[str, list[float]], tokens: int) -> None:
-    first = next(iter(seconds.values()))
-    print("| way | processor time, median | tokens per second of it | of the first way, median (lowest to highest) |")
+def _measure_beginnings(engine: Engine, rounds: int) -> None:
+    """Time the reading of a prompt whose beginning was read before, against reading all of it."""
+    text_ids = engine.tokenizer(TEXT)["input_ids"]
+    words = text_ids * 60
+    print("\n| tokens alike of a prompt with 16 more | read whole | with the beginning known | ratio |")
     print("| --- | --- | --- | --- |")
-    for way, measured in seconds.items():
-        ratios = [own / of_first for own, of_first in zip(measured, first, strict=True)]
-        median = statistics.median(measured)
+    for length in (16, 64, 256, 512):
+        seconds: dict[bool, list[float]] = {True: [], False: []}
+        for number in range(2 * rounds + 4):
+            shares = number % 2 == 0
+            engine._lanes.mixed.prefixes = engine._lanes.prefixes if shares else None
+            prompt = (*words[:length], *(1000 + 16 * number + n for n in range(16)))
+            request = Request(arm="lora", prompt_ids=tuple(prompt), sampling=Sampling(max_tokens=1, temperature=0))
+            start = time.process_time()
+            ask_together(engine, [request])
+            if number >= 4:  # the third prompt is the first that finds the beginning
+                seconds[shares].append(time.process_time() - start)
+        whole, known = (statistics.median(seconds[shares]) for shares in (False, True))
+        print(f"| {length} | {1000 * whole:.0f} ms | {1000 * known:.0f} ms | {known / whole:.2f} |")
+
+
+def _print_table(times: dict[str, list[Times]], tokens: int) -> None:
+    first = next(iter(times.values()))
+    print("| way | processor time, median | of the first way, median (lowest to highest) | by the clock | tokens/s |")
+    print("| --- | --- | --- | --- | --- |")
+    for way, measured in times.items():
+        ratios = [own.processor / of_first.processor for own, of_first in zip(measured, first, strict=True)]
+        processor, clock = (
+            statistics.median(getattr(one, name) for one in measured) for name in ("processor", "clock")
+        )
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"| {way} | {median:.2f} s | {tokens / median:.1f} | {spread} |")
+        print(f"| {way} | {processor:.2f} s | {spread} | {clock:.2f} s | {tokens / clock:.1f} |")
 
 
-def _ask_together(engine: Engine, requests: Sequence[Request]) -> list[tuple[int, ...]]:
+def ask_together(engine: Engine, requests: Sequence[Request]) -> list[tuple[int, ...]]:
     """Return the tokens of the answers to requests that arrive at the same time."""
     answers: list[list[int]] = [[] for _ in requests]
     done = threading.Semaphore(0)

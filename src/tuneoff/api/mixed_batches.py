@@ -27,7 +27,7 @@ def measure_mixed(
     """
     if len(labels) < 2:
         return None
-    engine = open_engine([run], [*labels, BASE])
+    engine = open_engine([run], [*labels, BASE], max_shared_tokens=0)  # each repeat reads the same prompt anew
     engine.start()
     try:
         repeated = [_time_repeat(engine, labels, prompt, new_tokens) for _ in range(repeats + 1)][1:]

@@ -33,6 +33,7 @@ from tuneoff.serving.self_test import Agreement, find_lane, open_own_lane, requi
 from tuneoff.serving.sources import read_source
 
 _LOG = logging.getLogger(__name__)
+SHARED_SHARE = 0.125  # of the positions of the cache
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Engine:
         max_rows: requests that are answered at the same time.
         max_cache_tokens: positions of keys and values that they may need, with padding. Buffers may be half as large
             again.
+        max_shared_tokens: positions that are kept of what prompts have in common at their beginnings, besides those.
+            None: an eighth of them.
         max_waiting: requests that may wait.
         max_arm_bytes: memory for all arms besides the base model. Those that were not used for longest leave it, and
             are read again when they are asked. None: half of what is free now.
@@ -73,6 +76,7 @@ class Engine:
         *,
         max_rows: int = ServerLimits.rows,
         max_cache_tokens: int = ServerLimits.cache_tokens,
+        max_shared_tokens: int | None = None,
         max_waiting: int = ServerLimits.waiting,
         max_arm_bytes: int | None = ServerLimits.arm_bytes,
         fingerprint: str | None = None,
@@ -87,7 +91,7 @@ class Engine:
         self._fingerprint = fingerprint
         self._max_cache_tokens = max_cache_tokens
         self._max_waiting = max_waiting
-        self._changed = threading.Condition()  # guards what follows
+        self._changed = threading.Condition()  # guards what follows, but for the lanes, which are the thread's own
         self._arms: dict[str, Arm] = {}
         self._removed: set[Arm] = set()  # that are still in memory, for requests that wait
         self._memory = ArmMemory(choose_limit(base.base.device) if max_arm_bytes is None else max_arm_bytes)
@@ -96,7 +100,8 @@ class Engine:
         self._stopping_at: float | None = None
         self._has_ended = False
         self._requests: Counter[str] = Counter()
-        self._lanes = Lanes(base, max_rows=max_rows, max_cache_tokens=max_cache_tokens)  # owned by the thread
+        shared = int(SHARED_SHARE * max_cache_tokens) if max_shared_tokens is None else max_shared_tokens
+        self._lanes = Lanes(base, max_rows=max_rows, max_cache_tokens=max_cache_tokens, max_shared_tokens=shared)
         self._tokens: Counter[str] = Counter()
         self._widths: Counter[int] = Counter()
         self._mixed: Counter[int] = Counter()
@@ -266,6 +271,7 @@ class Engine:
                 widths=dict(self._widths),
                 mixed=dict(self._mixed),
                 cache_tokens=sum(len(lane.rows) * lane.cache.width for lane in self._lanes),
+                reused_tokens=self._lanes.prefixes.reused_tokens,
                 arms=self._memory.arms,
                 arm_bytes=self._memory.bytes,
                 arm_loads=self._memory.loads,

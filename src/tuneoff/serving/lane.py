@@ -24,6 +24,7 @@ from tuneoff.serving.choosing import describe_choice
 from tuneoff.serving.mixed_network import MixedNetwork
 from tuneoff.serving.requests import Alternatives
 from tuneoff.serving.row import Row
+from tuneoff.serving.shared_prefixes import Beginning, SharedPrefixes
 
 READ_POSITIONS = (
     4096  # of the prompts in one forward pass, with padding, so that the other rows wait for seconds at most
@@ -36,10 +37,12 @@ class Lane:
     Args:
         network: the model, with the changes of the arms whose rows it computes.
         has_window: whether some of its layers see only the last positions, among which no padding may be.
+        prefixes: beginnings of prompts that need not be read again; None: all are read.
     """
 
-    def __init__(self, network: MixedNetwork, *, has_window: bool) -> None:
+    def __init__(self, network: MixedNetwork, *, has_window: bool, prefixes: SharedPrefixes | None = None) -> None:
         self.network = network
+        self.prefixes = prefixes
         self.rows: list[Row] = []
         self.cache = RowCache()
         self.steps = self.prefills = 0
@@ -56,6 +59,8 @@ class Lane:
 
     def read(self, rows: Sequence[Row]) -> None:
         """Read the prompts of new rows, choose their first tokens, and let those that go on join."""
+        for row in rows:
+            row.beginning = self._find_beginning(row)
         for group in group_prompts(rows, has_window=self.has_window):
             try:
                 logits_RTV, states = self.read_group(group)
@@ -68,11 +73,22 @@ class Lane:
                 if row.request.score_prompt:
                     row.take_prompt(*_score_prompt(row, logits_TV))
                 with _failing(row):
+                    if self.prefixes is not None and self._shares(row):
+                        self.prefixes.note(row.arm, row.request.prompt_ids, of_row)
                     self._choose_label(row, logits_TV[-1], of_row)
                     row.take(logits_TV[-1])
                 if not row.finished:
                     self.cache.append(of_row, row.length, row.request.sampling.max_tokens - 1)
                     self.rows.append(row)
+
+    def _find_beginning(self, row: Row) -> Beginning | None:
+        if self.prefixes is None or not self._shares(row):
+            return None
+        return self.prefixes.find(row.arm, row.request.prompt_ids)
+
+    def _shares(self, row: Row) -> bool:
+        """Return whether a row may begin with what was read for another, without padding that would count as seen."""
+        return not (self.has_window or row.request.score_prompt)
 
     @torch.inference_mode()
     def _choose_label(self, row: Row, logits_V: Tensor, states: Layers) -> None:
@@ -144,16 +160,14 @@ class Lane:
     def read_group(self, rows: Sequence[Row]) -> tuple[Sequence[Tensor], list[Layers]]:
         """Return the logits after each prompt, (1, V), or within it, (T, V), and the keys and values of each row."""
         device = self.model.base.device
-        lengths = [len(row.request.prompt_ids) for row in rows]
-        width, before = max(lengths), max(row.arm.prefix_tokens for row in rows)
+        lengths = [len(row.unread) for row in rows]
+        width, before = max(lengths), max(row.known_tokens for row in rows)
         pad = self.model.tokenizer.pad_token_id
-        tokens_RT = torch.tensor(
-            [[pad] * (width - len(row.request.prompt_ids)) + list(row.request.prompt_ids) for row in rows]
-        )
+        tokens_RT = torch.tensor([[pad] * (width - len(row.unread)) + list(row.unread) for row in rows])
         seen_RT = torch.arange(width)[None] >= width - torch.tensor(lengths)[:, None]
-        prefix_R1 = torch.tensor([row.arm.prefix_tokens for row in rows])[:, None]
+        prefix_R1 = torch.tensor([row.known_tokens for row in rows])[:, None]
         seen_RP = torch.arange(before)[None] >= before - prefix_R1
-        cache = _join_prefixes([row.arm.loaded.prefix for row in rows], before)
+        cache = _join_prefixes([row.known_states for row in rows], before)
         inputs = {
             "input_ids": tokens_RT.to(device),
             "attention_mask": torch.cat([seen_RP, seen_RT], dim=1).long().to(device),
@@ -180,7 +194,7 @@ def group_prompts(rows: Sequence[Row], *, has_window: bool) -> list[list[Row]]:
     prompt after other positions, unless both have the same length: the padding between would count as seen.
     """
     groups: list[list[Row]] = []
-    for row in sorted(rows, key=lambda row: len(row.request.prompt_ids), reverse=True):
+    for row in sorted(rows, key=lambda row: len(row.unread), reverse=True):
         fitting = (group for group in groups if _fits(row, group, has_window=has_window))
         group = next(fitting, None)
         if group is None:
@@ -196,7 +210,7 @@ def _fits(row: Row, group: Sequence[Row], *, has_window: bool) -> bool:
         return False
     if has_window and (row.arm.prefix_tokens or first.arm.prefix_tokens):
         return (row.arm.prefix_tokens, row.length) == (first.arm.prefix_tokens, first.length)
-    positions = (len(group) + 1) * len(first.request.prompt_ids)
+    positions = (len(group) + 1) * len(first.unread)
     return len(group) < READ_TOGETHER and positions <= READ_POSITIONS
 
 
@@ -229,9 +243,9 @@ def _join_prefixes(prefixes: Sequence[Layers | None], width: int) -> DynamicCach
 def _take_row(states_RHTD: Tensor, number: int, row: Row, before: int) -> Tensor:
     """Return the keys or values of one row without padding, (H, T, D)."""
     states_HTD = states_RHTD[number]
-    text_HTD = states_HTD[:, -len(row.request.prompt_ids) :]
-    prefix_HTD = states_HTD[:, before - row.arm.prefix_tokens : before]
-    return torch.cat([prefix_HTD, text_HTD], dim=1)
+    text_HTD = states_HTD[:, -len(row.unread) :]
+    known_HTD = states_HTD[:, before - row.known_tokens : before]
+    return torch.cat([known_HTD, text_HTD], dim=1)
 
 
 def _score_prompt(row: Row, logits_TV: Tensor) -> tuple[tuple[float | None, ...], tuple[Alternatives, ...]]:

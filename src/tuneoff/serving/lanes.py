@@ -9,6 +9,7 @@ from tuneoff.serving.arms import Arm
 from tuneoff.serving.lane import Lane
 from tuneoff.serving.row import Row
 from tuneoff.serving.self_test import open_mixed_lane
+from tuneoff.serving.shared_prefixes import SharedPrefixes
 
 
 class Lanes:
@@ -17,10 +18,13 @@ class Lanes:
     Args:
         max_rows: of all lanes.
         max_cache_tokens: positions of keys and values that the rows of all lanes may need.
+        max_shared_tokens: positions that are kept of what prompts have in common at their beginnings.
     """
 
-    def __init__(self, base: LanguageModel, *, max_rows: int, max_cache_tokens: int) -> None:
+    def __init__(self, base: LanguageModel, *, max_rows: int, max_cache_tokens: int, max_shared_tokens: int) -> None:
+        self.prefixes = SharedPrefixes(max_shared_tokens)
         self.mixed = open_mixed_lane(base, ())
+        self.mixed.prefixes = self.prefixes
         self._own: dict[Arm, Lane] = {}
         self._arms: set[Arm] = set()
         self._max_rows = max_rows
@@ -45,6 +49,7 @@ class Lanes:
         """Take up an arm, with a lane of its own if it cannot mix."""
         self._arms.add(arm)
         if own is not None:
+            own.prefixes = self.prefixes
             self._own[arm] = own
         elif arm.loaded.changes is not None:
             self.mixed.network.add(arm, dict(arm.loaded.changes.modules))
@@ -52,6 +57,7 @@ class Lanes:
     def remove(self, arm: Arm) -> None:
         """Forget an arm, which has no rows any more."""
         self._arms.discard(arm)
+        self.prefixes.forget(arm)
         self.mixed.network.remove(arm)
         self._own.pop(arm, None)
 

@@ -32,7 +32,7 @@ def open_engine(runs: Sequence[str | Path], arms: Sequence[str] | None = None, *
     Args:
         runs: run directories. With several, an arm is called `RUN/LABEL`, after the directory.
         arms: which arms; by default all that finished.
-        limits: `max_rows`, `max_cache_tokens`, `max_waiting` and `max_arm_bytes` of `Engine`.
+        limits: those of `Engine`, such as `max_rows`.
 
     Returns:
         The engine, which is to be started. The base model is served as `base`.

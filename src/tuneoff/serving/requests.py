@@ -194,6 +194,7 @@ class Stats:
         widths: how many steps had this number of rows.
         mixed: how many steps had this number of different arms.
         cache_tokens: positions of the caches that are in use, with padding.
+        reused_tokens: of prompts, that were not read because an earlier prompt began alike.
         arms: in memory.
         arm_bytes: that they take besides the base model.
         arm_loads: how often an arm was read into memory.
@@ -210,6 +211,7 @@ class Stats:
     widths: Mapping[int, int]
     mixed: Mapping[int, int]
     cache_tokens: int
+    reused_tokens: int
     arms: int
     arm_bytes: int
     arm_loads: int

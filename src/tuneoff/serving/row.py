@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from tuneoff.models.prefix_attention import Layers
 from tuneoff.serving.arms import Arm
 from tuneoff.serving.choosing import Chooser, describe_choice
 from tuneoff.serving.requests import Alternatives, Event, Failed, Finished, OnEvent, Prompt, Request, Token
+from tuneoff.serving.shared_prefixes import Beginning
 from tuneoff.serving.text_stream import TextStream
 
 _LOG = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ class Row:
         self.cancelled = False  # set from any thread
         self.finished = False
         self.tokens: list[int] = []
+        self.beginning: Beginning | None = None  # of the prompt, if it need not be read
         self._on_event = on_event
         self._ends = ends
         self._chooser = Chooser(request, ends)
@@ -42,6 +45,21 @@ class Row:
     def length(self) -> int:
         """Positions that the prompt takes, with those before it."""
         return self.arm.prefix_tokens + len(self.request.prompt_ids)
+
+    @property
+    def known_tokens(self) -> int:
+        """Positions before the part of the prompt that must be read."""
+        return self.arm.prefix_tokens + (self.beginning.tokens if self.beginning else 0)
+
+    @property
+    def known_states(self) -> Layers | None:
+        """Keys and values of these positions."""
+        return self.beginning.states if self.beginning else self.arm.loaded.prefix
+
+    @property
+    def unread(self) -> tuple[int, ...]:
+        """The part of the prompt that must be read."""
+        return self.request.prompt_ids[self.beginning.tokens if self.beginning else 0 :]
 
     @property
     def positions(self) -> int:

@@ -118,7 +118,7 @@ class ScriptedEngine:
         by_arm = {name: accepted.count(name) for name in self.names}
         return Stats(
             rows=self.running, waiting=0, steps=3, prefills=2, tokens_out=5, requests=by_arm, tokens_by_arm=by_arm,
-            widths={}, mixed={}, cache_tokens=7, arms=2, arm_bytes=1, arm_loads=2, arm_unloads=0,
+            widths={}, mixed={}, cache_tokens=7, reused_tokens=0, arms=2, arm_bytes=1, arm_loads=2, arm_unloads=0,
         )  # fmt: skip
 
     def stop(self) -> None:

@@ -57,6 +57,9 @@ class _EngineCollector(Collector):
         yield GaugeMetricFamily("tuneoff_rows", "Requests that are being answered.", stats.rows)
         yield GaugeMetricFamily("tuneoff_waiting", "Requests that wait for a row.", stats.waiting)
         yield GaugeMetricFamily("tuneoff_cache_tokens", "Positions of caches in use.", stats.cache_tokens)
+        yield CounterMetricFamily(
+            "tuneoff_reused_prompt_tokens", "Tokens not read, since an earlier prompt began alike.", stats.reused_tokens
+        )
         yield GaugeMetricFamily("tuneoff_arms_in_memory", "Arms that are in memory.", stats.arms)
         yield GaugeMetricFamily("tuneoff_arm_bytes", "Memory of arms besides the base model.", stats.arm_bytes)
         yield CounterMetricFamily("tuneoff_arm_loads", "Arms read into memory.", stats.arm_loads)
