@@ -21,6 +21,7 @@ from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import get_dtype, hold_for_inference, hold_for_training
 from tuneoff.models.sources import find_source
+from tuneoff.optimizers import OPTIMIZERS
 from tuneoff.runtime.context import create_context
 from tuneoff.training.hidden_state_cache import TrunkCache
 from tuneoff.training.loop import train
@@ -81,6 +82,7 @@ class Side(work.Side):
             options=options,
             learning_rate=LEARNING_RATE,
             weight_decay=0.0,
+            optimizer=OPTIMIZERS["adamw"],
             loss_on="target",
             evaluation_batch_size=16,
             seed=0,

@@ -19,8 +19,8 @@ from tuneoff.models.sources import find_source
 from tuneoff.runner.fit import MisfitError, apply_to_shape
 
 Load = Callable[[Quantisation], LanguageModel]
-FITTING = ("last-layer", "layer-norm", "lora", "lora-plus", "rslora", "dora", "ia3", "adapter", "soft-prompt",
-           "p-tuning", "prefix")  # fmt: skip
+FITTING = ("last-layer", "layer-norm", "lora", "lora-plus", "lora-fa", "rslora", "dora", "ia3", "adapter",
+           "soft-prompt", "p-tuning", "prefix")  # fmt: skip
 MISFITS = {
     "full": "it trains model.layers.0.self_attn.q_proj.weight, which belongs to a quantised layer",
     "last-blocks": "it trains model.layers.0.self_attn.q_proj.weight, which belongs to a quantised layer",

@@ -15,7 +15,7 @@ from tuneoff.errors import RecipeError
 from tuneoff.methods import METHODS, Method, read_method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.precision import hold_for_training
-from tuneoff.optimizers import OPTIMIZERS, build_groups
+from tuneoff.optimizers import FOR_BLOCKS, OPTIMIZERS, build_groups
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.system.interrupts import Stopped
 from tuneoff.training.checkpoint import CheckpointWriter, read_checkpoint
@@ -24,11 +24,12 @@ __all__ = ["load_rows", "train_to_rungs"]  # fixtures
 
 Load = Callable[[str], LanguageModel]
 RATE = 1e-3
-FULL = {name: METHODS["full"].read({"optimizer": name}) for name in OPTIMIZERS}
+FULL = {name: METHODS["full"].read({"optimizer": name}) for name in OPTIMIZERS if name in FOR_BLOCKS}
 OTHERS = {
     "last-blocks-muon": METHODS["last-blocks"].read({"blocks": 1, "optimizer": "muon"}),
     "lora-adamw-8bit": METHODS["lora"].read({"rank": 128, "optimizer": "adamw-8bit"}),  # so that matrices are large
     "lora-plus-lion": METHODS["lora-plus"].read({"optimizer": "lion"}),
+    "lora-fa": METHODS["lora-fa"].read({}),
     "last-layer-adafactor": METHODS["last-layer"].read({"optimizer": "adafactor"}),
 }
 

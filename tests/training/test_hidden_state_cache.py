@@ -15,6 +15,7 @@ from tuneoff.data import TextData
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.precision import hold_for_training
+from tuneoff.optimizers import OPTIMIZERS
 from tuneoff.runtime.context import create_context
 from tuneoff.runtime.progress import ignore_progress
 from tuneoff.training import hidden_state_cache
@@ -39,6 +40,7 @@ def train_with(text: TextData, load_tiny: Callable[[str], LanguageModel]) -> Tra
             change(model)
         spec = TrainingSpec(
             text=text, options=TrainingOptions(epochs=3, batch_size=4), learning_rate=rate, weight_decay=0.0,
+ optimizer=OPTIMIZERS[method.optimizer],
             loss_on=loss_on, evaluation_batch_size=2, seed=0,
         )  # fmt: skip
         return train(model, spec, create_context(torch.device("cpu"), precision, ignore_progress), cache=cache)

@@ -13,6 +13,7 @@ from tuneoff.data import TextData, load_text
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.precision import hold_for_training
+from tuneoff.optimizers import OPTIMIZERS
 from tuneoff.runtime.context import create_context
 from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 from tuneoff.system.interrupts import Stopped
@@ -72,6 +73,7 @@ def run_training(text: TextData, load_tiny: Callable[[str], LanguageModel]) -> R
             options=TrainingOptions(**{"epochs": 2, "batch_size": 4, **options}),
             learning_rate=method.learning_rate,
             weight_decay=method.weight_decay,
+            optimizer=OPTIMIZERS[method.optimizer],
             loss_on="target",
             evaluation_batch_size=2,
             seed=seed,
@@ -96,6 +98,7 @@ def train_to_rungs(load_rows: Callable[[str], TextData], load_tiny: Callable[[st
             options=TrainingOptions(epochs=3, batch_size=2, schedule="cosine", warmup=0.2, patience=2),
             learning_rate=method.learning_rate,
             weight_decay=method.weight_decay,
+            optimizer=OPTIMIZERS[method.optimizer],
             loss_on="target",
             evaluation_batch_size=2,
             seed=0,

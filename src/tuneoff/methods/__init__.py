@@ -21,6 +21,7 @@ from tuneoff.methods.last_blocks import LastBlocks
 from tuneoff.methods.last_layer import LastLayer
 from tuneoff.methods.layer_norm import LayerNorm
 from tuneoff.methods.lora import LoRA
+from tuneoff.methods.lora_fa import LoRAFA
 from tuneoff.methods.lora_plus import LoRAPlus
 from tuneoff.methods.method import Method
 from tuneoff.methods.p_tuning import PTuning
@@ -43,6 +44,7 @@ METHODS: dict[str, type[Method]] = {
         LayerNorm,
         LoRA,
         LoRAPlus,
+        LoRAFA,
         RSLoRA,
         DoRA,
         PiSSA,
@@ -63,7 +65,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "baselines": ("base", "base-prompt", "base-few-shot", "base-nearest-shots"),
     "cheap": ("base", "last-layer", "bitfit", "layer-norm", "ia3", "soft-prompt"),
     "subsets": ("base", "full", "last-layer", "last-blocks", "bitfit", "layer-norm"),
-    "lora-family": ("base", "lora", "lora-plus", "rslora", "dora", "pissa"),
+    "lora-family": ("base", "lora", "lora-plus", "lora-fa", "rslora", "dora", "pissa"),
     "adapters": ("base", "lora", "dora", "ia3", "adapter"),
     "prompts": ("base", "soft-prompt", "p-tuning", "prefix"),
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Decay, Method, Rate
-from tuneoff.optimizers import OPTIMIZERS, OptimizerName
+from tuneoff.optimizers import FOR_BLOCKS, OptimizerName
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -25,7 +25,7 @@ class Full(Method):
 
     name: ClassVar[str] = "full"
     starts_as_base: ClassVar[bool] = True
-    optimizers: ClassVar[frozenset[OptimizerName]] = frozenset(OPTIMIZERS)
+    optimizers: ClassVar[frozenset[OptimizerName]] = FOR_BLOCKS
     space: ClassVar[Space] = {"learning_rate": Range(low=1e-6, high=3e-4), "weight_decay": (0.0, 0.01, 0.1)}
     learning_rate: Rate = 5e-5
     weight_decay: Decay = 0.01

@@ -10,7 +10,7 @@ from pydantic import Field
 from tuneoff.config.search_space import Range, Space
 from tuneoff.methods.method import Decay, Rate
 from tuneoff.methods.subset import Subset
-from tuneoff.optimizers import OPTIMIZERS, OptimizerName
+from tuneoff.optimizers import FOR_BLOCKS, OptimizerName
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -28,7 +28,7 @@ class LastBlocks(Subset):
 
     name: ClassVar[str] = "last-blocks"
     starts_as_base: ClassVar[bool] = True
-    optimizers: ClassVar[frozenset[OptimizerName]] = frozenset(OPTIMIZERS)
+    optimizers: ClassVar[frozenset[OptimizerName]] = FOR_BLOCKS
     space: ClassVar[Space] = {"learning_rate": Range(low=1e-5, high=3e-3), "blocks": (1, 2, 4)}
     learning_rate: Rate = 2e-4
     weight_decay: Decay = 0.01

@@ -114,7 +114,7 @@ def _build_space(name: str, method: Schema) -> Schema:
         key: _build_domain(_refer_to(f"{name}/properties/{key}"), accepts_range=field.get("type") in NUMBERS)
         | {"description": field["description"]}
         for key, field in method["properties"].items()
-        if key != "method"
+        if key not in {"method", "optimizer"}  # each optimizer has a space of its own
     }
     return {"type": "object", "properties": domains, "additionalProperties": method["additionalProperties"]}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData
-from tuneoff.optimizers import OPTIMIZERS, Optimizer
+from tuneoff.optimizers import Optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +17,7 @@ class TrainingSpec:
     options: TrainingOptions
     learning_rate: float
     weight_decay: float
-    optimizer: Optimizer = OPTIMIZERS["adamw"]
+    optimizer: Optimizer
     loss_on: str
     evaluation_batch_size: int
     seed: int
