@@ -144,7 +144,13 @@ def list_tensors(state: Mapping[Any, Any]) -> Iterator[Tensor]:
             yield value
 
 
-@for_all_and_others
+@pytest.mark.parametrize(
+    "method",
+    [
+        *skip_without_package({name: method for name, method in FULL.items() if name != "adamw"}),
+        *(pytest.param(method, id=name, marks=pytest.mark.slow) for name, method in OTHERS.items()),
+    ],
+)
 def test_a_resumed_training_equals_an_uninterrupted_one_to_the_last_bit(
     method: Method, train_to_rungs: TrainToRungs, tmp_path: Path
 ) -> None:
