@@ -34,13 +34,17 @@ OTHERS = {
 }
 
 
-def skip_without_package(cases: Mapping[str, Method]) -> list[Any]:  # Any: of pytest's own type
+def skip_without_package(cases: Mapping[str, Method], *marks: Any) -> list[Any]:  # Any: of pytest's own types
     def is_missing(method: Method) -> bool:
         package = OPTIMIZERS[method.optimizer].package
         return package is not None and find_spec(package) is None
 
-    skip = pytest.mark.skipif(True, reason="needs the extra `optimizers`")
-    return [pytest.param(m, id=name, marks=skip if is_missing(m) else ()) for name, m in cases.items()]
+    return [
+        pytest.param(
+            m, id=name, marks=[pytest.mark.skipif(is_missing(m), reason="needs the extra `optimizers`"), *marks]
+        )
+        for name, m in cases.items()
+    ]
 
 
 for_all = pytest.mark.parametrize("method", skip_without_package(FULL))
@@ -148,7 +152,7 @@ def list_tensors(state: Mapping[Any, Any]) -> Iterator[Tensor]:
     "method",
     [
         *skip_without_package({name: method for name, method in FULL.items() if name != "adamw"}),
-        *(pytest.param(method, id=name, marks=pytest.mark.slow) for name, method in OTHERS.items()),
+        *skip_without_package(OTHERS, pytest.mark.slow),
     ],
 )
 def test_a_resumed_training_equals_an_uninterrupted_one_to_the_last_bit(
