@@ -11,8 +11,8 @@ def test_the_public_names_are_these() -> None:
     assert tuneoff.__all__ == [
         "METHODS", "Comparison", "Method", "Recipe", "Sweep", "TuneoffError", "calibrate", "compare", "copy_recipe",
         "decide", "export", "format_markdown_table", "init", "inspect_methods", "load", "load_comparison",
-        "load_recipe", "load_sweep", "look", "measure", "plan", "push", "read_shipped_recipes", "serve", "sweep",
-        "track", "verify", "watch", "work", "write_report",
+        "load_merged", "load_recipe", "load_sweep", "look", "measure", "plan", "push", "read_shipped_recipes", "serve",
+        "sweep", "track", "verify", "watch", "work", "write_report",
     ]  # fmt: skip
 
 

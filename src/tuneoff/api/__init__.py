@@ -6,7 +6,7 @@ from tuneoff.api.comparisons import RUNS, compare, load_comparison, report_run
 from tuneoff.api.crew import build_engine
 from tuneoff.api.deciding import decide
 from tuneoff.api.exporting import export, push
-from tuneoff.api.loading import load
+from tuneoff.api.loading import load, load_merged
 from tuneoff.api.looking import build_recipe, draft_recipe, init, look
 from tuneoff.api.measuring import measure
 from tuneoff.api.planning import plan
@@ -32,6 +32,7 @@ __all__ = [
     "is_sweep",
     "load",
     "load_comparison",
+    "load_merged",
     "load_sweep",
     "look",
     "measure",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tuneoff.runs import RunDirectory
 if TYPE_CHECKING:
     from tuneoff.analysis.comparison import Comparison
     from tuneoff.records.record import Record
+    from tuneoff.runner.merged_models import MergedModels
     from tuneoff.runner.trained_model import TrainedModel
 
 
@@ -40,6 +42,33 @@ def load(run: str | Path, label: str | None = None, seed: int | None = None) -> 
     from tuneoff.runner.trained_model import load_trained_model
 
     return load_trained_model(RunDirectory(Path(run)), choose_record(load_comparison(run), label, seed))
+
+
+def load_merged(run: str | Path, labels: Sequence[str], *, capacity: int = 8) -> MergedModels:
+    """Load several LoRA that a run trained into the weights of one base model, to use one at a time.
+
+    models = tuneoff.load_merged("runs/fair", ["lora", "rslora"])
+    models.generate("lora", ["The text to summarize."])
+
+    A merged LoRA costs nothing per token. Going from one to another subtracts one update from the weights and adds the
+    other. To answer for all at once, use `serve`.
+
+    Args:
+        run: the run directory.
+        labels: plain LoRA, as the recipe labels them.
+        capacity: how many stay in memory; those that were not used for longest are read again.
+
+    Raises:
+        ModelError: the base model cannot be loaded.
+        RunError: a trial does not exist or did not finish, the base model is quantised or has changed since the run.
+    """
+    from tuneoff.runner.merged_models import MergedModels
+
+    comparison = load_comparison(run)
+    records = [choose_record(comparison, label, None) for label in labels]
+    if not records:
+        raise RunError("Name at least one LoRA of the run.")
+    return MergedModels(RunDirectory(Path(run)), records, capacity=capacity)
 
 
 def choose_record(comparison: Comparison, label: str | None, seed: int | None) -> Record:

@@ -144,12 +144,20 @@ def load_trained_model(directory: RunDirectory, record: Record) -> TrainedModel:
         ModelError: the base model cannot be loaded.
         RunError: the base model has changed since the trial, or a file of the adapter is missing or damaged.
     """
-    setting = record.trial.setting
     _, tuned = load_tuned(directory, record)
+    return make_trained_model(record, hold_for_inference(tuned, get_dtype(record.trial.setting.precision)))
+
+
+def make_trained_model(record: Record, tuned: LanguageModel) -> TrainedModel:
+    """Return a model with the prompt and the limits of its run.
+
+    Raises:
+        DataError: the trial shows examples of the run's data, which is gone or is another one.
+    """
     labels = record.facts.get("labels")
     return TrainedModel(
-        language_model=hold_for_inference(tuned, get_dtype(setting.precision)),
-        setting=setting,
+        language_model=tuned,
+        setting=record.trial.setting,
         prompts=make_prompt_writer(record.trial, tuned.tokenizer),
         labels=LabelSet.from_fact(labels) if labels else None,
     )
