@@ -1,6 +1,9 @@
 """What single families do differently, against plain transformers: soft caps, short windows, M-RoPE, hybrid layers, and
 learned positions that end."""
 
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,3 +128,16 @@ def test_a_prompt_that_overflows_learned_positions_is_refused_before_anything_ru
     else:
         with pytest.raises(RecipeError, match=r"the 12 context tokens of a method, needs 257 positions"):
             tuneoff.plan(recipe)
+
+
+def test_lengths_beyond_which_the_rows_of_a_batch_change_each_other_are_refused(
+    recipe: dict[str, Any], model_folder: Any, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(model_folder("llama"), tmp_path / "long")
+    config = json.loads((folder / "config.json").read_text())
+    config["rope_parameters"] = {"rope_type": "dynamic", "rope_theta": 10_000.0, "factor": 2.0}
+    (folder / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 64}))
+    recipe["model"]["name"] = str(folder)
+    recipe["data"]["max_tokens"] = 65
+    with pytest.raises(RecipeError, match=r"has 64 beyond which its rotary embeddings would depend on the other rows"):
+        tuneoff.plan(recipe)

@@ -22,6 +22,7 @@ from typing import Any
 from tuneoff.config.evaluation import BenchmarkOptions
 from tuneoff.errors import DataError
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.rope import count_positions
 from tuneoff.records.record import BenchmarkScore
 from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.progress import Progress
@@ -183,7 +184,7 @@ def run_benchmarks(
     from tuneoff.evaluation.harness_model import HarnessModel
 
     options = benchmarks.options
-    positions = getattr(model.base.config, "max_position_embeddings", None) or model.tokenizer.model_max_length
+    positions = count_positions(model.base.config) or model.tokenizer.model_max_length
     answering = HarnessModel(model, context, batch_size=options.batch_size, max_length=int(positions) - context_tokens)
     tasks = benchmarks.loaded["tasks"]
     model.eval()

@@ -1,9 +1,22 @@
-"""Rotary embeddings whose frequencies depend on the longest row of a batch."""
+"""How many positions the rows of a batch may have, also where rotary embeddings depend on the longest of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+
+def count_positions(config: Any) -> int | None:
+    """Return the positions of a model, or fewer if longer rows would change others in a batch; None: it does not say.
+
+    Args:
+        config: of transformers.
+    """
+    limits = (
+        getattr(config.get_text_config(decoder=True), "max_position_embeddings", None),
+        count_stable_positions(config),
+    )
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def count_stable_positions(config: Any) -> int | None:

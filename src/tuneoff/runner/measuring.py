@@ -18,6 +18,7 @@ from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.merged_swap import MergedSwap, Updates, read_low_rank_updates
 from tuneoff.models.precision import get_dtype, hold_for_inference
+from tuneoff.models.rope import count_positions
 from tuneoff.models.same_network import is_same_network
 from tuneoff.models.sources import find_source
 from tuneoff.records.measured import Form, Measured, MixedTimes, PromptTimes, ServedTimes, Spread, SwapTimes
@@ -103,7 +104,7 @@ def load_base(setting: Setting) -> LanguageModel:
 
 def get_context(model: LanguageModel) -> int:
     """Return how many positions the model has."""
-    return int(getattr(model.base.config, "max_position_embeddings", None) or 2**31)
+    return count_positions(model.base.config) or 2**31
 
 
 def make_prompts(record: Record, tokenizer: object, rows: int, length: int) -> Tensor:

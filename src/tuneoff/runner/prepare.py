@@ -21,6 +21,7 @@ from tuneoff.metrics.scoring import score_answers
 from tuneoff.models.compilation import require_compiler
 from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import resolve_precision
+from tuneoff.models.rope import count_positions, count_stable_positions
 from tuneoff.models.sources import Source, find_source
 from tuneoff.recipe.recipe import Recipe, drop_methods
 from tuneoff.records.trial import Setting, Trial
@@ -184,15 +185,22 @@ def list_references(split: Dataset) -> list[str]:
 
 def _require_positions(recipe: Recipe, source: Source) -> None:
     """Refuse lengths that the model has no positions for. On a GPU they would crash without a clear message."""
-    positions = _get_positions(recipe, source)
+    config = _read_config(recipe, source)
+    positions = count_positions(config)
     new_tokens = recipe.evaluation.generation.max_new_tokens or recipe.data.max_target_tokens
     context_tokens = max(_count_context_tokens(recipe, label) for label in recipe.methods)
     needed = recipe.data.max_tokens + max(0, new_tokens - recipe.data.max_target_tokens) + context_tokens
     if positions is not None and needed > positions:
         methods = f" and the {context_tokens} context tokens of a method" if context_tokens else ""
+        stable = count_stable_positions(config)
+        beyond = (
+            " beyond which its rotary embeddings would depend on the other rows of a batch"
+            if stable == positions
+            else ""
+        )
         raise RecipeError(
             f"data.max_tokens, with the generated tokens{methods}, needs {needed} positions, but {recipe.model.name} "
-            f"has {positions}. Lower data.max_tokens or evaluation.generation.max_new_tokens."
+            f"has {positions}{beyond}. Lower data.max_tokens or evaluation.generation.max_new_tokens."
         )
 
 
@@ -205,7 +213,7 @@ def _find_unfit_prompts(recipe: Recipe, source: Source, text: TextData, tokenize
     Raises:
         RecipeError: a method does not fit for which the recipe gives hyperparameters, or any with `strict`.
     """
-    positions = _get_positions(recipe, source)
+    positions = count_positions(_read_config(recipe, source))
     reasons: dict[str, str] = {}
     for label, method in recipe.methods.items():
         if not method.changes_prompts:
@@ -230,12 +238,10 @@ def _require_room_for_prompts(text: TextData, recipe: Recipe, positions: int | N
         )
 
 
-def _get_positions(recipe: Recipe, source: Source) -> int | None:
+def _read_config(recipe: Recipe, source: Source) -> Any:
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.model.trust_remote_code)
-    positions: int | None = getattr(config, "max_position_embeddings", None)
-    return positions
+    return AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.model.trust_remote_code)
 
 
 def _count_context_tokens(recipe: Recipe, label: str) -> int:

@@ -19,7 +19,7 @@ from tuneoff.data.example import Row as Fields
 from tuneoff.errors import QueueFullError, RequestError, RunError, TooLongError, UnknownArmError, suggest
 from tuneoff.models.greedy_decoding import can_generate
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.models.rope import count_stable_positions
+from tuneoff.models.rope import count_positions
 from tuneoff.models.stop_strings import find_special_tokens
 from tuneoff.serving.arm_memory import ArmMemory, choose_limit
 from tuneoff.serving.arms import Arm, ArmSource, list_ends, load_arm, read_again
@@ -113,9 +113,7 @@ class Engine:
     @property
     def context_tokens(self) -> int | None:
         """Positions of the model, or fewer if longer rows would change others in a batch; None: it does not say."""
-        config = self._base.base.config
-        limits = (getattr(config, "max_position_embeddings", None), count_stable_positions(config))
-        return min((limit for limit in limits if limit is not None), default=None)
+        return count_positions(self._base.base.config)
 
     def start(self) -> None:
         """Begin to answer."""
