@@ -33,14 +33,21 @@ VARIANTS = {
     "soft-prompt-vocabulary": METHODS["soft-prompt"].read({"init": "vocabulary", "tokens": 5}),
     "soft-prompt-random": METHODS["soft-prompt"].read({"init": "random", "tokens": 1}),
 }
-ROUNDED = {"pissa"}  # subtracts from the weights and adds to them again, so results differ by rounding
+ROUNDED = {"pissa", "olora"}  # subtract from the weights and add to them again, so results differ by rounding
 REFUSED = {
     ("llama", "bitfit"): "this model has none",
     ("gemma2", "bitfit"): "this model has none",
+    ("gpt2", "olora"): "decomposes the transposed weights",
     ("gpt2", "peft"): "Conv1D.* is not supported",  # C3A
 }
+LIKE_LORA = {"lora-fa", "olora"}  # on the other architectures as LoRA and PiSSA are, which are always tested
 PAIRS = [
-    pytest.param(architecture, method, id=f"{architecture}-{variant}")
+    pytest.param(
+        architecture,
+        method,
+        id=f"{architecture}-{variant}",
+        marks=pytest.mark.slow if variant in LIKE_LORA and architecture != "llama" else (),
+    )
     for architecture in ARCHITECTURES
     for variant, method in VARIANTS.items()
     if (architecture, variant) not in REFUSED

@@ -17,7 +17,7 @@ Load = Callable[[str], LanguageModel]
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks for it
-@pytest.mark.parametrize("name", ["lora", "lora-plus", "lora-fa", "rslora", "dora", "pissa"])
+@pytest.mark.parametrize("name", ["lora", "lora-plus", "lora-fa", "rslora", "dora", "pissa", "olora"])
 def test_plain_peft_loads_what_is_saved_on_the_original_base_model(
     name: str, load_tiny: Load, tokens_BT: Tensor, tmp_path: Path
 ) -> None:
@@ -103,3 +103,11 @@ def test_lora_fa_updates_the_weight_along_the_gradient_of_full_tuning_in_the_spa
     projected_OI = full_OI @ a_RI.T @ torch.linalg.inv(a_RI @ a_RI.T) @ a_RI
     found_OI = scale * (state["exp_avg_B"] / first_moment) @ a_RI
     torch.testing.assert_close(found_OI, projected_OI, rtol=0.05, atol=0.02 * float(projected_OI.abs().max()))
+
+
+def test_olora_starts_from_an_orthonormal_basis_of_the_weight(load_tiny: Load) -> None:
+    weight_OI = load_tiny("llama").base.model.layers[0].mlp.up_proj.weight.detach()
+    layer = METHODS["olora"].read({"rank": 4, "alpha": 4}).apply(load_tiny("llama")).base.model.layers[0].mlp.up_proj
+    a_RI, b_OR = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    torch.testing.assert_close(b_OR.T @ b_OR, torch.eye(4))
+    torch.testing.assert_close(layer.base_layer.weight + b_OR @ a_RI, weight_OI)

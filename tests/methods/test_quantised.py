@@ -26,6 +26,7 @@ MISFITS = {
     "last-blocks": "it trains model.layers.0.self_attn.q_proj.weight, which belongs to a quantised layer",
     "bitfit": "this model has none",
     "pissa": "codes of a few bits cannot hold",
+    "olora": "codes of a few bits cannot hold",
 }
 NOT_IN_INT8 = "dora"  # peft reads codes that bitsandbytes has moved
 PAIRS = [

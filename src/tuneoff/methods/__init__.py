@@ -24,6 +24,7 @@ from tuneoff.methods.lora import LoRA
 from tuneoff.methods.lora_fa import LoRAFA
 from tuneoff.methods.lora_plus import LoRAPlus
 from tuneoff.methods.method import Method
+from tuneoff.methods.olora import OLoRA
 from tuneoff.methods.p_tuning import PTuning
 from tuneoff.methods.pissa import PiSSA
 from tuneoff.methods.prefix import Prefix
@@ -48,6 +49,7 @@ METHODS: dict[str, type[Method]] = {
         RSLoRA,
         DoRA,
         PiSSA,
+        OLoRA,
         IA3,
         Adapter,
         SoftPrompt,
@@ -65,7 +67,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "baselines": ("base", "base-prompt", "base-few-shot", "base-nearest-shots"),
     "cheap": ("base", "last-layer", "bitfit", "layer-norm", "ia3", "soft-prompt"),
     "subsets": ("base", "full", "last-layer", "last-blocks", "bitfit", "layer-norm"),
-    "lora-family": ("base", "lora", "lora-plus", "lora-fa", "rslora", "dora", "pissa"),
+    "lora-family": ("base", "lora", "lora-plus", "lora-fa", "rslora", "dora", "pissa", "olora"),
     "adapters": ("base", "lora", "dora", "ia3", "adapter"),
     "prompts": ("base", "soft-prompt", "p-tuning", "prefix"),
 }
