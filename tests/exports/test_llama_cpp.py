@@ -19,7 +19,7 @@ from tuneoff.errors import RunError
 from tuneoff.exports.converter import convert, find_converter
 from tuneoff.models.sources import find_source
 
-pytestmark = [pytest.mark.slow, pytest.mark.demo, pytest.mark.model]
+pytestmark = [pytest.mark.slow, pytest.mark.demo, pytest.mark.model, pytest.mark.timeout(1800)]
 
 MODEL = "smollm2-135m-instruct"
 SOURCES = SENTENCES[:5]

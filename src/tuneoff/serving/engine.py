@@ -322,17 +322,21 @@ class Engine:
                 weights = read_again(arm, self._base)
             except Exception as error:
                 _LOG.warning("%s cannot be read again: %s", arm.name, error)
-                with self._changed:
-                    self._commands.append(partial(self._fail_waiting, arm, error))
-                    self._changed.notify_all()
-                    while self._has_waiting(arm):
-                        self._changed.wait()
+                self._fail_waiting(arm, error)
                 continue
             with self._changed:
                 arm.weights = weights
                 self._attach(arm, None if arm.mixes else open_own_lane(arm))
                 if self._arms.get(arm.name) is not arm:  # it was removed meanwhile
                     self._removed.add(arm)
+
+    def _fail_waiting(self, arm: Arm, error: Exception) -> None:
+        """Fail all requests that wait for an arm. They hear of it from the engine's thread."""
+        with self._changed:
+            lost = [row for row in self._waiting if row.arm is arm]
+            self._waiting = deque(row for row in self._waiting if row.arm is not arm)
+            self._commands += [partial(row.fail, error) for row in lost]
+            self._changed.notify_all()
 
     def _wait_for_wanted(self) -> Arm | None:
         """Return the next arm to load, with room for it; None: the engine has ended.
@@ -360,6 +364,7 @@ class Engine:
         while self._wait_for_work():
             self._do_work()
         with self._changed:
+            self._settle()  # those whose arm could not be read are still to hear of it
             self._has_ended = True
             self._changed.notify_all()
 
@@ -437,12 +442,6 @@ class Engine:
                 self._memory.drop(arm)
             if commands or unused:
                 self._changed.notify_all()
-
-    def _fail_waiting(self, arm: Arm, error: Exception) -> None:
-        lost = [row for row in self._waiting if row.arm is arm]
-        self._waiting = deque(row for row in self._waiting if row.arm is not arm)
-        for row in lost:
-            row.fail(error)
 
     def _cancel(self) -> None:
         with self._changed:
