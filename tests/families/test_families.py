@@ -10,6 +10,8 @@ from torch import nn
 from benchmarks.families.checks import CHECKED, check_method, is_prefix_like_text
 from benchmarks.families.tiny import build_network
 from benchmarks.families.tokenizer import build_tokenizer
+from tuneoff.methods import METHODS
+from tuneoff.models.coverage import describe_untouched
 from tuneoff.models.gradient_checkpointing import set_gradient_checkpointing
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.prefix_cache import has_prefix_in_cache
@@ -91,6 +93,35 @@ def test_low_rank_updates_leave_out_layers_that_a_fused_kernel_does_not_call() -
 def test_low_rank_updates_leave_out_a_router_that_returns_several_tensors() -> None:
     _, others = find_adaptable_linears(build_network("llama4_text"))
     assert {name.rpartition(".")[2] for name in others} == {"router"}
+
+
+@pytest.mark.parametrize("architecture", ["gpt_oss", "granitemoe"])
+def test_lora_adapts_experts_that_are_held_as_one_parameter_if_it_is_told_to(
+    architecture: str, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = LanguageModel(build_network(architecture), tokenizer, "tiny", split_head=True)
+    monkeypatch.setitem(CHECKED, "lora", METHODS["lora"].read({"experts": True}))  # type: ignore[arg-type]
+    tuned = CHECKED["lora"].apply(LanguageModel(build_network(architecture), tokenizer, "tiny", split_head=True))
+    assert describe_untouched(METHODS["lora"].read({}).apply(base), base) != ()
+    assert describe_untouched(tuned, tuned) == ()
+    assert check_method(architecture, "lora", tokenizer).broken == ()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "method", "options", "reason"),
+    [
+        ("gpt_oss", "lora", {"dropout": 0.1}, "write dropout: 0.0"),
+        ("gpt_oss", "dora", {}, "peft has no dora for experts"),
+        ("mixtral", "lora", {}, "its experts are part of modules: all-linear"),
+        ("opt", "lora", {}, "the model has no experts"),
+    ],
+)
+def test_experts_that_cannot_be_adapted_are_refused_with_the_cure(
+    architecture: str, method: str, options: dict[str, Any], reason: str, tokenizer: Any
+) -> None:
+    model = LanguageModel(build_network(architecture), tokenizer, "tiny", split_head=True)
+    with pytest.raises(ValueError, match=reason):
+        METHODS[method].read({"experts": True, **options}).apply(model)
 
 
 def test_pissa_leaves_out_layers_of_a_lower_rank_than_its_own(tokenizer: Any) -> None:

@@ -44,6 +44,10 @@ class LowRank(PeftAdapter, ABC):
     """Which modules to adapt: `default` (peft's choice for the architecture), `attention` (its linear layers),
     `all-linear` (every linear layer except the head), or a list of the endings of module names."""
 
+    experts: bool = Field(False, exclude_if=lambda experts: not experts)
+    """Adapt also the experts of a mixture that are held as one parameter, as those of GPT-OSS are. Those of Mixtral,
+    Qwen3-MoE and others that had linear layers once are part of `all-linear`."""
+
     def make_config(self, base: LanguageModel) -> PeftConfig:
         from peft import LoraConfig
 
@@ -53,8 +57,30 @@ class LowRank(PeftAdapter, ABC):
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
             target_modules=self._choose_target_modules(base),
+            target_parameters=self._choose_target_parameters(base),
             **self.variant,
         )
+
+    def _choose_target_parameters(self, base: LanguageModel) -> list[str] | None:
+        """Return the experts that are held as one parameter, if they are to be adapted.
+
+        Raises:
+            ValueError: they cannot be.
+        """
+        from tuneoff.models.structure import find_experts_in_one_parameter
+
+        if not self.experts:
+            return None
+        if not self.adapts_experts:
+            raise ValueError(f"peft has no {self.name} for experts that are held as one parameter: write lora")
+        if _finds_experts(base):
+            raise ValueError("its experts are part of modules: all-linear, so leave experts out")
+        if self.dropout:
+            raise ValueError("experts that are held as one parameter have no input to drop: write dropout: 0.0")
+        experts = find_experts_in_one_parameter(base.base)
+        if not experts:
+            raise ValueError("the model has no experts that are held as one parameter: leave experts out")
+        return experts
 
     def _choose_target_modules(self, base: LanguageModel) -> Any:  # Any: peft takes None, a string or a list
         from tuneoff.models.structure import (
@@ -83,3 +109,13 @@ class LowRank(PeftAdapter, ABC):
             # peft takes the names of layers in any MLP of such a model for those of the experts
             return [name for name in adaptable if not is_in_mlp(name)]
         return adaptable if others else "all-linear"
+
+
+def _finds_experts(base: LanguageModel) -> bool:
+    """Return whether peft takes the names of an architecture's former linear layers for those of its experts."""
+    from peft import LoraConfig
+    from peft.utils.transformers_weight_conversion import convert_peft_config_for_transformers
+
+    config = LoraConfig(target_modules="all-linear")
+    convert_peft_config_for_transformers(config, base.network, None)
+    return bool(config.target_parameters)

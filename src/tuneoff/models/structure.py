@@ -136,12 +136,18 @@ def find_adaptable_linears(network: Any) -> tuple[list[str], list[str]]:
 
 def holds_experts_as_one_parameter(network: Any) -> bool:
     """Return whether the weights of several experts are one tensor, and not linear layers."""
-    return any(
-        parameter.ndim > 2
+    return bool(find_experts_in_one_parameter(network))
+
+
+def find_experts_in_one_parameter(network: Any) -> list[str]:
+    """Return the full names of the parameters that are the weights of several experts, (E, I, O) or (E, O, I)."""
+    return [
+        f"{name}.{of_tensor}"
         for name, module in network.named_modules()
         if _EXPERTS.search(f"{name} {type(module).__name__}")
-        for parameter in module.parameters(recurse=False)
-    )
+        for of_tensor, parameter in module.named_parameters(recurse=False)
+        if parameter.ndim > 2
+    ]
 
 
 def is_in_mlp(name: str) -> bool:
