@@ -61,6 +61,7 @@ def _supervise(recipe: Mapping[str, Any], run: Path, report: bool, often: bool) 
         read_end, write_end = os.pipe()
         if worker := os.fork():
             os.close(read_end)
+            run.parent.mkdir(parents=True, exist_ok=True)
             _get_worker_file(run).write_text(str(worker))
             code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
             os.close(write_end)

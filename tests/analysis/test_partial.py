@@ -54,14 +54,14 @@ def test_a_method_without_a_trial_is_listed_as_untried() -> None:
     assert "soft-prompt" not in list_seeds(comparison)
     assert comparison.partial is not None
     assert comparison.partial.untried == ("soft-prompt",)
-    assert "soft-prompt has no trial yet, so nothing can be said about it." in describe_verdict(comparison).details
+    assert "soft-prompt has no test score yet, so nothing can be said about it." in describe_verdict(comparison).details
 
 
 def test_the_first_sentence_says_that_the_verdict_is_partial_and_whether_methods_are_missing() -> None:
     three = judge_partial(("lora", 1), ("full", 1), ("soft-prompt", 1))
     assert describe_verdict(three).headline.startswith("Partial result: ")
     assert describe_verdict(judge_partial(("lora", 1), ("full", 1))).headline.startswith(
-        "Partial result for the methods tried so far: "
+        "Partial result for the methods scored so far: "
     )
 
 

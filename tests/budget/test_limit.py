@@ -177,7 +177,7 @@ def test_a_run_stops_at_the_end_of_its_budget_with_a_partial_verdict_and_continu
     assert listener.ended == []
     assert comparison.partial is not None
     assert comparison.partial.untried == ("lora",)
-    assert "lora has no trial yet, so nothing can be said about it." in describe_verdict(comparison).details[0]
+    assert "lora has no test score yet, so nothing can be said about it." in describe_verdict(comparison).details[0]
     assert "more; run the same command with a larger budget" in describe_verdict(comparison).details[1]
     comparison = tuneoff.compare(recipe, "methods=[base, lora]", "budget=2h", run=run, listener=listener)
     assert [record.trial.label for record in listener.ended] == ["lora"]

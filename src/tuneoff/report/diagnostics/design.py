@@ -38,7 +38,7 @@ def diagnose_single_seed(comparison: Comparison) -> Iterator[Diagnosis]:
 
 
 def diagnose_missing_trials(comparison: Comparison) -> Iterator[Diagnosis]:
-    """Report methods of the recipe without a trial, except those whose search chose nothing."""
+    """Report methods of the recipe without a test score, except those whose search chose nothing."""
     present = {row.label for row in comparison.rows}
     unchosen = {label for label, search in comparison.searches.items() if is_without_score(search)}
     missing = [label for label in comparison.run.recipe.methods if label not in present | unchosen]
@@ -46,8 +46,8 @@ def diagnose_missing_trials(comparison: Comparison) -> Iterator[Diagnosis]:
         yield Diagnosis(
             label=None,
             kind="not run yet",
-            text=f"{join_list(missing)} {'has' if len(missing) == 1 else 'have'} no trial yet. Run the same comparison "
-            "again: finished trials are kept, and only the missing ones are run.",
+            text=f"{join_list(missing)} {'has' if len(missing) == 1 else 'have'} no test score yet. Run the same "
+            "comparison again: finished trials are kept, and only the missing ones are run.",
         )
 
 

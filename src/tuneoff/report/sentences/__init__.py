@@ -133,7 +133,7 @@ def _describe_other_metrics(comparison: Comparison, names: Names) -> Iterator[st
 def _mark_partial(comparison: Comparison, headline: str) -> str:
     if comparison.partial is None:
         return headline
-    scope = " for the methods tried so far" if comparison.partial.untried else ""
+    scope = " for the methods scored so far" if comparison.partial.untried else ""
     return f"Partial result{scope}: {headline}"
 
 

@@ -13,18 +13,18 @@ from tuneoff.runs.decisions import list_dropped
 
 
 def describe_missing(comparison: Comparison, partial: Partial) -> Iterator[str]:
-    """Yield which seeds the verdict uses, which methods have no trial, and how much time the rest would take."""
+    """Yield which seeds the verdict uses, which methods have no test score, and how much time the rest would take."""
     if partial.seeds and len(partial.seeds) < len(partial.planned):
         planned = join_list([str(seed) for seed in partial.planned])
         used = f"{'seed' if len(partial.seeds) == 1 else 'seeds'} {join_list([str(seed) for seed in partial.seeds])}"
-        yield f"It uses only {used} of {planned}, which every method tried so far has."
+        yield f"It uses only {used} of {planned}, which every method scored so far has."
     if partial.waiting:
         waiting = [f"{pluralize(n, 'trial')} of {escape_control(label)}" for label, n in partial.waiting.items()]
         yield f"Set aside until the other methods have the same seeds: {join_list(waiting)}."
     if partial.untried:
         names, single = join_list([escape_control(label) for label in partial.untried]), len(partial.untried) == 1
         pronoun = "it" if single else "them"
-        yield f"{names} {'has' if single else 'have'} no trial yet, so nothing can be said about {pronoun}."
+        yield f"{names} {'has' if single else 'have'} no test score yet, so nothing can be said about {pronoun}."
     remaining = _predict_remaining(comparison)
     if remaining:
         yield (
@@ -39,7 +39,7 @@ def describe_unfinished(comparison: Comparison, partial: Partial) -> str:
         untried = [escape_control(label) for label in partial.untried]
         shown = [shorten_label(label, NAME_WIDTHS[0]) for label in untried[: MOST_NAMES - 1]]
         more = [pluralize(len(untried) - len(shown), "other")] if len(untried) > len(shown) else []
-        missing.append(f"{join_list([*shown, *more])} {'has' if len(untried) == 1 else 'have'} no trial yet")
+        missing.append(f"{join_list([*shown, *more])} {'has' if len(untried) == 1 else 'have'} no test score yet")
     if partial.seeds and len(partial.seeds) < len(partial.planned):
         missing.append(f"{len(partial.seeds)} of {len(partial.planned)} seeds are compared")
     remaining = _predict_remaining(comparison)
