@@ -24,7 +24,7 @@ def test_look_shows_files_columns_and_findings(rows, capsys):
     assert main(["look", rows]) == 0
     out = capsys.readouterr().out
     assert "rows.jsonl: JSON, utf-8, 12 rows" in out
-    assert "Sources: English, Latin script" in out
+    assert "Sources: English, letters Latin" in out
     assert "Add --model NAME for lengths in tokens" in out
 
 
@@ -49,7 +49,7 @@ def test_look_writes_a_page_that_loads_nothing_and_runs_nothing(rows, tmp_path, 
 
 def test_look_at_rows_that_are_no_examples_says_what_to_name(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n3,4\n")
     assert main(["look", "a.csv"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "The columns are 'x' and 'y'. Name two: data.fields.source=NAME data.fields.target=NAME" in out

@@ -79,3 +79,15 @@ def test_a_column_without_text_is_refused(load):
 def test_the_built_in_text_loads_with_any_tokenizer(options, tokenizer):
     data = load_text(options(source="aclsum", sizes={"train": 4, "validation": 2, "test": 2}), tokenizer)
     assert (len(data.train), len(data.validation), len(data.test)) == (4, 2, 2)
+
+
+@pytest.mark.parametrize("prompt", ["{source} {label}", "{source} {LABEL}"])
+def test_an_answer_is_shown_by_neither_of_its_names(load, rows, prompt):
+    named = [{"source": row["source"], "label": row["target"]} for row in rows(0, 20)]
+    with pytest.raises(DataError, match="which holds the answers"):
+        load(named, fields={"target": "LABEL"}, prompt=prompt)
+
+
+def test_the_usual_names_may_be_exchanged(load, rows):
+    data = load(rows(0, 20), fields={"source": "target", "target": "source"})
+    assert data.train["source"][0].startswith("answer")

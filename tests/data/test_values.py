@@ -122,3 +122,20 @@ def test_functions_as_targets_still_parse():
 @pytest.mark.parametrize("text", ["a:\n  - b\n\n  - c\n", "| a | b |\n|---|---|\n", "Roses\n\n    are red  \n", "\tx"])
 def test_tables_yaml_and_verse_keep_their_white_space(text):
     assert draw(["a", text]).examples[1].target == text
+
+
+def draw_rows(rows, **options):
+    splits = draw_splits({"train": make_rows("a.jsonl", rows)}, TextOptions(**options)).by_name
+    return [example.target for split in splits.values() for example in split.examples]
+
+
+def test_an_empty_list_among_lists_of_objects_is_json():
+    rows = [{"source": f"text {i}", "target": [{"type": "PER", "at": i}] if i % 2 else []} for i in range(20)]
+    assert draw_rows(rows).count("[]") == 10
+
+
+def test_an_empty_list_of_texts_is_an_empty_answer_on_request():
+    rows = [{"source": f"text {i}", "target": [] if i % 3 else [f"answer {i}"]} for i in range(30)]
+    assert draw_rows(rows, empty_targets="keep").count("") == 20
+    with pytest.raises(DataError, match=r"an empty list.*write data\.empty_targets: keep, if an empty answer is right"):
+        draw_rows(rows)

@@ -26,7 +26,7 @@ def test_a_few_rows_left_out_are_no_warning():
 
 def test_targets_that_spell_a_missing_value_are_a_warning_with_the_cure():
     (warning,) = list_data_warnings(make_synthetic_data(na_targets=1, na_examples=["row 3: 'NA'"]))
-    assert "1 target of train may be a missing value and is kept as text: row 3: 'NA'." in warning
+    assert "1 target of train may mean a missing value, kept as text: row 3: 'NA'." in warning
     assert warning.endswith("write data.na: leave-out.")
 
 
@@ -48,3 +48,9 @@ def test_what_was_recognized_is_said():
     assert describe_rows(data) == (
         "pairs (source: en, target: de), recognized by columns and values; task translation, English to German"
     )
+
+
+@pytest.mark.parametrize(("prompts", "count"), [(3, 1), (100, 0), (98, 0)])
+def test_different_sources_that_make_one_prompt_are_a_warning(prompts, count):
+    warnings = list_data_warnings(make_synthetic_data(distinct_sources=100, distinct_prompts=prompts))
+    assert sum("different sources of train make only" in warning for warning in warnings) == count

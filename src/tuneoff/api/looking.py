@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tuneoff.config.model import ModelOptions
 from tuneoff.data.overview import Overview, build_overview
 from tuneoff.errors import RecipeError
 from tuneoff.recipe.data_argument import DataArgument, is_recipe, name_recipe, read_data_argument
@@ -13,9 +12,6 @@ from tuneoff.recipe.overrides import apply_overrides
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.recipe.safe_yaml import parse_yaml
 from tuneoff.recipe.starter import DEFAULT_MODEL, format_starter, write_starter
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 def look(data: str | Path, *overrides: str, model: str | None = None) -> Overview:
@@ -30,7 +26,7 @@ def look(data: str | Path, *overrides: str, model: str | None = None) -> Overvie
         TuneoffError: the data or the model cannot be read. The message has the cure.
     """
     argument = read_data_argument(str(data), overrides, model)
-    return build_overview(argument.data, _load_tokenizer(argument.model))
+    return _build_overview(argument)
 
 
 def draft_recipe(data: str | Path, *overrides: str, model: str | None = None) -> str:
@@ -47,7 +43,7 @@ def draft_recipe(data: str | Path, *overrides: str, model: str | None = None) ->
     if is_recipe(str(data)):
         raise RecipeError(f"{data} is a recipe already. To copy a shipped one: tuneoff recipes NAME mine.yaml")
     argument = read_data_argument(str(data), overrides, model or DEFAULT_MODEL)
-    overview = build_overview(argument.data, _load_tokenizer(argument.model))
+    overview = _build_overview(argument)
     return format_starter(overview, _dump_model(argument), name_recipe(str(data)))
 
 
@@ -80,14 +76,19 @@ def build_recipe(data: str | Path, *overrides: str, model: str | None = None) ->
     return Recipe.read(apply_overrides(values, overrides))
 
 
-def _load_tokenizer(model: ModelOptions | None) -> PreTrainedTokenizerBase | None:
-    if model is None:
-        return None
+def _build_overview(argument: DataArgument) -> Overview:
+    if argument.model is None:
+        return build_overview(argument.data)
+    from transformers import AutoConfig
+
     from tuneoff.models.loading import load_tokenizer
+    from tuneoff.models.rope import count_positions
     from tuneoff.models.sources import find_source
 
-    tokenizer: PreTrainedTokenizerBase = load_tokenizer(find_source(model), model)
-    return tokenizer
+    source = find_source(argument.model)
+    tokenizer = load_tokenizer(source, argument.model)
+    config = AutoConfig.from_pretrained(source.folder, trust_remote_code=argument.model.trust_remote_code)
+    return build_overview(argument.data, tokenizer, count_positions(config))
 
 
 def _dump_model(argument: DataArgument) -> dict[str, Any]:

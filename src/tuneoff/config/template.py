@@ -9,7 +9,7 @@ text, and its loops and its output are bounded.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ MAX_LOOPS = 3  # one within another
 MAX_RANGE = 1000  # numbers of a `range`
 
 _SHORT = re.compile(r"\{([^\W\d]\w*)\}")
+_BRACES = re.compile(r"\{([^{}\n]{1,100})\}")
 _FILTERS = """
     abs capitalize count d default dictsort first float groupby int items join last length list lower map max min reject
     rejectattr replace reverse round select selectattr sort string sum title tojson trim truncate unique upper wordcount
@@ -39,6 +40,8 @@ class Template:
 
     compiled: jinja2.Template
     names: frozenset[str]
+    paths: frozenset[tuple[str, ...]] = frozenset()  # of the values that it reads: `{{ meta.a }}` is ("meta", "a")
+    braces: frozenset[str] = frozenset()  # what stands in single braces and is no name, and so is written as it is
 
     def render(self, values: Mapping[str, Any]) -> str:
         """Fill the template. A missing value is shown as nothing.
@@ -82,16 +85,57 @@ def read_template(text: str) -> Template:
     shown = [part for output in tree.find_all(nodes.Output) for part in output.find_all(nodes.Name)]
     if not names or not shown:
         raise ValueError("the template shows no column of the data: write {source} where the source text belongs")
-    return Template(compiled, names)
+    paths = frozenset(path for path in _list_paths(tree) if path[0] in names)
+    return Template(compiled, names, paths, frozenset(_list_braces(text, environment)))
 
 
 def _write_out_short_form(text: str, environment: jinja2.Environment) -> str:
     """Replace `{name}` by `{{ name }}` in the text between the tags of Jinja, but not between `raw` and `endraw`."""
-    parts, is_raw = [], False
+    return "".join(_SHORT.sub(r"{{ \1 }}", part) if is_text else part for part, is_text in _divide(text, environment))
+
+
+def _list_braces(text: str, environment: jinja2.Environment) -> Iterator[str]:
+    for part, is_text in _divide(text, environment):
+        yield from _BRACES.findall(_SHORT.sub("", part)) if is_text else ()
+
+
+def _divide(text: str, environment: jinja2.Environment) -> Iterator[tuple[str, bool]]:
+    """Divide a template into its parts, and say which are text: no tags, nothing between `raw` and `endraw`."""
+    is_raw = False
     for _, kind, value in environment.lex(text):
         is_raw = kind == "raw_begin" or (is_raw and kind != "raw_end")
-        parts.append(_SHORT.sub(r"{{ \1 }}", value) if kind == "data" and not is_raw else value)
-    return "".join(parts)
+        yield value, kind == "data" and not is_raw
+
+
+def _list_paths(node: jinja2.nodes.Node) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every value that a template reads; of what it computes itself, such as an index, the rest."""
+    from jinja2 import nodes
+
+    if path := _read_path(node):
+        yield path
+    elif isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):  # a method of the value
+        yield from _list_paths(node.node.node)
+        for child in (*node.args, *node.kwargs):
+            yield from _list_paths(child)
+    else:
+        for child in node.iter_child_nodes():
+            yield from _list_paths(child)
+
+
+def _read_path(node: jinja2.nodes.Node) -> tuple[str, ...]:
+    """Return `("meta", "a")` for `meta.a` and `meta["a"]`; empty for everything else."""
+    from jinja2 import nodes
+
+    match node:
+        case nodes.Name():
+            return (node.name,)
+        case nodes.Getattr():
+            parent, key = _read_path(node.node), node.attr
+        case nodes.Getitem() if isinstance(node.arg, nodes.Const):
+            parent, key = _read_path(node.node), str(node.arg.value)
+        case _:
+            return ()
+    return (*parent, key) if parent else ()
 
 
 def _require_harmless(tree: jinja2.nodes.Template) -> None:

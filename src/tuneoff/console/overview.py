@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tuneoff.console.progress import replace_unprintable
-from tuneoff.report.escape import escape_control, truncate
+from tuneoff.report.escape import escape_control
 from tuneoff.report.overview import (
     COLUMN_HEADINGS,
     LENGTH_HEADINGS,
@@ -72,12 +72,18 @@ def _render(example: RenderedExample) -> Text:
     return Text.assemble(
         *(
             (
-                escape_control(truncate(part.text, SHOWN_CHARACTERS)),
+                escape_control(_shorten(part.text)),
                 SCORED if part.is_scored else "",
             )
             for part in example.parts
         )
     )
+
+
+def _shorten(text: str) -> str:
+    """Leave out the middle of a long text: the question or the first turn stands at one end."""
+    hidden, half = len(text) - SHOWN_CHARACTERS, SHOWN_CHARACTERS // 2
+    return text if hidden <= 0 else f"{text[:half]} … ({hidden:,} more characters) … {text[-half:]}"
 
 
 def _make_text(line: str, style: str = "") -> Text:

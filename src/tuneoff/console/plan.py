@@ -12,6 +12,7 @@ from tuneoff.console.progress import replace_unprintable
 from tuneoff.console.tables import make_table
 from tuneoff.report.budget_table import list_misfits
 from tuneoff.report.data_warnings import describe_rows, list_data_warnings
+from tuneoff.report.diagnostics.examples import list_shared_sources
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import (
     format_bytes,
@@ -143,6 +144,7 @@ def _describe_data(data: DataSummary) -> Iterator[str]:
         yield replace_unprintable(f"Rows: {describe_rows(data)}")
     yield f"Examples: {', '.join(_count_examples(name, split) for name, split in data.splits.items())}"
     yield from (replace_unprintable(f"  {note}") for note in data.notes)
+    yield from (f"  {sentence}" for _, sentence in list_shared_sources(data))
     if samples := data.train_samples:
         yield f"  {describe_samples(samples)}"
     for name, split in data.splits.items():

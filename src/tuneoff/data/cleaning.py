@@ -26,6 +26,7 @@ class ExampleBuilder:
     columns: Mapping[str, Column]  # by role
     classes: Mapping[str, Sequence[str]]  # of the roles whose column has the numbers of classes
     options: TextOptions
+    targets_list_objects: bool = False
 
     def build(self, row: Row) -> Example:
         """Build the example of a row.
@@ -34,7 +35,13 @@ class ExampleBuilder:
             UnusableRowError: the source or the target has no text, or is empty after cleaning; or the group is missing.
         """
         values = {role: column.get(row) for role, column in self.columns.items()}
-        parts = self.shape.build(Cells(values=values, classes=self.classes, options=self.options))
+        cells = Cells(
+            values=values,
+            classes=self.classes,
+            options=self.options,
+            targets_list_objects=self.targets_list_objects,
+        )
+        parts = self.shape.build(cells)
         answers = self._clean_answers(parts.answers)
         return Example(
             source=self._clean_source(parts.source),
@@ -74,7 +81,13 @@ def make_builder(rows: Rows, chosen: ChosenShape, options: TextOptions) -> Examp
         for role, column in columns.items()
         if not column.path and column.name in rows.labels
     }
-    return ExampleBuilder(shape=chosen.shape, columns=columns, classes=classes, options=options)
+    return ExampleBuilder(
+        shape=chosen.shape,
+        columns=columns,
+        classes=classes,
+        options=options,
+        targets_list_objects=chosen.targets_list_objects,
+    )
 
 
 def clean_group(value: object) -> str:

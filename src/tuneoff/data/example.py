@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Row = Mapping[str, Any]  # one row of the data: every column, with the values that its file holds
+EXTRA_NAMES = ("source", "messages")  # of a prompt template, besides the columns: neither holds the answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tuneoff.config.data import DataOptions
-from tuneoff.data.prompt import Encoder, choose_kind, complete_options
+from tuneoff.data.prompt import Encoder, choose_kind, complete_options, require_prompts
 from tuneoff.data.reading import read_rows
+from tuneoff.data.shapes.recognize import Answers, list_answers
 from tuneoff.data.splits import SPLITS, Split, Splits, draw_splits
 from tuneoff.data.statistics import (
     DataSummary,
@@ -42,7 +43,7 @@ class TextData:
     options: DataOptions  # completed: with the template and the date that were used
     ends: tuple[int, ...] = ()  # the tokens that end an answer
     stops: tuple[str, ...] = ()  # strings that end an answer, because the prompt shows answers that end so
-    answers: frozenset[str] = frozenset()  # the columns that hold the answers, which a prompt must not show
+    answers: Answers = frozenset()  # where the answers are, which a prompt must not show
     train_samples: Mapping[str, Dataset] = field(default_factory=dict)  # of replicates, by fingerprint
 
 
@@ -61,8 +62,7 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
     options = complete_options(options, tokenizer, choose_kind(options, examples))
     options = name_shape(options, splits.shape)
     encoder = Encoder(options, tokenizer)
-    answers = {splits.shape.names.get(role, "messages") for role in ("target", "messages")} - {"messages"}
-    encoder.require_columns(rows["train"].columns, rows["train"].place, answers)
+    require_prompts(encoder, rows["train"], splits.shape)
     encoding = compute_encoding_key(encoder)
     read = {
         name: replace(split, examples=encoder.cut_documents(split.examples)) for name, split in splits.by_name.items()
@@ -92,7 +92,7 @@ def load_text(options: DataOptions, tokenizer: PreTrainedTokenizerBase, replicat
         summary=summary,
         options=options,
         ends=encoder.ends,
-        answers=frozenset(answers),
+        answers=list_answers(rows["train"], splits.shape),
     )
     return _add_train_samples(data, splits, options, replicates, encoder, encoding) if replicates else data
 

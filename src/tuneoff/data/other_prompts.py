@@ -101,7 +101,8 @@ class RewrittenPrompts(PromptWriter):
     def present(self, text: TextData) -> TextData:
         def encode(split: Dataset) -> Dataset:
             examples = read_examples(split)
-            self._encoder.require_columns(list(examples[0].columns), "the data", text.answers)
+            columns = {name: None for example in examples for name in example.columns}  # a row may lack some
+            self._encoder.require_columns(list(columns), "the data", text.answers)
             return _replace_columns(split, self._encoder.encode(examples))
 
         # all of train, because the labels of a task are found in it

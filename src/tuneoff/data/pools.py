@@ -175,8 +175,9 @@ class Pool:
     def _explain_left_out(self, name: SplitName, split: Split, used: int) -> str:
         return (
             f"{self._rows.place}: {split.left_out:,} of {split.left_out + used:,} rows for {name} are no usable "
-            f"examples ({'; '.join(split.left_out_examples)}). {self._describe_columns()}Check data.fields, or write "
-            "data.allow_left_out: true to go on without these rows."
+            f"examples ({'; '.join(split.left_out_examples)}). {self._describe_columns()}Check data.fields; write "
+            "data.empty_targets: keep, if an empty answer is right; or data.allow_left_out: true, to go on without "
+            "these rows."
         )
 
     def _describe_columns(self) -> str:

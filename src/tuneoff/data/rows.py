@@ -26,11 +26,17 @@ class Rows:
 
     place: str  # for error messages: a path or a name
     count: int
-    columns: tuple[str, ...]  # their names, in the order of the data
+    columns: tuple[str, ...]  # their names, in the order of the data, and those of `shown_by`
     take: Callable[[Sequence[int]], list[Row]]  # the rows with these indices
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # names of the classes of a ClassLabel column
+    shown_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns that are a path into another one
     notes: tuple[str, ...] = ()  # sentences for the user: what was assumed about the files
     files: tuple[str, ...] = ()  # what each file is: "a.csv: separated by semicolons, cp1252, 20 rows"
+
+    @property
+    def own_columns(self) -> tuple[str, ...]:
+        """The columns that the data themselves name."""
+        return tuple(name for name in self.columns if name not in self.shown_by)
 
     def iterate_column(self, name: str) -> Iterator[Any]:  # Any: columns hold anything
         """Yield the values of one column, without keeping the rows in memory."""

@@ -85,25 +85,39 @@ def convert_source(name: str, value: Any, classes: Sequence[str] = ()) -> str:
     return convert_text(name, value, classes)
 
 
-def convert_answers(value: Any, options: TextOptions, classes: Sequence[str] = ()) -> tuple[str, ...]:
+def convert_answers(
+    value: Any, options: TextOptions, classes: Sequence[str] = (), *, lists_objects: bool = False
+) -> tuple[str, ...]:
     """Return the accepted answers of a row, different from each other, the one to train on first.
 
     A list is several answers, or one text if the options join it; a list of objects is JSON. The answers of SQuAD are
     the texts of an object `{"text": [...], "answer_start": [...]}`.
+
+    Args:
+        lists_objects: whether other rows have lists of objects, so that an empty list is JSON too: no object.
 
     Raises:
         UnusableRowError: the value is missing, or has no text.
     """
     if isinstance(value, Mapping) and isinstance(value.get("text"), list | tuple) and "answer_start" in value:
         value = value["text"] or [""]  # a question without an answer
-    if not isinstance(value, list | tuple) or any(isinstance(item, Mapping | list | tuple) for item in value):
+    if not isinstance(value, list | tuple) or has_objects(value):
         return (convert_text("target", value, classes),)
+    if not value and lists_objects:
+        return (_write_json("target", value),)
+    if not value and options.empty_targets == "keep":
+        return ("",)
     if not value:
         raise MissingValueError("target is missing: an empty list")
     answers = [convert_text("target", item, classes) for item in value if not is_missing(item)]
     if not answers:
         raise MissingValueError("target is missing: a list without values")
     return ("\n".join(answers),) if options.references == "join" else tuple(dict.fromkeys(answers))
+
+
+def has_objects(value: object) -> bool:
+    """Return whether a value is a list with objects or lists in it."""
+    return isinstance(value, list | tuple) and any(isinstance(item, Mapping | list | tuple) for item in value)
 
 
 def _is_text_list(value: object) -> bool:

@@ -8,12 +8,14 @@ from tuneoff.data.statistics import DataSummary
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_share, pluralize
 
+MOST_EQUAL_PROMPTS = 0.05  # share of the different sources whose prompt is that of another one, without a warning
 MOST_LEFT_OUT = 0.05  # share of the rows drawn for a split that may be unusable without a warning
 
 
 def list_data_warnings(data: DataSummary) -> list[str]:
-    """Return a sentence for each split with many rows left out, or with targets that spell missing values."""
-    return [escape_control(text) for text in (*_warn_left_out(data), *_warn_missing_values(data))]
+    """Return a sentence for each split with many rows left out, targets that spell missing values, or equal prompts."""
+    warnings = (*_warn_left_out(data), *_warn_missing_values(data), *_warn_equal_prompts(data))
+    return [escape_control(text) for text in warnings]
 
 
 def describe_rows(data: DataSummary) -> str:
@@ -37,6 +39,17 @@ def _warn_missing_values(data: DataSummary) -> Iterator[str]:
     for name, split in data.splits.items():
         if split.na_targets:
             yield (
-                f"{pluralize(split.na_targets, 'target')} of {name} may be a missing value and is kept as text: "
-                f"{'; '.join(split.na_examples)}. If it is missing, write data.na: leave-out."
+                f"{pluralize(split.na_targets, 'target')} of {name} may mean a missing value, kept as text: "
+                f"{'; '.join(split.na_examples)}. To leave such rows out, write data.na: leave-out."
+            )
+
+
+def _warn_equal_prompts(data: DataSummary) -> Iterator[str]:
+    for name, split in data.splits.items():
+        sources, prompts = split.distinct_sources, split.distinct_prompts
+        if sources is not None and prompts is not None and prompts < (1 - MOST_EQUAL_PROMPTS) * sources:
+            yield (
+                f"The {sources:,} different sources of {name} make only {pluralize(prompts, 'different prompt')}: what "
+                "makes them different is cut, or not used by the prompt. Raise data.max_tokens, cut another part "
+                "(data.truncate), or change the prompt."
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tuneoff.config.data import Task, get_fields
-from tuneoff.data.overview import ColumnSummary, Overview, Side
+from tuneoff.data.overview import TOLERATED_CUT, ColumnSummary, Overview, Side
 from tuneoff.report.format import format_share, join_list, pluralize
 from tuneoff.report.html import render_document
 from tuneoff.system.atomic_write import write_atomically
@@ -71,11 +71,17 @@ def list_findings(overview: Overview) -> Iterator[str]:
     """Say what else was found: languages, repetitions, possible groups, and rows that are no examples."""
     if overview.task:
         yield f"The examples are {KINDS[overview.task]}, which decides the default metrics and prompt"
-    yield from map(_describe_side, overview.sides)
+    yield from (_describe_side(side) for side in overview.sides if side.longest_characters)
     for name, split in overview.splits.items():
         if split.left_out:
             rows = "; ".join(split.left_out_examples)
             yield f"{pluralize(split.left_out, 'row')} left out of {name} ({rows})"
+        if split.removed_as_grouped:
+            rows = pluralize(split.removed_as_grouped, "row")
+            yield f"{rows} left out of {name}, because another split has their source or their group"
+        if split.na_targets:
+            targets, rows = pluralize(split.na_targets, "target"), "; ".join(split.na_examples)
+            yield f"{targets} of {name} kept as text that may mean a missing value ({rows}); see data.na"
     yield from _list_repetitions(overview)
     for column in overview.group_candidates:
         yield _describe_group(column)
@@ -85,12 +91,19 @@ def list_findings(overview: Overview) -> Iterator[str]:
 def list_next_steps(overview: Overview) -> Iterator[str]:
     """Say what to do next."""
     if overview.problem:
-        names = join_list([repr(column.name) for column in overview.columns])
-        yield f"These rows are no examples yet: {overview.problem}"
-        yield f"The columns are {names}. Name two: data.fields.source=NAME data.fields.target=NAME"
+        reads = "The model cannot read these examples yet" if overview.splits else "These rows are no examples yet"
+        yield f"{reads}: {overview.problem}"
+        if overview.lacks_columns and len(overview.columns) > 1 and overview.sampled_rows > 1:
+            names = join_list([repr(column.name) for column in overview.columns])
+            yield f"The columns are {names}. Name two: data.fields.source=NAME data.fields.target=NAME"
     elif overview.lengths:
         limits = overview.lengths
         target = "" if limits.max_target_tokens is None else f", max_target_tokens {limits.max_target_tokens}"
+        if limits.proposed_cut > TOLERATED_CUT and limits.max_target_tokens is not None:
+            yield (
+                f"The proposed limits cut {format_share(limits.proposed_cut)} of the examples. Which part they lose is "
+                "decided by data.truncate: by default the end, where a question may stand."
+            )
         yield f"Proposed limits: max_tokens {limits.max_tokens}{target}. To begin a recipe with them: tuneoff init DATA"
     else:
         yield "Add --model NAME for lengths in tokens, and for examples as the model reads them."
@@ -120,11 +133,11 @@ def write_overview_page(overview: Overview, title: str, path: Path) -> None:
 
 def _describe_side(side: Side) -> str:
     scripts = [name if share > 0.98 else f"{name} {format_share(share)}" for name, share in side.scripts.items()]
+    letters = f"letters {', '.join(scripts)}" if scripts else "no letters"
     language = f"{side.language}, " if side.language else ""
-    script = f"{', '.join(scripts)} script" if scripts else "no letters"
     return (
-        f"{side.name.capitalize()}s: {language}{script}; {side.median_characters:,} characters in the median, "
-        f"{side.longest_characters:,} at most; {side.distinct:,} different"
+        f"{side.name.capitalize()}s: {language}{letters}; {side.distinct:,} different; characters "
+        f"{side.median_characters:,} in the median, {side.longest_characters:,} at most"
     )
 
 

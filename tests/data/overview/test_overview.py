@@ -149,3 +149,36 @@ def test_what_the_examples_are_about_is_recognized(overview):
 def test_each_file_is_described(overview):
     (file,) = overview("source;target\n" + "café;b\n" * 20).files
     assert file.endswith("a.csv: separated by semicolons, utf-8, 20 rows")
+
+
+def test_the_proposed_limits_fit_the_positions_of_the_model(options, write, tokenizer):
+    content = make_csv([(f"{i} " + "the cat sat " * 200, "b") for i in range(40)])
+    found = build_overview(options(source="files", files=write("a.csv", content)), tokenizer, positions=128).lengths
+    assert found.max_tokens == 96
+    assert found.proposed_cut == 1.0
+
+
+def test_a_column_is_listed_once_whatever_its_case(overview):
+    found = overview("Source,TARGET\n" + "".join(f"text {i},answer {i}\n" for i in range(20)))
+    assert [column.name for column in found.columns] == ["Source", "TARGET"]
+
+
+def test_rows_that_stay_out_for_their_source_are_counted(overview):
+    found = overview(make_csv([(f"text {i // 4}", f"answer {i}") for i in range(80)]))
+    assert sum(split.examples + split.removed_as_grouped for split in found.splits.values()) == 80
+
+
+def test_targets_that_may_mean_a_missing_value_are_counted(overview):
+    found = overview(make_csv([(f"text {i}", "NA" if i % 2 else "yes") for i in range(40)]))
+    assert sum(split.na_targets for split in found.splits.values()) == 20
+
+
+def test_texts_without_prompts_repeat_no_source(overview):
+    found = overview("".join(f"Line number {i} of a text.\n" for i in range(40)), name="a.txt")
+    assert (found.task, found.repetitions.equal_sources) == ("text", 0)
+
+
+def test_a_prompt_that_fits_no_column_leaves_an_overview_with_a_problem(overview):
+    found = overview(make_csv(DIFFERENT), prompt="{{ Source }}: {source}")
+    assert "The prompt uses 'Source', which is no column" in found.problem
+    assert (found.lacks_columns, found.splits["train"].examples) == (False, 32)

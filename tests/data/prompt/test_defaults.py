@@ -78,10 +78,63 @@ def test_a_name_that_is_no_column_is_refused_with_a_suggestion(encode):
         encode("chatml", prompt="{instrution} {source}").require_columns(["instruction", "output"], "data.csv")
 
 
-@pytest.mark.parametrize("prompt", ["{source} {answer}", "{{ answer[0] }}"])
+@pytest.mark.parametrize("prompt", ["{source} {answer}", "{{ answer[0] }}", "{{ answer | upper }}"])
 def test_a_prompt_that_shows_the_answer_is_refused(encode, prompt):
-    with pytest.raises(DataError, match="shows 'answer', which holds the answers"):
-        encode("chatml", prompt=prompt).require_columns(["question", "answer"], "data.csv", {"answer"})
+    with pytest.raises(DataError, match=r"shows 'answer.*', which holds the answers"):
+        encode("chatml", prompt=prompt).require_columns(["question", "answer"], "data.csv", frozenset({("answer",)}))
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "{{ qa.a }}",
+        "{{ qa['a'][0] }}",
+        "{{ qa.values() }}",
+        "{{ qa | tojson }}",
+        "{% for k in qa %}{{ qa[k] }}{% endfor %}",
+    ],
+)
+def test_an_answer_within_an_object_is_not_shown_either(encode, prompt):
+    with pytest.raises(DataError, match="which holds the answers"):
+        encode("chatml", prompt=prompt).require_columns(["qa"], "data.jsonl", frozenset({("qa", "a")}))
+
+
+@pytest.mark.parametrize(
+    "prompt", ["{{ qa.q }}", "{{ qa['context'] }} {source}", "{% for a in turns %}{{ a }}{% endfor %}"]
+)
+def test_what_stands_beside_an_answer_may_be_shown(encode, prompt):
+    encode("chatml", prompt=prompt).require_columns(["qa", "turns"], "data.jsonl", frozenset({("qa", "a")}))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "cure"),
+    [
+        ("{source} { question }", r"Write \{\{ question \}\}"),
+        ("{source} {meta.a}", r"Write \{\{ meta\.a \}\}"),
+        ("{source} {user text}", "rename the column"),
+    ],
+)
+def test_a_column_in_braces_that_are_not_filled_in_is_refused(encode, prompt, cure):
+    with pytest.raises(DataError, match=rf"shows the text .* and not the column .*{cure}"):
+        encode("chatml", prompt=prompt).require_columns(["question", "meta", "user text"], "data.csv")
+
+
+def test_other_braces_are_text(encode):
+    encode("chatml", prompt='Write {"label": ...} or { none }: {source}').require_columns(["question"], "data.csv")
+
+
+@pytest.mark.parametrize(
+    ("options", "has_chats"),
+    [
+        ({"never_cut": ["context"]}, False),
+        ({"never_cut": ["source"], "prompt": "chat"}, True),
+        ({"chat_instruction": "Answer: {source}", "prompt": "chat"}, True),
+        ({"prompt": "Read: {source}", "task": "text"}, False),
+    ],
+)
+def test_an_option_that_changes_no_prompt_is_refused(encode, options, has_chats):
+    with pytest.raises(DataError, match="has no effect"):
+        encode("chatml", **options).require_effect(has_chats=has_chats)
 
 
 def test_text_of_a_row_is_never_a_template(encode):

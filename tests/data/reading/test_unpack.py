@@ -11,7 +11,7 @@ import zipfile
 import pytest
 import zstandard
 
-from tuneoff.data.reading import unpack
+from tuneoff.data.reading import read_rows, unpack
 from tuneoff.errors import DataError
 
 CONTENT = b'{"source": "a", "target": "b"}\n'
@@ -47,11 +47,14 @@ def test_the_members_of_an_archive_follow_one_another(read_dicts):
 
 
 def test_the_names_of_members_divide_an_archive_into_splits(write, options):
-    from tuneoff.data.reading import read_rows
-
     path = write("a.zip", make_zip(train__jsonl=CONTENT * 3, dev__jsonl=CONTENT, test__jsonl=CONTENT * 2))
     splits = read_rows(options(source="files", files=path))
     assert {name: rows.count for name, rows in splits.items()} == {"train": 3, "validation": 1, "test": 2}
+
+
+def test_the_readme_of_an_archive_is_no_data(write, options):
+    path = write("a.zip", make_zip(README__md=b"# A data set", train__jsonl=CONTENT, test__jsonl=CONTENT))
+    assert set(read_rows(options(source="files", files=path))) == {"train", "test"}
 
 
 def test_a_packed_file_in_an_archive_is_unpacked(read_dicts):

@@ -66,8 +66,15 @@ def test_rows_that_fit_two_shapes_are_refused_with_the_choice(row, ways):
 
 
 def test_rows_of_no_shape_are_refused_with_a_path_into_an_object():
-    with pytest.raises(DataError, match=r"the columns are 'translation'.*source: translation\.de, target"):
+    cure = r"the columns are 'translation'.*source: translation\.de, target: translation\.en"
+    with pytest.raises(DataError, match=cure):
         choose({"translation": {"de": "a", "en": "b"}})
+
+
+def test_rows_under_a_key_within_a_key_are_refused_with_the_path():
+    rows = make_rows("a.json", [{"version": 1, "result": {"count": 2, "items": [{"q": "a"}, {"q": "b"}]}}])
+    with pytest.raises(DataError, match=r"name that: records: result\.items\."):
+        choose_shape(rows, SavedText(source="saved", path="x"))
 
 
 def test_columns_that_the_recipe_names_come_before_usual_ones():

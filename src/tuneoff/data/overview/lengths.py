@@ -21,6 +21,7 @@ NO_LIMIT = 2**24  # tokens
 TOLERATED_CUT = 0.02  # share of examples that a proposed limit cuts
 STEP = 16  # proposed limits are multiples of it
 MOST_PROPOSED = 2048  # tokens; longer examples cost much, so the user should ask for them
+METHOD_TOKENS = 32  # positions of the model that stay free for methods with vectors before the text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +45,20 @@ class Lengths:
     cut_shares: Mapping[int, float]  # of the examples, by a limit for prompt and target
     max_tokens: int  # that are proposed
     max_target_tokens: int | None  # None: texts have no targets
+    proposed_cut: float  # share of the examples that these limits cut
 
 
 def measure_lengths(
-    examples: Sequence[Example], options: TextOptions, tokenizer: PreTrainedTokenizerBase
+    examples: Sequence[Example],
+    options: TextOptions,
+    tokenizer: PreTrainedTokenizerBase,
+    positions: int | None = None,
 ) -> Lengths | None:
     """Tokenize a sample of examples without limits; None if there are no examples.
 
     Args:
         options: completed, with a prompt.
+        positions: of the model; None: not known.
     """
     import numpy as np
 
@@ -65,10 +71,13 @@ def measure_lengths(
     prompt_N = np.array(columns["prompt_tokens"])
     shares = {limit: float(np.mean(both_N > limit)) for limit in LIMITS}
     first_whole = next((limit for limit, share in shares.items() if share == 0), LIMITS[-1])
+    most = MOST_PROPOSED if positions is None else min(MOST_PROPOSED, positions - METHOD_TOKENS)
     is_text = options.task == "text"
     max_tokens, max_target_tokens = (
-        _propose_text_limit(both_N) if is_text else _propose_limits(prompt_N, both_N - prompt_N)
+        _propose_text_limit(both_N, most) if is_text else _propose_limits(prompt_N, both_N - prompt_N, most)
     )
+    max_prompt = max_tokens - (max_target_tokens or 0)
+    is_cut_N = (prompt_N > max_prompt) | (both_N - prompt_N > (max_target_tokens or max_tokens))
     return Lengths(
         examples=len(sample),
         prompt=_compute_quantiles(prompt_N),
@@ -77,10 +86,11 @@ def measure_lengths(
         cut_shares={limit: share for limit, share in shares.items() if limit <= first_whole},
         max_tokens=max_tokens,
         max_target_tokens=max_target_tokens,
+        proposed_cut=float(np.mean(is_cut_N)),
     )
 
 
-def _propose_limits(prompt_N: np.ndarray, target_N: np.ndarray) -> tuple[int, int]:
+def _propose_limits(prompt_N: np.ndarray, target_N: np.ndarray, most: int) -> tuple[int, int]:
     """Return limits for prompt and target together, and for the target, that cut few examples.
 
     The prompt may have what the limit of the target leaves, so both are added and not taken together.
@@ -90,16 +100,16 @@ def _propose_limits(prompt_N: np.ndarray, target_N: np.ndarray) -> tuple[int, in
     prompt, target = (
         float(np.quantile(lengths, 1 - TOLERATED_CUT, method="higher")) for lengths in (prompt_N, target_N)
     )
-    max_target = min(_round_up(target), MOST_PROPOSED // 2)
-    return min(_round_up(prompt) + max_target, MOST_PROPOSED), max_target
+    max_target = min(_round_up(target), most // 2)
+    return min(_round_up(prompt) + max_target, most), max_target
 
 
-def _propose_text_limit(both_N: np.ndarray) -> tuple[int, None]:
+def _propose_text_limit(both_N: np.ndarray, most: int) -> tuple[int, None]:
     """Return a limit for documents, of which longer ones are divided and not cut."""
     import numpy as np
 
     longest = float(np.quantile(both_N, 1 - TOLERATED_CUT, method="higher"))
-    return min(max(_round_up(longest), LIMITS[1]), MOST_PROPOSED), None
+    return min(max(_round_up(longest), LIMITS[1]), most), None
 
 
 def _round_up(tokens: float) -> int:

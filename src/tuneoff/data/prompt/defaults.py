@@ -19,6 +19,7 @@ Text = TypeVar("Text", bound=TextOptions)
 
 SUMMARIZE = "Summarize the following text in one sentence.\n\n{source}"  # also what earlier versions stored if unused
 
+TEXT_PROMPT = "{source}"  # not used: the text has no prompt
 _PROMPTS: dict[Task, str] = {
     "prose": "{source}\n\nTL;DR: ",
     "labels": "{source}\n\nLabel: ",
@@ -28,7 +29,7 @@ _PROMPTS: dict[Task, str] = {
     "numbers": "{source}\n\nAnswer: ",
     "json": "{source}\n\nJSON: ",
     "chat": CHAT,
-    "text": "{source}",  # not used: the text has no prompt
+    "text": TEXT_PROMPT,
 }
 
 

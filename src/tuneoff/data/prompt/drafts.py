@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuneoff.config.template import Template
-from tuneoff.data.example import Example, Row
+from tuneoff.data.example import EXTRA_NAMES, Example, Row
 from tuneoff.data.prompt.chat_template import ChatTemplate
 from tuneoff.data.prompt.shortening import (
     NothingToCutError,
@@ -20,11 +20,11 @@ from tuneoff.data.prompt.shortening import (
 )
 from tuneoff.data.prompt.template_size import LONGEST_SECONDS
 from tuneoff.data.prompt.text_tokenizer import TextTokenizer
+from tuneoff.data.reading.columns import find_column
 from tuneoff.errors import DataError, suggest
 from tuneoff.system.work_limit import limit_work
 
 CountExcess = Callable[[str], int]  # by how many tokens a prompt is too long
-EXTRA_NAMES = ("source", "messages")  # of a template, besides the columns of the data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +74,17 @@ class RowPrompts:
     def require_columns(self, columns: Sequence[str], place: str) -> None:
         """
         Raises:
-            DataError: the template uses a name that is not a column.
+            DataError: the template uses a name that is not a column, or shows the name of a column and not its value.
         """
-        known = [*columns, *EXTRA_NAMES]
+        known = list(dict.fromkeys((*columns, *EXTRA_NAMES)))
         for name in sorted(self.template.names.difference(known)):
             raise DataError(
                 f"The prompt uses {name!r}, which is no column of {place}.{suggest(name, known)} To show the braces "
                 "themselves, write {% raw %}{" + name + "}{% endraw %}."
             )
+        for text in sorted(self.template.braces):
+            if column := find_column(text, known, place):
+                raise DataError(_explain_braces(text, ".".join((column.name, *column.path))))
 
     def _get_values(self, example: Example) -> dict[str, Any]:
         values = {**example.columns, "source": example.source, "messages": list(example.messages[:-1])}
@@ -149,6 +152,13 @@ class ChatPrompts:
     def _write(self, messages: Sequence[Row], tools: Any, cut: tuple[str, ...] = ()) -> Draft:
         prompt = self.chat.render(messages, tools, opens_answer=True)
         return Draft(prompt=prompt, messages=tuple(messages), tools=tools, cut=cut)
+
+
+def _explain_braces(text: str, name: str) -> str:
+    cure = f"Write {{{{ {name} }}}}"
+    if not name.replace(".", "_").isidentifier():
+        cure = "Its name cannot stand in a template: rename the column, or make it the source and write {source}"
+    return f"The prompt shows the text '{{{text}}}' and not the column {name!r}. {cure}."
 
 
 def write_fitting(

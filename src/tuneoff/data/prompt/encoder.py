@@ -8,7 +8,7 @@ differ from the same prompt in generation.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +17,30 @@ from tuneoff.config.template import read_template
 from tuneoff.data.example import Example
 from tuneoff.data.prompt.chat_answers import ChatAnswers, find_answers
 from tuneoff.data.prompt.chat_template import ChatTemplate, get_day
-from tuneoff.data.prompt.defaults import complete_options
+from tuneoff.data.prompt.defaults import SUMMARIZE, TEXT_PROMPT, complete_options
 from tuneoff.data.prompt.documents import cut_documents, encode_document
 from tuneoff.data.prompt.drafts import ChatPrompts, Draft, RowPrompts, write_fitting
 from tuneoff.data.prompt.requirements import require_fitting, require_hidden, require_usable
 from tuneoff.data.prompt.seam import Seam
 from tuneoff.data.prompt.text_tokenizer import TextTokenizer
-from tuneoff.errors import DataError
+from tuneoff.data.rows import Rows
+from tuneoff.data.shapes.recognize import Answers, ChosenShape, list_answers
+from tuneoff.errors import DataError, suggest
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
+
+
+def require_prompts(encoder: Encoder, rows: Rows, shape: ChosenShape) -> None:
+    """Refuse prompts that do not fit the rows of train.
+
+    Raises:
+        DataError: a prompt uses what is no column or shows an answer, or an option of the recipe changes no prompt.
+    """
+    encoder.require_columns(rows.columns, rows.place, list_answers(rows, shape))
+    encoder.require_effect(has_chats=shape.has_chats)
 
 
 class Encoder:
@@ -62,18 +74,43 @@ class Encoder:
         if not self.is_text:
             require_fitting(len(self._encode_prompt(self._write_probe(""))), self.options)
 
-    def require_columns(self, columns: Sequence[str], place: str, answers: Collection[str] = ()) -> None:
+    def require_columns(self, columns: Sequence[str], place: str, answers: Answers = frozenset()) -> None:
         """
         Args:
             place: of the data, for error messages.
-            answers: the columns that hold the answers.
+            answers: where the answers are.
 
         Raises:
             DataError: the template uses a name that is no column of the data, or shows the answer.
         """
         if not self.is_text:
             self._rows.require_columns(columns, place)
-            require_hidden(self._rows.template.names, answers)
+            require_hidden(self._rows.template.paths, answers)
+
+    def require_effect(self, *, has_chats: bool) -> None:
+        """
+        Args:
+            has_chats: whether the rows are chats, whose messages are cut as a whole and have no template.
+
+        Raises:
+            DataError: an option of the recipe changes no prompt.
+        """
+        if self.is_text and self.options.prompt != TEXT_PROMPT:
+            raise DataError(
+                "data.prompt has no effect: the texts are learned as they are, without prompts. Remove it; or name two "
+                "columns in data.fields, for a text to read and one to write."
+            )
+        is_written = not self.is_text and not (has_chats and self._chat)
+        shown = sorted(self._rows.template.names) if is_written else []
+        for name in self.options.never_cut:
+            if name not in shown:
+                cure = f"{suggest(name, shown)} Write a prompt that shows it, or remove it." if shown else " Remove it."
+                raise DataError(f"data.never_cut has no effect on {name!r}: no prompt shows it by itself.{cure}")
+        if has_chats and self._chat and self.options.chat_instruction not in (None, "{source}", SUMMARIZE):
+            raise DataError(
+                "data.chat_instruction has no effect on rows that are chats: their own messages are the prompt. Remove "
+                "it, or write data.prompt as a template that shows `messages`."
+            )
 
     @property
     def beginning(self) -> tuple[int, ...]:

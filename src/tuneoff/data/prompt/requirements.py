@@ -36,16 +36,22 @@ def require_usable(tokenizer: PreTrainedTokenizerBase, *, chat: bool) -> None:
         )
 
 
-def require_hidden(names: Collection[str], answers: Collection[str]) -> None:
+def require_hidden(shown: Collection[tuple[str, ...]], answers: Collection[tuple[str, ...]]) -> None:
     """
+    Args:
+        shown: the paths of the values that a template reads: ("meta", "a") is the key "a" of the column "meta".
+        answers: the paths of those that hold the answer.
+
     Raises:
-        DataError: a template shows a column that holds the answers.
+        DataError: a template shows a value that is an answer, holds one or is a part of one.
     """
-    for name in sorted(set(answers).intersection(names)):
-        raise DataError(
-            f"The prompt shows {name!r}, which holds the answers, so there would be nothing to learn. Remove it from "
-            "the prompt, or name other columns in fields. Of a chat, `messages` are those before the answer."
-        )
+    for path in sorted(shown):
+        if any(path[: len(answer)] == answer[: len(path)] for answer in answers):
+            raise DataError(
+                f"The prompt shows {'.'.join(path)!r}, which holds the answers, so there would be nothing to learn. "
+                "Remove it from the prompt, or name other columns in fields. Of a chat, `messages` are those before "
+                "the answer."
+            )
 
 
 def require_fitting(template_tokens: int, options: TextOptions) -> None:

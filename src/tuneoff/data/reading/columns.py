@@ -70,7 +70,12 @@ def resolve_columns(rows: Rows, names: Iterable[str]) -> Rows:
             added[name] = column
     if not added:
         return rows
-    return replace(rows, columns=(*rows.columns, *added), take=_add_columns(rows.take, added))
+    return replace(
+        rows,
+        columns=(*rows.columns, *added),
+        take=_add_columns(rows.take, added),
+        shown_by={name: (column.name, *column.path) for name, column in added.items()},
+    )
 
 
 def require_unique_names(names: Sequence[str], place: str) -> None:

@@ -77,12 +77,17 @@ def _expand_all(patterns: str | Sequence[str]) -> Iterator[Item]:
     seen: set[Item] = set()
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         for path in _expand(pattern):
-            for item in list_members(path):
+            for item in _choose_members(list_members(path)):
                 if len(seen) >= MAX_FILES:
                     raise DataError(f"{pattern} has more than {MAX_FILES:,} files. Put the rows into fewer files.")
                 if item not in seen:
                     seen.add(item)
                     yield item
+
+
+def _choose_members(members: list[Item]) -> list[Item]:
+    """Leave out of an archive what is left out of a folder, such as its readme, unless there is nothing else."""
+    return [item for item in members if _is_data_name(item.name)] or members if len(members) > 1 else members
 
 
 def _expand(pattern: str) -> list[Path]:
@@ -120,7 +125,15 @@ def _walk(folder: Path) -> Iterator[Path]:
 def _is_data(path: Path) -> bool:
     name = Item(path).name
     is_archive = path.suffix.lower() == ".zip"
-    return (name.endswith(DATA_SUFFIXES) or is_archive) and name.split(".")[0].lower() not in NO_DATA
+    return _is_data_name(name) or (is_archive and not _names_no_data(name))
+
+
+def _is_data_name(name: str) -> bool:
+    return name.endswith(DATA_SUFFIXES) and not _names_no_data(name)
+
+
+def _names_no_data(name: str) -> bool:
+    return name.split(".")[0].lower() in NO_DATA
 
 
 def _require_no_overlap(given: Mapping[str, Iterable[Item]]) -> None:

@@ -7,20 +7,22 @@ the wrong column without a word.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tuneoff.config.data import ColumnNames, ShapeName, TextOptions, get_fields
-from tuneoff.data.example import Row
+from tuneoff.data.example import EXTRA_NAMES, Row
 from tuneoff.data.reading.columns import Column, find_column
 from tuneoff.data.rows import Rows
 from tuneoff.data.shapes import SHAPES, Shape
-from tuneoff.data.values import is_missing
+from tuneoff.data.values import has_objects, is_missing
 from tuneoff.errors import DataError, suggest
 
 PROBED_ROWS = 100
+MOST_READ = 1000  # rows in which a list of objects is looked for
 CHATS: tuple[ShapeName, ...] = ("messages", "sharegpt")
+Answers = frozenset[tuple[str, ...]]  # paths to what holds the answer of a row: ("meta", "a") is the key "a" of "meta"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,12 @@ class ChosenShape:
     names: Mapping[str, str]  # of the columns, or paths into them, by role
     group: str | None
     is_recognized: bool  # not named in the recipe
+    targets_list_objects: bool = False  # in some rows, such as the entities of a text
+
+    @property
+    def has_chats(self) -> bool:
+        """Whether the rows are chats."""
+        return "messages" in self.shape.required
 
     def describe(self) -> str:
         """Return the shape and its columns, such as `question-answer (source: question, target: answers)`."""
@@ -53,6 +61,15 @@ def choose_shape(rows: Rows, options: TextOptions) -> ChosenShape:
     Raises:
         DataError: a column is missing, no shape fits, or several do.
     """
+    chosen = _choose(rows, options)
+    column = find_column(chosen.names.get("target", ""), rows.columns, rows.place)
+    if column is None:
+        return chosen
+    read = rows.take(range(min(rows.count, MOST_READ)))
+    return replace(chosen, targets_list_objects=any(has_objects(column.get(row)) for row in read))
+
+
+def _choose(rows: Rows, options: TextOptions) -> ChosenShape:
     fields = get_fields(options)
     named = fields.by_role
     if options.shape != "auto":
@@ -70,6 +87,15 @@ def choose_shape(rows: Rows, options: TextOptions) -> ChosenShape:
         raise DataError(_explain_ambiguity(rows, fitting))
     ((name, names),) = fitting.items()
     return ChosenShape(shape=SHAPES[name], names=names, group=fields.group, is_recognized=True)
+
+
+def list_answers(rows: Rows, chosen: ChosenShape) -> Answers:
+    """Return the paths under which a row shows its answer: by the name of the recipe, and by that of the data."""
+    paths: set[tuple[str, ...]] = set()
+    for name in (chosen.names[role] for role in ("target", "messages") if role in chosen.names):
+        column = _require_column("target", name, rows)
+        paths |= {(column.name, *column.path), rows.shown_by.get(column.name, (column.name,))}
+    return frozenset(path for path in paths if path[0] not in EXTRA_NAMES)
 
 
 def _take_named(rows: Rows, fields: ColumnNames) -> ChosenShape:
@@ -168,21 +194,31 @@ def _explain_missing(shape: Shape, rows: Rows, named: Mapping[str, str]) -> str:
 
 
 def _explain_unknown(rows: Rows) -> str:
-    nested = _find_nested(rows)
-    example = nested or "NAME"
+    first = (_probe(rows) or [{}])[0]
+    tables = [path for path, value in _list_nested(first) if _is_table(value)]
+    nested = [path for path, value in _list_nested(first) if not isinstance(value, Mapping | list)]
+    source, target = nested[:2] if len(nested) > 1 else ("NAME", "NAME")
+    cure = f"Name them: fields: {{source: {source}, target: {target}}}"
+    if rows.count == 1 and tables:
+        cure = f"If the rows are a list inside it, name that: records: {tables[0]}"
     return (
         f"{rows.place} has no columns that say what the model reads and what it should write. Looked for 'source' and "
         f"'target', and for the usual columns of {', '.join(name for name in SHAPES if name != 'pairs')}; the columns "
-        f"are {_list_columns(rows)}. Name them: fields: {{source: {example}, target: {example}}}."
+        f"are {_list_columns(rows)}. {cure}."
     )
 
 
-def _find_nested(rows: Rows) -> str | None:
-    """Return a path to a value inside a column of objects, such as `translation.en`."""
-    for name, value in (_probe(rows) or [{}])[0].items():
-        if isinstance(value, Mapping) and value:
-            return f"{name}.{next(iter(value))}"
-    return None
+def _list_nested(values: Mapping[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield the values inside columns of objects, each with its path, such as `translation.en`."""
+    for name, value in values.items():
+        if parents:
+            yield ".".join((*parents, name)), value
+        if isinstance(value, Mapping):
+            yield from _list_nested(value, (*parents, name))
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
 
 
 def _explain_ambiguity(rows: Rows, fitting: Mapping[ShapeName, Mapping[str, str]]) -> str:

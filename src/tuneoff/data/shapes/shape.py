@@ -28,6 +28,7 @@ class Cells:
     values: Mapping[str, Any]  # Any: columns hold anything
     classes: Mapping[str, Sequence[str]]  # of the roles whose value is the number of a class
     options: TextOptions
+    targets_list_objects: bool = False  # in some rows, so that an empty list is JSON in the others
 
     def read_source(self, role: str = "source") -> str:
         """Return the text that the model reads.
@@ -43,7 +44,12 @@ class Cells:
         Raises:
             UnusableRowError: they are missing, or have no text.
         """
-        return convert_answers(self.values.get("target"), self.options, self.classes.get("target", ()))
+        return convert_answers(
+            self.values.get("target"),
+            self.options,
+            self.classes.get("target", ()),
+            lists_objects=self.targets_list_objects,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

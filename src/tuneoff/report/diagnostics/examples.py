@@ -22,15 +22,17 @@ def diagnose_equal_sources(comparison: Comparison) -> Iterator[Diagnosis]:
             text=f"{counts} left out, because another split has the same source, or a question about the same text. "
             "Methods would otherwise be tested on what they were trained on.",
         )
-    kept = {pair: n for pair, n in data.shared_sources.items() if n and not _is_removed(data, pair)}
-    for pair, n in kept.items():
+    for name, sentence in list_shared_sources(data):
+        yield Diagnosis(label=None, kind="sources shared", text=f"{sentence}. {_explain_kept(name)}")
+
+
+def list_shared_sources(data: DataSummary) -> Iterator[tuple[str, str]]:
+    """Yield the splits that have sources of another one, with another target, and a sentence about each."""
+    for pair, n in data.shared_sources.items():
         name, other = pair.split("-")
-        yield Diagnosis(
-            label=None,
-            kind="sources shared",
-            text=f"{pluralize(n, 'example')} of {name} {'has' if n == 1 else 'have'} a source that {other} has too, "
-            f"with another target. {_explain_kept(name)}",
-        )
+        if n and not data.splits[name].sources_removed:
+            has = "has" if n == 1 else "have"
+            yield name, f"{pluralize(n, 'example')} of {name} {has} a source that {other} has too, with another target"
 
 
 def diagnose_repeated_examples(comparison: Comparison) -> Iterator[Diagnosis]:
@@ -101,12 +103,6 @@ def diagnose_untrained_labels(comparison: Comparison) -> Iterator[Diagnosis]:
             f"example: {listed}{more}. No method can learn {them}. Give train such "
             "examples, or raise data.sizes.train.",
         )
-
-
-def _is_removed(data: DataSummary, pair: str) -> bool:
-    """Return whether the examples that a pair of splits shares were left out."""
-    name = pair.split("-")[0]
-    return data.splits[name].sources_removed > 0
 
 
 def _explain_kept(name: str) -> str:
