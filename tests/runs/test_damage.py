@@ -93,6 +93,18 @@ def test_a_record_without_checksums_is_read(directory: RunDirectory, two_records
     assert {r.trial.id for r in directory.read_records()} == {r.trial.id for r in two_records}
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", "3", '{"trial": 3}'])
+def test_a_file_that_is_the_record_of_no_trial_is_left_out(
+    directory: RunDirectory, two_records: tuple[Record, Record], content: str
+) -> None:
+    folder = directory.get_trial_folder(two_records[0].trial)
+    make_old(folder)
+    (folder / "record.json").write_text(content)
+    run = directory.read()
+    assert run.records == (two_records[1],)
+    assert "trial" in run.left_out[folder.name]
+
+
 def test_damaged_checksums_are_noticed(directory: RunDirectory, two_records: tuple[Record, Record]) -> None:
     (directory.get_trial_folder(two_records[0].trial) / "SHA256SUMS").write_text("nonsense\n")
     assert directory.read_records() == (two_records[1],)

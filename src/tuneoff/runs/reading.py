@@ -140,6 +140,8 @@ def read_record(folder: Path) -> Record:
         raise RunError(f"{damaged[0]} does not match its checksum")
     try:
         content = _read_json(folder / RECORD)
+        if not isinstance(content, dict) or "trial" not in content:
+            raise RunError("it is the record of no trial")
         if compute_id(content["trial"]) != folder.name:
             raise RunError("it belongs to another trial")
         _require_own_files(folder, content.pop(FILES, None))
