@@ -46,7 +46,9 @@ def open_started(run: Path) -> Engine:
     return engine
 
 
-@pytest.mark.parametrize("mode", [*list(MODES)[1:], pytest.param(next(iter(MODES)), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "mode", ["free text", "constrained", "likelihood per token", pytest.param("sampled", marks=pytest.mark.slow)]
+)
 def test_every_arm_answers_the_test_examples_as_in_its_run(
     mode: str, tmp_path: Path, model_folder: Callable[[str], Path]
 ) -> None:
