@@ -21,6 +21,8 @@ from tuneoff.models.quantisation import Quantisation, dequantise, is_quantised, 
 from tuneoff.models.same_network import is_same_network
 from tuneoff.models.sources import find_source
 from tuneoff.models.structure import find_adaptable_linears, find_linears
+from tuneoff.recipe.recipe import Recipe
+from tuneoff.runner.prepare import prepare
 
 Load = Callable[..., LanguageModel]
 each_kind = pytest.mark.parametrize("quantise", get_args(Quantisation))
@@ -160,6 +162,17 @@ def test_a_model_that_comes_quantised_is_trained_as_it_came(load: Load, tmp_path
     assert list(list_quantised(loaded.network)) == list(list_quantised(shape.network)) == list(find_linears(model.base))
     with pytest.raises(ModelError, match="comes quantised with bitsandbytes already"):
         build_empty_model(source, options.model_copy(update={"quantise": "int8"}), model.tokenizer)
+
+
+def test_the_setting_of_a_model_that_comes_quantised_has_the_version_of_what_computes_with_its_codes(
+    load: Load, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    model = load("llama", "nf4")
+    model.network.save_pretrained(tmp_path / "codes")
+    model.tokenizer.save_pretrained(tmp_path / "codes")
+    quantised = recipe | {"model": recipe["model"] | {"name": str(tmp_path / "codes")}, "methods": ["base", "lora"]}
+    assert prepare(Recipe.read(quantised)).setting.versions["bitsandbytes"]
+    assert "bitsandbytes" not in prepare(Recipe.read(recipe)).setting.versions
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,7 @@ def find_quantizer(config: Any, name: str, quantise: Quantisation | None) -> Any
     if stored is None:
         wanted = make_quantization_config(quantise) if quantise else None
         return AutoHfQuantizer.from_config(wanted, pre_quantized=False) if wanted else None
-    kind = stored.get("quant_method") if isinstance(stored, dict) else stored.quant_method
-    kind = str(getattr(kind, "value", kind))
+    kind = get_quantisation_kind(config)
     if quantise is not None:
         raise ModelError(
             f"{name} comes quantised with {kind} already, so it cannot be held in {quantise}. Leave model.quantise "
@@ -80,6 +79,15 @@ def find_quantizer(config: Any, name: str, quantise: Quantisation | None) -> Any
             "that it was made from, with model.quantise: nf4."
         )
     return quantizer
+
+
+def get_quantisation_kind(config: Any) -> str | None:  # Any: transformers' own type
+    """Return the kind of quantisation that a model's files came with, such as `bitsandbytes`; None for a plain one."""
+    stored = getattr(config, "quantization_config", None)
+    if stored is None:
+        return None
+    kind = stored.get("quant_method") if isinstance(stored, dict) else stored.quant_method
+    return str(getattr(kind, "value", kind))
 
 
 def list_quantised(network: nn.Module) -> dict[str, Any]:  # Any: layers of several packages

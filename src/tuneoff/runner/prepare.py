@@ -21,6 +21,7 @@ from tuneoff.metrics.scoring import score_answers
 from tuneoff.models.compilation import require_compiler
 from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import resolve_precision
+from tuneoff.models.quantisation import get_quantisation_kind
 from tuneoff.models.rope import count_positions, count_stable_positions
 from tuneoff.models.sources import Source, find_source
 from tuneoff.recipe.recipe import Recipe, drop_methods
@@ -129,7 +130,7 @@ def prepare(recipe: Recipe) -> Preparation:
         precision=resolve_precision(recipe.model.precision, device),
         device=_get_device_name(device),
         kernels=get_kernel_level() if device.type == "cpu" else None,
-        versions=get_numeric_versions(*(["bitsandbytes"] if recipe.model.quantise else [])),
+        versions=get_numeric_versions(*(["bitsandbytes"] if _uses_bitsandbytes(recipe, source) else [])),
         benchmarks=benchmarks.fingerprints if benchmarks else None,
     )
     return Preparation(
@@ -242,6 +243,11 @@ def _read_config(recipe: Recipe, source: Source) -> Any:
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.model.trust_remote_code)
+
+
+def _uses_bitsandbytes(recipe: Recipe, source: Source) -> bool:
+    """Return whether the base model is held in codes of bitsandbytes, by the recipe or as its files came."""
+    return bool(recipe.model.quantise) or get_quantisation_kind(_read_config(recipe, source)) == "bitsandbytes"
 
 
 def _count_context_tokens(recipe: Recipe, label: str) -> int:
