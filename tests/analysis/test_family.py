@@ -1,5 +1,6 @@
 """Differences between methods: against scipy, hand calculations, and simulations with known differences."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -199,3 +200,22 @@ def test_p_is_not_significant_where_the_interval_of_a_strict_look_contains_zero(
         for confidence in (0.95, 0.995):
             estimate = pair.estimate(confidence)
             assert (pair.compute_p(confidence) < 1 - confidence) == (estimate.low > 0 or estimate.high < 0)
+
+
+def test_of_many_methods_one_that_is_far_better_on_few_examples_is_shown_to_be(generator: np.random.Generator) -> None:
+    """The sixty methods need a p-value that is smaller than that of one among all sign flips that are drawn."""
+    scores_MSE = generator.normal(20, 8, size=40) + generator.normal(0, 1, size=(60, 3, 40))
+    scores_MSE[0] += 10
+    estimate = compare_all([make_scores(scores_SE) for scores_SE in scores_MSE])[0, 1].estimate(0.95)
+    assert 0 < estimate.low < 10
+
+
+@pytest.mark.parametrize("examples", [4, 8, 14])
+def test_no_p_value_of_the_randomization_test_is_smaller_than_that_of_all_flips(
+    examples: int, generator: np.random.Generator
+) -> None:
+    signs_FE = np.array(list(itertools.product([-1, 1], repeat=examples)))
+    for shift in (0.5, 1.0, 4.0):
+        differences_E = generator.normal(shift, 1, size=examples)
+        exact = np.mean(np.abs(signs_FE @ differences_E) >= abs(differences_E.sum()) - 1e-9)
+        assert compute_randomization_p(differences_E) >= exact * 0.8

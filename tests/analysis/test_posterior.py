@@ -1,5 +1,7 @@
 """Chances to be the best: they are true as often as they say, and noise alone gives no favorite."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from benchmarks.verdict.chances import state_chances
 from benchmarks.verdict.families import build_matrices
 from tests.analysis.simulation import make_scores
 from tuneoff.analysis.posterior import compute_chances, draw_posterior
+from tuneoff.analysis.statistics import ScoreMatrix
 
 
 @pytest.fixture
@@ -88,6 +91,15 @@ def test_scores_without_any_noise_have_chances(scores: list[float]) -> None:
     chances = compute_chances(posterior, higher_is_better=True, margin=0.5)
     assert sum(of_method.best for of_method in chances) == pytest.approx(1)
     assert chances[-1].within_margin == pytest.approx(1, abs=0.01)
+
+
+def test_scores_without_any_noise_but_that_of_rounding_have_chances() -> None:
+    """Every example has the same loss, whose mean over the tokens is off by its last bit."""
+    losses = [ScoreMatrix(np.full((3, 40), loss), np.full(40, 24.0)) for loss in (76.8, 77.28, 79.19999999999999)]
+    posterior = draw_posterior([*losses[:2], replace(losses[2].select_seeds([0]), trained=False)])
+    assert posterior is not None
+    chances = compute_chances(posterior, higher_is_better=False, margin=0.0)
+    assert chances[0].best == pytest.approx(1)
 
 
 def test_what_all_trained_methods_have_in_common_under_a_seed_is_noise_against_the_base_model_alone(

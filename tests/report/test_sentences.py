@@ -106,6 +106,37 @@ def test_a_base_model_that_nothing_beats_is_named_the_best() -> None:
     )
 
 
+def test_where_nothing_was_trained_no_training_is_said_to_have_helped_or_not() -> None:
+    run = make_synthetic_run(methods=["base", "base-few-shot"], seeds=[0, 1])
+    right = [p.model_copy(update={"scores": dict.fromkeys(p.scores, 0.9)}) for p in run.records[1].predictions]
+    assert headline_of(judge_with_changes(run, "base-few-shot", predictions=tuple(right))).startswith(
+        "base-few-shot wins by test ROUGE-L: better than every other method"
+    )
+
+
+def test_a_method_without_a_score_is_not_among_those_that_the_winner_is_better_than() -> None:
+    assert headline_of(lose_runs(make_winner(), "full", 3)) == (
+        "lora wins by test ROUGE-L: better than every other method by more than matters; full has no score."
+    )
+
+
+def test_of_methods_with_the_same_score_none_leads() -> None:
+    scores_SE = draw_scores(24, seed_effect=0.7)
+    same = make_comparison({"base": draw_scores(13, 1), "lora": scores_SE, "full": scores_SE[::-1]})
+    assert headline_of(same) == "No clear winner by test ROUGE-L: lora and full have the same score."
+
+
+@pytest.mark.parametrize("lora", [13.0, 24.0])
+def test_no_sentence_stands_twice(lora: float) -> None:
+    for outcome in (
+        make_outcome(lora=lora, full=24),
+        make_comparison({"lora": draw_scores(lora), "full": draw_scores(24)}),
+    ):
+        text = describe_verdict(outcome)
+        said = [*text.points, *text.extras]
+        assert len(set(said)) == len(said)
+
+
 # One run
 
 
@@ -391,8 +422,13 @@ def test_labels_are_not_shortened_where_that_would_make_them_equal() -> None:
 
 def test_the_base_model_alone_is_not_a_comparison_yet(run: Run) -> None:
     text = describe_verdict(judge_records(run, [r for r in run.records if r.trial.label == "base"]))
-    assert text.headline.startswith("The base model is the only method with a score so far: test ROUGE-L ")
+    assert text.headline.startswith("The base model is the only method with a score: test ROUGE-L ")
     assert text.points == ()
+
+
+def test_where_every_training_failed_the_verdict_does_not_wait_for_more(run: Run) -> None:
+    records = [r for r in run.records if r.status == "failed" or r.trial.label == "base"]
+    assert headline_of(judge_records(run, records)).endswith("; 1 failed trial produced none.")
 
 
 def test_without_a_score_the_verdict_counts_what_went_wrong(run: Run) -> None:

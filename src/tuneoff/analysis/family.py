@@ -224,13 +224,15 @@ def compute_randomization_p(differences_E: Array) -> float:
     """The two-sided p-value of a paired randomization test.
 
     If two methods were equal, the sign of each example's difference would be arbitrary. The p-value is the share of
-    random sign flips whose sum is at least as far from zero as the observed one, which counts as one of them.
+    random sign flips whose sum is at least as far from zero as the observed one, which counts as one of them. The small
+    p-values that a large family needs cannot be counted; they are Hoeffding's bound of the share of all flips.
 
-    Source: Riezler and Maxwell 2005, W05-0908.
+    Source: Riezler and Maxwell 2005, W05-0908; Hoeffding 1963, theorem 2.
     """
     signs_RE = _draw_signs(len(differences_E))
     observed = abs(differences_E.sum()) * (1 - 1e-12)
-    return float((1 + (np.abs(signs_RE @ differences_E) >= observed).sum()) / (1 + SIGN_FLIPS))
+    drawn = (1 + (np.abs(signs_RE @ differences_E) >= observed).sum()) / (1 + SIGN_FLIPS)
+    return float(min(drawn, 2 * np.exp(-(observed**2) / (2 * (differences_E**2).sum()))))
 
 
 def find_significant_means(residuals_RE: Array, p: float) -> Array:
@@ -240,15 +242,19 @@ def find_significant_means(residuals_RE: Array, p: float) -> Array:
     the larger of `b / (examples - a)` and `-b / (examples + a)`. Infinite if no mean is large enough.
     """
     examples = residuals_RE.shape[1]
+    errors = 2 * math.log(2 / p)  # of Hoeffding's bound: the square of a sum, as a multiple of the sum of squares
+    bounds_R = np.full(len(residuals_RE), np.inf)
+    if examples > errors:
+        bounds_R = np.sqrt(errors * (residuals_RE**2).sum(axis=1) / (examples * (examples - errors)))
     counted = math.floor(p * (1 + SIGN_FLIPS) * (1 + 1e-12)) - 1  # how many flips may count
     if counted < 0:
-        return np.full(len(residuals_RE), np.inf)
+        return bounds_R
     signs_FE = _draw_signs(examples)
     sums_F1, flipped_FR = signs_FE.sum(axis=1, keepdims=True), signs_FE @ residuals_RE.T
     with np.errstate(divide="ignore", invalid="ignore"):
         limits_FR = np.fmax(flipped_FR / (examples - sums_F1), -flipped_FR / (examples + sums_F1))
     limits_FR[np.abs(sums_F1[:, 0]) == examples] = np.inf  # nothing, or everything, is flipped: it always counts
-    return np.asarray(-np.partition(-limits_FR, counted, axis=0)[counted])
+    return np.asarray(np.minimum(bounds_R, -np.partition(-limits_FR, counted, axis=0)[counted]))
 
 
 @functools.lru_cache(maxsize=8)

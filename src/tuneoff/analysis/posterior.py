@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DRAWS = 4000
 SPREADS = 40  # of the true means that are considered, from none to far beyond the noise
+LEAST_NOISE = 1e-9  # as a share of the scores; scores without any but that of rounding have a singular covariance
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def draw_posterior(matrices: Sequence[ScoreMatrix]) -> Posterior | None:
     spreads_R = _draw_spreads(scores_M[trained], typical_MM[np.ix_(trained, trained)], generator)
     seed_RMM = np.einsum("rm,mn->rmn", run_RM / seeds_M, np.eye(len(matrices)))
     seed_RMM += common_R[:, None, None] * np.outer(trained, trained) / np.sqrt(np.outer(seeds_M, seeds_M))
-    least = 1e-12 * (np.trace(typical_MM) or 1.0)  # scores without any noise have a singular covariance
+    least = max(1e-12 * np.trace(typical_MM), LEAST_NOISE**2 * (scores_M @ scores_M)) or 1e-12
     noise_RMM = example_MM + seed_RMM + least * np.eye(len(matrices))
     means_RM = _draw_means(scores_M, noise_RMM, spreads_R, trained, generator)
     seed_noise_RM = _draw_normal(
@@ -150,7 +151,7 @@ def _draw_spreads(scores_T: Array, noise_TT: Array, generator: np.random.Generat
     contrasts_CT = np.linalg.qr(np.eye(methods) - 1 / methods)[0][:, : methods - 1].T
     differences_C, noise_CC = contrasts_CT @ scores_T, contrasts_CT @ noise_TT @ contrasts_CT.T
     scale = float(np.sqrt(np.trace(noise_CC) / (methods - 1)))
-    if scale == 0:
+    if scale <= LEAST_NOISE * abs(scores_T).max():
         return np.full(DRAWS, 1e6 * (1 + abs(scores_T).max()))
     quantiles = (np.arange(SPREADS) + 0.5) / SPREADS
     spreads = scale * np.tan(quantiles * np.pi / 2)  # equally likely before the scores are seen

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.disagreement import find_disagreements
+from tuneoff.analysis.row import Row
 from tuneoff.analysis.verdict import Verdict, decide_verdict
 from tuneoff.report.format import join_list, pluralize
 from tuneoff.report.main_metrics import list_main_metrics
@@ -84,13 +85,11 @@ def _describe_results(comparison: Comparison, name_width: int | None) -> Verdict
     if not ranked:
         return VerdictText(headline=_describe_no_score(comparison))
     if len(ranked) == 1:
-        name = capitalize_name(make_names(comparison).get(ranked[0]))
-        score = format_with_interval(metric, ranked[0])
-        return VerdictText(headline=f"{name} is the only method with a score so far: {name_metric(metric)} {score}.")
+        return VerdictText(headline=_describe_only_score(comparison, ranked[0]))
     verdict = decide_verdict(comparison, metric)
     names = make_names(comparison, name_width) if name_width else _choose_names(comparison, verdict)
     chances = describe_chances(verdict, names)
-    following = [] if verdict.kind == "winner" else [describe_next(comparison, verdict, names)]
+    following = tuple(describe_next(comparison, verdict, names))
     return VerdictText(
         headline=describe_headline(comparison, verdict, names),
         points=(
@@ -138,9 +137,22 @@ def _mark_partial(comparison: Comparison, headline: str) -> str:
 
 
 def _describe_no_score(comparison: Comparison) -> str:
+    lost = _count_lost_trials(comparison)
+    return f"No trial produced a score: {lost}." if lost else "No trial has a score yet."
+
+
+def _describe_only_score(comparison: Comparison, row: Row) -> str:
+    name, lost = capitalize_name(make_names(comparison).get(row)), _count_lost_trials(comparison)
+    so_far = " so far" if comparison.partial else ""
+    score = f"{name_metric(comparison.metric)} {format_with_interval(comparison.metric, row)}"
+    return f"{name} is the only method with a score{so_far}: {score}{f'; {lost} produced none' if lost else ''}."
+
+
+def _count_lost_trials(comparison: Comparison) -> str:
+    """Count the trials without a score, such as `1 failed trial and 2 diverged trials`; empty without any."""
     statuses = [record.status for row in comparison.rows for record in row.records]
-    ended = [pluralize(n, f"{status} trial") for status in ("failed", "diverged") if (n := statuses.count(status))]
-    return f"No trial produced a score: {join_list(ended)}." if ended else "No trial has a score yet."
+    lost = [pluralize(n, f"{status} trial") for status in ("failed", "diverged") if (n := statuses.count(status))]
+    return join_list(lost) if lost else ""
 
 
 __all__ = ["HEADLINE_LENGTH", "VerdictText", "describe_verdict"]

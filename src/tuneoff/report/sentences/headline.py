@@ -28,13 +28,16 @@ def describe_headline(comparison: Comparison, verdict: Verdict, names: Names) ->
     }[verdict.kind]
     remarks = [*_list_lost(comparison, verdict, names)]
     if verdict.metric is comparison.metric:
-        remarks += _list_disagreements(find_disagreements(comparison), names)
+        remarks += [
+            *_list_disagreements(find_disagreements(comparison), names),
+            *_list_without_score(comparison, names),
+        ]
     return f"{'; '.join([describe(comparison, verdict, names), *remarks])}."
 
 
 def _describe_winner(comparison: Comparison, verdict: Verdict, names: Names) -> str:
     metric = name_metric(verdict.metric)
-    if not verdict.best.trains:
+    if not verdict.best.trains and any(row.trains for row in comparison.rank(verdict.metric)):
         return f"No training helped: {names.get(verdict.best)} is the best by {metric}, better than every trained model"
     pairs = _list_pairs_with_best(comparison, verdict)
     by_more = " by more than matters" if all(pair.decision == "matters" for pair in pairs) else ""
@@ -55,11 +58,16 @@ def _describe_tie(comparison: Comparison, verdict: Verdict, names: Names) -> str
 
 
 def _describe_undecided(_: Comparison, verdict: Verdict, names: Names) -> str:
-    others = verdict.leaders[1:]
-    return (
-        f"No clear winner by {name_metric(verdict.metric)}: {names.get(verdict.best)} leads, but {names.join(others)} "
-        f"{'is' if len(others) == 1 else 'are'} not shown to be worse"
-    )
+    metric = verdict.metric
+    scores = [format_score(metric, row.scores[metric.name].mean) for row in verdict.leaders]
+    count = scores.count(scores[0])
+    first, others = verdict.leaders[:count], verdict.leaders[count:]
+    if count == 1:
+        lead = f"{names.get(verdict.best)} leads, but"
+    else:
+        lead = f"{names.join(first)} have the same score{', and' if others else ''}"
+    worse = f" {names.join(others)} {'is' if len(others) == 1 else 'are'} not shown to be worse" if others else ""
+    return f"No clear winner by {name_metric(metric)}: {lead}{worse}"
 
 
 def _describe_single_runs(comparison: Comparison, verdict: Verdict, names: Names) -> str:
@@ -101,6 +109,13 @@ def _list_lost(comparison: Comparison, verdict: Verdict, names: Names) -> Iterat
         yield f"{names.join(lost)} lost runs"
     elif lost:
         yield f"{names.get(lost[0])} {describe_lost(comparison.assess(lost[0]))}"
+
+
+def _list_without_score(comparison: Comparison, names: Names) -> Iterator[str]:
+    """Yield which methods have no score, so that nothing is said about them; the details say what is unfinished."""
+    without = [row for row in comparison.rows if comparison.metric.name not in row.scores]
+    if without and not comparison.partial:
+        yield f"{names.join(without)} {'has' if len(without) == 1 else 'have'} no score"
 
 
 def _list_disagreements(pairs: Iterable[Pair], names: Names) -> Iterator[str]:

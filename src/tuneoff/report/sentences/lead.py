@@ -1,5 +1,7 @@
 """By how much the best method is better than the base model and, after a win, than the next method."""
 
+from collections.abc import Iterator
+
 from tuneoff.analysis.comparison import Comparison
 from tuneoff.analysis.pairs import Pair
 from tuneoff.analysis.row import Row
@@ -28,11 +30,12 @@ def describe_lead(comparison: Comparison, verdict: Verdict, names: Names) -> str
     return f"{name} is {'; '.join(leads)}."
 
 
-def describe_next(comparison: Comparison, verdict: Verdict, names: Names) -> str:
-    """Return the lead over the next method."""
+def describe_next(comparison: Comparison, verdict: Verdict, names: Names) -> Iterator[str]:
+    """Yield the lead over the next method, unless `describe_lead` tells it."""
     second = comparison.rank(verdict.metric)[1]
-    pair = comparison.find_pair(verdict.metric, verdict.best, second)
-    return f"{capitalize_name(names.get(verdict.best))} is {_describe_pair(comparison, pair, names)}."
+    if second not in _list_followers(comparison, verdict):
+        pair = comparison.find_pair(verdict.metric, verdict.best, second)
+        yield f"{capitalize_name(names.get(verdict.best))} is {_describe_pair(comparison, pair, names)}."
 
 
 def _list_followers(comparison: Comparison, verdict: Verdict) -> list[Row]:
