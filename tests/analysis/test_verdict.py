@@ -193,6 +193,27 @@ def test_variance_between_examples_is_reduced_by_more_examples_but_not_by_more_s
     assert needed.examples is not None
 
 
+def test_no_number_of_seeds_decides_on_examples_that_are_too_few_for_any_difference() -> None:
+    """Three examples always have a p-value of at least 0.25, so the sixth is the first that could decide."""
+    few = make_comparison({label: draw(mean, noise=0.1, examples=3) for label, mean in (("lora", 40), ("full", 20))})
+    needed = get_needed(few)
+    assert needed.seeds is None
+    assert needed.examples is not None
+    assert 6 <= needed.examples <= 10
+
+
+# One example
+
+
+@pytest.mark.parametrize("lead", [0.1, 20.0])
+def test_with_one_example_or_one_group_nothing_wins_or_ties(lead: float) -> None:
+    one = make_comparison(
+        {label: draw(20 + more, noise=0, examples=1) for label, more in (("lora", lead), ("full", 0))}
+    )
+    verdict = decide_verdict(one, ROUGE_L)
+    assert (verdict.kind, verdict.chances, verdict.needed) == ("open", {}, None)
+
+
 # One seed against several
 
 

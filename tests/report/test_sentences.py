@@ -126,6 +126,13 @@ def test_of_methods_with_the_same_score_none_leads() -> None:
     assert headline_of(same) == "No clear winner by test ROUGE-L: lora and full have the same score."
 
 
+def test_on_one_example_the_verdict_says_what_is_not_known() -> None:
+    one = make_comparison({label: draw_scores(mean, examples=1) for label, mean in (("lora", 24), ("full", 20))})
+    assert describe_verdict(one).points[2] == (
+        "Open: lora and full. How far scores move between test examples is not known from one; more would show it."
+    )
+
+
 @pytest.mark.parametrize("lora", [13.0, 24.0])
 def test_no_sentence_stands_twice(lora: float) -> None:
     for outcome in (

@@ -73,6 +73,11 @@ class PairedDifference:
         """Whether the interval covers the variation between runs of both methods, and neither was trained only once."""
         return all(side.seeds > 1 or not side.trained for side in (self.first, self.second))
 
+    @property
+    def knows_noise(self) -> bool:
+        """Whether the interval covers the variation over examples too, which one alone does not show."""
+        return self.first.examples > 1 and self.knows_seed_variance
+
     @cached_property
     def differences_E(self) -> Array:
         """Each example's part of the difference, averaged over seeds."""
@@ -233,6 +238,13 @@ def compute_randomization_p(differences_E: Array) -> float:
     observed = abs(differences_E.sum()) * (1 - 1e-12)
     drawn = (1 + (np.abs(signs_RE @ differences_E) >= observed).sum()) / (1 + SIGN_FLIPS)
     return float(min(drawn, 2 * np.exp(-(observed**2) / (2 * (differences_E**2).sum()))))
+
+
+def get_significant_p(methods: int, confidence: float) -> float:
+    """The largest p-value of a pair's randomization test that is significant among all pairs."""
+    from scipy.special import ndtr
+
+    return float(2 * ndtr(-get_critical_value(methods, math.inf, confidence)))
 
 
 def find_significant_means(residuals_RE: Array, p: float) -> Array:

@@ -56,7 +56,7 @@ def take_look(scores: Mapping[str, ScoreMatrix], seeds: int, rules: Rules) -> Lo
     equal = 0
     for i in range(1, len(ranked)):
         best, other, paired = ranked[0], ranked[i], differences[0, i]
-        if not paired.knows_seed_variance:
+        if not paired.knows_noise:
             continue
         gains = rules.regrets.get(best, 0.0), rules.regrets.get(other, 0.0)
         decision = decide(estimate_lead(rules.metric, paired, rules.confidence, *gains), rules.margin)

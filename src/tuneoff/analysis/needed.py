@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tuneoff.analysis.error_spending import get_look_confidence
-from tuneoff.analysis.family import get_critical_value
+from tuneoff.analysis.family import (
+    FEW_EXAMPLES,
+    find_significant_means,
+    get_critical_value,
+    get_significant_p,
+)
 from tuneoff.analysis.pairs import Pair
 from tuneoff.analysis.posterior import Posterior
 from tuneoff.analysis.statistics import WELL_KNOWN_SHARE
@@ -78,7 +83,23 @@ class Outlook:
         lead_R = future_R if self.pair.metric.higher_is_better else -future_R
         low_R, high_R = lead_R - half_width_R - self.gains[1], lead_R + half_width_R + self.gains[0]
         is_equal_R = (low_R >= -self.margin) & (high_R <= self.margin)
-        return float(((low_R > 0) | (high_R < 0) | is_equal_R).mean())
+        is_rare_R = np.abs(future_R) >= self._compute_least_difference(examples or examples_now)
+        return float((((low_R > 0) | (high_R < 0)) & is_rare_R | is_equal_R).mean())
+
+    def _compute_least_difference(self, examples: int) -> float:
+        """The least difference that passes the randomization test over so many examples; 0 if enough of them differ.
+
+        The differences of further examples are taken to be those so far again, around another mean.
+        """
+        differences_E = self.pair.paired.differences_E
+        differing_E = differences_E[differences_E != 0]
+        differing = round(examples * len(differing_E) / len(differences_E))
+        if not 0 < differing <= FEW_EXAMPLES:
+            return 0.0
+        residuals_E = np.resize(differing_E, differing)
+        p = get_significant_p(self.pair.paired.methods, self.confidence)
+        limits_1 = find_significant_means((residuals_E - residuals_E.mean())[None], p)
+        return float(limits_1[0]) * differing / examples
 
     def _compute_half_widths(self, seeds: int | None, examples: int | None, run_R: Array) -> Array:
         """The half-width of the interval to come, (R,).

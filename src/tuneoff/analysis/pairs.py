@@ -80,7 +80,7 @@ def build_pair(
         other=other,
         difference=difference,
         p=paired.compute_p(options.confidence, shift=gain_of_other),
-        decision=decide(difference, metric.get_margin(options)) if paired.knows_seed_variance else "open",
+        decision=decide(difference, metric.get_margin(options)) if paired.knows_noise else "open",
         paired=paired,
     )
 

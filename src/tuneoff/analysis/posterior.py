@@ -64,8 +64,8 @@ class Chances:
 
 
 def draw_posterior(matrices: Sequence[ScoreMatrix]) -> Posterior | None:
-    """Draw from the posterior; None if a method that was trained has one run, since its noise is unknown."""
-    if any(matrix.trained and matrix.seeds < 2 for matrix in matrices):
+    """Draw from the posterior; None with one example, or if a method has one run, since the noise is then unknown."""
+    if matrices[0].examples < 2 or any(matrix.trained and matrix.seeds < 2 for matrix in matrices):
         return None
     generator = np.random.default_rng(3)
     seeds_M = np.array([matrix.seeds for matrix in matrices], dtype=float)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuneoff.analysis.family import FEW_EXAMPLES, find_significant_means, get_critical_value
+from tuneoff.analysis.family import FEW_EXAMPLES, find_significant_means, get_critical_value, get_significant_p
 from tuneoff.analysis.needed import POWER, list_example_counts
 from tuneoff.analysis.noise import Noise
 from tuneoff.analysis.seed_noise import estimate_seed_noise
@@ -210,11 +210,9 @@ def _draw_intervals(noise: Noise, design: Design) -> tuple[Array, Array]:
 
 def _draw_randomization_limits(design: Design, deviation_R: Array, generator: np.random.Generator) -> Array:
     """Draw the difference beyond which the randomization test over examples, which few examples need, is passed too."""
-    from scipy.special import ndtr
-
     effects_RE = generator.normal(size=(len(deviation_R), design.examples)) * deviation_R[:, None]
-    p = 2 * ndtr(-get_critical_value(design.methods, math.inf, design.confidence))
-    return find_significant_means(effects_RE - effects_RE.mean(axis=1, keepdims=True), float(p))
+    p = get_significant_p(design.methods, design.confidence)
+    return find_significant_means(effects_RE - effects_RE.mean(axis=1, keepdims=True), p)
 
 
 def _draw_inverse_chi_square(freedom: float, draws: int, generator: np.random.Generator) -> Array:

@@ -15,6 +15,8 @@ def describe_unsettled(comparison: Comparison, verdict: Verdict, names: Names) -
         return describe_unfinished(comparison, comparison.partial)
     if verdict.needed:
         return _describe_needed(comparison, verdict, verdict.needed, names)
+    if verdict.kind == "open":
+        return f"Open: {names.join(verdict.leaders)}. {_describe_unknown_noise(comparison, verdict)}"
     if verdict.kind == "one run":
         return f"Open: the methods themselves. More {name_trainings(comparison)} of each would show how far runs move."
     if verdict.kind == "winner where it trains":
@@ -38,6 +40,13 @@ def _describe_needed(comparison: Comparison, verdict: Verdict, needed: Needed, n
     if counts:
         return f"Open: {pair}. {' or '.join(counts)} in all would settle it {chance}."
     return f"Open: {pair}. Neither {MOST_SEEDS} {unit} nor {MOST_EXAMPLES:,} {examples} settle it {chance}."
+
+
+def _describe_unknown_noise(comparison: Comparison, verdict: Verdict) -> str:
+    if verdict.best.scores[verdict.metric.name].examples > 1:
+        return "What would settle it is not known, because a method has one finished run."
+    units = name_test_units(comparison)
+    return f"How far scores move between {units} is not known from one; more would show it."
 
 
 def _get_lost_interval(comparison: Comparison, verdict: Verdict) -> tuple[float, float]:
