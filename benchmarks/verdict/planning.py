@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.verdict.families import CONFIDENCE, build_matrices
+from benchmarks.verdict.shares import format_share
 from benchmarks.verdict.worlds import DIFFICULTY, Array, Generator
 from tuneoff.analysis.family import PairedDifference, compare_all
 from tuneoff.analysis.needed import Needed, Outlook, estimate_needed, rank_effort
@@ -43,6 +45,12 @@ class Pilot:
     example_effect: float
     interaction: float
     seeds: int = 3
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of the noise of a method's mean, without what is common to all methods."""
+        of_examples = (self.example_effect**2 + self.interaction**2 / self.seeds) / self.examples
+        return math.sqrt(of_examples + self.run_deviation**2 / self.seeds)
 
     def draw_effects(self, generator: Generator, methods: int, seeds: int) -> Array:
         return generator.normal(0, self.run_deviation, size=(methods, seeds))
@@ -131,13 +139,42 @@ def _find_methods(matrices: Sequence[ScoreMatrix], needed: Needed) -> tuple[int,
 
 
 def follow_pilots(
-    generator: Generator, pilot: Pilot, *, spread: float, pilots: int, methods: int
+    generator: Generator, pilot: Pilot, *, spread: float | None, pilots: int, methods: int
 ) -> tuple[list[Followed], int, int]:
     """Follow pilots of methods whose true means have a standard deviation of `spread` points.
+
+    Args:
+        spread: None draws it for each pilot from the distribution that the posterior assumes.
 
     Returns:
         The pilots that were followed, the number that were decided at once, and that of those without an answer.
     """
-    results = [follow_pilot(generator, pilot, generator.normal(0, spread, size=methods)) for _ in range(pilots)]
+
+    def follow() -> Followed | Literal["decided", "no number"]:
+        deviation = pilot.noise * abs(generator.standard_cauchy()) if spread is None else spread
+        return follow_pilot(generator, pilot, generator.normal(0, deviation, size=methods))
+
+    results = [follow() for _ in range(pilots)]
     followed = [result for result in results if isinstance(result, Followed)]
     return followed, results.count("decided"), results.count("no number")
+
+
+def print_prior_average() -> None:
+    """Print how often the promise is kept on average over true differences as the posterior assumes them."""
+    print_row("raised", "methods", "pilots", "with a number", "stated", "decided")
+    for pilot, methods, pilots in (
+        (MORE_EXAMPLES, 2, 3000), (MORE_EXAMPLES, 4, 1500), (MORE_SEEDS, 2, 4000), (MORE_SEEDS, 4, 3000),
+    ):  # fmt: skip
+        followed, _, _ = follow_pilots(np.random.default_rng(11), pilot, spread=None, pilots=pilots, methods=methods)
+        stated, kept = np.mean([[found.chance, found.is_decided] for found in followed], axis=0)
+        share = format_share(float(kept), len(followed))
+        print_row(pilot.raised, methods, pilots, len(followed), f"{100 * stated:.0f} %", share)
+
+
+def print_row(*cells: object) -> None:
+    """Print a row of a Markdown table."""
+    print("|", " | ".join(map(str, cells)), "|")
+
+
+if __name__ == "__main__":
+    print_prior_average()

@@ -60,6 +60,8 @@ PROBLEMS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "shortened checksums": (lambda run: (get_trial(run) / CHECKSUMS).write_text(""), "damaged", CHECKSUMS),
     "what was spent": (lambda run: (run / SPENT_FILE).write_text('{"seconds": 1, "sha256": "0"}'), "damaged", "run"),
     "the ledger": (lambda run: (run / "test-use.jsonl").write_text("half a li"), "damaged", "test-use.jsonl"),
+    "decisions": (lambda run: (run / "decisions.jsonl").write_text('{"kind": "dr\n'), "damaged", "decisions.jsonl"),
+    "a field of what was spent": (lambda run: (run / SPENT_FILE).write_text('{"joules": 1}'), "damaged", "run"),
     "a checkpoint": (
         lambda run: (get_trial(run) / "checkpoint.safetensors").write_bytes(b"x" * 40),
         "damaged",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from tuneoff.budget.probe import Part, Probe
 from tuneoff.budget.shrink import Fit
@@ -93,6 +93,10 @@ def _read_json(kind: type[Stored], file: Path) -> Stored | None:
         return kind.model_validate(values)
     except FileNotFoundError:
         return None
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise RunError(f"{file} cannot be read: {reason}. Remove it to continue without what it holds.") from error
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise RunError(f"{file} cannot be read: {error}. Remove it to continue without what it holds.") from error
 

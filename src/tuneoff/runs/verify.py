@@ -121,6 +121,10 @@ def _count_broken_lines(path: Path) -> Iterator[tuple[Path, int]]:
         lines = (path / judgements.FILE).read_bytes().splitlines()
         if count := len(lines) - judgements.count_readable(lines):
             yield path / judgements.FILE, count
+    with contextlib.suppress(FileNotFoundError):
+        lines = (path / decisions.FILE).read_bytes().splitlines()
+        if count := len(lines) - len(decisions.read_decisions(path)):
+            yield path / decisions.FILE, count
 
 
 def _check_checksums(folder: Path, required: frozenset[str]) -> Iterator[Problem]:
