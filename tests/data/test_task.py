@@ -47,6 +47,7 @@ def repeat(values, times):
         (["1,234.5", "-3", "10%", "$5", "1e-3", "0.5", "12", "−7"] * 2, "numbers"),
         ([f"{i % 10}" for i in range(200)], "numbers"),  # more digits than classes usually have
         ([json.dumps({"name": f"n{i}", "age": i}) for i in range(20)], "json"),
+        (repeat([json.dumps({"intent": "buy"}), json.dumps({"intent": "sell"})], 10), "json"),
         (["[]", '["a"]', '["a", "b"]', '{"a": 1}'] * 2, "json"),
         ([f"Paris {i}" for i in range(20)], "answers"),
         ([f"the {i}. of May" for i in range(20)], "answers"),

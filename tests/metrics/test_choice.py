@@ -161,3 +161,9 @@ def test_a_function_that_cannot_be_loaded_is_refused_before_anything_runs(
         file.write_text(content)
     with pytest.raises(MetricError, match=message):
         complete("prose", metrics={"mine": f"{file}:{function}"})
+
+
+@pytest.mark.parametrize(("written", "meant"), [("exact_match", "exact"), ("rouge-l", "rougeL"), ("Token F1", "f1")])
+def test_a_metric_that_is_called_by_its_title_is_suggested(written: str, meant: str) -> None:
+    with pytest.raises(RecipeError, match=rf"{written!r} is not a metric\. Did you mean {meant!r}\?"):
+        _ = make_recipe(metrics={written: None}).metric_table

@@ -5,8 +5,8 @@ from dataclasses import replace
 from tuneoff.analysis.noise import ExampleNoise, Noise, RunNoise
 from tuneoff.analysis.sensitivity import Design, Sensitivity, Wanted
 from tuneoff.config.verdict import VerdictOptions
-from tuneoff.metrics import LOSS, ROUGE_L
-from tuneoff.report.sensitivity import describe_sensitivity
+from tuneoff.metrics import LOSS, METRICS, ROUGE_L
+from tuneoff.report.sensitivity import describe_sensitivity, describe_unknown_noise
 
 ASSUMED = Noise(runs=RunNoise(variance=1.44), examples=ExampleNoise(variance=100))
 MEASURED = Noise(
@@ -72,3 +72,10 @@ def test_what_is_assumed_is_said_with_its_size_and_how_to_measure_it() -> None:
 
 def test_other_metrics_have_their_own_unit() -> None:
     assert "a difference of 0.031 nats per target token" in describe(metric=LOSS, difference=0.0312)
+
+
+def test_a_metric_whose_noise_nobody_measured_is_said_to_be_unknown_with_the_cure() -> None:
+    said = describe_unknown_noise(METRICS["exact"], 3)
+    assert said.startswith("Which differences in Exact match can be shown is not known")
+    assert "verdict.prior.seed_sd and verdict.prior.example_sd" in said
+    assert describe_unknown_noise(METRICS["exact"], 1).startswith("With one seed, no difference")

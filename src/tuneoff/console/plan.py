@@ -24,7 +24,7 @@ from tuneoff.report.format import (
     pluralize,
 )
 from tuneoff.report.population import describe_samples
-from tuneoff.report.sensitivity import describe_sensitivity
+from tuneoff.report.sensitivity import describe_sensitivity, describe_unknown_noise
 from tuneoff.search.effort import MOST_TIMES
 
 if TYPE_CHECKING:
@@ -110,9 +110,15 @@ def print_cost_estimate(plan: Plan, price_per_hour: float | None = None) -> None
 
 
 def print_sensitivity(plan: Plan) -> None:
-    """Print which differences between methods the comparison can show; nothing if that is not known."""
-    console = Console(highlight=False)
-    for line in describe_sensitivity(plan.sensitivity, plan.recipe.verdict) if plan.sensitivity else ():
+    """Print which differences between methods the comparison can show; nothing if there is nothing to compare."""
+    console, recipe = Console(highlight=False), plan.recipe
+    if plan.sensitivity:
+        lines = [*describe_sensitivity(plan.sensitivity, recipe.verdict)]
+    elif len(recipe.methods) > 1 and any(trainable for trainable, _ in plan.parameters.values()):
+        lines = [describe_unknown_noise(recipe.primary_metric, len(recipe.seeds))]
+    else:
+        lines = []
+    for line in lines:
         console.print(replace_unprintable(line), markup=False)
 
 

@@ -16,6 +16,7 @@ SAMPLE_CHARACTERS = 200_000
 LEAST_SHARE = 0.02  # of the letters, of a script that is named
 LEAST_WORDS = 0.12  # of all words; the short words of a language make up a fifth to a half of its prose
 LEAST_LEAD = 1.3  # times as many as the next language has
+LEAST_DIFFERENT = 3  # short words: one alone, such as the s of "it's", may be anything
 
 _SHORT_WORDS = {
     "English": "the of and to in is that for it with as was on are by this be at not from",
@@ -56,7 +57,9 @@ def find_language(texts: Iterable[str]) -> str | None:
     total = sum(words.values())
     counts = Counter({language: sum(words[w] for w in short.split()) for language, short in _SHORT_WORDS.items()})
     (first, most), (_, next_most) = counts.most_common(2)
-    return first if total and most >= LEAST_WORDS * total and most >= LEAST_LEAD * next_most else None
+    different = sum(word in words for word in _SHORT_WORDS[first].split())
+    is_clear = most >= max(LEAST_WORDS * total, LEAST_LEAD * next_most) and different >= LEAST_DIFFERENT
+    return first if is_clear else None
 
 
 def _sample(texts: Iterable[str]) -> str:

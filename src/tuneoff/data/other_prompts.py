@@ -11,6 +11,7 @@ from tuneoff.config.data import CHAT, DataOptions
 from tuneoff.data.example import Example, Row
 from tuneoff.data.load import TextData
 from tuneoff.data.prompt import Encoder
+from tuneoff.data.reading import hide_progress_bars
 from tuneoff.data.tokens import read_examples
 
 if TYPE_CHECKING:
@@ -231,4 +232,5 @@ def _replace_columns(split: Dataset, columns: Mapping[str, list[Any]]) -> Datase
     from datasets import Dataset, concatenate_datasets
 
     kept = split.remove_columns([name for name in columns if name in split.column_names])
-    return concatenate_datasets([kept, Dataset.from_dict(dict(columns))], axis=1)
+    with hide_progress_bars():
+        return concatenate_datasets([kept, Dataset.from_dict(dict(columns))], axis=1)

@@ -61,6 +61,8 @@ def _share(texts: Sequence[str], holds: Callable[[str], bool]) -> float:
 
 def _are_labels(targets: Sequence[str]) -> bool:
     distinct = set(targets)
+    if _share(targets, _is_json) >= MOST:
+        return False  # even if only few objects occur
     if _share(targets, _is_number) >= MOST and len(distinct) > MOST_NUMERIC_LABELS:
         return False
     return (

@@ -99,8 +99,11 @@ def build_metric(name: str, options: MetricOptions) -> Metric:
     if at and shipped in METRICS and k.isdecimal() and METRICS[shipped].bounds[1] < math.inf:
         return _make_pass_at_k(shipped, int(k), options)
     if name not in METRICS:
+        by_title = {_join_words(metric.title): metric.name for metric in METRICS.values()}
+        meant = by_title.get(_join_words(name), name)
         raise RecipeError(
-            f"{name!r} is not a metric.{suggest(name, METRICS)} For one of your own, write "
+            f"{name!r} is not a metric.{suggest(meant, [*METRICS, SIMILARITY])} With several samples also exact@5 and "
+            "the like; a judge has the key `judge`. For one of your own, write "
             f"`metrics: {{{name}: file.py:function}}`."
         )
     if unused := set_options & OWN_OPTIONS:
@@ -113,6 +116,10 @@ def build_metric(name: str, options: MetricOptions) -> Metric:
     if name not in TOKENIZED:
         raise RecipeError(f"metrics.{name}.tokenizer has no effect. Only ROUGE and BLEU have a tokenizer.")
     return _make_tokenized(name, options.tokenizer)
+
+
+def _join_words(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def _make_pass_at_k(name: str, k: int, options: MetricOptions) -> Metric:

@@ -75,7 +75,8 @@ def describe_judge(judged: Judged, model: str, *, ranks: bool) -> Iterator[str]:
     other = "the base model's" if judged.against == "base" else "the reference"
     yield (
         f"{model} compared each method's answer with {other} on {pluralize(judged.examples, 'test example')}, in both "
-        "orders. A tie counts as half a win."
+        "orders. The win rate is the mean over both, and a tie counts as half a win. A pair is undecided if its orders "
+        "disagree, or if one is a tie."
     )
     yield (
         f"With the order swapped, it contradicts itself in {format_share(judged.disagreement)} of the pairs, and "

@@ -20,7 +20,8 @@ class Matrix:
 
     label: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[int, ...]], ...]  # each with its label
+    rows: tuple[tuple[str, tuple[int, ...]], ...]  # each with its label, in the order of the columns
+    runs: int  # that are counted together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ def build_label_table(comparison: Comparison) -> LabelTable | None:
             )
             for name in shown
         ),
-        matrices=tuple(_build_matrix(label, confusion, shown) for label, confusion in confusions.items()),
+        matrices=tuple(_build_matrix(row, confusions[row.label], shown) for row in rows),
         left_out=len(frequent) - len(shown),
     )
 
@@ -69,10 +70,15 @@ def _count(row: Row) -> Confusion:
     return Confusion(classes=confusion.classes, counts=counts)
 
 
-def _build_matrix(label: str, confusion: Confusion, shown: tuple[str, ...]) -> Matrix:
+def _build_matrix(row: Row, confusion: Confusion, shown: tuple[str, ...]) -> Matrix:
     """Count predictions that are no label, or none that is shown, in a column of their own."""
     rows = []
     for name in shown:
         counts = [confusion.counts[name, predicted] for predicted in shown]
         rows.append((escape_control(name), (*counts, confusion.count_true(name) - sum(counts))))
-    return Matrix(label=escape_control(label), columns=(*map(escape_control, shown), OTHER), rows=tuple(rows))
+    return Matrix(
+        label=escape_control(row.label),
+        columns=(*map(escape_control, shown), OTHER),
+        rows=tuple(rows),
+        runs=len(row.finished),
+    )

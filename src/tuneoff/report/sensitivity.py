@@ -5,9 +5,14 @@ from collections.abc import Iterator
 from tuneoff.analysis.needed import MOST_EXAMPLES, POWER
 from tuneoff.analysis.sensitivity import SEED_COUNTS, Sensitivity, Wanted
 from tuneoff.config.verdict import VerdictOptions
+from tuneoff.metrics import Metric
 from tuneoff.report.format import format_confidence, format_seconds, join_list, pluralize
 
 POINTS = "F1 × 100"  # the unit of which one is called a point
+ONE_SEED = (
+    "With one seed, no difference between methods can be shown: how far another run would move is not known. Write "
+    "seeds: [1, 2, 3]."
+)
 
 
 def describe_sensitivity(sensitivity: Sensitivity, options: VerdictOptions) -> Iterator[str]:
@@ -17,13 +22,21 @@ def describe_sensitivity(sensitivity: Sensitivity, options: VerdictOptions) -> I
     yield _describe_source(sensitivity)
 
 
+def describe_unknown_noise(metric: Metric, seeds: int) -> str:
+    """Say that nothing is known about what a comparison can show, and how to know it."""
+    if seeds < 2:
+        return ONE_SEED
+    return (
+        f"Which differences in {metric.title} can be shown is not known: no stored run tells how it varies. Give "
+        "--like RUN with a run of two or more seeds on such data, or state verdict.prior.seed_sd and "
+        "verdict.prior.example_sd."
+    )
+
+
 def _describe_visible(sensitivity: Sensitivity) -> str:
     design, metric = sensitivity.design, sensitivity.metric
     if design.seeds < 2:
-        return (
-            "With one seed, no difference between methods can be shown: how far another run would move is not known. "
-            "Write seeds: [1, 2, 3]."
-        )
+        return ONE_SEED
     if sensitivity.difference is None:
         return (
             f"With {design.examples} {_name_units(sensitivity)}, no difference can be shown: so few may all improve by "

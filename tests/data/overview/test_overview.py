@@ -41,7 +41,10 @@ def test_a_language_is_told_by_its_short_words(language):
     assert find_language([TEXTS[language]] * 3) == language
 
 
-@pytest.mark.parametrize("text", ["", "positive", "def f(x):\n    return [i * 2 for i in x]", "我们提出了一种新的方法"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "positive", "café's violin, it's old", "def f(x):\n    return [i * 2 for i in x]", "我们提出了一种新的方法"],
+)
 def test_a_language_that_is_not_clear_is_not_named(text):
     assert find_language([text]) is None
 
