@@ -8,6 +8,7 @@ from tests.report.synthetic import make_synthetic_data
 from tuneoff.analysis.comparison import judge
 from tuneoff.console.results import print_comparison
 from tuneoff.report.data_warnings import describe_rows, list_data_warnings
+from tuneoff.report.diagnostics.examples import list_shared_sources
 from tuneoff.report.page import render_page
 
 MANY = {"left_out": 20, "left_out_examples": ["row 7: target is missing"]}
@@ -54,3 +55,10 @@ def test_what_was_recognized_is_said():
 def test_different_sources_that_make_one_prompt_are_a_warning(prompts, count):
     warnings = list_data_warnings(make_synthetic_data(distinct_sources=100, distinct_prompts=prompts))
     assert sum("different sources of train make only" in warning for warning in warnings) == count
+
+
+@pytest.mark.parametrize(("removed", "sentences"), [(0, 1), (2, 0)])
+def test_a_source_that_two_splits_keep_with_other_targets_is_said(removed, sentences):
+    data = make_synthetic_data(sources_removed=removed).model_copy(update={"shared_sources": {"train-test": 2}})
+    said = [sentence for _, sentence in list_shared_sources(data)]
+    assert said == ["2 examples of train have a source that test has too, with another target"][:sentences]
