@@ -45,7 +45,7 @@ Workers = Annotated[
 ]
 EngineOption = Annotated[
     str,
-    typer.Option("--engine", help="What starts the workers: local, manual or slurm.", metavar="NAME"),
+    typer.Option("--engine", help="What starts the workers: local, manual, ray or slurm.", metavar="NAME"),
 ]
 EngineOptions = Annotated[
     list[str] | None,

@@ -11,10 +11,13 @@ from typing import Any
 from tuneoff.engines.engine import Engine
 from tuneoff.engines.local import LocalEngine
 from tuneoff.engines.manual import ManualEngine
+from tuneoff.engines.ray import RayEngine
 from tuneoff.engines.slurm import SlurmEngine
 from tuneoff.errors import RunError, suggest
 
-ENGINES: dict[str, type[Engine]] = {engine.name: engine for engine in (LocalEngine, ManualEngine, SlurmEngine)}
+ENGINES: dict[str, type[Engine]] = {
+    engine.name: engine for engine in (LocalEngine, ManualEngine, RayEngine, SlurmEngine)
+}
 
 
 def read_engine(name: str, options: Mapping[str, Any]) -> Engine:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, final
 
 from tuneoff.engines.engine import Engine, count_cores
+from tuneoff.engines.worker_process import BAD_INPUT, MOST_RESTARTS, start_worker
 from tuneoff.errors import RunError
-from tuneoff.system.supervisor import PARENT_VARIABLE, WORKER_VARIABLE
-
-MOST_RESTARTS = 20  # of one worker whose supervisor dies too
-BAD_INPUT = 2  # the exit code of a worker that cannot run any trial here
 
 
 @final
@@ -50,10 +46,7 @@ def assign_gpus(workers: int) -> list[Mapping[str, str]]:
 
 @final
 class LocalLauncher:
-    """Runs one worker for each of some environments, and starts one again that was killed.
-
-    A worker ends with this process: its standard input closes then.
-    """
+    """Runs one worker for each of some environments, and starts one again that was killed."""
 
     def __init__(self, environments: Sequence[Mapping[str, str]], arguments: Sequence[str] = ("--quiet",)) -> None:
         self._environments, self._arguments = environments, arguments
@@ -63,7 +56,7 @@ class LocalLauncher:
 
     def start(self, run: Path) -> None:
         self._run = run
-        self._processes = [self._start_worker(environment) for environment in self._environments]
+        self._processes = [start_worker(run, self._arguments, environment) for environment in self._environments]
 
     def check(self) -> None:
         for slot, process in enumerate(self._processes):
@@ -71,7 +64,7 @@ class LocalLauncher:
             if code is None or code == BAD_INPUT or self._restarts[slot] >= MOST_RESTARTS:
                 continue
             self._restarts[slot] += 1
-            self._processes[slot] = self._start_worker(self._environments[slot])
+            self._processes[slot] = start_worker(self._run, self._arguments, self._environments[slot])
         codes = [process.poll() for process in self._processes]
         if all(code is not None for code in codes):
             raise RunError(
@@ -95,10 +88,3 @@ class LocalLauncher:
             with process:
                 codes.append(process.wait())
         return codes
-
-    def _start_worker(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", "-m", "tuneoff.cli", "work", str(self._run), *self._arguments]
-        inherited = {name: value for name, value in os.environ.items() if name != WORKER_VARIABLE}
-        return subprocess.Popen(
-            command, stdin=subprocess.PIPE, env={**inherited, **environment, PARENT_VARIABLE: str(os.getpid())}
-        )

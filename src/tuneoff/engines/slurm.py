@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any, ClassVar, Literal, final
@@ -20,15 +19,12 @@ from typing import Any, ClassVar, Literal, final
 from pydantic import Field, field_validator
 
 from tuneoff.engines.engine import Engine
+from tuneoff.engines.worker_process import start_worker, wait_for_checkpoints
 from tuneoff.errors import RunError
-from tuneoff.runs.leases import Watcher
-from tuneoff.runs.work_folder import DRIVER, WorkFolder
-from tuneoff.system.supervisor import PARENT_VARIABLE, WORKER_VARIABLE
 
 SIGNAL_SECONDS = 120  # before the time limit
 MOST_REQUEUES = 1000  # of a job that reaches its time limit again and again
 CHECK_SECONDS = 10.0  # between two questions to SLURM
-GRACE_SECONDS = 120.0  # for workers that were told to stop to write their checkpoints
 END_SECONDS = 10.0  # for cancelled processes of this machine, which may have been started to ignore SIGINT
 LOG_LINES = 15
 
@@ -100,9 +96,7 @@ class SlurmLauncher:
             )
 
     def stop(self) -> None:
-        end = time.monotonic() + GRACE_SECONDS
-        while self._is_anyone_at_work() and time.monotonic() < end and not all(job.done() for job in self._jobs):
-            time.sleep(0.5)
+        wait_for_checkpoints(self._run, lambda: all(job.done() for job in self._jobs))
         for job in self._jobs:
             job.cancel(check=False)
         if self._engine.cluster == "local":
@@ -134,11 +128,6 @@ class SlurmLauncher:
         )
         return slurm
 
-    def _is_anyone_at_work(self) -> bool:
-        watcher = Watcher(WorkFolder(self._run).leases)
-        attempts = watcher.list_attempts().items()
-        return any(id != DRIVER and watcher.read(id, last)[0] == "held" for id, last in attempts)
-
     def _read_log(self) -> str:
         for job in self._jobs:
             text: str = (job.stderr() or "").strip()
@@ -161,10 +150,7 @@ class WorkJob:
         Raises:
             RunError: the worker ended with an error, which is in the job's log.
         """
-        command = [sys.executable, "-P", "-m", "tuneoff.cli", "work", str(self._run)]
-        inherited = {name: value for name, value in os.environ.items() if name != WORKER_VARIABLE}
-        environment = {**inherited, PARENT_VARIABLE: str(os.getpid())}
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+        self._process = start_worker(self._run)
         if code := _wait(self._process):
             raise RunError(f"the worker ended with {code}")
 
