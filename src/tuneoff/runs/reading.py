@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from tuneoff.data import DataSummary
 from tuneoff.errors import RunError
@@ -30,8 +31,11 @@ from tuneoff.runs.layout import (
     RECORD,
     list_recorded_trials,
 )
-from tuneoff.system.checksums import CHECKSUMS, find_damaged_files, hash_text
+from tuneoff.system.checksums import CHECKSUMS, find_damaged_files, hash_bytes
 
+_CURVE = TypeAdapter(tuple[Epoch, ...])
+_PREDICTIONS = TypeAdapter(tuple[Prediction, ...])
+_BENCHMARKS = TypeAdapter(tuple[BenchmarkScore, ...])
 UNREADABLE = (OSError, ValueError, RecursionError)  # missing, not text, not JSON, or with other content than expected
 
 
@@ -136,20 +140,22 @@ def read_record(folder: Path) -> Record:
         RunError: it cannot be read, is damaged or belongs to another trial.
     """
     own = (RECORD, CURVE, PREDICTIONS)
-    if damaged := find_damaged_files(folder, {*own, BENCHMARKS}, required=own):
+    # each file is opened once: a run can have tens of thousands of them
+    contents = {name: _read_if_there(folder / name) for name in (*own, BENCHMARKS)}
+    hashes = {name: None if content is None else hash_bytes(content) for name, content in contents.items()}
+    if damaged := find_damaged_files(folder, contents, required=own, hashes=hashes):
         raise RunError(f"{damaged[0]} does not match its checksum")
     try:
-        content = _read_json(folder / RECORD)
+        content = json.loads(contents[RECORD] or b"")
         if not isinstance(content, dict) or "trial" not in content:
             raise RunError("it is the record of no trial")
         if compute_id(content["trial"]) != folder.name:
             raise RunError("it belongs to another trial")
-        _require_own_files(folder, content.pop(FILES, None))
-        record = Record.model_validate(content)
-        curve = tuple(Epoch.model_validate_json(line) for line in _read_lines(folder / CURVE))
-        lines = _read_lines(folder / BENCHMARKS) if (folder / BENCHMARKS).exists() else []
-        benchmarks = tuple(BenchmarkScore.model_validate_json(line) for line in lines)
-        predictions = tuple(Prediction.model_validate_json(line) for line in _read_lines(folder / PREDICTIONS))
+        _require_own_files(folder, content.pop(FILES, None), hashes)
+        record = Record.model_validate({**content, "trial": _share_setting(content["trial"])})
+        curve = _CURVE.validate_json(_join_lines(contents[CURVE]))
+        benchmarks = _BENCHMARKS.validate_json(_join_lines(contents[BENCHMARKS]))
+        predictions = _PREDICTIONS.validate_json(_join_lines(contents[PREDICTIONS]))
     except ValidationError as error:
         if all(problem["type"] == "extra_forbidden" for problem in error.errors()):
             raise NewerRecordError(_explain_newer(content, error)) from error
@@ -159,21 +165,33 @@ def read_record(folder: Path) -> Record:
     return record.model_copy(update={"curve": curve, "predictions": predictions, "benchmarks": benchmarks})
 
 
-def _require_own_files(folder: Path, checksums: Mapping[str, str] | None) -> None:
+def _share_setting(trial: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a trial with one object for the setting, which is the same in all records of a run."""
+    try:
+        return {**trial, "setting": _read_setting(json.dumps(trial["setting"], sort_keys=True))}
+    except ValidationError:
+        return trial  # the record says better what is wrong
+
+
+@lru_cache(maxsize=8)
+def _read_setting(text: str) -> Setting:
+    return Setting.model_validate_json(text)
+
+
+def _require_own_files(folder: Path, checksums: Mapping[str, str] | None, hashes: Mapping[str, str | None]) -> None:
     """Check that the files beside a record are those that were written with it.
 
     Args:
         checksums: as the record has them; None in a record of version 0.1.
+        hashes: of the files that are there.
     """
     if checksums is None:
         return
     if not (folder / CHECKSUMS).exists():
         raise RunError(f"{CHECKSUMS} is missing")
     for name in (CURVE, PREDICTIONS, BENCHMARKS):
-        if name in checksums or (folder / name).exists():
-            content = (folder / name).read_text("utf-8")
-            if hash_text(content) != checksums.get(name):
-                raise RunError(f"{name} belongs to another record")
+        if hashes[name] != checksums.get(name):
+            raise RunError(f"{name} belongs to another record")
 
 
 def _explain_newer(content: Mapping[str, Any], error: ValidationError) -> str:
@@ -189,5 +207,13 @@ def _read_json(file: Path) -> Any:  # Any: whatever the file holds
     return json.loads(file.read_text("utf-8"))
 
 
-def _read_lines(file: Path) -> list[str]:
-    return file.read_text("utf-8").split("\n")[:-1]
+def _read_if_there(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
+
+
+def _join_lines(content: bytes | None) -> bytes:
+    """Return a JSON array of the lines of a file: reading it at once takes half as long as line by line."""
+    return b"[" + b",".join((content or b"").split(b"\n")[:-1]) + b"]"

@@ -16,7 +16,12 @@ def hash_files(files: Iterable[Path], folder: Path) -> dict[str, str]:
 
 def hash_text(content: str) -> str:
     """Return the SHA-256 of a UTF-8 file with this content."""
-    return hashlib.sha256(content.encode()).hexdigest()
+    return hash_bytes(content.encode())
+
+
+def hash_bytes(content: bytes) -> str:
+    """Return the SHA-256 of a file with this content."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def format_checksums(checksums: Mapping[str, str]) -> str:
@@ -43,14 +48,20 @@ def read_checksums(folder: Path) -> dict[str, str] | None:
 
 
 def find_damaged_files(
-    folder: Path, names: Collection[str] | None = None, *, required: Collection[str] = ()
+    folder: Path,
+    names: Collection[str] | None = None,
+    *,
+    required: Collection[str] = (),
+    hashes: Mapping[str, str | None] | None = None,
 ) -> list[str]:
     """Return the names of files that are missing or do not match their checksum. Without `SHA256SUMS`, return none.
 
     Args:
         names: the files to check; None checks all that have a checksum.
         required: files that must have a checksum, so that a shortened `SHA256SUMS` checks no less.
+        hashes: the SHA-256 of files that were read already, None for one that is not there.
     """
+    hashes = hashes or {}
     try:
         checksums = read_checksums(folder)
     except ValueError:
@@ -62,7 +73,8 @@ def find_damaged_files(
     return [
         name
         for name, checksum in checksums.items()
-        if (names is None or name in names) and not _matches(folder / name, checksum)
+        if (names is None or name in names)
+        and not (hashes[name] == checksum if name in hashes else _matches(folder / name, checksum))
     ]
 
 
