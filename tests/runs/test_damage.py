@@ -93,6 +93,16 @@ def test_a_record_without_checksums_is_read(directory: RunDirectory, two_records
     assert {r.trial.id for r in directory.read_records()} == {r.trial.id for r in two_records}
 
 
+@pytest.mark.parametrize("name", ["curve.jsonl", "predictions.jsonl"])
+def test_a_record_without_checksums_whose_file_is_missing_is_left_out(
+    directory: RunDirectory, two_records: tuple[Record, Record], name: str
+) -> None:
+    folder = directory.get_trial_folder(two_records[0].trial)
+    make_old(folder)
+    (folder / name).unlink()
+    assert directory.read_records() == (two_records[1],)
+
+
 @pytest.mark.parametrize("content", ["{}", "[]", "3", '{"trial": 3}'])
 def test_a_file_that_is_the_record_of_no_trial_is_left_out(
     directory: RunDirectory, two_records: tuple[Record, Record], content: str

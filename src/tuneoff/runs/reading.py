@@ -145,6 +145,8 @@ def read_record(folder: Path) -> Record:
     hashes = {name: None if content is None else hash_bytes(content) for name, content in contents.items()}
     if damaged := find_damaged_files(folder, contents, required=own, hashes=hashes):
         raise RunError(f"{damaged[0]} does not match its checksum")
+    if missing := [name for name in own if contents[name] is None]:  # in a folder without checksums
+        raise RunError(f"{missing[0]} cannot be read")
     try:
         content = json.loads(contents[RECORD] or b"")
         if not isinstance(content, dict) or "trial" not in content:
@@ -169,7 +171,7 @@ def _share_setting(trial: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a trial with one object for the setting, which is the same in all records of a run."""
     try:
         return {**trial, "setting": _read_setting(json.dumps(trial["setting"], sort_keys=True))}
-    except ValidationError:
+    except (ValidationError, KeyError, TypeError):
         return trial  # the record says better what is wrong
 
 
