@@ -117,6 +117,7 @@ def test_a_label_with_hyperparameters_is_not_a_group(values: dict[str, Any]) -> 
         ("methods.lorra={}", r"No method 'lorra'. Did you mean 'lora'\?"),
         ("data.aspec=outcome", r"Unknown key 'data.aspec'. Did you mean 'aspect'\?"),
         ("data.max_tokens=many", r"^data.max_tokens: Input should be a valid integer"),
+        ("verdict.margin_loss=.inf", r"^verdict.margin_loss: Input should be a finite number"),
         ("data={aspect: outcome}", r"Missing key 'data.source'. Available: hub, files, csv, tsv"),
         ("data=3", r"data must be a mapping of keys to values \(got 3\)."),
         ("data.source=hubb", r"^data.source is 'hubb', which is not supported. Did you mean 'hub'\?"),

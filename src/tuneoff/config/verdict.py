@@ -26,9 +26,9 @@ class VerdictOptions(Options):
     cheaper_by: Literal["token_ms", "training_memory", "train_seconds", "adapter_bytes"] = "train_seconds"
     """The cost that decides between methods that tie. If it is the same, trainable parameters, operations per token and
     file size decide."""
-    margin_rouge: float = Field(0.5, ge=0)
+    margin_rouge: float = Field(0.5, ge=0, allow_inf_nan=False)
     """The smallest difference in ROUGE (F1 × 100) that matters in practice."""
-    margin_loss: float = Field(0.01, ge=0)
+    margin_loss: float = Field(0.01, ge=0, allow_inf_nan=False)
     """The smallest difference in loss, in nats per target token, that matters in practice."""
     margins: Mapping[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
     """The smallest difference that matters by metric, in the metric's unit, such as `{exact: 2}`; a metric that is not
