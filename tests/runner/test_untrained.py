@@ -120,6 +120,19 @@ def test_in_a_chat_the_examples_are_earlier_turns(make_recipe: Callable[..., dic
     assert decode_scored(preparation, text.test) == decode_scored(preparation, preparation.text.test)
 
 
+def test_a_template_in_place_of_a_chat_is_refused_since_its_answers_have_other_tokens(
+    make_recipe: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    longer = CHAT.replace("'<eos>'", "' .<eos>'")  # what ends a turn is a part of the answer
+    config = tmp_path / "model" / "tokenizer_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "chat_template": longer}))
+    recipe = make_recipe(
+        {"base": {}, "base-prompt": {"prompt": "{source} In short: "}}, prompt="chat", chat_instruction="Say: {source}"
+    )
+    with pytest.raises(RecipeError, match=r"answers of the test split have another number of tokens .* a chat where"):
+        prepare(Recipe.read(recipe))
+
+
 @pytest.mark.parametrize(
     ("methods", "message"),
     [

@@ -2,7 +2,7 @@
 
 from tuneoff.data.batches import Batch, collate, collate_prompts, make_epoch_batches, make_evaluation_batches
 from tuneoff.data.load import TextData, load_text
-from tuneoff.data.statistics import DataSummary, SplitSummary, count_tokens
+from tuneoff.data.statistics import DataSummary, SplitSummary, count_scored, count_tokens
 
 __all__ = [
     "Batch",
@@ -11,6 +11,7 @@ __all__ = [
     "TextData",
     "collate",
     "collate_prompts",
+    "count_scored",
     "count_tokens",
     "load_text",
     "make_epoch_batches",

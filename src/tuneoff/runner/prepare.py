@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuneoff.config.search_space import Range
-from tuneoff.data import TextData, count_tokens, load_text
+from tuneoff.data import TextData, count_scored, count_tokens, load_text
 from tuneoff.data.prompt import Encoder
 from tuneoff.data.unrelated_text import load_unrelated_text
 from tuneoff.errors import DataError, RecipeError
@@ -222,6 +222,7 @@ def _find_unfit_prompts(recipe: Recipe, source: Source, text: TextData, tokenize
         try:
             presented = method.present(text, tokenizer, recipe.get_seeds(label)[0])
             _require_room_for_prompts(presented, recipe, positions)
+            _require_same_answers(presented, text)
         except DataError as error:
             if recipe.strict or method.model_fields_set:
                 raise RecipeError(f"methods.{label} does not fit the data: {error}") from error
@@ -236,6 +237,18 @@ def _require_room_for_prompts(text: TextData, recipe: Recipe, positions: int | N
         raise DataError(
             f"its longest prompt needs {needed} positions, with the generated tokens, and {recipe.model.name} has "
             f"{positions}. Show fewer or shorter examples: lower shots or data.max_tokens."
+        )
+
+
+def _require_same_answers(presented: TextData, text: TextData) -> None:
+    """Check that the answers have as many tokens as with the recipe's prompt: a mean loss is one over tokens."""
+    scored = [count_scored(split) for split in (presented.test, text.test)]
+    others = sum(own != expected for own, expected in zip(*scored, strict=True))
+    if others:
+        raise DataError(
+            f"{others} of {len(text.test)} answers of the test split have another number of tokens than with the "
+            "recipe's prompt, so their losses cannot be compared. Write a prompt of the same kind as data.prompt: a "
+            "chat where that is a chat, else a template that ends as it does."
         )
 
 
