@@ -1,10 +1,12 @@
 """Rows of several shapes, from a file to the scores of a trained method, with a tiny model."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 import tuneoff
 from tests.runner.recorded_runs import read_records_by_label
@@ -35,6 +37,22 @@ ROWS: dict[str, list[dict[str, Any]]] = {
     "numbers": [{"question": f"What is {i} + {k}?", "answer": i + k} for i in range(3, 9) for k in range(4)],
     "code": [{"prompt": f"Write a function that adds {i}.", "completion": FUNCTION.format(i)} for i in range(24)],
 }
+CHATS = [
+    {
+        "messages": [
+            {"role": "system", "content": "Answer in one word."},
+            {"role": "user", "content": f"Is {i} the number of the house?"},
+            {"role": "assistant", "content": "yes"},
+            {"role": "user", "content": "And the street?"},
+            {"role": "assistant", "content": f"the street {i}"},
+        ]
+    }
+    for i in range(24)
+]
+CHAT_TEMPLATE = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ '<eos>' if m.role == 'assistant' }}{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
 FIELDS = {"translation": {"source": "translation.en", "target": "translation.de"}}
 PRIMARY = {
     "prose": "rougeL",
@@ -49,7 +67,7 @@ PRIMARY = {
 def run(recipe: dict[str, Any], tmp_path: Path) -> Any:
     def compare(task: str, **data: Any) -> Any:
         path = tmp_path / "rows.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in ROWS[task]))
+        path.write_text("".join(json.dumps(row) + "\n" for row in ROWS.get(task, CHATS)))
         recipe["data"] = {"source": "files", "files": str(path), "fields": FIELDS.get(task, {}), "max_tokens": 120}
         recipe["data"] |= {"max_target_tokens": 60, **data}
         return tuneoff.compare(recipe, "methods=[base, soft-prompt]", run=tmp_path / "run")
@@ -78,3 +96,21 @@ def test_functions_are_targets_as_they_are_written(run: Any, tmp_path: Path) -> 
     for prediction in read_records_by_label(tmp_path / "run")["base"].predictions:
         compile(prediction.reference, "a", "exec")
         assert prediction.reference in {row["completion"] for row in ROWS["code"]}
+
+
+def test_chats_are_trained_on_both_turns_of_the_assistant_after_the_system_message(
+    run: Any, recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(recipe["model"]["name"], tmp_path / "chatting")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": CHAT_TEMPLATE}))
+    recipe["model"]["name"] = str(folder)
+    run("chats", turns="all", max_tokens=200)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    for record in read_records_by_label(tmp_path / "run").values():
+        assert record.status == "done"
+        assert record.trial.setting.data.prompt == "chat"
+        for prediction in record.predictions:
+            assert "Answer in one word." in prediction.source
+            answers = ["yes", prediction.reference]
+            assert prediction.target_tokens == sum(len(tokenizer.tokenize(answer)) + 1 for answer in answers)
