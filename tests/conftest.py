@@ -77,12 +77,12 @@ def save_tokenizer(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def save_model(architecture: str, folder: Path) -> None:
+def save_model(architecture: str, folder: Path, width: int = 32) -> None:
     """Write a tiny model of an architecture with random weights."""
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(tiny_config(architecture)).save_pretrained(folder)
+    AutoModelForCausalLM.from_config(tiny_config(architecture, width=width)).save_pretrained(folder)
 
 
 def save_rows(path: Path) -> None:
@@ -98,14 +98,14 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def tiny_config(architecture: str, vocabulary: int = 320) -> Any:
-    """A two-layer, 32-wide shape, with what is peculiar to the architecture switched on."""
+def tiny_config(architecture: str, vocabulary: int = 320, width: int = 32) -> Any:
+    """A two-layer shape, with what is peculiar to the architecture switched on."""
     from transformers import AutoConfig
 
     common: dict[str, Any] = {"vocab_size": vocabulary, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1}
     modern = {
-        "hidden_size": 32,
-        "intermediate_size": 48,
+        "hidden_size": width,
+        "intermediate_size": width * 3 // 2,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
@@ -113,7 +113,7 @@ def tiny_config(architecture: str, vocabulary: int = 320) -> Any:
     }
     special: dict[str, dict[str, Any]] = {
         "gpt_neo": {
-            "hidden_size": 32,
+            "hidden_size": width,
             "num_layers": 2,
             "num_heads": 4,
             "attention_types": [[["global", "local"], 1]],
@@ -123,7 +123,7 @@ def tiny_config(architecture: str, vocabulary: int = 320) -> Any:
             "embed_dropout": 0.0,
             "attention_dropout": 0.0,
         },
-        "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256,
+        "gpt2": {"n_embd": width, "n_layer": 2, "n_head": 4, "n_positions": 256,
                  "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
         "llama": {**modern, "tie_word_embeddings": False},
         "qwen2": {**modern, "tie_word_embeddings": True},
@@ -140,15 +140,21 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Pat
 
     root = tmp_path_factory.mktemp("models")
 
-    def saved(architecture: str) -> Path:
-        folder = root / architecture
+    def saved(architecture: str, width: int = 32) -> Path:
+        folder = root / f"{architecture}-{width}"
         if not folder.exists():
-            save_model(architecture, folder)
+            save_model(architecture, folder, width)
             for file in tokenizer_folder.iterdir():
                 shutil.copy(file, folder)
         return folder
 
     return saved
+
+
+@pytest.fixture(scope="session")
+def quantisable_folder(model_folder: Callable[..., Path]) -> Callable[[str], Path]:
+    """A tiny model whose rows of weights are whole blocks of 64, as 4-bit codes on a CPU need them."""
+    return lambda architecture: model_folder(architecture, 128)
 
 
 @pytest.fixture(scope="session")

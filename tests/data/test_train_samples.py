@@ -10,7 +10,7 @@ from tuneoff.config.data import TextOptions
 from tuneoff.data import load_text
 from tuneoff.data.pools import BLOCK_ROWS, MOST_ORDERED_ROWS
 from tuneoff.data.rows import make_rows
-from tuneoff.data.shapes.recognize import PROBED_ROWS
+from tuneoff.data.shapes.recognize import MOST_READ, PROBED_ROWS
 from tuneoff.data.splits import draw_splits
 from tuneoff.data.train_samples import draw_train_samples
 from tuneoff.errors import DataError
@@ -106,7 +106,7 @@ def test_only_the_rows_that_are_needed_are_read():
     options = TextOptions(sizes={"train": 100, "validation": 1, "test": 1})
     splits = draw_splits({"train": counting}, options)
     draw_train_samples(splits.by_name["train"], splits.more_train, 100, [1, 2, 3], seed=0)
-    assert len(read) <= BLOCK_ROWS + PROBED_ROWS
+    assert len(read) <= BLOCK_ROWS + PROBED_ROWS + MOST_READ
 
 
 @pytest.mark.parametrize(("size", "cure"), [(11, "10"), (1000, "10")])

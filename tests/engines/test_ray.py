@@ -97,6 +97,7 @@ def test_an_address_where_nothing_listens_is_refused_with_what_was_tried() -> No
         require_answer(f"127.0.0.1:{port}")
 
 
+@needs_ray
 def test_an_address_that_says_nothing_is_given_up(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster, "ANSWER_SECONDS", 0.02)
     assert ray_cluster.CONNECT_SECONDS + 14.0 < 20

@@ -19,13 +19,13 @@ pytestmark = pytest.mark.model
 
 @pytest.fixture(scope="module", params=["nf4", "int8"])
 def run(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str], Path]
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, quantisable_folder: Callable[[str], Path]
 ) -> Path:
     """A comparison on a quantised base, with full tuning, which does not fit."""
     folder = tmp_path_factory.mktemp(request.param)
     methods = {"base": None, "full": None, "lora": {"learning_rate": 1e-2}, "adapter": {"learning_rate": 1e-2}}
     model = {"quantise": request.param}
-    return make_run(folder, model_folder("llama"), methods, model=model, training={"epochs": 2})
+    return make_run(folder, quantisable_folder("llama"), methods, model=model, training={"epochs": 2})
 
 
 def find_record(run: Path, label: str) -> Record:

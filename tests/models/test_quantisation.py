@@ -29,11 +29,11 @@ each_kind = pytest.mark.parametrize("quantise", get_args(Quantisation))
 
 
 @pytest.fixture
-def load(model_folder: Callable[[str], Path]) -> Load:
+def load(quantisable_folder: Callable[[str], Path]) -> Load:
     """Loads a tiny model, or only its shape."""
 
     def of(architecture: str, quantise: Quantisation | None = None, *, shape: bool = False) -> LanguageModel:
-        options = ModelOptions(name=str(model_folder(architecture)), quantise=quantise)
+        options = ModelOptions(name=str(quantisable_folder(architecture)), quantise=quantise)
         source = find_source(options)
         return (build_empty_model if shape else load_model)(source, options, load_tokenizer(source, options))
 
@@ -191,9 +191,9 @@ def test_the_setting_of_a_model_that_comes_quantised_has_the_version_of_what_com
     ids=["gptq", "awq", "unknown"],
 )
 def test_what_is_missing_for_a_quantised_checkpoint_is_named(
-    kind: dict[str, Any], reason: str, model_folder: Callable[[str], Path], tmp_path: Path
+    kind: dict[str, Any], reason: str, quantisable_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    folder = shutil.copytree(model_folder("llama"), tmp_path / "model")
+    folder = shutil.copytree(quantisable_folder("llama"), tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"quantization_config": kind}))
     options = ModelOptions(name=str(folder))
@@ -206,3 +206,15 @@ def test_layers_are_recognized_by_their_codes_and_not_by_their_name() -> None:
     assert not is_quantised(layer)
     layer.register_buffer("qweight", torch.zeros(2, 4, dtype=torch.int32))
     assert is_quantised(layer)
+
+
+def test_rows_of_whole_blocks_are_decoded_and_others_are_refused_where_they_are_not(
+    model_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert quantisation.decodes_rows(128)
+    monkeypatch.setattr(quantisation, "decodes_rows", lambda width: width % 64 == 0)
+    options = ModelOptions(name=str(model_folder("llama")), quantise="nf4")
+    source = find_source(options)
+    for load_it in (build_empty_model, load_model):
+        with pytest.raises(ModelError, match=r"in rows of 32, as in .* wrongly on this processor"):
+            load_it(source, options, load_tokenizer(source, options))

@@ -25,7 +25,7 @@ HYPERPARAMETERS: dict[str, dict[str, Any]] = {
     "pissa": {"rank": 4},
     "peft": {"peft_type": "LOHA", "r": 2},
 }
-MISFITS = {("llama", "bitfit"), ("gemma2", "bitfit"), ("gpt2", "peft")}  # no biases; LoHa takes no Conv1D
+MISFITS = {("llama", "bitfit"), ("gemma2", "bitfit"), ("gpt2", "peft"), ("gpt2", "olora")}  # no biases; no Conv1D
 
 
 def list_methods(architecture: str) -> list[str]:

@@ -19,15 +19,17 @@ __all__ = ["load_rows", "train_to_rungs"]  # fixtures
 
 
 @pytest.fixture(params=["nf4", "int8"])
-def load_tiny(request: pytest.FixtureRequest, model_folder: Callable[[str], Path]) -> Callable[[str], LanguageModel]:
+def load_tiny(
+    request: pytest.FixtureRequest, quantisable_folder: Callable[[str], Path]
+) -> Callable[[str], LanguageModel]:
     """The models of the other trainings, quantised."""
 
     def load(architecture: str) -> LanguageModel:
-        options = ModelOptions(name=str(model_folder(architecture)), quantise=request.param)
+        options = ModelOptions(name=str(quantisable_folder(architecture)), quantise=request.param)
         source = find_source(options)
         return load_model(source, options, load_tokenizer(source, options))
 
-    model_folder("gpt_neo")  # making it draws random numbers, so it must not happen in the first training
+    quantisable_folder("gpt_neo")  # making it draws random numbers, so it must not happen in the first training
     return load
 
 

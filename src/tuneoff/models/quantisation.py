@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from tuneoff.errors import ModelError
 Quantisation = Literal["nf4", "int8"]
 LEAST_COSINE = 0.999  # between a gradient through a quantised layer and one through the same weights in floats
 ROWS = 8  # of the input that the check makes
+BLOCK_SIZE = 64  # 4-bit weights with one scale, bitsandbytes' default
 
 
 def make_quantization_config(quantise: Quantisation) -> Any:  # Any: transformers' own type
@@ -138,6 +140,7 @@ def quantise_shape(network: Any, quantizer: Any) -> None:  # Any: transformers' 
     """
     quantizer.preprocess_model(network, device_map=None)
     quantizer.postprocess_model(network)  # sets what peft chooses its layers by
+    require_true_weights(network)
 
 
 def compute_in(model: nn.Module, dtype: torch.dtype) -> None:
@@ -189,10 +192,45 @@ def make_safe(network: Any, name: str) -> None:
         if hasattr(layer, "support_avx512bf16_for_cpu"):
             layer.support_avx512bf16_for_cpu = False
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)  # it warns about every product
+    require_true_weights(network)
     shapes = {(layer.in_features, layer.out_features): of_layer for of_layer, layer in layers.items()}
     for of_layer in shapes.values():
         if can_dequantise(layers[of_layer]):
             require_true_gradients(layers[of_layer], f"{name}, {of_layer}")
+
+
+def require_true_weights(network: Any) -> None:
+    """Check that 4-bit codes of layers as wide as the network's are decoded to the weights that they stand for.
+
+    On a CPU with AVX-512, bitsandbytes 0.50 takes wrong scales where the rows of a weight are not whole blocks. A GPU
+    is not checked.
+
+    Raises:
+        ModelError: they are not, so the model would be another one than on other machines.
+    """
+    if torch.cuda.is_available():
+        return
+    widths = {
+        layer.in_features: name for name, layer in list_quantised(network).items() if hasattr(layer, "quant_state")
+    }
+    for width, name in widths.items():
+        if not decodes_rows(width):
+            raise ModelError(
+                f"bitsandbytes decodes 4-bit weights in rows of {width}, as in {name}, wrongly on this processor: only "
+                f"whole blocks of {BLOCK_SIZE} are right. Write model.quantise: int8, or leave it out."
+            )
+
+
+@cache
+def decodes_rows(width: int) -> bool:
+    """Return whether bitsandbytes decodes a weight with rows of `width` as it decodes the same codes in one row."""
+    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+    weight_OI = torch.randn(BLOCK_SIZE, width, generator=torch.Generator().manual_seed(0))
+    codes, state = quantize_4bit(weight_OI, blocksize=BLOCK_SIZE, quant_type="nf4")
+    decoded_OI = dequantize_4bit(codes, state)
+    state.shape = torch.Size([1, weight_OI.numel()])
+    return torch.equal(decoded_OI.flatten(), dequantize_4bit(codes, state).flatten())
 
 
 def require_true_gradients(layer: Any, name: str) -> None:
