@@ -51,6 +51,13 @@ def test_what_was_recognized_is_said():
     )
 
 
+def test_a_script_is_not_taken_for_a_language():
+    data = make_synthetic_data()
+    assert describe_rows(data.model_copy(update={"languages": {"source": "English", "target": "Latin"}})).endswith(
+        "English to Latin script"
+    )
+
+
 @pytest.mark.parametrize(("prompts", "count"), [(3, 1), (100, 0), (98, 0)])
 def test_different_sources_that_make_one_prompt_are_a_warning(prompts, count):
     warnings = list_data_warnings(make_synthetic_data(distinct_sources=100, distinct_prompts=prompts))

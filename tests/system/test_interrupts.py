@@ -49,6 +49,14 @@ def test_a_signal_requests_a_stop_and_a_second_one_stops_at_once(
     assert signal.getsignal(number) is before
 
 
+def test_a_quiet_process_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    stop = StopRequest()
+    with stop_on_signals(stop, announce=False):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.get_reason() == "SIGTERM"
+    assert capfd.readouterr().err == ""
+
+
 def test_signal_handlers_are_not_changed_outside_the_main_thread() -> None:
     before, handlers = signal.getsignal(signal.SIGTERM), []
 

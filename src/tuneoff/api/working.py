@@ -8,7 +8,7 @@ from tuneoff.api.inputs import open_listener
 from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.runner.deciding import DecidedListener, DecisionWatch
-from tuneoff.runner.listener import Listener
+from tuneoff.runner.listener import Listener, SilentListener
 from tuneoff.runner.live import LiveListener
 from tuneoff.runs import RunDirectory
 from tuneoff.runs.integrity import require_self_contained
@@ -46,7 +46,8 @@ def work(run: str | Path, *, listener: Listener | None = None, idle_seconds: flo
         raise RunError(f"{path} is not there. On another machine, the folder must be shared under this path.")
     require_self_contained(path)
     session = WorkFolder(path).read_session()
-    with open_listener(listener) as active_listener, stop_on_signals(stop):
+    announce = not isinstance(listener, SilentListener)
+    with open_listener(listener) as active_listener, stop_on_signals(stop, announce=announce):
         if session.threads:
             torch.set_num_threads(session.threads)
         preparation = prepare(Recipe.read(session.recipe))

@@ -62,6 +62,11 @@ def find_language(texts: Iterable[str]) -> str | None:
     return first if is_clear else None
 
 
+def spell_out(name: str) -> str:
+    """Return the name of a language, or of a script that could be taken for one, such as "Latin script"."""
+    return name if name in {*_SHORT_WORDS, *_SCRIPTS.values()} else f"{name} script"
+
+
 def _sample(texts: Iterable[str]) -> str:
     parts, size = [], 0
     for text in texts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tuneoff.data.languages import spell_out
 from tuneoff.data.statistics import DataSummary
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_share, pluralize
@@ -21,7 +22,7 @@ def list_data_warnings(data: DataSummary) -> list[str]:
 def describe_rows(data: DataSummary) -> str:
     """Return what a row of the data is made of, whether that was recognized, and what the examples are about."""
     how = "recognized by columns and values" if data.shape_recognized else "as the recipe says"
-    languages = " to ".join(dict.fromkeys(data.languages.values()))
+    languages = " to ".join(dict.fromkeys(map(spell_out, data.languages.values())))
     return f"{data.shape}, {how}; task {data.task}{f', {languages}' if languages else ''}"
 
 

@@ -55,11 +55,14 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def stop_on_signals(stop: StopRequest) -> Iterator[None]:
+def stop_on_signals(stop: StopRequest, *, announce: bool = True) -> Iterator[None]:
     """Turn Ctrl-C, SIGTERM, SIGUSR1 and a closed terminal into a request to stop, with the signal's name as its reason.
 
     A second signal raises KeyboardInterrupt at once. Python handles signals only in its main thread; in other threads
     this does nothing.
+
+    Args:
+        announce: whether to say in the terminal that the work stops.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -74,7 +77,8 @@ def stop_on_signals(stop: StopRequest) -> Iterator[None]:
         if len(times) > 1:
             raise KeyboardInterrupt
         stop.request(signal.Signals(number).name)
-        _print_to_terminal(STOPPING)
+        if announce:
+            _print_to_terminal(STOPPING)
 
     with handle_stop_signals(handle):
         yield
