@@ -2,11 +2,14 @@
 
 import pytest
 
+from tuneoff.analysis.amount import Amount
 from tuneoff.analysis.comparison import Comparison
+from tuneoff.analysis.costs import COSTS
 from tuneoff.metrics import LOSS, ROUGE_L
 from tuneoff.report.format import (
     format_bytes,
     format_confidence,
+    format_cost_interval,
     format_count,
     format_rate,
     format_score,
@@ -79,3 +82,18 @@ def test_a_noun_is_plural_except_for_one() -> None:
 def test_every_metric_can_be_formatted(comparison: Comparison) -> None:
     best = comparison.rows[0]
     assert all(format_score(metric, best.scores[metric.name].mean) for metric in comparison.metrics)
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        ((40.0, 90.0), "40 s to 1 min 30 s"),
+        ((40.0, 40.0), ""),
+        (None, ""),
+        ((1e-9, 5e7), "too few runs to say"),
+    ],
+)
+def test_an_interval_of_a_cost_has_both_ends_unless_they_mean_nothing(
+    interval: tuple[float, float] | None, text: str
+) -> None:
+    assert format_cost_interval(COSTS["train_seconds"], Amount(mean=60.0, interval=interval)) == text

@@ -9,6 +9,7 @@ from tuneoff.metrics import Metric
 
 MINUS = "−"
 NOTHING = "–"  # in place of a number that does not exist
+WIDEST_COST = 100  # times its low end, up to which the ends of a cost's interval are written
 
 
 def format_count(count: float) -> str:
@@ -107,7 +108,12 @@ def format_cost(cost: Cost, value: float) -> str:
 
 
 def format_cost_interval(cost: Cost, amount: Amount) -> str:
-    """Format the ends of a cost's interval, each with its unit; empty without an interval, or if it is too short."""
+    """Format the ends of a cost's interval, each with its unit; empty without an interval, or if it is too short.
+
+    The interval of two runs may reach from no time to a year. Such ends would be read as if they meant something.
+    """
+    if amount.interval and amount.interval[1] > WIDEST_COST * amount.interval[0]:
+        return "too few runs to say"
     low, high = (format_cost(cost, end) for end in amount.interval or (amount.mean, amount.mean))
     return f"{low} to {high}" if low != high else ""
 

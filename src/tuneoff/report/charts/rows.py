@@ -42,7 +42,7 @@ def make_cost_interval(comparison: Comparison, row: Row, cost: Cost, scale: floa
     """Return the ends of a cost's interval over seeds, and its text; both ends are null without an interval.
 
     Two runs may leave an interval so wide that nothing else would be seen. It is drawn up to half again the highest
-    cost, and as text it is complete.
+    cost.
     """
     amount = row.amounts.get(cost.name)
     if amount is None or amount.interval is None:
