@@ -15,6 +15,7 @@ def test_no_flipped_bit_changes_a_result_silently(tmp_path: Path, monkeypatch: p
     assert not [file for file, outcome in outcomes if outcome == SILENT]
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_a_comparison_whose_cache_has_a_flipped_bit_makes_it_again_and_has_the_same_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -111,6 +111,7 @@ def test_every_method_resumes_in_the_middle_of_an_epoch_to_the_same_record(
     assert bool(read_weights(tmp_path / "resumed")) is trains
 
 
+@pytest.mark.slow
 def test_a_trial_that_is_stopped_before_or_after_training_repeats_no_step(
     small_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_an_interrupted_search_resumes_to_the_same_records(
     assert all(dump_reproducible(undisturbed[id]) == dump_reproducible(resumed[id]) for id in undisturbed)
 
 
+@pytest.mark.slow
 def test_a_rung_without_its_checkpoint_is_trained_from_the_start_to_the_same_record(
     search_recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
