@@ -6,7 +6,6 @@ from benchmarks.same_method import LABELS, compare_with_itself, is_more_often_th
 from tuneoff.metrics import METRICS
 
 
-@pytest.mark.slow
 @pytest.mark.model
 def test_a_method_is_not_called_different_from_itself_under_another_range() -> None:
     tally = compare_with_itself([0], 4, [METRICS["loss"], METRICS["rougeL"]])
