@@ -27,6 +27,8 @@ from tuneoff.errors import TuneoffError
 from tuneoff.report.pairwise import format_pairs_csv
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.tables import format_results_csv
+from tuneoff.runs import RunDirectory
+from tuneoff.runs.decisions import add_decision
 
 SILENT = "results changed silently"
 
@@ -35,8 +37,9 @@ Classify = Callable[[], str]  # returns the outcome for a run with a flipped bit
 
 
 def make_run(folder: Path) -> Path:
-    """Write a run of three methods with two seeds, and what was spent on it."""
+    """Write a run of three methods with two seeds, of which one was left out later, and what was spent on it."""
     run = write_run(folder, methods={"base": {}, "lora": {}, "full": {}}, seeds=[0, 1])
+    add_decision(run, RunDirectory(run).read().recipe, "drop-method", by="ada", why="too slow", method="full")
     save_json(Spent(seconds=12.5, trials={next((run / "trials").iterdir()).name: {"confirm": 3.25}}), run / SPENT_FILE)
     return run
 

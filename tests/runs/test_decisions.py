@@ -69,6 +69,25 @@ def test_running_failed_trials_again_voids_earlier_stops(tmp_path: Path) -> None
     assert list(list_stopped(read_decisions(tmp_path))) == ["b"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"full"', '"lora"'), ("drop-method", "drop-methoe"), ('"sha256": "', '"sha256": "0')],
+)
+def test_a_damaged_line_does_not_count_and_that_is_said(
+    old: str, new: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_decision(tmp_path, RECIPE, "drop-method", by="ada", method="full")
+    file = tmp_path / FILE
+    file.write_text(file.read_text().replace(old, new))
+    assert read_decisions(tmp_path) == ()
+    assert f"Line 1 of {file} cannot be read, so that decision does not count." in caplog.text
+
+
+def test_a_line_of_a_version_without_checksums_is_read(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text('{"at": "2026-11-27T05:00:00Z", "by": "ada", "kind": "stop-trial", "trial": "a"}\n')
+    assert list(list_stopped(read_decisions(tmp_path))) == ["a"]
+
+
 def test_a_half_written_line_is_skipped(tmp_path: Path) -> None:
     decision = add_decision(tmp_path, RECIPE, "stop-trial", by="ada", trial="a")
     with (tmp_path / FILE).open("a") as stream:

@@ -8,13 +8,14 @@ decided. Nothing is ever taken out, so a run that is continued goes on as it was
 
 from __future__ import annotations
 
-import contextlib
 import json
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -22,8 +23,10 @@ from tuneoff.config.base import Options
 from tuneoff.config.budget import BudgetOptions, parse_duration
 from tuneoff.errors import RunError, suggest
 from tuneoff.recipe.recipe import Recipe, drop_methods
+from tuneoff.system.checksums import hash_text
 
 FILE = "decisions.jsonl"
+CHECKSUM = "sha256"  # the key of a line's checksum
 MOST_SECONDS = 100 * 86_400.0
 Kind = Literal["stop-trial", "drop-method", "extend-budget", "retry"]
 
@@ -58,13 +61,31 @@ class Decision(Options):
 
 
 def read_decisions(run: Path) -> tuple[Decision, ...]:
-    """Read the decisions of a run, the first one first. A line that a crash left half written is skipped."""
+    """Read the decisions of a run, the first one first. A damaged or half written line is left out with a message."""
     decisions = []
-    with contextlib.suppress(FileNotFoundError):
-        for line in (run / FILE).read_bytes().splitlines():
-            with contextlib.suppress(ValidationError):
-                decisions.append(Decision.model_validate_json(line))
+    try:
+        lines = (run / FILE).read_bytes().splitlines()
+    except FileNotFoundError:
+        return ()
+    for number, line in enumerate(lines, start=1):
+        try:
+            values = json.loads(line)
+            if values.pop(CHECKSUM, None) not in {None, _hash(values)}:  # None: of an earlier version
+                raise ValueError("it does not match its checksum")
+            decisions.append(Decision.model_validate(values))
+        except (ValueError, AttributeError):
+            _warn_once(run / FILE, number, line)
     return tuple(decisions)
+
+
+@cache
+def _warn_once(file: Path, number: int, _line: bytes) -> None:
+    """Say that a line does not count. A comparison reads its decisions again and again."""
+    logging.getLogger(__name__).warning("Line %d of %s cannot be read, so that decision does not count.", number, file)
+
+
+def _hash(values: Mapping[str, Any]) -> str:  # Any: JSON
+    return hash_text(json.dumps(values, sort_keys=True))
 
 
 def add_decision(
@@ -83,7 +104,8 @@ def add_decision(
         raise RunError(f"This is no decision: {error.errors()[0]['msg']}.") from error
     known = read_decisions(run)
     _require_possible(decision, recipe, known)
-    line = json.dumps(decision.model_dump(mode="json", exclude_none=True), ensure_ascii=False) + "\n"
+    values = decision.model_dump(mode="json", exclude_none=True)
+    line = json.dumps({**values, CHECKSUM: _hash(values)}, ensure_ascii=False) + "\n"
     file = os.open(run / FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
         os.write(file, line.encode())  # one write, so that lines of two people do not mix
