@@ -70,6 +70,11 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(worker, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(driver, "POLL_SECONDS", 0.02)
     yield
+    wait_for_workers()
+
+
+def wait_for_workers() -> None:
+    """Wait until the threads of workers have ended: filters of warnings hold for all threads of a process."""
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
             thread.join(timeout=60)
@@ -100,6 +105,7 @@ def test_a_comparison_that_is_stopped_closes_its_trials_and_one_process_goes_on_
     with pytest.raises(KeyboardInterrupt):
         tuneoff.compare(recipe, run=tmp_path / "run", engine=ThreadEngine(), listener=StoppingListener())
     assert WorkFolder(tmp_path / "run").list_open() == {}
+    wait_for_workers()
     tuneoff.compare(recipe, run=tmp_path / "run")
     tuneoff.compare(recipe, run=tmp_path / "undisturbed")
     finished, undisturbed = (read_records_by_label(tmp_path / name) for name in ("run", "undisturbed"))
