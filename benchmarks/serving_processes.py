@@ -80,6 +80,7 @@ class Processes:
 
 @contextlib.contextmanager
 def open_processes(model: str, find: Callable[[str], ArmSource | str], threads: int) -> Iterator[Processes]:
+    """Start processes that serve one arm each, and end them after the block."""
     processes = Processes(model, find, threads)
     try:
         yield processes

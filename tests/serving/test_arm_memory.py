@@ -131,4 +131,4 @@ def test_an_engine_that_stops_without_time_waits_for_no_arm(engine: Engine) -> N
     answers = [ask(engine, make_request(arm)) for arm in ("lora", "dora")]
     engine.stop()
     assert {answer.wait().end.reason for answer in answers} <= {"cancelled", "length"}
-    assert not engine._loader.is_alive()
+    assert not engine._scheduler._loader.is_alive()

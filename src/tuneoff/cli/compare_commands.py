@@ -34,6 +34,17 @@ Drop = Annotated[
         metavar="METHOD",
     ),
 ]
+Elsewhere = Annotated[
+    bool,
+    typer.Option(
+        "--elsewhere",
+        help="Go on with a run that began on another processor or with other kernels, and mark every new record.",
+    ),
+]
+DataModel = Annotated[
+    str | None,
+    typer.Option(help="Compare on data instead of a recipe: RECIPE is a file, a folder or the like.", metavar="NAME"),
+]
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -91,19 +102,8 @@ def compare(
     retry: Retry = False,
     drop: Drop = None,
     until_decided: UntilDecided = False,
-    elsewhere: Annotated[
-        bool,
-        typer.Option(
-            "--elsewhere",
-            help="Go on with a run that began on another processor or with other kernels, and mark every new record.",
-        ),
-    ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Compare on data instead of a recipe: RECIPE is a file, a folder or the like.", metavar="NAME"
-        ),
-    ] = None,
+    elsewhere: Elsewhere = False,
+    model: DataModel = None,
     workers: Workers = None,
     engine: EngineOption = "local",
     engine_option: EngineOptions = None,
