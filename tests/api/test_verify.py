@@ -18,7 +18,8 @@ from tuneoff.system.checksums import CHECKSUMS, format_checksums, hash_files
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = write_run(tmp_path_factory.mktemp("stored") / "run", methods={"base": {}, "lora": {}}, seeds=[0, 1])
-    save_json(Spent(seconds=3.5), run / SPENT_FILE)
+    spent = {folder.name: {"confirm": 1.0} for folder in (run / "trials").iterdir()}
+    save_json(Spent(seconds=3.5, trials=spent), run / SPENT_FILE)
     return run
 
 
@@ -50,6 +51,7 @@ def add_field(run: Path) -> None:
 
 PROBLEMS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "a trial's file": (lambda run: (get_trial(run) / "curve.jsonl").unlink(), "missing", "curve.jsonl"),
+    "a whole trial": (lambda run: shutil.rmtree(get_trial(run)), "missing", ""),
     "a file of the run": (lambda run: (run / "data.json").unlink(), "missing", "data.json"),
     "checksums": (lambda run: (run / CHECKSUMS).unlink(), "missing", CHECKSUMS),
     "a note": (lambda run: (run / "note.txt").write_text("x"), "foreign", "note.txt"),

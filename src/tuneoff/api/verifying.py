@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuneoff.api.sweeps import VALUES, is_sweep
-from tuneoff.budget.spending import FIT_FILE, PROBE_FILE, SPENT_FILE, read_spending
+from tuneoff.budget.spending import FIT_FILE, PROBE_FILE, SPENT_FILE, Spent, read_spending
 from tuneoff.errors import RunError
-from tuneoff.runs.layout import TRIALS, has_recipe, list_recorded_trials
+from tuneoff.runs.layout import SET_ASIDE, TRIALS, WORK, has_recipe, list_recorded_trials
 from tuneoff.runs.verify import Problem, find_problems
 
 
@@ -42,10 +42,19 @@ def verify(run: str | Path) -> Verification:
 def _verify_run(path: Path) -> Iterator[Problem]:
     yield from find_problems(path, also_known=frozenset({PROBE_FILE, FIT_FILE, SPENT_FILE}))
     try:
-        read_spending(path)
+        yield from _find_lost_trials(path, read_spending(path).spent)
     except RunError as error:
         yield Problem(kind="damaged", file=path, reason=str(error))
     yield from _verify_checkpoints(path)
+
+
+def _find_lost_trials(path: Path, spent: Spent) -> Iterator[Problem]:
+    """Yield the trials on which time was spent and of which nothing is left, not even set aside."""
+    left = {entry.name for entry in (path / TRIALS).glob("*")}
+    left |= {entry.name.partition("-")[0] for entry in (path / SET_ASIDE).glob("*")}
+    left |= {entry.name.partition(".")[0] for entry in (path / WORK).rglob("*")}  # of workers, as ID.ATTEMPT.TOKEN
+    for id in sorted(spent.trials.keys() - left):
+        yield Problem(kind="missing", file=path / TRIALS / id, reason=f"{SPENT_FILE} counts the seconds of this trial")
 
 
 def _verify_checkpoints(path: Path) -> Iterator[Problem]:
