@@ -133,6 +133,15 @@ def change_tokenizer(folder: Path, **parts: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | parts))
 
 
+def test_a_tokenizer_at_which_its_library_panics_is_refused(model_copy: Path) -> None:
+    tokenizer = json.loads((model_copy / "tokenizer.json").read_text())
+    tokenizer["model"]["continuing_subword_prefix"] = "longer than every token"
+    (model_copy / "tokenizer.json").write_text(json.dumps(tokenizer))
+    options = ModelOptions(name=str(model_copy))
+    with pytest.raises(ModelError, match=r"no tokenizer that can be loaded: .*out of range"):
+        load_tokenizer(find_source(options), options)
+
+
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*$"])
 def test_a_tokenizer_whose_expression_does_not_end_is_refused(
     model_copy: Path, pattern: str, monkeypatch: pytest.MonkeyPatch

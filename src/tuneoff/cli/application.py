@@ -11,6 +11,7 @@ import typer
 from tuneoff.errors import TuneoffError
 from tuneoff.report.escape import escape_control
 from tuneoff.system.full_memory import explain_full_memory, is_out_of_memory
+from tuneoff.system.panics import is_panic
 from tuneoff.system.terminal import accept_every_character
 
 app = typer.Typer(
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of libraries in Rust, which no common type catches
+        if not is_panic(error):
             raise
         print(f"tuneoff: A library failed on a file: {escape_control(str(error))}", file=sys.stderr)
         return BAD_INPUT

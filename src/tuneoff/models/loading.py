@@ -25,6 +25,7 @@ from tuneoff.models.sources import Source
 from tuneoff.models.supported import SUPPORTED, describe_unsupported
 from tuneoff.models.tokenizer_cost import require_quick_tokenizer
 from tuneoff.system.full_memory import is_out_of_memory
+from tuneoff.system.panics import is_panic
 
 
 def load_tokenizer(source: Source, options: ModelOptions) -> Any:  # Any: transformers' tokenizers share no type
@@ -36,7 +37,9 @@ def load_tokenizer(source: Source, options: ModelOptions) -> Any:  # Any: transf
     require_quick_tokenizer(source.folder, options.name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=options.trust_remote_code)
-    except Exception as error:  # what tokenizers and transformers raise on broken files has no common type
+    except BaseException as error:  # what tokenizers and transformers raise on broken files has no common type
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         raise ModelError(f"{options.name} has no tokenizer that can be loaded: {error}") from error
     if tokenizer.eos_token is None:
         raise ModelError(f"The tokenizer of {options.name} has no EOS token, so that no target could end.")
