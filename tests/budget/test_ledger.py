@@ -52,6 +52,14 @@ def test_every_second_of_a_run_belongs_to_a_phase(recipe: dict[str, Any], tmp_pa
     assert {*spent.phases} >= {"preparing", "loading", "validation", "training", "saving", "evaluation", "report"}
 
 
+def test_importing_and_preparing_are_two_phases(tmp_path: Path) -> None:
+    now = time.monotonic()
+    Ledger(tmp_path, now - 30, now - 20).write()
+    spent = read_spent(tmp_path)
+    assert spent.phases == pytest.approx({"starting": 10, "preparing": 20}, abs=1)
+    assert spent.seconds == pytest.approx(30, abs=1)
+
+
 def test_the_seconds_of_a_step_belong_to_its_own_phase(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

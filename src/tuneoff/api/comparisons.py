@@ -188,9 +188,9 @@ def _run_comparison(
     from tuneoff.runner.scores import read_rows
 
     recipe = directory.take_date(recipe)
-    start, data_now = take_command_start(), recipe.data
+    start, imported, data_now = take_command_start(), time.monotonic(), recipe.data
     preparation, recipe = _prepare_in_run(recipe, directory, listener, start, elsewhere=elsewhere)
-    ledger = Ledger(directory.path, start)
+    ledger = Ledger(directory.path, start, imported)
     with directory.lock():
         score_stored_records(directory, recipe, read_rows(preparation.text.test))
         directory.begin(recipe, describe_environment(), preparation.text.summary, preparation.fit.misfits)

@@ -33,9 +33,10 @@ class Ledger:
 
     Args:
         start: when the work of this process began, in seconds of the monotonic clock; by default now.
+        imported: when it began to prepare the run, after its imports; by default at the start.
     """
 
-    def __init__(self, run: Path, start: float | None = None) -> None:
+    def __init__(self, run: Path, start: float | None = None, imported: float | None = None) -> None:
         self.run, self._file = run, run / SPENT_FILE
         earlier = read_spent(run)
         self._earlier_seconds, self._start = earlier.seconds, time.monotonic() if start is None else start
@@ -43,7 +44,8 @@ class Ledger:
         self._phases, self._phase = dict(earlier.phases), STARTING
         self._running: dict[str, Part] = {}  # by trial id
         self._last_count = self._last_write = self._start
-        self.begin_phase(PREPARING)
+        self._count(self._start if imported is None else imported)
+        self._phase = PREPARING
 
     @property
     def seconds(self) -> float:
@@ -96,9 +98,9 @@ class Ledger:
         if not self._running:
             self.begin_phase(BETWEEN_TRIALS)
 
-    def _count(self) -> None:
+    def _count(self, now: float | None = None) -> None:
         """Add the seconds since the last count to the phase that was last begun, and to each running trial."""
-        now = time.monotonic()
+        now = time.monotonic() if now is None else now
         seconds, self._last_count = now - self._last_count, now
         self._phases[self._phase] = self._phases.get(self._phase, 0.0) + seconds
         for id, part in self._running.items():

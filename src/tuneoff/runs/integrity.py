@@ -28,12 +28,12 @@ from tuneoff.system.full_disk import explain_full_disk
 _LOG = logging.getLogger(__name__)
 
 
-def read_usable_records(path: Path) -> tuple[dict[str, Record], dict[str, str]]:
+def read_usable_records(path: Path, *, check_all: bool = False) -> tuple[dict[str, Record], dict[str, str]]:
     """Read the records whose predictions can be scored and paired.
 
-    Return them, and why the others cannot be used, both by trial id.
+    Return them, and why the others cannot be used, both by trial id. See `read_records` for `check_all`.
     """
-    records, unreadable = read_records(path)
+    records, unreadable = read_records(path, check_all=check_all)
     unusable = {id: str(error) for id, error in unreadable.items()}
     for id, record in records.items():
         if reason := _find_impossible_prediction(record):
@@ -92,7 +92,7 @@ def set_aside_damaged(path: Path) -> None:
         RunError: a newer version wrote a record, which is not to be trained again.
     """
     _require_no_newer_record(path)
-    _, unusable = read_usable_records(path)
+    _, unusable = read_usable_records(path, check_all=True)
     for id, reason in (_find_damaged_weights(path) | unusable).items():
         destination = _find_free_name(path / SET_ASIDE, id)
         with explain_full_disk(destination):

@@ -9,6 +9,7 @@ RECIPE, ENVIRONMENT, DATA, MISFITS = "recipe.yaml", "environment.json", "data.js
 RECORD, CURVE, PREDICTIONS = "record.json", "curve.jsonl", "predictions.jsonl"
 BENCHMARKS = "benchmarks.jsonl"  # only of a record that has some
 TRACKERS = "trackers.json"  # the id under which tracking tools know the run
+INDEX = "index.json"  # a copy of all records; see `tuneoff.runs.index`
 FILES = "files"  # the key in `record.json` of the checksums of all other files that belong to the record
 LOCK, TRIALS, SET_ASIDE, ADAPTER, REPORT = ".lock", "trials", "set-aside", "adapter", "report"
 CHECKPOINT = "checkpoint.safetensors"  # in the folder of a trial

@@ -19,6 +19,7 @@ from tuneoff.records.record import BenchmarkScore, Epoch, Prediction, Record
 from tuneoff.records.trial import Setting, compute_id
 from tuneoff.records.vote import Vote
 from tuneoff.runs.decisions import Decision
+from tuneoff.runs.index import RecordIndex, pause_garbage_collection, read_state
 from tuneoff.runs.layout import (
     BENCHMARKS,
     CURVE,
@@ -110,15 +111,28 @@ class NewerRecordError(RunError):
     """An undamaged record has fields that this version does not know."""
 
 
-def read_records(path: Path) -> tuple[dict[str, Record], dict[str, RunError]]:
-    """Read every record. Return the records, and why the others cannot be read, both by trial id."""
+def read_records(path: Path, *, check_all: bool = False) -> tuple[dict[str, Record], dict[str, RunError]]:
+    """Read every record. Return the records, and why the others cannot be read, both by trial id.
+
+    Args:
+        check_all: read all files, also those that did not change since they were read before.
+    """
+    index = RecordIndex() if check_all else RecordIndex.load(path)
     records: dict[str, Record] = {}
     unreadable: dict[str, RunError] = {}
-    for folder in list_recorded_trials(path):
-        try:
-            records[folder.name] = read_record(folder)
-        except RunError as error:
-            unreadable[folder.name] = error
+    with pause_garbage_collection():
+        for folder in list_recorded_trials(path):
+            state = read_state(folder)
+            if (known := index.find(folder.name, state)) is not None:
+                records[folder.name] = known
+                continue
+            try:
+                records[folder.name] = record = read_record(folder)
+            except RunError as error:
+                unreadable[folder.name] = error
+            else:
+                index.add(record, state)
+    index.save(path, records.keys())
     return records, unreadable
 
 

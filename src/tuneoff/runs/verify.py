@@ -74,7 +74,7 @@ def find_problems(path: Path, also_known: frozenset[str] = frozenset()) -> Itera
         return
     yield from _check_run_files(path, BESIDE | OF_RUN | also_known)
     _, unusable = read_usable_records(path)
-    unreadable = read_records(path)[1]
+    unreadable = read_records(path, check_all=True)[1]
     for folder in sorted((path / TRIALS).glob("*")):
         if not (folder.is_dir() and is_trial_id(folder.name)):
             yield Problem(kind="foreign", file=folder, reason="it is not the folder of a trial")

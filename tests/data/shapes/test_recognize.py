@@ -71,6 +71,12 @@ def test_rows_of_no_shape_are_refused_with_a_path_into_an_object():
         choose({"translation": {"de": "a", "en": "b"}})
 
 
+def test_rows_that_hold_lists_of_rows_are_refused_with_how_to_write_them():
+    squad = {"title": "Rivers", "paragraphs": [{"context": "a", "qas": [{"question": "b", "answers": []}]}]}
+    with pytest.raises(DataError, match=r"a list of objects in 'paragraphs'.*record_path='paragraphs'"):
+        choose(squad)
+
+
 def test_rows_under_a_key_within_a_key_are_refused_with_the_path():
     rows = make_rows("a.json", [{"version": 1, "result": {"count": 2, "items": [{"q": "a"}, {"q": "b"}]}}])
     with pytest.raises(DataError, match=r"name that: records: result\.items\."):

@@ -201,6 +201,11 @@ def _explain_unknown(rows: Rows) -> str:
     cure = f"Name them: fields: {{source: {source}, target: {target}}}"
     if rows.count == 1 and tables:
         cure = f"If the rows are a list inside it, name that: records: {tables[0]}"
+    elif inner := [name for name, value in first.items() if _is_table(value)]:
+        cure = (
+            f"Each row has a list of objects in {inner[0]!r}. If those are the rows, write each as one first, such as "
+            f"with pandas.json_normalize(rows, record_path={inner[0]!r}, meta=[...])"
+        )
     return (
         f"{rows.place} has no columns that say what the model reads and what it should write. Looked for 'source' and "
         f"'target', and for the usual columns of {', '.join(name for name in SHAPES if name != 'pairs')}; the columns "
