@@ -54,3 +54,14 @@ def test_a_model_is_timed_beside_the_base_model_and_neither_is_always_first(
     backwards = [("base", 1), ("served", 1), ("base", whole), ("served", whole)]
     assert calls[:8] == [*forwards, *backwards]
     assert len(calls) == 4 * (latency.REPEATS + 1)
+
+
+def test_the_base_models_network_with_other_weights_is_timed_once_for_both(
+    load_tiny: Load, split: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, calls = load_tiny("gpt2").eval(), []
+    monkeypatch.setattr(latency, "generate", lambda *_, max_new_tokens, **__: calls.append(max_new_tokens))
+    context = create_context(torch.device("cpu"), "float32", ignore_progress)
+    inference = measure_inference(model, model, split, split, context, same_as_base=True)
+    assert calls == [1, 1 + latency.NEW_TOKENS] * (latency.REPEATS + 1)
+    assert all(r.prefill_ms == r.base_prefill_ms and r.token_ms == r.base_token_ms for r in inference.repeats)

@@ -2,6 +2,7 @@
 
 import cProfile
 import multiprocessing
+import random
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -50,6 +51,30 @@ def test_a_plan_that_follows_its_records_is_that_of_all_records(name: str, setti
         planner.add(known[trial.id])
     assert {trial.id for trial in plan_trials(recipe, setting, known)} == known.keys()
     assert all(tally.done == tally.of for tally in planner.tally_stages().values())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("seed", range(5))
+def test_trials_that_end_in_any_order_are_those_of_one_after_another(name: str, seed: int, setting: Setting) -> None:
+    """No trial is opened before what it depends on is certain: a confirmed one looks at the test split."""
+    recipe, draw = RECIPES[name](), random.Random(seed)
+    alone, together = Planner(recipe, setting, {}), Planner(recipe, setting, {})
+    while trial := alone.find_next():
+        alone.add(end(trial))
+    slow = draw.choice([*recipe.methods])
+    while opened := together.list_open():
+        quick = [trial for trial in opened if trial.label != slow]
+        together.add(end(draw.choice(quick or opened)))
+    assert {trial.id for trial in together.trials} == {trial.id for trial in alone.trials}
+    assert together._known.keys() == alone._known.keys()
+
+
+def test_a_method_is_confirmed_while_the_search_of_another_goes_on(setting: Setting) -> None:
+    planner = Planner(make_search_recipe(methods=SEARCHED), setting, {})
+    while quick := [trial for trial in planner.list_open() if trial.label != "full"]:
+        planner.add(end(quick[0]))
+    assert {trial.label for trial in planner.trials if trial.stage == "confirm"} == {"base", "lora", "last-layer"}
+    assert {trial.label for trial in planner.list_open()} == {"full"}
 
 
 def test_each_checkpoint_is_needless_once(setting: Setting) -> None:

@@ -27,7 +27,7 @@ def compute_ratio(inference: Inference, time: str) -> float:
 def estimate_base_times(records: Sequence[Record], confidence: float) -> dict[str, Amount]:
     """The base network's times over all trials that measured it; empty if none did.
 
-    A trial whose own network is the same measured it twice.
+    A trial whose own network is the same measured it once for both, or twice in records of older versions.
     """
     measured = [(record, record.costs.inference) for record in records if record.costs and record.costs.inference]
     if not measured:

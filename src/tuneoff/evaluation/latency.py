@@ -41,11 +41,11 @@ def measure_inference(
 
     Args:
         base_split: the split with the prompts of the base model, which may be others.
-        same_as_base: whether the two are the same network with other weights. Then `base` may be `served` itself, and
-            the times of both are those of the one network.
+        same_as_base: whether the two are the same network with other weights, and get the same prompts. Then one is
+            timed, and its times are those of both.
     """
     prompts = [_collate_median_prompt(of_model, served, context) for of_model in (split, base_split)]
-    models = (served, base)
+    models = (served,) if same_as_base else (served, base)
     with context.accelerator.autocast():
         repeats = [
             _time_in_turns(models, prompts, context.device, backwards=bool(repeat % 2)) for repeat in range(REPEATS + 1)
@@ -74,21 +74,22 @@ def _collate_median_prompt(
 
 
 def _time_in_turns(
-    models: tuple[LanguageModel, LanguageModel],
+    models: Sequence[LanguageModel],
     prompts: Sequence[tuple[torch.Tensor, torch.Tensor]],
     device: torch.device,
     *,
     backwards: bool,
 ) -> Latency:
-    """Time the prefill of the served and of the base model, then further tokens of both."""
-    order = (1, 0) if backwards else (0, 1)
+    """Time the prefill of the served and of the base model, then further tokens of both; one model may be both."""
+    order = range(len(models))[::-1] if backwards else range(len(models))
+    base = len(models) - 1
     prefill_ms = {i: time_generation(models[i], prompts[i], device, tokens=1) for i in order}
     whole_ms = {i: time_generation(models[i], prompts[i], device, tokens=1 + NEW_TOKENS) for i in order}
     return Latency(
         prefill_ms=prefill_ms[0],
         token_ms=(whole_ms[0] - prefill_ms[0]) / NEW_TOKENS,
-        base_prefill_ms=prefill_ms[1],
-        base_token_ms=(whole_ms[1] - prefill_ms[1]) / NEW_TOKENS,
+        base_prefill_ms=prefill_ms[base],
+        base_token_ms=(whole_ms[base] - prefill_ms[base]) / NEW_TOKENS,
     )
 
 

@@ -69,8 +69,7 @@ def measure_trial_inference(
     Args:
         test: the test split with the method's own prompts. The base model gets those of the recipe.
 
-    A tuned model that is the base model's network with other weights is measured in both roles, so that a second copy
-    takes no memory.
+    A tuned model that is the base model's network with other weights is measured once, for both.
     """
     dtype = get_dtype(preparation.setting.precision)
     try:

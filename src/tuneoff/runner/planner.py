@@ -30,7 +30,8 @@ class Planner:
 
     Methods that train nothing, such as the base model, come first. Then come the searches, with each part of all
     methods before the next part of any, so that an interrupted search has treated all methods equally. Last come the
-    confirmed trials with the best configuration of each method, one seed of all methods after another.
+    confirmed trials with the best configuration of each method, one seed of all methods after another. Where several
+    trials run at once, a method is confirmed as soon as its own search is finished.
 
     Args:
         known: the records that exist, by trial id.
@@ -45,6 +46,7 @@ class Planner:
         self._ids: dict[str, list[str]] = {}  # of the records, by label
         for id, record in known.items():
             self._ids.setdefault(record.trial.label, []).append(id)
+        self._confirmed_before = {r.trial.label for r in known.values() if r.trial.stage == "confirm"}
         self._replayer = Replayer(recipe, setting)
         self._searches: dict[str, SearchState] = {}
         self._missing: dict[str, dict[str, Trial]] = {}  # by label, the search trials without a record yet, in order
@@ -102,10 +104,12 @@ class Planner:
             self._done[trial.stage, trial.label] += trial.id in self._missing.get(trial.label, ())
             self._done[trial.stage, trial.label] += trial.id in self._confirmed_ids
         self._known[trial.id] = record
+        if trial.stage == "confirm":
+            self._confirmed_before.add(trial.label)
         changed = self._list_changed_searches(trial)
         for label in changed:
             self._replay(label)
-        if changed and (not self._unfinished or self._confirmed_labels & self._searches.keys()):
+        if changed:
             self._plan_confirmed()
 
     def tally_stages(self) -> dict[str, Tally]:
@@ -202,12 +206,21 @@ class Planner:
         ]
 
     def _list_confirmable(self) -> dict[str, Method]:
-        """Return the searched methods to confirm: all once every search is finished, and before that only those that
-        were confirmed before, such as in a run to which a method was added."""
-        if not self._unfinished:
-            return self._chosen
-        confirmed = {record.trial.label for record in self._known.values() if record.trial.stage == "confirm"}
-        return {label: method for label, method in self._chosen.items() if label in confirmed}
+        """Return the searched methods to confirm: those whose search is finished and cannot grow any more, and those
+        that were confirmed before, such as in a run to which seeds of a search were added."""
+        may_grow = self._have_open_sizes()
+        return {
+            label: method
+            for label, method in self._chosen.items()
+            if label in self._confirmed_before or not (may_grow or label in self._unfinished)
+        }
+
+    def _have_open_sizes(self) -> bool:
+        """Return whether the number of configurations of every search still depends on a trial that has not ended."""
+        options = self._recipe.search
+        if options is None or options.effort != "seconds":
+            return False
+        return any(self._replayer.get_first_trial(label).id not in self._known for label in self._searches)
 
     def _get_confirmed(self, label: str, seed: int, method: Method) -> Trial:
         if (label, seed) not in self._confirmed:
