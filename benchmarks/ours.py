@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from benchmarks import work
-from benchmarks.work import METHODS, NEW_TOKENS, Case, make_prompts, make_rows, make_text
+from benchmarks.work import METHODS, NEW_TOKENS, TESTED, TRAINED, VALIDATED, Case, make_text
 from tuneoff.config.evaluation import GenerationOptions
 from tuneoff.config.model import ModelOptions
 from tuneoff.config.training import TrainingOptions
@@ -36,6 +36,7 @@ class Side(work.Side):
 
     def __init__(self, case: Case, folder: Path, device: str) -> None:
         self.case, self.options = case, ModelOptions(name=str(folder))
+        self.tokenizer = load_tokenizer(find_source(self.options), self.options)
         self.context = create_context(torch.device(device), PRECISION, lambda _: None)
         self.model = (
             self._load_for_inference()
@@ -46,16 +47,16 @@ class Side(work.Side):
     def evaluate(self) -> tuple[float, float]:
         start = time.perf_counter()
         loss = evaluate_mean_loss(
-            self.model, make_rows(), self.context, batch_size=self.case.batch_size, phase="evaluation"
+            self.model, self.make_rows(), self.context, batch_size=self.case.batch_size, phase="evaluation"
         )
         return time.perf_counter() - start, loss
 
     def run_trial(self, method: str) -> float:
         model = self._load_for_training(method)
-        _, loss = self.train(model, 32, epochs=2, validation_rows=16)
+        _, loss = self.train(model, TRAINED, epochs=2, validation_rows=VALIDATED)
         hold_for_inference(model, get_dtype(PRECISION))
-        evaluate_mean_loss(model, make_rows(16), self.context, batch_size=16, phase="evaluation")
-        self.generate(model, 16)
+        evaluate_mean_loss(model, self.make_rows(TESTED), self.context, batch_size=16, phase="evaluation")
+        self.generate(model, TESTED)
         return loss
 
     def get_peak_bytes(self) -> int:
@@ -65,7 +66,7 @@ class Side(work.Side):
     def generate(self, model: LanguageModel, count: int) -> float:
         start = time.perf_counter()
         options = GenerationOptions(batch_size=self.case.generation_batch_size, min_new_tokens=NEW_TOKENS)
-        generate_predictions(model, make_prompts(count), options, self.context, max_new_tokens=NEW_TOKENS)
+        generate_predictions(model, self.make_prompts(count), options, self.context, max_new_tokens=NEW_TOKENS)
         return time.perf_counter() - start
 
     def train(self, model: LanguageModel, count: int, epochs: int, validation_rows: int = 1) -> tuple[float, float]:
@@ -78,7 +79,7 @@ class Side(work.Side):
             compile=self.case.compiled,
         )
         spec = TrainingSpec(
-            text=make_text(make_rows(count), make_rows(validation_rows)),
+            text=make_text(self.make_rows(count), self.make_rows(validation_rows)),
             options=options,
             learning_rate=LEARNING_RATE,
             weight_decay=0.0,
@@ -102,5 +103,4 @@ class Side(work.Side):
         return hold_for_inference(self._load_base(), get_dtype(PRECISION)).to(self.context.device)
 
     def _load_base(self) -> LanguageModel:
-        source = find_source(self.options)
-        return load_model(source, self.options, load_tokenizer(source, self.options))
+        return load_model(find_source(self.options), self.options, self.tokenizer)

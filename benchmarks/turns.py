@@ -28,6 +28,7 @@ def list_cases() -> Iterator[Case]:
         for batch_size in (16, 64):
             yield Case(shape=shape, task="generation", batch_size=batch_size)
         yield Case(shape=shape, task="comparison", method="lora")
+        yield Case(shape=shape, task="comparison", method="lora", on_text=True)
 
 
 def serve_side(kind: str, case: Case, folder: Path, device: str, threads: int, pipe: Connection) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    DataCollatorForSeq2Seq,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -22,7 +23,7 @@ from transformers import (
 
 from benchmarks import work
 from benchmarks.ours import LEARNING_RATE
-from benchmarks.work import NEW_TOKENS, PROMPT, Case, list_training_order, make_prompts, make_rows
+from benchmarks.work import NEW_TOKENS, TESTED, TRAINED, VALIDATED, Case, list_training_order
 from tuneoff.runtime.meter import Meter
 
 
@@ -45,17 +46,19 @@ class Side(work.Side):
             return super().run_round()
 
     def evaluate(self) -> tuple[float, float]:
-        trainer = self._create_trainer(self.model, make_rows(), self.case.batch_size, epochs=1)
+        trainer = self._create_trainer(self.model, self.make_rows(), self.case.batch_size, epochs=1)
         start = time.perf_counter()
-        loss = trainer.evaluate(_add_labels(make_rows()))["eval_loss"]
+        loss = trainer.evaluate(_add_labels(self.make_rows()))["eval_loss"]
         return time.perf_counter() - start, loss
 
     def run_trial(self, method: str) -> float:
         model = self._load_for_training(method)
-        trainer = self._create_trainer(model, make_rows(32), 4, epochs=2, validation=make_rows(16))
+        trainer = self._create_trainer(
+            model, self.make_rows(TRAINED), 4, epochs=2, validation=self.make_rows(VALIDATED)
+        )
         loss: float = trainer.train().training_loss
-        trainer.evaluate(_add_labels(make_rows(16)))
-        self.generate(model, 16)
+        trainer.evaluate(_add_labels(self.make_rows(TESTED)))
+        self.generate(model, TESTED)
         return loss
 
     def get_peak_bytes(self) -> int:
@@ -64,7 +67,7 @@ class Side(work.Side):
         return memory.peak_bytes
 
     def train(self, model: Any, count: int, epochs: int) -> tuple[float, float]:
-        trainer, timer = self._create_trainer(model, make_rows(count), self.case.batch_size, epochs), _StepTimer()
+        trainer, timer = self._create_trainer(model, self.make_rows(count), self.case.batch_size, epochs), _StepTimer()
         trainer.add_callback(timer)
         loss = trainer.train().training_loss
         return timer.seconds, loss
@@ -72,7 +75,8 @@ class Side(work.Side):
     def _create_trainer(
         self, model: Any, train: Dataset, batch_size: int, epochs: int, validation: Dataset | None = None
     ) -> Trainer:
-        in_order = train.select(list_training_order(len(train), batch_size, epochs))  # all epochs, in our order
+        lengths = [len(tokens) for tokens in train["tokens"]]
+        in_order = train.select(list_training_order(lengths, batch_size, epochs))  # all epochs, in our order
         arguments = TrainingArguments(
             output_dir=str(self.folder.parent / "trainer"),
             per_device_train_batch_size=batch_size,
@@ -94,7 +98,13 @@ class Side(work.Side):
             disable_tqdm=True,
         )
         labeled_validation = _add_labels(validation) if validation else None
-        trainer = Trainer(model, arguments, train_dataset=_add_labels(in_order), eval_dataset=labeled_validation)
+        trainer = Trainer(
+            model,
+            arguments,
+            data_collator=DataCollatorForSeq2Seq(self.tokenizer),  # pads each batch to its own longest row
+            train_dataset=_add_labels(in_order),
+            eval_dataset=labeled_validation,
+        )
         trainer.remove_callback(PrinterCallback)
         return trainer
 
@@ -102,7 +112,8 @@ class Side(work.Side):
     def generate(self, model: Any, count: int) -> float:
         model.eval()
         start = time.perf_counter()
-        inputs = [{"input_ids": row} for row in make_prompts(count)["tokens"]]
+        prompts = self.make_prompts(count)["tokens"]
+        inputs = [{"input_ids": row} for row in (sorted(prompts, key=len) if self.case.on_text else prompts)]
         self.tokenizer.padding_side = "left"
         autocast = torch.autocast(self.device, torch.bfloat16) if self.bf16 else contextlib.nullcontext()
         with autocast:
@@ -152,8 +163,6 @@ class _StepTimer(TrainerCallback):  # type: ignore[misc]  # transformers is unty
 
 def _add_labels(split: Dataset) -> Dataset:
     """Return the split as transformers' causal models expect it: with labels that skip the prompt."""
-    tokens = split["tokens"]
-    labels = [[-100] * PROMPT + list(row[PROMPT:]) for row in tokens]
-    return Dataset.from_dict(
-        {"input_ids": list(tokens), "attention_mask": [[1] * len(r) for r in tokens], "labels": labels}
-    )
+    tokens = [list(row) for row in split["tokens"]]
+    labels = [[-100] * n + row[n:] for row, n in zip(tokens, split["prompt_tokens"], strict=True)]
+    return Dataset.from_dict({"input_ids": tokens, "attention_mask": [[1] * len(r) for r in tokens], "labels": labels})

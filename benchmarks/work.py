@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +15,16 @@ from typing import Any
 import torch
 from datasets import Dataset
 
+from benchmarks.padding import draw_lengths
 from tuneoff.runtime.meter import synchronize
 
 LENGTH, PROMPT = 256, 192  # tokens in a row, and in its prompt: the target is the last quarter
 NEW_TOKENS = 32
 ROWS = 64
+TRAINED, VALIDATED, TESTED = 32, 16, 16  # rows of a trial in a comparison
 EPOCHS = 10
+TEXT_LENGTHS = (180, 400)  # median and 90th percentile of the tokens in rows of text, as in news
+TEXT_TARGET, LONGEST_TEXT = 32, 1024
 METHODS: dict[str, dict[str, Any]] = {
     "last-layer": {"method": "last-layer"},
     "lora": {"method": "lora", "modules": "default"},
@@ -39,11 +46,13 @@ class Case:
     batch_size: int = 4
     steps: int = 2  # per round
     compiled: bool = False  # compare our side compiled with our side as it is
+    on_text: bool = False  # rows of real text, whose lengths vary as in news
 
     @property
     def name(self) -> str:
         method = "" if self.task in {"evaluation", "generation", "comparison"} else f" {self.method}"
-        return f"{self.shape}{method} {self.task}, batch {self.batch_size}{', compiled' if self.compiled else ''}"
+        task = f"{self.task}{' on text' if self.on_text else ''}"
+        return f"{self.shape}{method} {task}, batch {self.batch_size}{', compiled' if self.compiled else ''}"
 
     @property
     def tokens(self) -> int:
@@ -55,7 +64,8 @@ class Case:
             "evaluation": ROWS * LENGTH,
             "generation": ROWS * NEW_TOKENS,
         }
-        return tokens.get(self.task, len(COMPARED) * 2 * 32 * LENGTH)
+        trained = sum(draw_text_lengths(TRAINED)) if self.on_text else TRAINED * LENGTH
+        return tokens.get(self.task, len(COMPARED) * 2 * trained)
 
     @property
     def generation_batch_size(self) -> int:
@@ -68,6 +78,15 @@ class Side(ABC):
 
     case: Case
     model: Any
+    tokenizer: Any  # of transformers
+
+    def make_rows(self, count: int = ROWS) -> Dataset:
+        """Return rows to train on and to evaluate."""
+        return make_text_rows(self.tokenizer, count) if self.case.on_text else make_rows(count)
+
+    def make_prompts(self, count: int = ROWS) -> Dataset:
+        """Return prompts to continue."""
+        return cut_to_prompts(self.make_rows(count)) if self.case.on_text else make_prompts(count)
 
     def run_round(self) -> tuple[float, float]:
         """Do the case's work once; return its seconds, and its loss to check that both sides did the same work."""
@@ -153,7 +172,7 @@ def prepare_model(shape: str, cache: Path) -> Path:
 def make_rows(count: int = ROWS) -> Dataset:
     """Return rows of random tokens, all of the same length, so that there is no padding."""
     tokens = torch.randint(100, 40_000, (count, LENGTH), generator=torch.Generator().manual_seed(0)).tolist()
-    texts = {"source": [""] * count, "target": [""] * count}
+    texts = {"source": [""] * count, "target": [""] * count, "references": [[""]] * count}
     return Dataset.from_dict({"tokens": tokens, "prompt_tokens": [PROMPT] * count, **texts})
 
 
@@ -165,16 +184,52 @@ def make_prompts(count: int = ROWS) -> Dataset:
     return Dataset.from_dict({**rows.to_dict(), "tokens": tokens, "prompt_tokens": lengths})
 
 
+def make_text_rows(tokenizer: Any, count: int) -> Dataset:
+    """Return rows of consecutive words from abstracts, of the lengths of `draw_text_lengths`.
+
+    All targets are equally long, so that the mean loss of steps is that of tokens, on both sides.
+    """
+    words = itertools.cycle(_tokenize_abstracts(tokenizer))
+    lengths = draw_text_lengths(count)
+    tokens = [list(itertools.islice(words, length)) for length in lengths]
+    texts = {"source": [""] * count, "target": [""] * count, "references": [[""]] * count}
+    return Dataset.from_dict({"tokens": tokens, "prompt_tokens": [n - TEXT_TARGET for n in lengths], **texts})
+
+
+@functools.cache
+def _tokenize_abstracts(tokenizer: Any) -> list[int]:
+    from tuneoff.data import load_text
+    from tuneoff.recipe.loading import load_recipe
+
+    sources = load_text(load_recipe("demo").data, tokenizer).train["source"]
+    tokenize = functools.partial(tokenizer, add_special_tokens=False, verbose=False)
+    return [token for source in sources for token in tokenize(source)["input_ids"]]
+
+
+def draw_text_lengths(count: int) -> list[int]:
+    """Return the tokens of each row of text."""
+    return [min(max(length, 2 * TEXT_TARGET), LONGEST_TEXT) for length in draw_lengths(*TEXT_LENGTHS, count)]
+
+
+def cut_to_prompts(rows: Dataset) -> Dataset:
+    """Return the rows without their targets."""
+    tokens = [row[:length] for row, length in zip(rows["tokens"], rows["prompt_tokens"], strict=True)]
+    return Dataset.from_dict({**rows.to_dict(), "tokens": tokens})
+
+
 def make_text(train: Dataset, validation: Dataset) -> Any:
     """Return the splits as the training loop expects them."""
     return SimpleNamespace(train=train, validation=validation, test=validation)
 
 
-def list_training_order(count: int, batch_size: int, epochs: int) -> list[int]:
-    """Return the rows in the order in which tuneoff trains on them with seed 0."""
+def list_training_order(lengths: Sequence[int], batch_size: int, epochs: int) -> list[int]:
+    """Return the rows in the order in which tuneoff trains on them with seed 0.
+
+    Rows of similar length share a batch, as with the Trainer's `group_by_length`, whose function it is.
+    """
     from tuneoff.data.batches import make_epoch_batches
 
     return [
-        row for epoch in range(1, epochs + 1) for batch in make_epoch_batches([LENGTH] * count, batch_size, 0, epoch)
+        row for epoch in range(1, epochs + 1) for batch in make_epoch_batches(lengths, batch_size, 0, epoch)
         for row in batch
     ]  # fmt: skip
