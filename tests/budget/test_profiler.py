@@ -107,3 +107,20 @@ def test_methods_whose_costs_are_stored_with_a_run_are_not_probed_again(recipe: 
 
 def test_a_run_directory_for_a_plan_needs_a_probe(recipe_file: str, tmp_path: Path) -> None:
     assert main(["plan", recipe_file, "--run", str(tmp_path / "run")]) == 2
+
+
+def test_the_seconds_for_the_first_values_are_part_of_what_comes_before_the_first_step(
+    recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are those of the whole train split, which a trial reads."""
+    rows = []
+
+    def set_start(_: Any, __: Any, spec: Any, ___: Any) -> float:
+        rows.append(len(spec.text.train))
+        return 1e6
+
+    monkeypatch.setattr("tuneoff.budget.profiler.set_start", set_start)
+    preparation = prepare(Recipe.read(recipe | {"methods": ["lora", "eva"]}))
+    costs = run_probe(preparation, 1.0, SilentListener()).costs
+    assert costs["eva"].begin_seconds >= 1e6 > costs["lora"].begin_seconds
+    assert rows == [len(preparation.text.train)]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tests.conftest import ARCHITECTURES
-from tests.methods.training import compute_logits, take_steps
+from tests.methods.training import apply, compute_logits, take_steps
 from tuneoff.evaluation.flops import count_token_flops
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.generation import generate
@@ -33,14 +33,14 @@ VARIANTS = {
     "soft-prompt-vocabulary": METHODS["soft-prompt"].read({"init": "vocabulary", "tokens": 5}),
     "soft-prompt-random": METHODS["soft-prompt"].read({"init": "random", "tokens": 1}),
 }
-ROUNDED = {"pissa", "olora"}  # subtract from the weights and add to them again, so results differ by rounding
+ROUNDED = {"pissa", "olora", "corda"}  # subtract from the weights and add to them again, so results differ by rounding
 REFUSED = {
     ("llama", "bitfit"): "this model has none",
     ("gemma2", "bitfit"): "this model has none",
     ("gpt2", "olora"): "decomposes the transposed weights",
     ("gpt2", "peft"): "Conv1D.* is not supported",  # C3A
 }
-LIKE_LORA = {"lora-fa", "olora"}  # on the other architectures as LoRA and PiSSA are, which are always tested
+LIKE_LORA = {"lora-fa", "olora", "eva", "corda"}  # elsewhere as LoRA and PiSSA, which are tested on all architectures
 PAIRS = [
     pytest.param(
         architecture,
@@ -64,7 +64,7 @@ def are_equal(logits_NV: Tensor, other_NV: Tensor, method: Method) -> bool:
 
 def apply_and_train(load_tiny: Load, architecture: str, method: Method, tokens_BT: Tensor) -> LanguageModel:
     torch.manual_seed(2)
-    model = method.apply(load_tiny(architecture))
+    model = apply(method, load_tiny(architecture), tokens_BT)
     take_steps(model, tokens_BT)
     return model
 
@@ -79,7 +79,7 @@ def test_a_method_that_does_not_fit_the_model_says_why(architecture: str, name: 
 def test_steps_move_exactly_what_requires_a_gradient(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
-    model = method.apply(load_tiny(architecture))
+    model = apply(method, load_tiny(architecture), tokens_BT)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     take_steps(model, tokens_BT)
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
@@ -91,7 +91,7 @@ def test_a_method_starts_as_the_base_model_if_it_says_so(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
     torch.manual_seed(2)
-    started = compute_logits(method.apply(load_tiny(architecture)), tokens_BT)
+    started = compute_logits(apply(method, load_tiny(architecture), tokens_BT), tokens_BT)
     assert are_equal(started, compute_logits(load_tiny(architecture), tokens_BT), method) is method.starts_as_base
 
 
@@ -172,7 +172,7 @@ def test_exactly_what_adds_no_work_is_served_as_the_base_models_network(
 def test_frozen_matrices_are_held_in_bf16_and_trained_weights_in_float32(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
-    model = hold_for_training(method.apply(load_tiny(architecture)), torch.bfloat16)
+    model = hold_for_training(apply(method, load_tiny(architecture), tokens_BT), torch.bfloat16)
     dtypes = {(p.requires_grad, p.dtype) for p in model.parameters() if p.ndim > 1}
     assert dtypes <= {(True, torch.float32), (False, torch.bfloat16)}
 
@@ -181,7 +181,7 @@ def test_frozen_matrices_are_held_in_bf16_and_trained_weights_in_float32(
 def test_a_step_with_bf16_products_runs_and_gives_finite_gradients(
     architecture: str, method: Method, load_tiny: Load, tokens_BT: Tensor
 ) -> None:
-    model = hold_for_training(method.apply(load_tiny(architecture)), torch.bfloat16)
+    model = hold_for_training(apply(method, load_tiny(architecture), tokens_BT), torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         take_steps(model, tokens_BT, steps=1)
     assert all(torch.isfinite(p).all() for p in model.parameters())

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.methods.training import compute_logits, take_steps
+from tests.methods.training import apply, compute_logits, take_steps
 from tuneoff.methods import METHODS
 from tuneoff.methods.lora_plus import LoRAPlus
 from tuneoff.models.language_model import LanguageModel
@@ -17,14 +17,14 @@ Load = Callable[[str], LanguageModel]
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks for it
-@pytest.mark.parametrize("name", ["lora", "lora-plus", "lora-fa", "rslora", "dora", "pissa", "olora"])
+@pytest.mark.parametrize("name", ["lora", "lora-plus", "lora-fa", "rslora", "dora", "pissa", "olora", "eva", "corda"])
 def test_plain_peft_loads_what_is_saved_on_the_original_base_model(
     name: str, load_tiny: Load, tokens_BT: Tensor, tmp_path: Path
 ) -> None:
     from peft import PeftModel
 
     method = METHODS[name].read({"rank": 4, "alpha": 8})
-    model = method.apply(load_tiny("llama"))
+    model = apply(method, load_tiny("llama"), tokens_BT)
     take_steps(model, tokens_BT)
     method.save(model, tmp_path)
     base = load_tiny("llama")
@@ -111,3 +111,83 @@ def test_olora_starts_from_an_orthonormal_basis_of_the_weight(load_tiny: Load) -
     a_RI, b_OR = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     torch.testing.assert_close(b_OR.T @ b_OR, torch.eye(4))
     torch.testing.assert_close(layer.base_layer.weight + b_OR @ a_RI, weight_OI)
+
+
+def record_inputs(model: LanguageModel, layer: torch.nn.Module, tokens_BT: Tensor) -> list[Tensor]:
+    """Return what goes into a layer for each row, (T, I)."""
+    inputs: list[Tensor] = []
+    handle = layer.register_forward_pre_hook(lambda _, given: inputs.append(given[0][0]))
+    for tokens_T in tokens_BT:
+        compute_logits(model, tokens_T[None])
+    handle.remove()
+    return inputs
+
+
+def test_eva_starts_from_the_directions_in_which_the_inputs_of_a_layer_vary_most(
+    load_tiny: Load, tokens_BT: Tensor
+) -> None:
+    base = load_tiny("llama")
+    inputs_NI = torch.cat(record_inputs(base, base.base.model.layers[1].mlp.down_proj, tokens_BT))
+    inputs_NI -= inputs_NI.mean(dim=0)
+    largest = torch.linalg.svdvals(inputs_NI)[:3].square().sum()
+    model = apply(METHODS["eva"].read({"rank": 3}), load_tiny("llama"), tokens_BT)
+    a_RI = model.base.model.layers[1].mlp.down_proj.lora_A["default"].weight.detach()
+    torch.testing.assert_close(a_RI @ a_RI.T, torch.eye(3), rtol=0, atol=1e-4)
+    assert float((inputs_NI @ a_RI.T).square().sum() / largest) == pytest.approx(1.0, abs=0.01)
+
+
+def test_eva_decomposes_inputs_that_several_layers_share_once(
+    load_tiny: Load, tokens_BT: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from peft.utils.incremental_pca import IncrementalPCA
+
+    fits = []
+    partial_fit = IncrementalPCA.partial_fit
+    monkeypatch.setattr(IncrementalPCA, "partial_fit", lambda self, x: (fits.append(len(x)), partial_fit(self, x))[1])
+    model = apply(METHODS["eva"].read({"rank": 3, "rows": 2}), load_tiny("llama"), tokens_BT)
+    attention = model.base.model.layers[0].self_attn
+    q, k, o = (getattr(attention, f"{name}_proj").lora_A["default"].weight for name in "qko")
+    assert torch.equal(q, k)
+    assert not torch.equal(q, o)
+    assert fits == [2 * tokens_BT.shape[1]] * 2 * 4  # of two blocks: queries to values, output, gate and up, down
+
+
+def test_eva_leaves_random_what_too_few_tokens_say_nothing_about(load_tiny: Load, tokens_BT: Tensor) -> None:
+    torch.manual_seed(3)
+    drawn = METHODS["lora"].read({"rank": 16}).apply(load_tiny("llama"))
+    torch.manual_seed(3)
+    model = apply(METHODS["eva"].read({"rank": 16}), load_tiny("llama"), tokens_BT[:1, :7])
+    before_RI, after_RI = (m.base.model.layers[0].mlp.up_proj.lora_A["default"].weight for m in (drawn, model))
+    assert not torch.equal(after_RI[:7], before_RI[:7])
+    assert torch.equal(after_RI[7:], before_RI[7:])
+
+
+def test_corda_subtracts_what_matters_most_for_the_inputs(load_tiny: Load, tokens_BT: Tensor) -> None:
+    """What is left of the weight has the smaller singular values of weight times covariance."""
+    base = load_tiny("llama")
+    up_proj = base.base.model.layers[0].mlp.up_proj
+    inputs = [inputs_TI / inputs_TI.abs().max() for inputs_TI in record_inputs(base, up_proj, tokens_BT)]
+    covariance_II = torch.stack([inputs_TI.T @ inputs_TI for inputs_TI in inputs]).mean(dim=0)
+    covariance_II += 0.01 * covariance_II.diag().mean() * torch.eye(len(covariance_II))  # as peft makes it invertible
+    model = apply(METHODS["corda"].read({"rank": 4, "alpha": 8}), load_tiny("llama"), tokens_BT)
+    layer = model.base.model.layers[0].mlp.up_proj
+    weight_OI, rest_OI = up_proj.weight.detach(), layer.base_layer.weight.detach()
+    torch.testing.assert_close(rest_OI + layer.get_delta_weight("default").detach(), weight_OI, rtol=1e-4, atol=1e-5)
+    whole, rest = (torch.linalg.svdvals(matrix_OI @ covariance_II) for matrix_OI in (weight_OI, rest_OI))
+    torch.testing.assert_close(rest[:5], whole[4:9], rtol=1e-2, atol=1e-6)
+
+
+def test_corda_refuses_inputs_that_are_not_finite(load_tiny: Load, tokens_BT: Tensor) -> None:
+    base = load_tiny("llama")
+    base.base.model.layers[0].input_layernorm.weight.data.fill_(float("inf"))
+    with pytest.raises(ValueError, match="not finite on train"):
+        apply(METHODS["corda"].read({"rank": 4}), base, tokens_BT)
+
+
+@pytest.mark.parametrize("name", ["eva", "corda"])
+def test_a_layer_that_is_thinner_than_the_rank_starts_where_it_can(
+    name: str, load_tiny: Load, tokens_BT: Tensor
+) -> None:
+    """The width is 32; such layers are part of a method only if the recipe names them."""
+    model = apply(METHODS[name].read({"rank": 40, "modules": ["up_proj"]}), load_tiny("llama"), tokens_BT)
+    torch.testing.assert_close(compute_logits(model, tokens_BT), compute_logits(load_tiny("llama"), tokens_BT))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.methods.training import compute_logits, take_steps
+from tests.methods.training import apply, compute_logits, take_steps
 from tuneoff.config.model import ModelOptions
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
@@ -19,14 +19,16 @@ from tuneoff.models.sources import find_source
 from tuneoff.runner.fit import MisfitError, apply_to_shape
 
 Load = Callable[[Quantisation], LanguageModel]
-FITTING = ("last-layer", "layer-norm", "lora", "lora-plus", "lora-fa", "rslora", "dora", "ia3", "adapter",
-           "soft-prompt", "p-tuning", "prefix")  # fmt: skip
+FITTING = ("last-layer", "layer-norm", "lora", "lora-plus", "lora-fa", "rslora", "dora", "eva", "ia3",
+           "adapter", "soft-prompt", "p-tuning", "prefix")  # fmt: skip
 MISFITS = {
     "full": "it trains model.layers.0.self_attn.q_proj.weight, which belongs to a quantised layer",
     "last-blocks": "it trains model.layers.0.self_attn.q_proj.weight, which belongs to a quantised layer",
+    "lisa": "it trains model.layers.0.self_attn.q_proj.weight, which belongs to a quantised layer",
     "bitfit": "this model has none",
     "pissa": "codes of a few bits cannot hold",
     "olora": "codes of a few bits cannot hold",
+    "corda": "codes of a few bits cannot hold",
 }
 NOT_IN_INT8 = "dora"  # peft reads codes that bitsandbytes has moved
 PAIRS = [
@@ -55,7 +57,7 @@ def load(quantisable_folder: Callable[[str], Path]) -> Load:
 def apply_and_train(load: Load, quantise: Quantisation, method: Method, tokens_BT: Tensor) -> LanguageModel:
     """Steps with an evaluation between them, as a training has."""
     torch.manual_seed(2)
-    model = hold_for_training(method.apply(load(quantise)), torch.float32)
+    model = hold_for_training(apply(method, load(quantise), tokens_BT), torch.float32)
     for _ in range(2):
         compute_logits(model, tokens_BT)
         take_steps(model, tokens_BT, steps=1)
@@ -68,7 +70,7 @@ def test_it_starts_as_the_quantised_base_if_it_says_so(
 ) -> None:
     torch.manual_seed(2)
     base = compute_logits(hold_for_training(load(quantise), torch.float32), tokens_BT)
-    started = compute_logits(hold_for_training(method.apply(load(quantise)), torch.float32), tokens_BT)
+    started = compute_logits(hold_for_training(apply(method, load(quantise), tokens_BT), torch.float32), tokens_BT)
     assert torch.equal(started, base) is method.starts_as_base
 
 
@@ -76,7 +78,7 @@ def test_it_starts_as_the_quantised_base_if_it_says_so(
 def test_steps_move_exactly_what_requires_a_gradient_and_no_code(
     quantise: Quantisation, method: Method, load: Load, tokens_BT: Tensor
 ) -> None:
-    model = hold_for_training(method.apply(load(quantise)), torch.float32)
+    model = hold_for_training(apply(method, load(quantise), tokens_BT), torch.float32)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     take_steps(model, tokens_BT, steps=2)
     compute_logits(model, tokens_BT)
@@ -126,7 +128,7 @@ def test_the_codes_are_not_merged_into(quantise: Quantisation, method: Method, l
 def test_steps_and_evaluation_with_bf16_products_give_finite_weights(
     quantise: Quantisation, method: Method, load: Load, tokens_BT: Tensor
 ) -> None:
-    model = hold_for_training(method.apply(load(quantise)), torch.bfloat16)
+    model = hold_for_training(apply(method, load(quantise), tokens_BT), torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         take_steps(model, tokens_BT, steps=1)
     assert all(torch.isfinite(p).all() for p in model.parameters() if p.is_floating_point())
@@ -172,3 +174,37 @@ def test_what_would_fail_in_training_does_not_fit(
 def test_every_method_that_trains_is_in_one_of_the_lists() -> None:
     trained = {name for name, method in METHODS.items() if method.trains and name != "peft"}
     assert trained == {*FITTING, *MISFITS}
+
+
+@pytest.mark.parametrize("quantise", get_args(Quantisation))
+def test_types_of_peft_are_tried_on_the_codes(
+    quantise: Quantisation, quantisable_folder: Callable[[str], Path]
+) -> None:
+    """C3A adds in place to the output of a layer with a bias, which cannot be done to a product with codes."""
+    options = get_options(quantisable_folder, quantise, "gpt2")
+    source = find_source(options)
+    tokenizer = load_tokenizer(source, options)
+    arguments = lambda: build_empty_model(source, options, tokenizer), lambda: load_model(source, options, tokenizer)
+    assert apply_to_shape(METHODS["peft"].read({"peft_type": "VERA"}), *arguments)
+    with pytest.raises(MisfitError, match=r"view .* modified inplace|is being modified inplace"):
+        apply_to_shape(METHODS["peft"].read({"peft_type": "C3A"}), *arguments)
+
+
+@pytest.mark.parametrize("quantise", get_args(Quantisation))
+def test_ia3_fits_transposed_layers_and_merges_into_their_weights(
+    quantise: Quantisation, quantisable_folder: Callable[[str], Path], tokens_BT: Tensor, tmp_path: Path
+) -> None:
+    """GPT-2 stores its weights transposed, and quantised ones are not."""
+    options, method = get_options(quantisable_folder, quantise, "gpt2"), METHODS["ia3"].read({})
+    source = find_source(options)
+    tokenizer = load_tokenizer(source, options)
+    model = hold_for_training(method.apply(load_model(source, options, tokenizer)), torch.float32)
+    take_steps(model, tokens_BT)
+    judged = compute_logits(model, tokens_BT)
+    method.save(model, tmp_path)
+    base = load_model(source, options, tokenizer)
+    dequantise(base.network, "tiny")
+    merged = method.merge(method.load(base, tmp_path)).float()
+    torch.testing.assert_close(
+        compute_logits(merged, tokens_BT), judged, rtol=0, atol=1e-5 if quantise == "nf4" else 0.02
+    )

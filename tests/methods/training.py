@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from tuneoff.methods import Method
 from tuneoff.models.language_model import LanguageModel
 
 
@@ -27,3 +28,16 @@ def take_steps(model: LanguageModel, tokens_BT: Tensor, steps: int = 3) -> None:
         torch.nn.functional.cross_entropy(logits_NV, tokens_BT[scored_BT]).backward()
         optimizer.step()
         optimizer.zero_grad()
+
+
+def apply(method: Method, base: LanguageModel, tokens_BT: Tensor) -> LanguageModel:
+    """The method applied to a model, with its first values from these rows if it reads rows of train."""
+    tuned = method.apply(base)
+
+    def read(number: int) -> None:
+        for tokens_T in tokens_BT[:number]:
+            compute_logits(tuned, tokens_T[None])
+
+    if method.reads_train:
+        method.set_start(tuned, read)
+    return tuned

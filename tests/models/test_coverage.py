@@ -29,7 +29,7 @@ def describe(architecture: str, method: str, tokenizer: Any) -> str:
     ("architecture", "method", "warning"),
     [
         ("mixtral", "dora", "trains nothing in the experts"),
-        ("gpt_oss", "lora", "trains nothing in the experts"),
+        ("gpt_oss", "lora", "% of the model (lora can, if need be with experts: true)"),
         ("jamba", "lora", "trains nothing in the convolutions"),
         ("mamba", "lora", "trains nothing in the parameters of recurrent states"),
         ("llama", "last-blocks", "trains nothing in 1 of 2 blocks (0)"),

@@ -30,6 +30,7 @@ OTHERS = {
     "lora-adamw-8bit": METHODS["lora"].read({"rank": 128, "optimizer": "adamw-8bit"}),  # so that matrices are large
     "lora-plus-lion": METHODS["lora-plus"].read({"optimizer": "lion"}),
     "lora-fa": METHODS["lora-fa"].read({}),
+    "lisa": METHODS["lisa"].read({"blocks": 1}),
     "last-layer-adafactor": METHODS["last-layer"].read({"optimizer": "adafactor"}),
 }
 

@@ -14,17 +14,19 @@ from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.precision import hold_for_training
 from tuneoff.optimizers import OPTIMIZERS
-from tuneoff.runtime.context import create_context
+from tuneoff.runtime.context import TrialContext, create_context
 from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 from tuneoff.system.interrupts import Stopped
 from tuneoff.training.loop import TrainingResult, train
 from tuneoff.training.spec import TrainingSpec
+from tuneoff.training.start import set_start
 
 RunTraining = Callable[..., tuple[LanguageModel, TrainingResult]]
 TrainToRungs = Callable[..., tuple[LanguageModel, TrainingResult]]
 TRAINED_METHODS = {
     **{name: method.read({}) for name, method in METHODS.items() if method.trains and name != "peft"},
     "lora-dropout": METHODS["lora"].read({"dropout": 0.5}),
+    "lisa-drawn": METHODS["lisa"].read({"blocks": 1, "steps": 2}),
     "adalora": METHODS["peft"].read({"peft_type": "ADALORA"}),
 }
 
@@ -78,7 +80,8 @@ def run_training(text: TextData, load_tiny: Callable[[str], LanguageModel]) -> R
             evaluation_batch_size=2,
             seed=seed,
         )
-        return model, train(model, spec, create_context(torch.device("cpu"), "float32", on_progress))
+        context = create_context(torch.device("cpu"), "float32", on_progress)
+        return model, train(model, spec, context, start_seconds=find_start(method, model, spec, context))
 
     return run
 
@@ -105,9 +108,16 @@ def train_to_rungs(load_rows: Callable[[str], TextData], load_tiny: Callable[[st
             rungs=rungs,
         )
         context = create_context(torch.device("cpu"), "float32", on_progress)
-        return model, train(model, spec, context, parameter_groups=method.parameter_groups(model), **arguments)
+        start_seconds = find_start(method, model, spec, context)
+        arguments = {"parameter_groups": method.parameter_groups(model), "start_seconds": start_seconds, **arguments}
+        return model, train(model, spec, context, **arguments)
 
     return run
+
+
+def find_start(method: Method, model: LanguageModel, spec: TrainingSpec, context: TrialContext) -> float:
+    """Set the first values of a method that finds them on train; return the seconds."""
+    return set_start(method.set_start, model, spec, context) if method.reads_train else 0.0
 
 
 def get_losses(result: TrainingResult) -> list[tuple[float | None, float | None]]:

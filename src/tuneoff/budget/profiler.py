@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 from tuneoff.training import hidden_state_cache
 from tuneoff.training.loop import train
 from tuneoff.training.spec import TrainingSpec
+from tuneoff.training.start import set_start
 
 if TYPE_CHECKING:
     from tuneoff.models.language_model import LanguageModel
@@ -190,6 +192,7 @@ class _MethodProfiler:
             evaluation_batch_size=recipe.evaluation.batch_size,
             seed=0,
         )
+        start_seconds = self._set_start(spec)
         training = train(
             self._tuned, spec, self._context, parameter_groups=method.parameter_groups(self._tuned), cache=cache
         )
@@ -205,7 +208,13 @@ class _MethodProfiler:
         step = fit_rate(self._count_step_tokens(spec, EPOCHS), step_seconds)
         first_step = Batches(count=1, tokens=self._count_step_tokens(spec, 1)[0])
         begin_seconds = self._timer.get_seconds("training", 1)[0] - step.estimate_seconds(first_step)
-        return max(0.0, begin_seconds), step, validation
+        return start_seconds + max(0.0, begin_seconds), step, validation
+
+    def _set_start(self, spec: TrainingSpec) -> float:
+        """Set the first values as a trial does, from the whole train split, and return the seconds."""
+        if not self._method.reads_train:
+            return 0.0
+        return set_start(self._method.set_start, self._tuned, replace(spec, text=self._presented), self._context)
 
     def _count_step_tokens(self, spec: TrainingSpec, epoch: int) -> list[int]:
         """Return the tokens of each step of an epoch, including padding."""

@@ -14,12 +14,15 @@ from tuneoff.methods.base_few_shot import BaseFewShot
 from tuneoff.methods.base_nearest_shots import BaseNearestShots
 from tuneoff.methods.base_prompt import BasePrompt
 from tuneoff.methods.bitfit import BitFit
+from tuneoff.methods.corda import CorDA
 from tuneoff.methods.dora import DoRA
+from tuneoff.methods.eva import EVA
 from tuneoff.methods.full import Full
 from tuneoff.methods.ia3 import IA3
 from tuneoff.methods.last_blocks import LastBlocks
 from tuneoff.methods.last_layer import LastLayer
 from tuneoff.methods.layer_norm import LayerNorm
+from tuneoff.methods.lisa import LISA
 from tuneoff.methods.lora import LoRA
 from tuneoff.methods.lora_fa import LoRAFA
 from tuneoff.methods.lora_plus import LoRAPlus
@@ -41,6 +44,7 @@ METHODS: dict[str, type[Method]] = {
         Full,
         LastLayer,
         LastBlocks,
+        LISA,
         BitFit,
         LayerNorm,
         LoRA,
@@ -50,6 +54,8 @@ METHODS: dict[str, type[Method]] = {
         DoRA,
         PiSSA,
         OLoRA,
+        EVA,
+        CorDA,
         IA3,
         Adapter,
         SoftPrompt,
@@ -66,8 +72,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "all": tuple(n for n, m in METHODS.items() if not any(field.is_required() for field in m.model_fields.values())),
     "baselines": ("base", "base-prompt", "base-few-shot", "base-nearest-shots"),
     "cheap": ("base", "last-layer", "bitfit", "layer-norm", "ia3", "soft-prompt"),
-    "subsets": ("base", "full", "last-layer", "last-blocks", "bitfit", "layer-norm"),
-    "lora-family": ("base", "lora", "lora-plus", "lora-fa", "rslora", "dora", "pissa", "olora"),
+    "subsets": ("base", "full", "last-layer", "last-blocks", "lisa", "bitfit", "layer-norm"),
+    "lora-family": ("base", "lora", "lora-plus", "lora-fa", "rslora", "dora", "pissa", "olora", "eva", "corda"),
     "adapters": ("base", "lora", "dora", "ia3", "adapter"),
     "prompts": ("base", "soft-prompt", "p-tuning", "prefix"),
 }

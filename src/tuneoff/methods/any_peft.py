@@ -32,6 +32,7 @@ class AnyPeft(PeftAdapter):
     model_config = ConfigDict(extra="allow")
 
     name: ClassVar[str] = "peft"
+    is_tried_on_codes: ClassVar[bool] = True
     starts_as_base: ClassVar[bool] = False
     space: ClassVar[Space] = {"learning_rate": Range(low=1e-4, high=1e-2)}
     learning_rate: Rate = 1e-3

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tuneoff.models.language_model import LanguageModel
 
+ADAPTER = "default"  # what peft calls an adapter that was given no name
 SHARED_SPACE: Mapping[str, Domain] = {
     "rank": (4, 8, 16, 32),
     "alpha": (16.0, 32.0, 64.0),
@@ -109,6 +110,19 @@ class LowRank(PeftAdapter, ABC):
             # peft takes the names of layers in any MLP of such a model for those of the experts
             return [name for name in adaptable if not is_in_mlp(name)]
         return adaptable if others else "all-linear"
+
+
+def find_low_rank_layers(tuned: LanguageModel) -> dict[str, Any]:  # Any: peft's layers are not typed
+    """Return the linear layers with a low-rank update, as peft wraps them, by full name."""
+    from peft.tuners.lora.layer import LoraLayer
+
+    from tuneoff.models.structure import is_linear
+
+    return {
+        name: module
+        for name, module in tuned.network.named_modules()
+        if isinstance(module, LoraLayer) and ADAPTER in module.lora_A and is_linear(module.get_base_layer())
+    }
 
 
 def _finds_experts(base: LanguageModel) -> bool:

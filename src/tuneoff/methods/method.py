@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tuneoff.models.row_changes import RowChanges
 
     GetText = Callable[[], TextData]
+    ReadTrain = Callable[[int], None]  # lets the model read that many rows of train, one at a time
 
 
 Rate = Annotated[
@@ -46,6 +47,10 @@ class Method(Options, ABC):
     trains: ClassVar[bool] = True  # False for the base model, however it is asked
     is_base: ClassVar[bool] = False  # True for the base model with the recipe's prompt, the reference of a comparison
     changes_prompts: ClassVar[bool] = False  # whether it has prompts of its own
+    is_tried_on_codes: ClassVar[bool] = (
+        False  # whether only a step with weights shows that it can train a quantised base
+    )
+    reads_train: ClassVar[bool] = False  # whether its first values depend on train; see `set_start`
     of_optimizer: ClassVar[frozenset[str]] = frozenset({"learning_rate", "weight_decay"})  # change nothing of the model
     optimizers: ClassVar[frozenset[OptimizerName]] = frozenset({ADAMW})  # that can train it
     space: ClassVar[Space]  # the default search space with AdamW; empty if there is nothing to search
@@ -89,6 +94,16 @@ class Method(Options, ABC):
 
         Raises:
             ValueError: the method does not fit the model.
+        """
+
+    def set_start(self, tuned: LanguageModel, read: ReadTrain) -> None:
+        """Set what is trained to first values that depend on train. Only called if `reads_train`.
+
+        A training that is resumed does it again, so the values may depend on nothing else.
+
+        Args:
+            tuned: from `apply`, held for training and on its device.
+            read: lets the model read some rows of train, without gradients and as in an evaluation.
         """
 
     @abstractmethod

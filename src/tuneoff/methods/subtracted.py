@@ -1,4 +1,4 @@
-"""What PiSSA and OLoRA share: the update starts as a part of the weight, which is subtracted from the weight."""
+"""What PiSSA, OLoRA and CorDA share: the update starts as a part of the weight, which is subtracted from the weight."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Subtracted(LowRank, ABC):
 
     def apply(self, base: LanguageModel) -> LanguageModel:
         tuned = super().apply(base)
-        tuned.network.initial_adapter = {name: tensor.clone() for name, tensor in get_adapter_state(tuned).items()}
+        remember_start(tuned)
         return tuned
 
     def save(self, tuned: LanguageModel, folder: Path) -> None:
@@ -53,3 +53,8 @@ class Subtracted(LowRank, ABC):
         config = copy.deepcopy(tuned.network.active_peft_config)
         config.r, config.lora_alpha, config.init_lora_weights = 2 * config.r, 2 * config.lora_alpha, True
         write_adapter(state, config, folder)
+
+
+def remember_start(tuned: LanguageModel) -> None:
+    """Keep the update as it is now: the base model's weights are those without it."""
+    tuned.network.initial_adapter = {name: tensor.clone() for name, tensor in get_adapter_state(tuned).items()}

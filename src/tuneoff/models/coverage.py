@@ -18,6 +18,7 @@ _KINDS = {
     "convolutions": "the convolutions",
     "states": "the parameters of recurrent states",
 }
+_CURES = {"experts": " (lora can, if need be with experts: true)"}
 
 
 def describe_untouched(tuned: LanguageModel, base: LanguageModel) -> tuple[str, ...]:
@@ -39,7 +40,7 @@ def _describe_kinds(base: LanguageModel, trained: list[str]) -> Iterator[str]:
     for kind, places in _find_kinds(base.base).items():
         if not any(_is_trained(trained, place, kind) for place in places):
             share = sum(places.values()) / total
-            yield f"trains nothing in {_KINDS[kind]}, which are {100 * share:.2g} % of the model"
+            yield f"trains nothing in {_KINDS[kind]}, which are {100 * share:.2g} % of the model{_CURES.get(kind, '')}"
 
 
 def _is_trained(trained: list[str], parameter: str, kind: str) -> bool:

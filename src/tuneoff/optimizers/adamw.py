@@ -30,8 +30,12 @@ def create_adamw(groups: list[Group]) -> torch.optim.Optimizer:
     """Return PyTorch's AdamW, fused where PyTorch has that: one pass over memory per step."""
     import torch
 
-    fused = all(p.device.type in {"cpu", "cuda"} for group in groups for p in group["params"])
-    return torch.optim.AdamW(groups, fused=fused)
+    return torch.optim.AdamW(groups, fused=can_fuse(groups))
+
+
+def can_fuse(groups: list[Group]) -> bool:
+    """Return whether PyTorch can update these parameters in one pass."""
+    return all(p.device.type in {"cpu", "cuda"} for group in groups for p in group["params"])
 
 
 def count_adamw_bytes(parameter: Tensor) -> float:

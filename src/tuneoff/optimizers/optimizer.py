@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tuneoff.models.language_model import LanguageModel
 
-OptimizerName = Literal["adamw", "adamw-8bit", "adafactor", "lion", "muon", "lora-fa"]
+OptimizerName = Literal["adamw", "adamw-8bit", "adafactor", "lion", "muon", "apollo", "lora-fa", "lisa"]
 ParameterGroups = Sequence[tuple[float, "list[nn.Parameter]"]]  # (multiple of the learning rate, its parameters)
 Group = dict[str, Any]  # of torch's optimizers: `params` and their options
 FLOAT_BYTES = 4

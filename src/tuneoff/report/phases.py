@@ -14,6 +14,7 @@ TITLES = {
     "preparing": "reading data, splits and model, checking which methods fit",
     "planning": "planning, a budget's probe",
     "loading": "loading the base model and applying the method, per trial",
+    "start": "reading rows of train for the first values, for methods that need them",
     "trunk": "computing frozen layers once, for methods that train above them",
     "validation": "validation",
     "dry run": "a pass before the first step, which finds the largest micro-batch",

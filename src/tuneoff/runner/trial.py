@@ -41,6 +41,7 @@ from tuneoff.training.checkpoint import Checkpoint, CheckpointWriter, read_check
 from tuneoff.training.hidden_state_cache import TrunkCache
 from tuneoff.training.loop import TrainingResult, train
 from tuneoff.training.spec import TrainingSpec
+from tuneoff.training.start import set_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +98,17 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
     labels = preparation.find_labels(text)
     parameters = count_parameters(tuned)
     facts = _list_model_facts(tuned, parameters, labels)
+    spec = _build_training_spec(trial, method, text)
+    start_seconds = set_start(method.set_start, tuned, spec, context) if method.reads_train else 0.0
     training = train(
         tuned,
-        _build_training_spec(trial, method, text),
+        spec,
         context,
         parameter_groups=method.parameter_groups(tuned),
         resume_from=_read_latest_checkpoint(trial, paths),
         checkpoint_writer=CheckpointWriter(paths.checkpoint, trial.id, always_last=trial.rungs[-1] < 1),
         cache=TrunkCache(_build_trunk_key(trial.setting)),
+        start_seconds=start_seconds,
     )
     context_tokens = method.context_tokens + count_further_tokens(text.test, preparation.text.test)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 class Progress:
     """The progress of one trial at one moment."""
 
-    # "loading", "trunk", "validation", "dry run", "training", "saving", "evaluation", "predictions", "benchmarks" or
-    # "inference". The first event of each comes when it begins, with nothing done
+    # "loading", "start", "trunk", "validation", "dry run", "training", "saving", "evaluation", "predictions",
+    # "benchmarks" or "inference". The first event of each comes when it begins, with nothing done
     phase: str
     done: int = 0
     of: int = 0

@@ -51,6 +51,7 @@ def train(
     resume_from: Checkpoint | None = None,
     checkpoint_writer: CheckpointWriter | None = None,
     cache: TrunkCache | None = None,
+    start_seconds: float = 0.0,
 ) -> TrainingResult:
     """Train the parameters of `model` that require a gradient, and leave it with the weights of its best epoch.
 
@@ -62,6 +63,7 @@ def train(
         resume_from: a checkpoint of the same training, also of an earlier rung. The result is as if it had not stopped.
         checkpoint_writer: writes a checkpoint when one is due, when the training is stopped, and at its end.
         cache: where to store the outputs of the model's frozen part.
+        start_seconds: that finding the first values took, from `set_start`. They count in the first epoch.
 
     Raises:
         Stopped: by a progress listener. A checkpoint is written first.
@@ -79,7 +81,7 @@ def train(
     groups = parameter_groups or [(1.0, [p for p in model.parameters() if p.requires_grad])]
     if not any(parameters for _, parameters in groups):
         return TrainingResult(curve=tuple(curve))
-    trainer, best = Trainer(model, groups, spec, context, train_trunk), BestEpoch()
+    trainer, best = Trainer(model, groups, spec, context, train_trunk, start_seconds), BestEpoch()
     if resume_from is not None:
         restore_checkpoint(trainer, resume_from)
         best = BestEpoch.from_checkpoint(resume_from)

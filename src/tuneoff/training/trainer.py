@@ -39,6 +39,7 @@ class Trainer:
     Args:
         groups: the trainable parameters.
         trunk: the precomputed outputs of the frozen part for the train split.
+        start_seconds: of training, before the first step.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Trainer:
         spec: TrainingSpec,
         context: TrialContext,
         trunk: TrunkOutputs | None = None,
+        start_seconds: float = 0.0,
     ) -> None:
         self.spec, self.context, self.language_model = spec, context, model
         self.parameters = [p for _, parameters in groups for p in parameters]
@@ -56,7 +58,8 @@ class Trainer:
         self.completed_steps = 0
         # The trunk costs its seconds to every training that uses it, even if another one computed it.
         self._part_steps = math.ceil(self.steps_per_epoch * spec.options.epochs / CURVE_PARTS)
-        self.sums = RunningSums(part_steps=self._part_steps, train_seconds=trunk.seconds if trunk else 0.0)
+        start_seconds += trunk.seconds if trunk else 0.0
+        self.sums = RunningSums(part_steps=self._part_steps, train_seconds=start_seconds)
         self._trunk, self._pad = trunk, model.tokenizer.pad_token_id
         self.state_bytes = spec.optimizer.count_state_bytes(model)
         optimizer = spec.optimizer.create(model, build_groups(groups, spec.learning_rate, spec.weight_decay))
