@@ -13,11 +13,13 @@ import tuneoff
 from benchmarks.families.tiny import build_network
 from benchmarks.families.tokenizer import build_tokenizer
 from tuneoff.config.search_space import Range, Space
-from tuneoff.errors import RecipeError
+from tuneoff.console.plan import print_plan
+from tuneoff.errors import RecipeError, RunError
 from tuneoff.methods import read_method
 from tuneoff.methods.subset import Subset
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.parameters import count_parameters
+from tuneoff.recipe.recipe import Recipe
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.tables import format_markdown_table
 from tuneoff.runner.fit import MisfitError, apply_to_shape, list_largest
@@ -149,10 +151,42 @@ def test_a_value_of_a_search_space_that_does_not_fit_is_a_mistake_before_anythin
     assert not (tmp_path / "run/trials").exists()
 
 
-def test_a_default_search_space_that_does_not_fit_is_a_row_with_its_reason(
+def test_the_choices_of_a_default_search_space_that_do_not_fit_are_left_out_with_a_word(
+    recipe: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The model has two blocks, and last-blocks has choices up to four."""
+    searched = recipe | {"methods": ["base", "lora", "last-blocks"], "search": {"configurations": 2}}
+    plan = tuneoff.plan(searched)
+    assert not plan.misfits
+    assert plan.cuts == {"last-blocks": "blocks: 4 does not fit: blocks is 4, and the model has only 2"}
+    assert plan.recipe.get_space("last-blocks")["blocks"] == (1, 2)
+    assert plan.recipe.get_space("lora") == Recipe.read(searched).get_space("lora")
+    print_plan(plan, "")
+    assert "The search of last-blocks leaves out what does not fit" in capsys.readouterr().out.replace("\n", " ")
+
+
+@pytest.mark.usefixtures("quick_comparisons")
+def test_a_run_with_such_a_search_goes_on_with_the_same_recipe_and_with_the_stored_one(
+    recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    searched = recipe | {"methods": ["base", "last-blocks"], "search": {"configurations": 2}}
+    first = tuneoff.compare(searched, run=tmp_path / "run")
+    stored = yaml.safe_load((tmp_path / "run/recipe.yaml").read_text())
+    assert stored["search"]["spaces"]["last-blocks"]["blocks"] == [1, 2]
+    assert {r.trial.hyperparameters.get("blocks") for r in first.run.records} <= {None, 1, 2}
+    for again in (searched, stored):
+        assert tuneoff.compare(again, run=tmp_path / "run").run.records == first.run.records
+    with pytest.raises(RunError, match=r"differs in search\.spaces\.last-blocks"):
+        tuneoff.compare(
+            searched | {"search": {"configurations": 2, "spaces": {"last-blocks": {"blocks": [1]}}}},
+            run=tmp_path / "run",
+        )
+
+
+def test_a_default_search_space_without_any_choice_that_fits_is_a_row_with_its_reason(
     recipe: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuneoff.methods.last_blocks.LastBlocks.space", {"blocks": (1, 9)})
+    monkeypatch.setattr("tuneoff.methods.last_blocks.LastBlocks.space", {"blocks": (8, 9)})
     plan = tuneoff.plan(recipe | {"methods": ["base", "lora", "last-blocks"], "search": {"configurations": 2}})
     reason = plan.misfits["last-blocks"]
     assert "its search would try blocks: 9, which does not fit: blocks is 9" in reason

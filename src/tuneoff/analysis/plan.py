@@ -30,6 +30,7 @@ class Plan:
     parameters: Mapping[str, tuple[int, int]]  # trainable and total, by label
     stages: tuple[Stage, ...]
     misfits: Mapping[str, str] = field(default_factory=dict)  # why methods do not fit the model, by label
+    cuts: Mapping[str, str] = field(default_factory=dict)  # choices that a search leaves out and why, by label
     cost_estimate: CostEstimate | None = None  # None without a probe
     capacity: Capacity | None = None  # None without a probe
     refused: Mapping[str, str] = field(default_factory=dict)  # methods that could not be probed, with the reason

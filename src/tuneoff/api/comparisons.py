@@ -21,7 +21,7 @@ from tuneoff.config.metrics import MetricOptions
 from tuneoff.engines import Engine
 from tuneoff.errors import BudgetError, DataError, MetricError, RecipeError, RunError, suggest
 from tuneoff.metrics.stored import remove_scores
-from tuneoff.recipe.recipe import Recipe, drop_methods
+from tuneoff.recipe.recipe import Recipe, cut_spaces, drop_methods
 from tuneoff.records.record import Record
 from tuneoff.report.data_warnings import describe_rows
 from tuneoff.report.tables import format_markdown_table
@@ -221,7 +221,8 @@ def _prepare_in_run(
     from tuneoff.evaluation.judges import require_judge
 
     stored_data = directory.find_moved_data(recipe)
-    directory.require_same_recipe(recipe.model_copy(update={"data": stored_data}) if stored_data else recipe)
+    began = recipe.model_copy(update={"data": stored_data}) if stored_data else recipe
+    directory.require_same_recipe(began, before_cuts=True)
     if recipe.judge:
         require_judge(recipe.judge)
     require_time_to_report(recipe.budget, directory.path, time.monotonic() - start)
@@ -229,6 +230,7 @@ def _prepare_in_run(
     if stored_data:
         preparation, recipe = _keep_place(preparation, recipe, stored_data, directory, listener)
     recipe = recipe.take_metrics(preparation.recipe).set_date(preparation.setting.data.date)
+    recipe = cut_spaces(recipe, preparation.fit.spaces)
     setting, differing_here = directory.adopt_setting(preparation.setting, elsewhere=elsewhere)
     preparation = replace(preparation, setting=setting, elsewhere=differing_here)
     summary = preparation.text.summary
@@ -236,6 +238,8 @@ def _prepare_in_run(
         listener.on_message(f"Rows: {describe_rows(summary)}")
     for label, reason in preparation.fit.misfits.items():
         listener.on_message(f"{label} does not fit {recipe.model.name}, so it is not trained: {reason}")
+    for label, left_out in preparation.fit.cuts.items():
+        listener.on_message(f"The search of {label} leaves out what does not fit {recipe.model.name}: {left_out}")
     return preparation, recipe
 
 

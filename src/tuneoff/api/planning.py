@@ -19,7 +19,7 @@ from tuneoff.budget.estimate import compute_epoch_seconds, estimate_cost
 from tuneoff.budget.ledger import Ledger
 from tuneoff.budget.probe import Probe
 from tuneoff.budget.spending import read_spending
-from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.recipe import Recipe, cut_spaces
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.stages import plan_stages
 from tuneoff.runs import RunDirectory
@@ -72,6 +72,7 @@ def plan(
         data=data,
         parameters=counts,
         misfits=preparation.fit.misfits,
+        cuts=preparation.fit.cuts,
         stages=plan_stages(recipe, data, trained),
     )
     if not probe:
@@ -96,6 +97,7 @@ def _probe(
     from tuneoff.budget.limit import load_or_run_probe
 
     data = preparation.text.summary
+    recipe = cut_spaces(recipe, preparation.fit.spaces)
     directory.require_same_recipe(recipe)
     recipe = recipe.take_metrics(preparation.recipe).set_date(preparation.setting.data.date)
     directory.require_same_setting(preparation.setting)

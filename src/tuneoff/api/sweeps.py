@@ -51,7 +51,7 @@ def sweep(
         require_self_contained(root)
     first = RunDirectory(root / VALUES / next(iter(comparisons)))  # all prompts have the date of the first comparison
     for name, comparison in comparisons.items():
-        RunDirectory(root / VALUES / name).require_same_recipe(first.take_date(comparison))
+        RunDirectory(root / VALUES / name).require_same_recipe(first.take_date(comparison), before_cuts=True)
     write_atomically(root / SWEEP_FILE, yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True))
     with open_listener(listener) as active_listener:
         for name, comparison in comparisons.items():

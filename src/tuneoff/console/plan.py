@@ -54,6 +54,9 @@ def print_plan(plan: Plan, title: str) -> None:
     for label, reason in plan.misfits.items():
         misfit = f"{label} does not fit {plan.recipe.model.name}: {reason}"
         console.print(replace_unprintable(escape_control(misfit)), markup=False)
+    for label, left_out in plan.cuts.items():
+        cut = f"The search of {label} leaves out what does not fit {plan.recipe.model.name}: {left_out}"
+        console.print(replace_unprintable(escape_control(cut)), markup=False)
     if plan.recipe.until_decided:
         console.print(
             "At most: a method gets no further seed once it is shown to be worse than the best one.", style="dim"

@@ -379,3 +379,12 @@ def drop_methods(recipe: Recipe, labels: Collection[str]) -> Recipe:
         spaces = {label: space for label, space in search.spaces.items() if label in methods}
         search = search.model_copy(update={"spaces": spaces})
     return recipe.model_copy(update={"methods": methods, "search": search})
+
+
+def cut_spaces(recipe: Recipe, spaces: Mapping[str, Space]) -> Recipe:
+    """Return the recipe with fewer choices for some hyperparameters of a search, by label."""
+    if not recipe.search or not spaces:
+        return recipe
+    written = recipe.search.spaces
+    cut = {**written, **{label: {**written.get(label, {}), **space} for label, space in spaces.items()}}
+    return recipe.model_copy(update={"search": recipe.search.model_copy(update={"spaces": cut})})

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tuneoff.config.search_space import Range, Space
+from tuneoff.config.search_space import Domain, Range, Space
 from tuneoff.errors import ModelError, RecipeError
 from tuneoff.models.loading import build_empty_model, load_model
 from tuneoff.models.parameters import count_parameters, estimate_weight_bytes
@@ -43,6 +43,9 @@ class MethodFit:
 
     parameters: Mapping[str, tuple[int, int]]  # trainable and total, by label
     misfits: Mapping[str, str]  # the reason, by label
+    # what is left of a default search space of which some choices do not fit, and which those are and why, by label
+    spaces: Mapping[str, Space] = field(default_factory=dict)
+    cuts: Mapping[str, str] = field(default_factory=dict)
 
 
 class MisfitError(Exception):
@@ -73,11 +76,14 @@ def fit_methods(recipe: Recipe, source: Source, tokenizer: Any) -> MethodFit:
                 f"the prefix of a {type(tuned.base).__name__} stands in its cache, which gradient checkpointing drops. "
                 "With training.gradient_checkpointing: auto it fits"
             )
-        _require_optimizer(method, tuned)
         _require_room(method, tuned)
-        return count_parameters(tuned)
+        counts = count_parameters(tuned)
+        _require_optimizer(method, tuned)  # last: it may freeze for now what is not trained at first
+        return counts
 
     parameters, misfits = {}, {}
+    spaces: dict[str, Space] = {}
+    cuts: dict[str, str] = {}
     for label, method in recipe.methods.items():
         try:
             parameters[label] = count(method)
@@ -89,20 +95,24 @@ def fit_methods(recipe: Recipe, source: Source, tokenizer: Any) -> MethodFit:
                 ) from misfit
             misfits[label] = str(misfit)
         else:
-            if reason := _find_unfit_value(recipe, label, count):
+            space = recipe.get_space(label)
+            reason = _find_unfit_value(recipe, label, space, count)
+            cut, left_out = _cut_space(recipe, label, count) if reason else ({}, "")
+            if cut and not _find_unfit_value(recipe, label, {**space, **cut}, count):
+                spaces[label], cuts[label] = cut, left_out
+            elif reason:
                 del parameters[label]
                 misfits[label] = reason
-    return MethodFit(parameters=parameters, misfits=misfits)
+    return MethodFit(parameters=parameters, misfits=misfits, spaces=spaces, cuts=cuts)
 
 
-def _find_unfit_value(recipe: Recipe, label: str, count: Count) -> str:
-    """Return why a search could not try all of its space; empty if it can.
+def _find_unfit_value(recipe: Recipe, label: str, space: Space, count: Count) -> str:
+    """Return why a search could not try all of a space; empty if it can.
 
     Raises:
         RecipeError: the recipe gives the space with that value.
     """
-    method, space = recipe.methods[label], recipe.get_space(label)
-    combinations = list_largest(space, method.of_optimizer)
+    combinations = list_largest(space, recipe.methods[label].of_optimizer)
     singles = [{name: value} for values in combinations for name, value in values.items()]
     for values in combinations:
         try:
@@ -111,11 +121,34 @@ def _find_unfit_value(recipe: Recipe, label: str, count: Count) -> str:
             found = next((one for one in singles if not _fits(recipe.configure(label, one), count)), values)
             shown = ", ".join(f"{name}: {value}" for name, value in found.items())
             reason = f"its search would try {shown}, which does not fit: {misfit}"
-            written = recipe.search.spaces.get(label, {}) if recipe.search else {}
+            written = _get_written_space(recipe, label)
             if found.keys() & written.keys():
                 raise RecipeError(f"search.spaces.{label} does not fit {recipe.model.name}: {reason}.") from misfit
             return f"{reason}. Write search.spaces.{label} without it"
     return ""
+
+
+def _cut_space(recipe: Recipe, label: str, count: Count) -> tuple[Space, str]:
+    """Return the choices of a search of which some do not fit, without those, and what was left out and why.
+
+    The method's own choices are for models of any size. A space that the recipe gives is not cut.
+    """
+    fixed = {*_get_written_space(recipe, label), *recipe.methods[label].of_optimizer}
+    cut: dict[str, Domain] = {}
+    left_out = []
+    for name, domain in recipe.get_space(label).items():
+        if isinstance(domain, Range) or name in fixed:
+            continue
+        reasons = {value: _find_misfit(recipe.configure(label, {name: value}), count) for value in domain}
+        fitting = tuple(value for value in domain if not reasons[value])
+        if fitting and fitting != domain:
+            cut[name] = fitting
+            left_out += [f"{name}: {value} does not fit: {reason}" for value, reason in reasons.items() if reason]
+    return cut, "; ".join(left_out)
+
+
+def _get_written_space(recipe: Recipe, label: str) -> Space:
+    return recipe.search.spaces.get(label, {}) if recipe.search else {}
 
 
 def list_largest(space: Space, of_optimizer: Collection[str]) -> list[dict[str, Any]]:  # Any: hyperparameters
@@ -140,11 +173,16 @@ def list_largest(space: Space, of_optimizer: Collection[str]) -> list[dict[str, 
 
 
 def _fits(method: Method, count: Count) -> bool:
+    return not _find_misfit(method, count)
+
+
+def _find_misfit(method: Method, count: Count) -> str:
+    """Return why a method does not fit; empty if it does."""
     try:
         count(method)
-    except MisfitError:
-        return False
-    return True
+    except MisfitError as misfit:
+        return str(misfit)
+    return ""
 
 
 def _require_optimizer(method: Method, tuned: LanguageModel) -> None:
@@ -207,6 +245,8 @@ def apply_to_shape(
         raise MisfitError(_describe(error)) from error
     if trained := find_trained_codes(tuned.network):
         raise MisfitError(f"it trains {trained}, which belongs to a quantised layer, and such a layer stays as it is")
+    if method.is_tried_on_codes and list_quantised(tuned.network):  # plain layers stand in for them in what follows
+        return _apply_to_weights(method, load)
     if method.trains and (reason := _find_broken_step(tuned, lambda: method.apply(load()))):
         raise MisfitError(reason)
     return tuned

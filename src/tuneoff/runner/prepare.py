@@ -24,9 +24,10 @@ from tuneoff.models.precision import resolve_precision
 from tuneoff.models.quantisation import get_quantisation_kind
 from tuneoff.models.rope import count_positions, count_stable_positions
 from tuneoff.models.sources import Source, find_source
-from tuneoff.recipe.recipe import Recipe, drop_methods
+from tuneoff.recipe.recipe import Recipe, cut_spaces, drop_methods
 from tuneoff.records.trial import Setting, Trial
 from tuneoff.runner.fit import MethodFit, fit_methods, require_any_fit
+from tuneoff.system.accelerators import KINDS, find_accelerator, get_name
 from tuneoff.system.checksums import find_damaged_files
 from tuneoff.system.environment import get_kernel_level, get_numeric_versions, get_processor_name
 from tuneoff.system.watch import Watch
@@ -107,7 +108,7 @@ def prepare(recipe: Recipe) -> Preparation:
     tokenizer = load_tokenizer(source, recipe.model)
     fit = fit_methods(recipe, source, tokenizer)
     require_any_fit(fit, recipe.methods, recipe.model.name, strict=recipe.strict)
-    recipe = drop_methods(recipe, fit.misfits)
+    recipe = cut_spaces(drop_methods(recipe, fit.misfits), fit.spaces)
     _require_positions(recipe, source)
     device = _choose_device(recipe)
     if recipe.training.compile:
@@ -275,10 +276,10 @@ def _count_context_tokens(recipe: Recipe, label: str) -> int:
 def _choose_device(recipe: Recipe) -> torch.device:
     import torch
 
-    name = recipe.model.device
+    name, found = recipe.model.device, find_accelerator()
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
+        return found or torch.device("cpu")
+    if name != "cpu" and (found is None or found.type != name):
         raise RecipeError(f"model.device is {name!r}, which this machine does not have. Use auto or cpu.")
     return torch.device(name)
 
@@ -286,6 +287,6 @@ def _choose_device(recipe: Recipe) -> torch.device:
 def _get_device_name(device: torch.device) -> str:
     import torch
 
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    if device.type in KINDS:
+        return f"{get_processor_name()}, {get_name(device)}" if device.type == "mps" else get_name(device)
     return f"{get_processor_name()}, {torch.get_num_threads()} threads"

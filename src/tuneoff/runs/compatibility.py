@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tuneoff.config.base import Options
+from tuneoff.config.search_space import Range, Space
 from tuneoff.errors import RunError
-from tuneoff.recipe.recipe import Recipe
+from tuneoff.recipe.recipe import Recipe, cut_spaces
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting
 from tuneoff.runs.integrity import require_self_contained
@@ -28,8 +29,11 @@ BY_METHOD = ("methods", "search.spaces")  # compared for the methods that both r
 _LOG = logging.getLogger(__name__)
 
 
-def require_same_recipe(path: Path, recipe: Recipe) -> None:
+def require_same_recipe(path: Path, recipe: Recipe, *, before_cuts: bool = False) -> None:
     """Check that `path` is new, empty, or a run directory of this recipe.
+
+    Args:
+        before_cuts: whether the choices of its default search spaces are not yet cut to its model.
 
     Raises:
         RunError: it is none of these.
@@ -40,6 +44,7 @@ def require_same_recipe(path: Path, recipe: Recipe) -> None:
         stored = _read_stored_recipe(path)
         if stored:
             _require_same_plan(path, stored, recipe)
+            recipe = _cut_alike(recipe, stored) if before_cuts else recipe
         if stored and (differing := _list_differences(stored, recipe)):
             raise RunError(
                 f"{path} was made by another recipe, which differs in {', '.join(differing)}. Name another run "
@@ -106,6 +111,21 @@ def _accept_damaged(path: Path, error: RunError) -> None:
     if not (path / TRIALS).is_dir():
         raise error
     _LOG.warning("%s It is written again.", error)
+
+
+def _cut_alike(recipe: Recipe, stored: Recipe) -> Recipe:
+    """Return the recipe with those choices of its default search spaces that the stored one has, if it has fewer."""
+    cut: dict[str, Space] = {}
+    for label in recipe.methods.keys() & stored.methods.keys():
+        written = recipe.search.spaces.get(label, {}) if recipe.search else {}
+        kept = {name: choices for name, choices in stored.get_space(label).items() if not isinstance(choices, Range)}
+        cut[label] = {
+            name: kept[name]
+            for name, choices in recipe.get_space(label).items()
+            if name in kept and name not in written and not isinstance(choices, Range)
+            if all(choice in choices for choice in kept[name])
+        }
+    return cut_spaces(recipe, cut)
 
 
 def _list_differences(stored: Recipe, recipe: Recipe) -> list[str]:

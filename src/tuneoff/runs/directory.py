@@ -81,13 +81,16 @@ class RunDirectory:
         """Return the stored data options if the recipe differs from the stored one in the place of the data alone."""
         return find_moved_data(self.path, recipe)
 
-    def require_same_recipe(self, recipe: Recipe) -> None:
+    def require_same_recipe(self, recipe: Recipe, *, before_cuts: bool = False) -> None:
         """Check that the directory is new or belongs to this recipe, before anything is loaded for it.
+
+        Args:
+            before_cuts: whether the choices of its default search spaces are not yet cut to its model.
 
         Raises:
             RunError: it belongs to another recipe or to another program.
         """
-        compatibility.require_same_recipe(self.path, recipe)
+        compatibility.require_same_recipe(self.path, recipe, before_cuts=before_cuts)
 
     def take_date(self, recipe: Recipe) -> Recipe:
         """Return the recipe with the date that the run has for chat templates, if it has begun and needs one."""
