@@ -16,7 +16,7 @@ import torch
 from datasets import Dataset
 
 from benchmarks.padding import draw_lengths
-from tuneoff.runtime.meter import synchronize
+from tuneoff.system.accelerators import synchronize
 
 LENGTH, PROMPT = 256, 192  # tokens in a row, and in its prompt: the target is the last quarter
 NEW_TOKENS = 32

@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a misspelled hyperparameter": ({"methods": {"lora": {"rnk": 3}}}, "'rnk' was unexpected"),
     "a wrong type": ({"training": {"epochs": "many"}}, "'many' is not of type 'integer'"),
     "a number out of range": ({"methods": {"lora": {"rank": 0}}}, "0 is less than the minimum of 1"),
-    "an unknown choice": ({"model": {"name": "m", "device": "mps"}}, "'mps' is not one of"),
+    "an unknown choice": ({"model": {"name": "m", "device": "tpu"}}, "'tpu' is not one of"),
     "an unknown metric": ({"search": {"metric": "rogueL"}}, "'rogueL' is not one of"),
     "an unknown method in a list": ({"methods": ["lorra"]}, "'lorra' is not one of"),
     "an unknown method": ({"methods": {"mine": {"method": "lorra"}}}, "'lorra' is not one of"),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tuneoff.budget.probe import Rate
-from tuneoff.runtime.meter import synchronize
 from tuneoff.runtime.progress import OnProgress, Progress
+from tuneoff.system.accelerators import synchronize
 
 if TYPE_CHECKING:
     import torch

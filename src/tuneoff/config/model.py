@@ -21,5 +21,5 @@ class ModelOptions(Options):
     quantise: Literal["nf4", "int8"] | None = Field(None, exclude_if=lambda quantise: quantise is None)
     """Hold the linear layers inside the blocks in 4 or 8 bits (QLoRA), which methods that train them do not fit; null
     holds them in `precision`. Needs the extra `quantise`."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to train; auto uses a GPU if there is one."""
+    device: Literal["auto", "cpu", "cuda", "xpu", "mps"] = "auto"
+    """Where to train; auto uses a GPU if there is one: `cuda` is NVIDIA's or AMD's, `xpu` Intel's, `mps` Apple's."""

@@ -21,6 +21,7 @@ from tuneoff.data.batches import chunk
 from tuneoff.errors import DataError
 from tuneoff.models.generation import generate
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.precision import to_float64
 from tuneoff.models.sampling import Sampling
 from tuneoff.models.stop_strings import cut_at_stop
 from tuneoff.runtime.context import TrialContext
@@ -112,7 +113,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # the harness is not type
         device = self._model.network.device
         logits_NV = self._model.logits(tokens_BT.to(device), attention_BT.to(device), is_scored_BT.to(device)).float()
         targets_N = tokens_BT[is_scored_BT].to(device)
-        scores_N = logits_NV.log_softmax(dim=-1).gather(1, targets_N[:, None])[:, 0].double()
+        scores_N = to_float64(logits_NV.log_softmax(dim=-1).gather(1, targets_N[:, None])[:, 0])
         is_greedy_N = logits_NV.argmax(dim=-1) == targets_N
         sizes = list(scored_tokens)
         parts = zip(torch.split(scores_N, sizes), torch.split(is_greedy_N, sizes), strict=True)

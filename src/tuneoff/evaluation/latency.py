@@ -15,7 +15,7 @@ from tuneoff.models.generation import generate
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.records.record import Inference, Latency
 from tuneoff.runtime.context import TrialContext
-from tuneoff.runtime.meter import synchronize
+from tuneoff.system.accelerators import synchronize
 
 if TYPE_CHECKING:
     from datasets import Dataset

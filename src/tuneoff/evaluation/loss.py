@@ -12,6 +12,7 @@ from torch import Tensor
 from tuneoff.data import count_tokens
 from tuneoff.data.batches import Batch, chunk, collate, make_evaluation_batches
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.precision import to_float64
 from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.micro_batch import MicroBatch
 from tuneoff.runtime.progress import Progress
@@ -29,8 +30,8 @@ def compute_token_losses(model: LanguageModel, batch: Batch) -> Tensor:
 
 def compute_example_losses(model: LanguageModel, batch: Batch) -> Tensor:
     """Return the nats of each example, (B,), summed over its scored tokens in float64."""
-    nats_N = compute_token_losses(model, batch).double()
-    rows_N = batch.scored_BT.nonzero()[:, 0]
+    nats_N = to_float64(compute_token_losses(model, batch))
+    rows_N = batch.scored_BT.nonzero()[:, 0].to(nats_N.device)
     return nats_N.new_zeros(len(batch.rows)).index_add(0, rows_N, nats_N)
 
 

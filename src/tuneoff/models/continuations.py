@@ -17,6 +17,7 @@ from transformers.cache_utils import DynamicLayer
 from tuneoff.models import greedy_decoding
 from tuneoff.models.generation import can_use_own_decoding, compute_last_logits, compute_prompt
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.precision import to_float64
 
 
 @torch.no_grad()
@@ -82,7 +83,7 @@ def score_after_prompts(
     scores = []
     for continuation in continuations:
         tokens_BK = attention_BT.new_tensor(continuation).expand(len(attention_BT), -1)
-        score_B = first_BV[:, continuation[0]].double()
+        score_B = to_float64(first_BV[:, continuation[0]])
         if later := len(continuation) - 1:
             logits_BKV = model.base(
                 input_ids=tokens_BK[:, :-1],
@@ -93,7 +94,7 @@ def score_after_prompts(
             ).logits.float()
             cache.crop(-later)
             scores_BK = logits_BKV.log_softmax(dim=-1).gather(2, tokens_BK[:, 1:, None])[..., 0]
-            score_B = score_B + scores_BK.double().sum(dim=1)
+            score_B = score_B + to_float64(scores_BK).sum(dim=1)
         scores.append(score_B)
     return torch.stack(scores, dim=1)
 
@@ -111,4 +112,4 @@ def _score_complete_texts(
     positions_1T = torch.arange(texts_BT.shape[1], device=texts_BT.device)[None]
     is_text_BT = positions_1T < lengths_B1 + len(continuation)
     nats_N: Tensor = model(texts_BT, is_text_BT, is_text_BT & (positions_1T >= lengths_B1))
-    return -nats_N.view(len(rows), len(continuation)).double().sum(dim=1)
+    return -to_float64(nats_N.view(len(rows), len(continuation))).sum(dim=1)

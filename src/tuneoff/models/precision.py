@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tuneoff.models.quantisation import compute_in
 
@@ -57,9 +57,21 @@ def hold_for_inference(model: Model, dtype: torch.dtype) -> Model:
     return model.eval()
 
 
+def to_float64(tensor: Tensor) -> Tensor:
+    """Return a tensor in float64, on the CPU if its device has no such numbers."""
+    return tensor.to(get_float64_device(tensor.device)).double()
+
+
+def get_float64_device(device: torch.device) -> torch.device:
+    """Return the device itself, or the CPU if it has no float64, as MPS."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def _supports_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "xpu":
+        return bool(torch.xpu.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         capabilities = torch.cpu.get_capabilities()
         return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))

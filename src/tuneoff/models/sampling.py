@@ -19,6 +19,7 @@ from torch import Tensor
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from tuneoff.models.decoding import Adjust
+from tuneoff.models.precision import get_float64_device, to_float64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,8 @@ def build_sampler(sampling: Sampling, tokens_BT: Tensor, attention_BT: Tensor, m
         tokens_BT: prompts, with padding.
         attention_BT: true for a token, false for padding.
     """
-    uniform_SN = draw_uniform(sampling, tokens_BT, attention_BT, max_new_tokens).to(tokens_BT.device)
+    uniform_SN = draw_uniform(sampling, tokens_BT, attention_BT, max_new_tokens)
+    uniform_SN = uniform_SN.to(get_float64_device(tokens_BT.device))
     warpers = [TemperatureLogitsWarper(float(sampling.temperature))]
     if sampling.top_k is not None:
         warpers.append(TopKLogitsWarper(sampling.top_k))
@@ -60,11 +62,11 @@ def build_sampler(sampling: Sampling, tokens_BT: Tensor, attention_BT: Tensor, m
         warped_RV = logits_RV
         for warper in warpers:
             warped_RV = warper(tokens_RN, warped_RV)
-        sums_RV = warped_RV.double().softmax(dim=-1).cumsum(dim=-1)
-        drawn_R1 = uniform_SN[rows_R, tokens_RN.shape[1]][:, None] * sums_RV[:, -1:]
+        sums_RV = to_float64(warped_RV).softmax(dim=-1).cumsum(dim=-1)
+        drawn_R1 = uniform_SN[rows_R.to(uniform_SN.device), tokens_RN.shape[1]][:, None] * sums_RV[:, -1:]
         # the first token whose sum exceeds the drawn number, so never one of probability zero
         sampled_R1 = torch.searchsorted(sums_RV, drawn_R1, right=True).clamp(max=sums_RV.shape[1] - 1)
-        return torch.full_like(logits_RV, -torch.inf).scatter(1, sampled_R1, 0.0)
+        return torch.full_like(logits_RV, -torch.inf).scatter(1, sampled_R1.to(logits_RV.device), 0.0)
 
     return keep_sampled
 

@@ -13,6 +13,7 @@ from tuneoff.records.trial import Trial
 from tuneoff.runner.listener import Listener, Tallies
 from tuneoff.runs.live import LiveLog
 from tuneoff.runtime.progress import OnProgress, Progress
+from tuneoff.system.accelerators import find_accelerator, get_reserved_bytes
 
 STEP_SECONDS = (2.0, 30.0)  # between two lines of a trial: at least and at most
 STEPS_OF_TRIAL = 200  # lines of a trial, about
@@ -85,10 +86,8 @@ class LiveListener:
 
 def _measure_memory() -> int:
     """Return the bytes in use now: on a GPU those that PyTorch reserved, else those resident."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.memory_reserved()
+    if (device := find_accelerator()) is not None:
+        return get_reserved_bytes(device)
     return int(psutil.Process().memory_info().rss)
 
 

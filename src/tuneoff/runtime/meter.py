@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from tuneoff.records.record import Memory
+from tuneoff.system import accelerators
 
 MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc gets each larger block from the kernel by a separate mmap(2)
 
@@ -34,12 +35,12 @@ class Meter:
     def phase(self, name: str) -> Iterator[None]:
         """Count the seconds and memory of the block under `name`."""
         was_reset = _reset_peak(self._device)
-        synchronize(self._device)
+        accelerators.synchronize(self._device)
         start = time.perf_counter()
         try:
             yield
         finally:
-            synchronize(self._device)  # a kernel still in the queue has not been counted yet
+            accelerators.synchronize(self._device)  # a kernel still in the queue has not been counted yet
             self._seconds[name] = self.get_seconds(name) + time.perf_counter() - start
             peak = _read_peak(self._device, was_reset)
             self._memory[name] = max_memory(self.get_peak(name), peak) or peak
@@ -61,20 +62,13 @@ class Meter:
         return self._memory.get(name)
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait until the device has finished its queued work; a CPU has no queue."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def _reset_peak(device: torch.device) -> bool:
     """Reset the peak memory counter; return False where the system cannot.
 
     Garbage is not collected here, because that takes longer than a small phase. A trial collects it once, at its end.
     """
-    if device.type == "cuda":
-        torch.cuda.empty_cache()  # otherwise memory reserved in an earlier phase would count
-        torch.cuda.reset_peak_memory_stats(device)
+    if device.type != "cpu":
+        accelerators.reset_peak(device)
         return True
     _release_freed_memory()
     try:
@@ -85,11 +79,9 @@ def _reset_peak(device: torch.device) -> bool:
 
 
 def _read_peak(device: torch.device, was_reset: bool) -> Memory:
-    if device.type == "cuda":
-        return Memory(
-            allocated_bytes=torch.cuda.max_memory_allocated(device),
-            reserved_bytes=torch.cuda.max_memory_reserved(device),
-        )
+    if device.type != "cpu":
+        allocated_bytes, reserved_bytes = accelerators.read_peak_bytes(device)
+        return Memory(allocated_bytes=allocated_bytes, reserved_bytes=reserved_bytes)
     return Memory(resident_bytes=get_peak_resident_bytes(), reset=was_reset)
 
 

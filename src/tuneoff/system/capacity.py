@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuneoff.system import accelerators
+
 if TYPE_CHECKING:
     import torch
 
@@ -22,10 +24,8 @@ def get_memory_bytes(device: torch.device) -> int:
     Limits are those of the control group of this process, of all groups around it, such as the job of a scheduler or a
     container, and that on its address space.
     """
-    if device.type == "cuda":
-        import torch
-
-        return int(torch.cuda.get_device_properties(device).total_memory)
+    if device.type in accelerators.KINDS:
+        return accelerators.get_total_bytes(device)
     import psutil
 
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tuneoff.system.accelerators import list_names
 from tuneoff.system.cache import get_cache_folder
 
 PACKAGES = (
@@ -41,7 +42,7 @@ def describe_environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory_bytes": psutil.virtual_memory().total,
-        "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "accelerators": list_names(),
         "versions": {name: _get_version(name) for name in PACKAGES},
     }
 

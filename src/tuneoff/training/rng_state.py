@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tuneoff.system import accelerators
+
 
 def get_states(device: torch.device) -> dict[str, Tensor]:
     """Return the states of torch's generators for the CPU and the device, Python's and numpy's, by name."""
@@ -20,8 +22,8 @@ def get_states(device: torch.device) -> dict[str, Tensor]:
         "numpy": torch.tensor([*map(int, keys), position, has_normal]),
         "numpy_normal": torch.tensor([cached], dtype=torch.float64),
     }
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type in accelerators.KINDS:
+        states[device.type] = accelerators.get_rng_state(device)
     return states
 
 
@@ -33,5 +35,5 @@ def restore_states(states: dict[str, Tensor], device: torch.device) -> None:
     *keys, position, has_normal = states["numpy"].tolist()
     np.random.set_state(("MT19937", np.array(keys, np.uint32), position, has_normal, states["numpy_normal"].item()))
     torch.set_rng_state(states["cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"], device)
+    if device.type in accelerators.KINDS:
+        accelerators.set_rng_state(states[device.type], device)
