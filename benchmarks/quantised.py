@@ -24,6 +24,7 @@ from tuneoff.methods import METHODS
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import hold_for_training
+from tuneoff.models.quantisation import list_quantised
 from tuneoff.models.sources import find_source
 from tuneoff.system.environment import get_numeric_versions, get_processor_name
 
@@ -99,6 +100,10 @@ def _list_tensors(model: LanguageModel) -> Iterator[Tensor]:
         state = getattr(parameter, "quant_state", None)
         if state is not None:
             yield from (value for value in state.as_dict(packed=True).values() if isinstance(value, Tensor))
+    for layer in list_quantised(model.network).values():
+        scales = getattr(getattr(layer, "state", None), "SCB", None)
+        if scales is not None:
+            yield scales
 
 
 def main() -> None:

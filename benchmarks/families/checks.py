@@ -26,6 +26,7 @@ CHECKED: Mapping[str, Method] = {
     for name, hyperparameters in {
         **{name: {} for name in METHODS},
         "last-blocks": {"blocks": 1},
+        "lisa": {"blocks": 1},
         "adapter": {"width": 4},
         "soft-prompt": {"tokens": 5},
         "p-tuning": {"tokens": 3, "width": 8},
@@ -92,14 +93,14 @@ def _describe(error: Exception) -> str:
 
 def _starts_as_base(case: Case) -> bool:
     torch.manual_seed(2)
-    started = _compute_logits(case.method.apply(case.load()))
+    started = _compute_logits(_apply(case.method, case.load()))
     return not case.method.starts_as_base or _are_close(started, _compute_logits(case.load()))
 
 
 def _learns(case: Case) -> bool:
     """A step changes the logits, and nothing becomes infinite."""
     torch.manual_seed(2)
-    started, ended = _compute_logits(case.method.apply(case.load())), _compute_logits(case.trained)
+    started, ended = _compute_logits(_apply(case.method, case.load())), _compute_logits(case.trained)
     return bool(torch.isfinite(ended).all()) and torch.equal(started, ended) is not case.method.trains
 
 
@@ -214,9 +215,21 @@ def _compute_logits(model: LanguageModel, tokens_BT: Tensor | None = None) -> Te
         return model.eval().logits(tokens_BT, torch.ones_like(tokens_BT), scored_BT)
 
 
+def _apply(method: Method, base: LanguageModel) -> LanguageModel:
+    tuned = method.apply(base)
+
+    def read(rows: int) -> None:
+        for tokens_T in _make_tokens()[:rows]:
+            _compute_logits(tuned, tokens_T[None])
+
+    if method.reads_train:
+        method.set_start(tuned, read)
+    return tuned
+
+
 def _train(method: Method, base: LanguageModel) -> LanguageModel:
     torch.manual_seed(2)
-    model, tokens_BT = method.apply(base), _make_tokens()
+    model, tokens_BT = _apply(method, base), _make_tokens()
     model.base.generation_config.eos_token_id = None
     model.base.generation_config.pad_token_id = 1
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
