@@ -13,12 +13,14 @@ import importlib.util
 import json
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 ASPECTS = ("challenge", "approach", "outcome")
 MAX_DOCSTRING, MAX_BODY = 400, 300  # characters
+MAX_OF_MODULE = 4  # functions: those of a module are alike, and are a group
 
 METHODS = """\
 methods:
@@ -110,10 +112,12 @@ def make_answers(functions: Iterable[tuple[str, ast.FunctionDef]]) -> Iterator[d
 
 
 def make_code(functions: Iterable[tuple[str, ast.FunctionDef]]) -> Iterator[dict[str, Any]]:
-    """Yield the signature and the docstring of each function with its body, if that is short."""
+    """Yield the signature and the docstring of some functions of each module with their bodies, if those are short."""
+    count: Counter[str] = Counter()
     for module, function in functions:
         body = "\n".join(map(ast.unparse, function.body[1:]))
-        if 0 < len(body) <= MAX_BODY:
+        if 0 < len(body) <= MAX_BODY and count[module] < MAX_OF_MODULE:
+            count[module] += 1
             yield {"function": describe(function), "body": textwrap.indent(body, "    "), "module": module}
 
 

@@ -7,6 +7,7 @@ import pytest
 from tests.report.synthetic import make_synthetic_data
 from tuneoff.analysis.comparison import judge
 from tuneoff.console.results import print_comparison
+from tuneoff.data import DataSummary
 from tuneoff.report.data_warnings import describe_rows, list_data_warnings
 from tuneoff.report.diagnostics.examples import list_shared_sources
 from tuneoff.report.page import render_page
@@ -69,3 +70,21 @@ def test_a_source_that_two_splits_keep_with_other_targets_is_said(removed, sente
     data = make_synthetic_data(sources_removed=removed).model_copy(update={"shared_sources": {"train-test": 2}})
     said = [sentence for _, sentence in list_shared_sources(data)]
     assert said == ["2 examples of train have a source that test has too, with another target"][:sentences]
+
+
+def with_test_groups(examples: int, groups: int | None) -> DataSummary:
+    data = make_synthetic_data()
+    test = data.splits["test"].model_copy(update={"examples": examples, "groups": groups})
+    return data.model_copy(update={"splits": {**data.splits, "test": test}})
+
+
+@pytest.mark.parametrize(("groups", "warns"), [(4, True), (19, True), (20, False), (None, False)])
+def test_few_groups_of_test_examples_are_a_warning(groups: int | None, warns: bool) -> None:
+    data = with_test_groups(60, groups)
+    warnings = [text for text in list_data_warnings(data) if "groups" in text]
+    assert [text.startswith(f"The 60 test examples are of only {groups} groups (data.fields.group), so they say") for
+            text in warnings] == [True] * warns  # fmt: skip
+
+
+def test_few_groups_of_few_examples_are_no_warning() -> None:
+    assert list_data_warnings(with_test_groups(16, 10)) == []

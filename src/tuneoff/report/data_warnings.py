@@ -10,12 +10,16 @@ from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_share, pluralize
 
 MOST_EQUAL_PROMPTS = 0.05  # share of the different sources whose prompt is that of another one, without a warning
+FEW_GROUPS = 20  # of test examples, below which an interval over groups is wide
 MOST_LEFT_OUT = 0.05  # share of the rows drawn for a split that may be unusable without a warning
 
 
 def list_data_warnings(data: DataSummary) -> list[str]:
-    """Return a sentence for each split with many rows left out, targets that spell missing values, or equal prompts."""
-    warnings = (*_warn_left_out(data), *_warn_missing_values(data), *_warn_equal_prompts(data))
+    """Return a sentence for each split with many rows left out, targets that spell missing values, or equal prompts,
+    and for few groups of test examples."""
+    warnings = (
+        *_warn_left_out(data), *_warn_missing_values(data), *_warn_equal_prompts(data), *_warn_few_groups(data),
+    )  # fmt: skip
     return [escape_control(text) for text in warnings]
 
 
@@ -54,3 +58,15 @@ def _warn_equal_prompts(data: DataSummary) -> Iterator[str]:
                 "makes them different is cut, or not used by the prompt. Raise data.max_tokens, cut another part "
                 "(data.truncate), or change the prompt."
             )
+
+
+def _warn_few_groups(data: DataSummary) -> Iterator[str]:
+    """Examples of a group are alike, so intervals are over groups, however many examples each has."""
+    test = data.splits.get("test")
+    if test and test.groups and test.groups < min(FEW_GROUPS, test.examples / 2):
+        kind = "rows with the same source" if data.groups_by_source else "data.fields.group"
+        yield (
+            f"The {test.examples:,} test examples are of only {pluralize(test.groups, 'group')} ({kind}), so they say "
+            f"about as much as {test.groups:,} examples that have nothing in common. Give smaller groups, fewer rows "
+            "of each, or more test rows."
+        )
