@@ -60,11 +60,21 @@ def test_a_share_of_a_gpu_is_refused_where_trials_run_on_the_cpu(monkeypatch: py
         RayEngine(gpus=0.5).build(on_gpu=False, threads=1)
 
 
+def test_a_trial_on_several_devices_asks_for_as_many_gpus_of_one_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", sys)
+    assert RayEngine(cpus=4).build(on_gpu=True, threads=None, devices=2)._get_options()["num_gpus"] == 2
+    assert RayEngine(cpus=4).build(on_gpu=False, threads=4, devices=2)._get_options()["num_gpus"] == 0
+    with pytest.raises(RunError, match=r"gpus=0.5 is a share of one GPU, but training.devices is 2.*Leave gpus out"):
+        RayEngine(gpus=0.5).build(on_gpu=True, threads=None, devices=2)
+
+
 def test_workers_have_room_where_every_resource_suffices() -> None:
     nodes = [{"CPU": 8, "GPU": 2}, {"CPU": 3, "GPU": 4}, {"CPU": 16}]
     assert count_room(nodes, {"CPU": 2}) == 4 + 1 + 8
     assert count_room(nodes, {"CPU": 2, "GPU": 1}) == 2 + 1
     assert count_room(nodes, {"CPU": 1, "GPU": 0.4}) == 4 + 3  # two on each GPU; five would be spread over three
+    assert count_room(nodes, {"CPU": 1, "GPU": 2}) == 1 + 2
+    assert count_room(nodes, {"CPU": 1, "GPU": 3}) == 0 + 1  # all GPUs of a worker are on one node
     assert count_room(nodes, {"CPU": 1, "a100": 1}) == 0
 
 

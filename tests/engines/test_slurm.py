@@ -35,8 +35,8 @@ def slurm_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return script
 
 
-def submit(engine: SlurmEngine, run: Path, *, on_gpu: bool = False) -> None:
-    launcher = engine.build(on_gpu=on_gpu, threads=None if on_gpu else engine.cpus)
+def submit(engine: SlurmEngine, run: Path, *, on_gpu: bool = False, devices: int = 1) -> None:
+    launcher = engine.build(on_gpu=on_gpu, threads=None if on_gpu else engine.cpus, devices=devices)
     launcher.start(run)
     launcher._jobs.clear()
 
@@ -57,6 +57,11 @@ def test_a_worker_on_a_gpu_has_one_and_the_users_lines_come_first(tmp_path: Path
     lines = slurm_commands.read_text().splitlines()
     assert [line for line in lines if "--time" in line] == ["#SBATCH --time=30"]
     assert "#SBATCH --gpus-per-node=a100:1" in lines
+
+
+def test_a_job_for_trials_on_several_devices_has_as_many_gpus_of_one_node(tmp_path: Path, slurm_commands: Path) -> None:
+    submit(SlurmEngine(), tmp_path / "mine", on_gpu=True, devices=4)
+    assert "#SBATCH --gpus-per-node=4" in slurm_commands.read_text().splitlines()
 
 
 def test_without_slurm_the_message_says_where_to_run_and_what_else_there_is(

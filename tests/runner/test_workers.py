@@ -60,7 +60,7 @@ class ThreadEngine(Engine):
     def choose_threads(self) -> int | None:
         return None
 
-    def build(self, *, on_gpu: bool, threads: int | None) -> ThreadLauncher:
+    def build(self, *, on_gpu: bool, threads: int | None, devices: int = 1) -> ThreadLauncher:
         return ThreadLauncher(self.before)
 
 
@@ -224,6 +224,15 @@ def test_each_worker_gets_a_gpu_of_its_own_and_more_workers_are_refused(monkeypa
     assert [environment["CUDA_VISIBLE_DEVICES"] for environment in assign_gpus(2)] == ["3", "GPU-uuid"]
     with pytest.raises(RunError, match=r"has 2 GPUs for 3 workers.*--workers 2"):
         assign_gpus(3)
+
+
+def test_a_worker_of_trials_on_several_devices_gets_as_many_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in assign_gpus(2, 2)] == ["0,1", "2,3"]
+    with pytest.raises(RunError, match=r"has 5 GPUs for 3 workers with 2 devices each.*--workers 2"):
+        assign_gpus(3, 2)
+    with pytest.raises(RunError, match=r"has 5 GPUs for 1 workers with 8 devices each.*training.devices: 5"):
+        assign_gpus(1, 8)
 
 
 def test_workers_that_all_refuse_end_the_comparison(tmp_path: Path) -> None:

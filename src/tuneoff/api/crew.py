@@ -116,7 +116,7 @@ def open_engine(
 
     on_gpu = preparation.device.type == "cuda"
     threads = None if on_gpu else torch.get_num_threads()
-    launcher = crew.engine.build(on_gpu=on_gpu, threads=threads)
+    launcher = crew.engine.build(on_gpu=on_gpu, threads=threads, devices=recipe.training.devices)
     told = recipe.model_copy(update={"data": data_now}).set_date(recipe.data.date)
     session = Session(
         recipe=told.to_dict(), threads=threads, elsewhere=bool(preparation.elsewhere), exclusive=crew.exclusive

@@ -102,7 +102,8 @@ class _MethodProfiler:
         self._timer = PhaseTimer(on_progress, preparation.device)
         setting = preparation.setting
         self._dtype = get_dtype(setting.precision)
-        self._context = create_context(preparation.device, setting.precision, self._timer)
+        followers = preparation.begin_followers(method, 0)
+        self._context = create_context(preparation.device, setting.precision, self._timer, followers)
         self._presented = method.present(preparation.text, preparation.tokenizer, preparation.recipe.seeds[0])
         self._text = choose_probe_rows(preparation, self._presented)
         on_progress(Progress(phase="loading"))

@@ -69,8 +69,9 @@ def _work_in_slots(run: Path, slots: int, arguments: list[str]) -> int:
     from tuneoff.runs.work_folder import WorkFolder
     from tuneoff.system.interrupts import handle_stop_signals
 
-    on_gpu = WorkFolder(run).read_session().threads is None
-    launcher = LocalLauncher(assign_gpus(slots) if on_gpu else [{}] * slots, arguments)
+    session = WorkFolder(run).read_session()
+    on_gpu, devices = session.threads is None, session.recipe.get("training", {}).get("devices", 1)
+    launcher = LocalLauncher(assign_gpus(slots, devices) if on_gpu else [{}] * slots, arguments)
     launcher.start(run)
     with handle_stop_signals(lambda *_: launcher.terminate()):
         return max(launcher.wait())

@@ -5,6 +5,7 @@ so that a slip of the keyboard would fill the memory instead of being refused.
 """
 
 MOST_EPOCHS = 100_000  # a validation follows each
+MOST_DEVICES = 64  # of one machine
 MOST_TRIALS = 20_000  # of one comparison, which are planned before each trial
 MOST_SEEDS = 10_000
 MOST_METHODS = 500

@@ -1,11 +1,11 @@
 """How every method of a comparison is trained. What differs between methods is in the method."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import ByteSize, Field, field_validator
+from pydantic import ByteSize, Field, field_validator, model_validator
 
 from tuneoff.config.base import Options
-from tuneoff.config.limits import MOST_EPOCHS
+from tuneoff.config.limits import MOST_DEVICES, MOST_EPOCHS
 
 
 class TrainingOptions(Options):
@@ -31,6 +31,9 @@ class TrainingOptions(Options):
     """Compile the blocks with PyTorch: faster steps, after a minute or two of compilation for each method."""
     patience: int | None = Field(None, ge=1)
     """Stop after this many epochs without a better validation loss; null trains all epochs."""
+    devices: int = Field(1, ge=1, le=MOST_DEVICES, exclude_if=lambda devices: devices == 1)
+    """GPUs of one machine that train one trial together, each with its share of every step; on a CPU, processes.
+    Records of trials on different numbers of devices are not ranked together."""
 
     @field_validator("memory_limit")
     @classmethod
@@ -38,6 +41,18 @@ class TrainingOptions(Options):
         if limit is not None and limit <= 0:
             raise ValueError("no training fits into no memory: write a size such as 8GiB, or null for the machine's")
         return limit
+
+    @model_validator(mode="after")
+    def _require_work_for_devices(self) -> Self:
+        if self.devices > self.effective_batch_size:
+            raise ValueError(
+                f"devices is {self.devices}, but a step has {self.effective_batch_size} examples (batch_size times "
+                f"accumulation), so that some devices would have none: write devices: {self.effective_batch_size} or "
+                "fewer, or a larger batch_size"
+            )
+        if self.devices > 1 and self.compile:
+            raise ValueError("compile is for one device: remove compile or devices")
+        return self
 
     @property
     def effective_batch_size(self) -> int:

@@ -6,7 +6,7 @@ teaches nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
     from datasets import Dataset
     from torch import Tensor
+
+TENSORS = ("tokens_BT", "attention_BT", "scored_BT", "trunk_ND")  # of a batch; it may lack the last
 
 
 class RowTensors(Protocol):
@@ -55,6 +57,19 @@ class Batch:
         )
         vars(moved).update(target_tokens=self.target_tokens, real_tokens=self.real_tokens)
         return moved
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Return the tensors by name, and the rows as one, for another process."""
+        import torch
+
+        named = {name: getattr(self, name) for name in TENSORS if getattr(self, name) is not None}
+        return {**named, "rows": torch.tensor(self.rows)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Batch:
+        """Return the batch that `to_tensors` was called on."""
+        named = {name: tensors.get(name) for name in TENSORS}
+        return cls(rows=tuple(tensors["rows"].tolist()), **named)  # type: ignore[arg-type]  # one of them may be None
 
 
 def make_epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -136,3 +151,22 @@ def collate_prompts(split: Dataset, rows: Sequence[int], pad_token_id: int) -> t
 def chunk(rows: Sequence[int], size: int) -> list[list[int]]:
     """Divide rows into lists of `size`, in order; the last may be shorter."""
     return [list(rows[start : start + size]) for start in range(0, len(rows), size)]
+
+
+def deal(rows: Sequence[int], devices: int) -> list[list[int]]:
+    """Give each device its share of some rows. Neighbours, which have similar lengths, go to different devices."""
+    return [list(rows[device::devices]) for device in range(devices)]
+
+
+def pack_batches(batches: Sequence[Batch]) -> dict[str, Tensor]:
+    """Return batches as named tensors, for another process."""
+    return {f"{i}/{name}": tensor for i, batch in enumerate(batches) for name, tensor in batch.to_tensors().items()}
+
+
+def unpack_batches(tensors: Mapping[str, Tensor]) -> list[Batch]:
+    """Return the batches that `pack_batches` was called with."""
+    parts: dict[int, dict[str, Tensor]] = {}
+    for path, tensor in tensors.items():
+        i, _, name = path.partition("/")
+        parts.setdefault(int(i), {})[name] = tensor
+    return [Batch.from_tensors(parts[i]) for i in range(len(parts))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from abc import abstractmethod
 from typing import ClassVar
@@ -26,21 +25,17 @@ class Engine(Options):
         """Return how many CPU threads each worker should use where a run does not say so yet; None: the usual."""
 
     @abstractmethod
-    def build(self, *, on_gpu: bool, threads: int | None) -> Launcher:
+    def build(self, *, on_gpu: bool, threads: int | None, devices: int = 1) -> Launcher:
         """Return the launcher of the workers.
 
         Args:
             on_gpu: whether trials run on a GPU.
             threads: of each worker on a CPU.
+            devices: of a trial, and so of each worker.
 
         Raises:
             RunError: the engine cannot be used here. The message says what would help.
         """
-
-
-def count_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def read_threads(device: str) -> int | None:

@@ -8,40 +8,47 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, final
 
-from tuneoff.engines.engine import Engine, count_cores
+from tuneoff.engines.engine import Engine
 from tuneoff.engines.worker_process import BAD_INPUT, MOST_RESTARTS, start_worker
 from tuneoff.errors import RunError
+from tuneoff.system.capacity import count_cores
 
 
 @final
 class LocalEngine(Engine):
-    """Starts workers on this machine. On GPUs, each has one of its own."""
+    """Starts workers on this machine. On GPUs, each has its own: one, or as many as a trial has devices."""
 
     name: ClassVar[str] = "local"
 
     def choose_threads(self) -> int:
         return max(1, count_cores() // self.workers)
 
-    def build(self, *, on_gpu: bool, threads: int | None) -> LocalLauncher:
-        return LocalLauncher(assign_gpus(self.workers) if on_gpu else [{}] * self.workers)
+    def build(self, *, on_gpu: bool, threads: int | None, devices: int = 1) -> LocalLauncher:
+        return LocalLauncher(assign_gpus(self.workers, devices) if on_gpu else [{}] * self.workers)
 
 
-def assign_gpus(workers: int) -> list[Mapping[str, str]]:
-    """Return environment variables that give each worker a GPU of its own.
+def assign_gpus(workers: int, devices: int = 1) -> list[Mapping[str, str]]:
+    """Return environment variables that give each worker GPUs of its own.
+
+    Args:
+        devices: of a trial, and so of each worker.
 
     Raises:
-        RunError: there are fewer GPUs than workers.
+        RunError: there are too few GPUs.
     """
     import torch
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     gpus = visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
-    if workers > len(gpus):
+    room = len(gpus) // devices
+    if workers > room:
+        each = f" with {devices} devices each" if devices > 1 else ""
+        cure = f"Write --workers {room}" if room else f"Write training.devices: {len(gpus)}"
         raise RunError(
-            f"This machine has {len(gpus)} GPU{'s' if len(gpus) != 1 else ''} for {workers} workers, and two trials on "
-            f"one GPU would slow each other down. Write --workers {len(gpus)}."
+            f"This machine has {len(gpus)} GPU{'s' if len(gpus) != 1 else ''} for {workers} workers{each}, and two "
+            f"trials on one GPU would slow each other down. {cure}."
         )
-    return [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in gpus[:workers]]
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(gpus[i * devices : (i + 1) * devices])} for i in range(workers)]
 
 
 @final

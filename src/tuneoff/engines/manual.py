@@ -17,7 +17,7 @@ class ManualEngine(Engine):
     def choose_threads(self) -> int | None:
         return None
 
-    def build(self, *, on_gpu: bool, threads: int | None) -> ManualLauncher:
+    def build(self, *, on_gpu: bool, threads: int | None, devices: int = 1) -> ManualLauncher:
         return ManualLauncher()
 
 

@@ -16,10 +16,11 @@ from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field, field_validator
 
-from tuneoff.engines.engine import Engine, count_cores
+from tuneoff.engines.engine import Engine
 from tuneoff.engines.ray_cluster import FOUND, LOCAL, connect, require_like_nodes, require_room
 from tuneoff.engines.worker_process import BAD_INPUT, MOST_RESTARTS, start_worker, wait_for_checkpoints
 from tuneoff.errors import RunError
+from tuneoff.system.capacity import count_cores
 
 CHECK_SECONDS = 2.0  # between two looks at which tasks have ended
 POLL_SECONDS = 0.5  # of a task, between two looks at its worker
@@ -47,8 +48,8 @@ class RayEngine(Engine):
     cpus: int | None = Field(None, ge=1)
     """Cores of a worker, and on a CPU the threads of a trial; None: an equal share of the cores of this machine."""
     gpus: float | None = Field(None, gt=0, le=1)
-    """GPUs of a worker. With 0.5, two of them share one, and slow each other down. None: one where the run is on a
-    GPU."""
+    """GPUs of a worker. With 0.5, two of them share one, and slow each other down. None: one for each device of a trial
+    where the run is on GPUs."""
     resources: Mapping[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     """What else a node must have, by Ray's names, such as `{a100: 1}` for nodes that were started with that."""
     autoscaling: bool = False
@@ -67,7 +68,7 @@ class RayEngine(Engine):
     def choose_threads(self) -> int:
         return self.cpus or max(1, count_cores() // self.workers)
 
-    def build(self, *, on_gpu: bool, threads: int | None) -> RayLauncher:
+    def build(self, *, on_gpu: bool, threads: int | None, devices: int = 1) -> RayLauncher:
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
         try:
@@ -79,7 +80,12 @@ class RayEngine(Engine):
                 f"gpus={self.gpus:g} was asked for, but the trials are trained on the CPU here, and all machines have "
                 "to be alike. Run the comparison on a node that has a GPU, or leave gpus out."
             )
-        needs = {"CPU": max(self.choose_threads(), threads or 1), "GPU": (self.gpus or 1) if on_gpu else 0}
+        if self.gpus and self.gpus < 1 and devices > 1:
+            raise RunError(
+                f"gpus={self.gpus:g} is a share of one GPU, but training.devices is {devices}: each trial has that "
+                "many GPUs of its own. Leave gpus out."
+            )
+        needs = {"CPU": max(self.choose_threads(), threads or 1), "GPU": (self.gpus or 1) * devices if on_gpu else 0}
         return RayLauncher(self, {**self.resources, **needs})
 
 

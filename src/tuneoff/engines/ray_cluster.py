@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneoff.engines.engine import count_cores
 from tuneoff.errors import RunError
 from tuneoff.runs.layout import WORK
 from tuneoff.system.atomic_write import write_atomically
+from tuneoff.system.capacity import count_cores
 from tuneoff.system.environment import get_numeric_versions
 
 LOCAL, FOUND = "local", "auto"  # a Ray of its own on this machine; the cluster that this machine is part of
@@ -77,12 +77,14 @@ def require_answer(address: str) -> None:
 
 
 def count_room(nodes: Iterable[Mapping[str, float]], needs: Mapping[str, float]) -> int:
-    """Return how many workers have room on nodes with these resources at the same time. A share of a GPU is of one."""
+    """Return how many workers have room on nodes with these resources at the same time. A share of a GPU is of one,
+    and a worker has all its GPUs on one node."""
     room = 0
     for node in nodes:
         fitting = [int(node.get(name, 0) / amount + 1e-9) for name, amount in needs.items() if name != "GPU"]
         if gpus := needs.get("GPU"):
-            fitting.append(int(node.get("GPU", 0)) * int(1 / gpus + 1e-9))
+            has = int(node.get("GPU", 0))
+            fitting.append(has * int(1 / gpus + 1e-9) if gpus < 1 else has // int(gpus))
         room += min(fitting)
     return room
 

@@ -55,12 +55,12 @@ class SlurmEngine(Engine):
     def choose_threads(self) -> int:
         return self.cpus
 
-    def build(self, *, on_gpu: bool, threads: int | None) -> SlurmLauncher:
+    def build(self, *, on_gpu: bool, threads: int | None, devices: int = 1) -> SlurmLauncher:
         try:
             import submitit  # noqa: F401
         except ImportError:
             raise RunError("--engine slurm needs submitit: pip install 'tuneoff[slurm]'") from None
-        return SlurmLauncher(self, on_gpu=on_gpu, cpus=max(self.cpus, threads or 1))
+        return SlurmLauncher(self, gpus=devices if on_gpu else None, cpus=max(self.cpus, threads or 1))
 
     def parse_sbatch(self) -> dict[str, Any]:
         """Return the lines for SBATCH by option; True for one without a value."""
@@ -72,8 +72,8 @@ class SlurmEngine(Engine):
 class SlurmLauncher:
     """Submits the array, asks after its jobs, and cancels them."""
 
-    def __init__(self, engine: SlurmEngine, *, on_gpu: bool, cpus: int) -> None:
-        self._engine, self._on_gpu, self._cpus = engine, on_gpu, cpus
+    def __init__(self, engine: SlurmEngine, *, gpus: int | None, cpus: int) -> None:
+        self._engine, self._gpus, self._cpus = engine, gpus, cpus
         self._jobs: list[Any] = []  # of submitit, whose jobs are generic over what they return
         self._run = Path()
         self._checked_at = time.monotonic()
@@ -121,7 +121,7 @@ class SlurmLauncher:
             job_name=f"tuneoff-{self._run.name}",
             time=self._engine.minutes,
             cpus_per_task=self._cpus,
-            gpus_per_node=1 if self._on_gpu else None,
+            gpus_per_node=self._gpus,
             signal_delay_s=SIGNAL_SECONDS,
             array_parallelism=self._engine.workers,
             additional_parameters={"requeue": True, **self._engine.parse_sbatch()},

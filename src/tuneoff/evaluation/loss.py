@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from tuneoff.data import count_tokens
-from tuneoff.data.batches import Batch, chunk, collate, make_evaluation_batches
+from tuneoff.data.batches import Batch, chunk, collate, deal, make_evaluation_batches, pack_batches
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.precision import to_float64
 from tuneoff.runtime.context import TrialContext
+from tuneoff.runtime.followers import Followers
 from tuneoff.runtime.micro_batch import MicroBatch
 from tuneoff.runtime.progress import Progress
 
@@ -44,6 +46,7 @@ def evaluate_losses(
     batch_size: int,
     phase: str,
     trunk: TrunkOutputs | None = None,
+    followers: Followers | None = None,
 ) -> list[tuple[float, int]]:
     """Return each example's summed nats and number of target tokens, in the order of the split.
 
@@ -53,25 +56,33 @@ def evaluate_losses(
     Args:
         phase: the meter's phase for the cost.
         trunk: the precomputed outputs of the frozen part for the split.
+        followers: which have the model too, so that each device evaluates its share.
     """
     losses_by_row: dict[int, tuple[float, int]] = {}
-    micro_batch = MicroBatch(batch_size)
+    micro_batch, others = MicroBatch(batch_size), followers or Followers()
 
-    def evaluate(rows: Sequence[int], size: int) -> list[tuple[float, int]]:
-        losses: list[tuple[float, int]] = []
-        for part in chunk(rows, size):
-            batch = collate(split, part, model.tokenizer.pad_token_id, "target", context.device, trunk)
-            losses += zip(
-                compute_example_losses(model, batch).tolist(), batch.scored_BT.sum(dim=1).tolist(), strict=True
-            )
+    def make_batch(rows: Sequence[int], device: torch.device | str) -> Batch:
+        return collate(split, rows, model.tokenizer.pad_token_id, "target", device, trunk)
+
+    def evaluate(rows: Sequence[int], size: int) -> dict[int, tuple[float, int]]:
+        own, *shares = [chunk(share, size) for share in deal(rows, others.devices)]
+        sent = [[make_batch(part, "cpu") for part in parts] for parts in shares]
+        others.send("losses", shares=[pack_batches(batches) for batches in sent])
+        losses: dict[int, tuple[float, int]] = {}
+        for part in own:
+            batch = make_batch(part, context.device)
+            losses |= _pair(batch, compute_example_losses(model, batch).tolist())
+        for batches, answer in zip(sent, others.receive(), strict=True):
+            nats = iter(answer["nats"])
+            for batch in batches:
+                losses |= _pair(batch, list(islice(nats, len(batch.rows))))
         return losses
 
     model.eval()
     context.on_progress(Progress(phase=phase, of=len(split)))
     with context.meter.phase(phase), context.accelerator.autocast():
-        for rows in make_evaluation_batches(count_tokens(split), batch_size):
-            losses = micro_batch.run_until_it_fits(partial(evaluate, rows))
-            losses_by_row.update(zip(rows, losses, strict=True))
+        for rows in make_evaluation_batches(count_tokens(split), batch_size * others.devices):
+            losses_by_row |= micro_batch.run_until_it_fits(partial(evaluate, rows))
             context.on_progress(Progress(phase=phase, done=len(losses_by_row), of=len(split)))
     return [losses_by_row[row] for row in range(len(split))]
 
@@ -84,7 +95,15 @@ def evaluate_mean_loss(
     batch_size: int,
     phase: str,
     trunk: TrunkOutputs | None = None,
+    followers: Followers | None = None,
 ) -> float:
     """Return the nats per target token of the split: one sum, divided once. See `evaluate_losses`."""
-    losses = evaluate_losses(model, split, context, batch_size=batch_size, phase=phase, trunk=trunk)
+    losses = evaluate_losses(
+        model, split, context, batch_size=batch_size, phase=phase, trunk=trunk, followers=followers
+    )
     return sum(nats for nats, _ in losses) / sum(tokens for _, tokens in losses)
+
+
+def _pair(batch: Batch, nats: Sequence[float]) -> dict[int, tuple[float, int]]:
+    """Return the nats and the target tokens of each row of a batch."""
+    return dict(zip(batch.rows, zip(nats, batch.scored_BT.sum(dim=1).tolist(), strict=True), strict=True))

@@ -50,7 +50,7 @@ class LanguageModel(nn.Module):
         self.split_head = split_head
         self.outer_adapter = outer_adapter
         self.generates_together: bool | None = None  # see `generates_rows_together`; None: not known yet
-        self._blocks_return_tuples = False  # known after the first call of `trunk`
+        self.blocks_return_tuples = False  # known after the first call of `trunk`
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or convert the model, with what quantised layers hold beside their parameters."""
@@ -91,7 +91,7 @@ class LanguageModel(nn.Module):
             select: Select = select_predicting
             if trunk_ND is not None:
                 hidden_BTD, select = self._restore_shape(trunk_ND, attention_BT, select_predicting)
-                output = PrefixOutput(hidden_BTD, self._blocks_return_tuples)
+                output = PrefixOutput(hidden_BTD, self.blocks_return_tuples)
                 stack.enter_context(skip_frozen_prefix(self.base, self.frozen_blocks, output))
             if self.split_head:
                 stack.enter_context(self.narrow_head(select))
@@ -111,7 +111,7 @@ class LanguageModel(nn.Module):
         output = run_frozen_prefix(
             self.base, self.frozen_blocks, lambda: self.logits(tokens_BT, attention_BT, scored_BT)
         )
-        self._blocks_return_tuples = output.blocks_return_tuples
+        self.blocks_return_tuples = output.blocks_return_tuples
         if self.frozen_blocks < len(self.blocks):
             return output.hidden_BTD[attention_BT.bool()]
         return output.hidden_BTD[:, :-1][scored_BT[:, 1:]]

@@ -38,8 +38,8 @@ class Epoch(Options):
 class Memory(Options):
     """The peak memory of one phase in bytes.
 
-    On a CPU this is the resident memory of the process, libraries included. On a GPU it is the memory that PyTorch
-    allocated and reserved.
+    On a CPU this is the resident memory of the process, libraries included, or of all processes of a trial on several
+    devices together. On a GPU it is the memory that PyTorch allocated and reserved, on the GPU that needs most.
     """
 
     resident_bytes: int | None = None
@@ -94,6 +94,13 @@ class Costs(Options):
     inference: Inference | None
     # most trials that ran on the same machine at the same time, so that times say little; 0 alone
     beside: int = Field(0, exclude_if=lambda beside: not beside)
+    # that trained together, each for all of `train_seconds`; the record of a method that trains nothing has one
+    devices: int = Field(1, exclude_if=lambda devices: devices == 1)
+
+    @property
+    def device_seconds(self) -> float:
+        """The seconds of all devices in training: what is paid for."""
+        return self.train_seconds * self.devices
 
 
 class Prediction(Options):

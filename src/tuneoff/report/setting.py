@@ -85,6 +85,13 @@ def _list_training_facts(training: TrainingOptions, recipe: Recipe) -> Iterator[
         value=pluralize(training.effective_batch_size, "example"),
         detail=f"{training.batch_size} × {training.accumulation} accumulation steps",
     )
+    if training.devices > 1:
+        yield Fact(
+            title="Devices of a trial",
+            value=f"{training.devices}, each with its share of every step",
+            detail=f"times are of the clock, and each second is paid for on {training.devices} devices; memory is that "
+            "of all processes together on a CPU, and else that of the GPU that needs most",
+        )
     clipping = f"gradients clipped at {training.clip_norm:g}" if training.clip_norm else "no gradient clipping"
     others = [
         f"{method.optimizer} for {label}" for label, method in recipe.methods.items() if method.optimizer != ADAMW

@@ -32,12 +32,14 @@ def build_costs(
     context_tokens: int,
     adapter: Path,
     inference: Inference | None,
+    devices: int = 1,
 ) -> Costs:
     """Collect the costs of a trial from its curve, its meter and its adapter's files.
 
     Args:
         parameters: trainable and total.
         adapter: the adapter's folder, which may not exist.
+        devices: that trained.
     """
     trained_rows = [row for row in training.curve if row.steps]
     seconds = sum(row.train_seconds for row in trained_rows)
@@ -58,6 +60,7 @@ def build_costs(
         context_tokens=context_tokens,
         adapter_bytes=sum_weight_bytes(adapter) if adapter.exists() else None,
         inference=inference,
+        devices=devices,
     )
 
 

@@ -63,6 +63,7 @@ def run_missing(
             listener.on_trial_end(record, planner.tally_stages())
             stop.raise_if_requested()
     finally:
+        preparation.followers.close()
         gc.unfreeze()
 
 

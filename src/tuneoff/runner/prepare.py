@@ -26,10 +26,11 @@ from tuneoff.models.rope import count_positions, count_stable_positions
 from tuneoff.models.sources import Source, find_source
 from tuneoff.recipe.recipe import Recipe, cut_spaces, drop_methods
 from tuneoff.records.trial import Setting, Trial
+from tuneoff.runner.devices import choose_device, get_device_name
 from tuneoff.runner.fit import MethodFit, fit_methods, require_any_fit
-from tuneoff.system.accelerators import KINDS, find_accelerator, get_name
+from tuneoff.runtime.followers import Followers
 from tuneoff.system.checksums import find_damaged_files
-from tuneoff.system.environment import get_kernel_level, get_numeric_versions, get_processor_name
+from tuneoff.system.environment import get_kernel_level, get_numeric_versions
 from tuneoff.system.watch import Watch
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class Preparation:
     labels: LabelSet | None = None  # that predictions are chosen from; None: predictions are free text
     benchmarks: Benchmarks | None = None
     watches: tuple[Watch, ...] = ()  # over the files that trials read
+    followers: Followers = field(
+        default_factory=Followers
+    )  # of trials on several devices; whoever runs trials ends them
     # what of the setting is different on this machine, if the run began on another one
     elsewhere: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -93,6 +97,31 @@ class Preparation:
         """Load a new base model on the CPU, in its checkpoint's precision."""
         return load_model(self.source, self.recipe.model, self.tokenizer)
 
+    def begin_followers(self, method: Method, seed: int) -> Followers:
+        """Tell the followers of this process to build a trial's model, while this process builds its own.
+
+        Returns:
+            Those that take part: none with one device, or for a method that trains nothing.
+        """
+        import torch
+
+        if self.followers.devices == 1 or not method.trains:
+            return Followers()
+        values = {
+            "model": self.recipe.model.model_dump(mode="json"),
+            "folder": str(self.source.folder.absolute()),
+            "known_as": self.source.known_as,
+            "fingerprint": self.source.fingerprint,
+            "method": method.name,
+            "hyperparameters": method.model_dump(mode="json"),
+            "seed": seed,
+            "precision": self.setting.precision,
+            "device": self.device.type,
+            "threads": max(1, torch.get_num_threads() // self.followers.devices),
+        }
+        self.followers.send("build", values)
+        return self.followers
+
 
 def prepare(recipe: Recipe) -> Preparation:
     """Find the model, read and tokenize the text, and apply every method to the model's shape.
@@ -110,7 +139,7 @@ def prepare(recipe: Recipe) -> Preparation:
     require_any_fit(fit, recipe.methods, recipe.model.name, strict=recipe.strict)
     recipe = cut_spaces(drop_methods(recipe, fit.misfits), fit.spaces)
     _require_positions(recipe, source)
-    device = _choose_device(recipe)
+    device = choose_device(recipe)
     if recipe.training.compile:
         require_compiler(device)
     text = load_text(recipe.data, tokenizer, recipe.seeds if recipe.replicates else ())
@@ -129,7 +158,7 @@ def prepare(recipe: Recipe) -> Preparation:
         training=recipe.training,
         evaluation=recipe.evaluation,
         precision=resolve_precision(recipe.model.precision, device),
-        device=_get_device_name(device),
+        device=get_device_name(device),
         kernels=get_kernel_level() if device.type == "cpu" else None,
         versions=get_numeric_versions(*(["bitsandbytes"] if _uses_bitsandbytes(recipe, source) else [])),
         benchmarks=benchmarks.fingerprints if benchmarks else None,
@@ -145,6 +174,7 @@ def prepare(recipe: Recipe) -> Preparation:
         labels=labels,
         benchmarks=benchmarks,
         watches=(model_watch, _watch_tokens(text)),
+        followers=Followers(recipe.training.devices, device.type),
     )
 
 
@@ -271,22 +301,3 @@ def _count_context_tokens(recipe: Recipe, label: str) -> int:
         values = (domain.low, domain.high) if isinstance(domain, Range) else domain
         methods += [recipe.configure(label, {hyperparameter: value}) for value in values]
     return max(method.context_tokens for method in methods)
-
-
-def _choose_device(recipe: Recipe) -> torch.device:
-    import torch
-
-    name, found = recipe.model.device, find_accelerator()
-    if name == "auto":
-        return found or torch.device("cpu")
-    if name != "cpu" and (found is None or found.type != name):
-        raise RecipeError(f"model.device is {name!r}, which this machine does not have. Use auto or cpu.")
-    return torch.device(name)
-
-
-def _get_device_name(device: torch.device) -> str:
-    import torch
-
-    if device.type in KINDS:
-        return f"{get_processor_name()}, {get_name(device)}" if device.type == "mps" else get_name(device)
-    return f"{get_processor_name()}, {torch.get_num_threads()} threads"

@@ -88,9 +88,9 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
 
     precision = trial.setting.precision
     method = get_method(trial.method).read(trial.hyperparameters)
-    context = create_context(preparation.device, precision, on_progress)
-
     on_progress(Progress(phase="loading"))
+    followers = preparation.begin_followers(method, trial.seed)
+    context = create_context(preparation.device, precision, on_progress, followers)
     base = preparation.load_base()
     set_seed(trial.seed)
     tuned = hold_for_training(method.apply(base), get_dtype(precision)).to(context.device)
@@ -113,7 +113,9 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
     context_tokens = method.context_tokens + count_further_tokens(text.test, preparation.text.test)
 
     def build_current_costs(inference: Inference | None = None) -> Costs:
-        return build_costs(training, context.meter, parameters, context_tokens, paths.adapter, inference)
+        return build_costs(
+            training, context.meter, parameters, context_tokens, paths.adapter, inference, context.followers.devices
+        )
 
     record = Record(
         trial=trial,

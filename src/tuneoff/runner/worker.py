@@ -74,6 +74,7 @@ class Worker:
                 else:
                     time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))
         finally:
+            self._own.followers.close()
             gc.unfreeze()
 
     def _claim_next(self) -> tuple[Trial, Path, Lease] | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 
+from tuneoff.runtime.followers import Followers
 from tuneoff.runtime.meter import Meter
 from tuneoff.runtime.progress import OnProgress
 
@@ -23,6 +24,7 @@ class TrialContext:
     accelerator: Accelerator
     meter: Meter
     on_progress: OnProgress
+    followers: Followers = field(default_factory=Followers)  # of a trial on several devices
 
     @property
     def device(self) -> torch.device:
@@ -30,7 +32,9 @@ class TrialContext:
         return torch.device(self.accelerator.device)
 
 
-def create_context(device: torch.device, precision: Precision, on_progress: OnProgress) -> TrialContext:
+def create_context(
+    device: torch.device, precision: Precision, on_progress: OnProgress, followers: Followers | None = None
+) -> TrialContext:
     """Return a context with a new meter.
 
     accelerate keeps one state per process and refuses a second one with another precision. A notebook may compare
@@ -40,6 +44,10 @@ def create_context(device: torch.device, precision: Precision, on_progress: OnPr
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(reset_partial_state=True)
-    # One device does not need accelerate. A model larger than one GPU will: it brings DDP and FSDP2.
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
-    return TrialContext(accelerator=accelerator, meter=Meter(accelerator.device), on_progress=on_progress)
+    return TrialContext(
+        accelerator=accelerator,
+        meter=Meter(accelerator.device),
+        on_progress=on_progress,
+        followers=followers or Followers(),
+    )

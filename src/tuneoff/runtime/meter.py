@@ -8,7 +8,7 @@ import ctypes
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -32,8 +32,12 @@ class Meter:
         self._memory: dict[str, Memory] = {}
 
     @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Count the seconds and memory of the block under `name`."""
+    def phase(self, name: str, read_others: Callable[[], Sequence[Memory]] = tuple) -> Iterator[None]:
+        """Count the seconds and memory of the block under `name`.
+
+        Args:
+            read_others: returns the peaks of further processes that worked on the block, at its end.
+        """
         was_reset = _reset_peak(self._device)
         accelerators.synchronize(self._device)
         start = time.perf_counter()
@@ -42,7 +46,7 @@ class Meter:
         finally:
             accelerators.synchronize(self._device)  # a kernel still in the queue has not been counted yet
             self._seconds[name] = self.get_seconds(name) + time.perf_counter() - start
-            peak = _read_peak(self._device, was_reset)
+            peak = add_memories(_read_peak(self._device, was_reset), read_others())
             self._memory[name] = max_memory(self.get_peak(name), peak) or peak
 
     def get_seconds(self, name: str) -> float:
@@ -125,3 +129,14 @@ def _release_freed_memory() -> None:
 def max_memory(a: Memory | None, b: Memory | None) -> Memory | None:
     """Return the one with the higher peak; None without any."""
     return max((m for m in (a, b) if m), key=lambda memory: memory.peak_bytes or 0, default=None)
+
+
+def add_memories(own: Memory, others: Sequence[Memory]) -> Memory:
+    """Return the memory that processes need together where each has a device of its own.
+
+    On a CPU they share one memory, so their peaks are added. A GPU has to have as much as the one that needs most.
+    """
+    if own.resident_bytes is None:
+        return max([own, *others], key=lambda memory: memory.peak_bytes or 0)
+    resident_bytes = sum(memory.resident_bytes or 0 for memory in (own, *others))
+    return Memory(resident_bytes=resident_bytes, reset=all(memory.reset for memory in (own, *others)))

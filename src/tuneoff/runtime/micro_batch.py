@@ -56,7 +56,7 @@ class MicroBatch:
             try:
                 return work(self.size)
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 reason = str(error).split(". ")[0]
             # outside of `except`, where the error's traceback still references the tensors
@@ -75,7 +75,8 @@ class MicroBatch:
                 )
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error of a forward or backward pass says that memory ran out."""
     from accelerate.utils.memory import should_reduce_batch_size
 
     return isinstance(error, MemoryError) or should_reduce_batch_size(error)

@@ -9,7 +9,7 @@ import torch
 from tuneoff.runtime.micro_batch import require_free_memory
 from tuneoff.runtime.progress import Progress
 from tuneoff.system.capacity import get_memory_bytes
-from tuneoff.training.trainer import Trainer
+from tuneoff.training.trainer import CPU, Trainer
 
 
 def dry_run(trainer: Trainer) -> None:
@@ -33,11 +33,13 @@ def dry_run(trainer: Trainer) -> None:
 
 
 def _run_forward_and_backward(trainer: Trainer, rows: Sequence[int]) -> None:
-    with trainer.context.meter.phase("dry_run"):  # restarts the memory peak, so it is of this attempt alone
-        trainer.context.accelerator.backward(trainer.compute_nats(trainer.make_batch(rows)))
+    batch = trainer.make_batch(rows, CPU)
+    with trainer.measure("dry_run"):  # restarts the memory peak, so it is of this attempt alone
+        trainer.accumulate_everywhere([batch.to(trainer.context.device)], [[batch]] * (trainer.replicas.devices - 1))
         if trainer.context.device.type == "cpu":
             limit = trainer.spec.options.memory_limit or get_memory_bytes(trainer.context.device)
-            require_free_memory(limit, 0 if trainer.completed_steps else trainer.state_bytes)
+            missing_bytes = 0 if trainer.completed_steps else trainer.state_bytes
+            require_free_memory(limit, missing_bytes + trainer.replicas.other_bytes)
 
 
 def _list_warm_up_batches(longest: Sequence[int], size: int) -> list[list[int]]:

@@ -24,6 +24,7 @@ from tuneoff.training.best_epoch import BestEpoch
 from tuneoff.training.checkpoint import Checkpoint, CheckpointWriter
 from tuneoff.training.dry_run import dry_run
 from tuneoff.training.hidden_state_cache import TrunkCache
+from tuneoff.training.replicas import share_model
 from tuneoff.training.resume import build_checkpoint, restore_checkpoint
 from tuneoff.training.running_sums import RunningSums
 from tuneoff.training.spec import TrainingSpec
@@ -70,7 +71,25 @@ def train(
     """
     train_trunk = cache.get_outputs(model, spec.text.train, spec.loss_on, context) if cache else None
     validation_trunk = cache.get_outputs(model, spec.text.validation, "target", context) if cache else None
-    validate = partial(_validate, model, spec, context, validation_trunk)
+    with share_model(model, context.followers):
+        validate = partial(_validate, model, spec, context, validation_trunk)
+        return _train(
+            model, spec, context, validate, train_trunk, parameter_groups, resume_from, checkpoint_writer, start_seconds
+        )
+
+
+def _train(
+    model: LanguageModel,
+    spec: TrainingSpec,
+    context: TrialContext,
+    validate: Callable[[], tuple[float, float]],
+    trunk: TrunkOutputs | None,
+    parameter_groups: ParameterGroups | None,
+    resume_from: Checkpoint | None,
+    checkpoint_writer: CheckpointWriter | None,
+    start_seconds: float,
+) -> TrainingResult:
+    """Train as `train` says, with the outputs of the frozen part and the devices ready."""
     if resume_from is None:
         loss, seconds = validate()
         if not math.isfinite(loss):
@@ -81,9 +100,10 @@ def train(
     groups = parameter_groups or [(1.0, [p for p in model.parameters() if p.requires_grad])]
     if not any(parameters for _, parameters in groups):
         return TrainingResult(curve=tuple(curve))
-    trainer, best = Trainer(model, groups, spec, context, train_trunk, start_seconds), BestEpoch()
+    trainer, best = Trainer(model, groups, spec, context, trunk, start_seconds), BestEpoch()
     if resume_from is not None:
         restore_checkpoint(trainer, resume_from)
+        trainer.replicas.copy_trained()
         best = BestEpoch.from_checkpoint(resume_from)
     if trainer.remaining_stops:
         dry_run(trainer)
@@ -163,6 +183,12 @@ def _validate(
     """Return the mean loss over the validation split, and the seconds it took."""
     seconds_before = context.meter.get_seconds("validation")
     loss = evaluate_mean_loss(
-        model, spec.text.validation, context, batch_size=spec.evaluation_batch_size, phase="validation", trunk=trunk
+        model,
+        spec.text.validation,
+        context,
+        batch_size=spec.evaluation_batch_size,
+        phase="validation",
+        trunk=trunk,
+        followers=context.followers,
     )
     return loss, context.meter.get_seconds("validation") - seconds_before

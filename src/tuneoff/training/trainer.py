@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 from tuneoff.data import count_tokens
-from tuneoff.data.batches import Batch, chunk, collate, make_epoch_batches
+from tuneoff.data.batches import Batch, chunk, collate, deal, make_epoch_batches
 from tuneoff.evaluation.loss import compute_token_losses
 from tuneoff.models.compilation import compile_blocks
 from tuneoff.models.frozen_prefix import TrunkOutputs
@@ -25,11 +26,14 @@ from tuneoff.runtime.meter import MMAP_THRESHOLD, keep_freed_memory
 from tuneoff.runtime.micro_batch import MicroBatch
 from tuneoff.runtime.progress import Progress
 from tuneoff.training.checkpoint import CheckpointWriter
+from tuneoff.training.gradients import accumulate_gradients
+from tuneoff.training.replicas import Replicas
 from tuneoff.training.running_sums import RunningSums
 from tuneoff.training.schedule import Schedule
 from tuneoff.training.spec import TrainingSpec
 
 CURVE_PARTS = 100  # of a training, each a point of the curve of its loss
+CPU = torch.device("cpu")
 
 
 @final
@@ -65,6 +69,7 @@ class Trainer:
         optimizer = spec.optimizer.create(model, build_groups(groups, spec.learning_rate, spec.weight_decay))
         self._rates: list[float] = [group["lr"] for group in optimizer.param_groups]
         self.model, self.optimizer = context.accelerator.prepare(model, optimizer)
+        self.replicas = Replicas(context.followers, model, self.parameters)
         self._schedule = Schedule(
             kind=spec.options.schedule,
             warmup=spec.options.warmup,
@@ -101,7 +106,7 @@ class Trainer:
         epoch = self.completed_steps // self.steps_per_epoch + 1
         self.context.on_progress(Progress(phase="training", epoch=epoch, epochs=self.spec.options.epochs))
         try:
-            with self.context.meter.phase("training"), self._keep_memory(), self.compile_blocks():
+            with self.measure("training"), self._keep_memory(), self.compile_blocks():
                 return self._train_until(stop, checkpoint_writer.is_due if checkpoint_writer else lambda: False)
         finally:
             self.sums.train_seconds += self.context.meter.get_seconds("training") - seconds_before
@@ -130,9 +135,17 @@ class Trainer:
         self.sums = RunningSums(part_steps=self._part_steps)
         return row
 
-    def make_batch(self, rows: Sequence[int]) -> Batch:
-        """Return rows of the train split as tensors on the device."""
-        return collate(self.spec.text.train, rows, self._pad, self.spec.loss_on, self.context.device, self._trunk)
+    @contextlib.contextmanager
+    def measure(self, phase: str) -> Iterator[None]:
+        """Count the seconds of the block, and the memory that it needs on all devices."""
+        with self.replicas.measuring(phase) as read_others, self.context.meter.phase(phase, read_others):
+            yield
+
+    def make_batch(self, rows: Sequence[int], device: torch.device | None = None) -> Batch:
+        """Return rows of the train split as tensors on a device, by default the first one."""
+        return collate(
+            self.spec.text.train, rows, self._pad, self.spec.loss_on, device or self.context.device, self._trunk
+        )
 
     def _set_learning_rate(self) -> float:
         """Set the learning rate of the next step in every parameter group, and return that of the first."""
@@ -164,33 +177,43 @@ class Trainer:
             partial(self._accumulate_gradients, rows), undo=self.optimizer.zero_grad
         )
         self.sums.add(nats, batches)
-        norm = self._clip_gradients() if math.isfinite(nats) else 0.0
+        norm = 0.0
+        if math.isfinite(nats):
+            self.replicas.sum_gradients()
+            norm = self._clip_gradients()
         if math.isfinite(nats) and math.isfinite(norm):
             self.optimizer.step()
+            self.replicas.copy_trained()
         self.optimizer.zero_grad()
         return nats, norm
 
     def _accumulate_gradients(self, rows: Sequence[int], size: int) -> tuple[float, list[Batch]]:
         """Compute the gradients of the mean loss over the effective batch, in micro-batches of `size` examples.
 
-        The nats of all micro-batches are divided by the number of target tokens in the effective batch. A mean of
-        the micro-batches' means would weight a token by the micro-batch it is in.
+        Returns:
+            The summed loss in nats, and the micro-batches of all devices.
+        """
+        own, *others = [chunk(share, size) for share in deal(rows, self.replicas.devices)]
+        batches = [self.make_batch(part) for part in own]
+        shares = [[self.make_batch(part, CPU) for part in parts] for parts in others]
+        nats = self.accumulate_everywhere(batches, shares)
+        return nats, [*batches, *(batch for share in shares for batch in share)]
+
+    def accumulate_everywhere(self, batches: Sequence[Batch], shares: Sequence[Sequence[Batch]]) -> float:
+        """Compute the gradients of the mean loss over some micro-batches, each device those of its own.
+
+        Args:
+            batches: of the first device.
+            shares: of each other device, on the CPU.
 
         Returns:
-            The summed loss in nats, and the micro-batches.
+            The summed loss in nats, over all of them.
         """
-        batches = [self.make_batch(part) for part in chunk(rows, size)]
-        target_tokens = sum(batch.target_tokens for batch in batches)
-        total_nats = 0.0
-        for batch in batches:
-            if not batch.target_tokens:
-                continue
-            nats = self.compute_nats(batch)
-            total_nats += nats.item()
-            if not math.isfinite(total_nats):
-                break
-            self.context.accelerator.backward(nats / target_tokens)
-        return total_nats, batches
+        target_tokens = sum(batch.target_tokens for part in (batches, *shares) for batch in part)
+        seed = (self.spec.seed, self.completed_steps)
+        with self.replicas.accumulating(shares, target_tokens, seed) as receive:
+            nats = accumulate_gradients(batches, target_tokens, self.compute_nats, self.context.accelerator.backward)
+            return nats + sum(receive())
 
     def _clip_gradients(self) -> float:
         """Clip the gradients if the options say so; return the norm of all of them before that."""

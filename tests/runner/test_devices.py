@@ -1,0 +1,90 @@
+"""Whole trials on two devices, here two processes on the CPU."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+import tuneoff
+from tests.runner.recorded_runs import read_records_by_id
+from tests.tiny_run import make_run
+from tuneoff.errors import RecipeError
+from tuneoff.records.record import Memory, Record
+from tuneoff.runner import devices
+from tuneoff.runtime.meter import add_memories
+from tuneoff.system.processes import read_start
+
+TRAINING = {"epochs": 2, "batch_size": 4}
+
+
+@pytest.mark.slow
+def test_a_comparison_on_two_devices_has_the_scores_of_one(tmp_path: Path, model_folder: Callable[[str], Path]) -> None:
+    """Its trials have other ids, since times, memory and last bits differ."""
+    methods = {"base": {}, "lora": {}, "last-layer": {}}  # the last one trains on stored outputs of the trunk
+    one, two = dict[str, Record](), dict[str, Record]()
+    for n, records in ((1, one), (2, two)):
+        (tmp_path / str(n)).mkdir()
+        training = {**TRAINING, "devices": n}
+        records |= read_by_label(make_run(tmp_path / str(n), model_folder("llama"), methods, training=training))
+    for label, record in two.items():
+        assert record.status == "done", record.reason
+        assert record.scores["test/loss"] == pytest.approx(one[label].scores["test/loss"], rel=1e-4)
+        assert record.trial.id != one[label].trial.id
+        assert record.costs is not None
+        assert record.costs.devices == (1 if label == "base" else 2)
+        assert record.costs.device_seconds == record.costs.devices * record.costs.train_seconds
+    assert not find_followers(), "they end with the comparison"
+
+
+@pytest.mark.slow
+def test_followers_end_with_a_process_that_is_killed(recipe: dict[str, Any], tmp_path: Path) -> None:
+    recipe["training"] = {"epochs": 10_000, "batch_size": 4, "devices": 2}
+    file, environment = tmp_path / "recipe.yaml", {**os.environ, "TUNEOFF_WORKER": "1"}
+    file.write_text(yaml.safe_dump({**recipe, "methods": ["lora"]}))
+    command = [sys.executable, "-m", "tuneoff.cli", "compare", str(file), "--run", str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
+        followers = wait_for(lambda: find_followers(process.pid))
+        starts = {follower.pid: read_start(follower.pid) for follower in followers}
+        process.send_signal(signal.SIGKILL)
+    wait_for(lambda: all(read_start(pid) != start for pid, start in starts.items()))
+
+
+def test_more_devices_than_cores_are_refused(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "count_cores", lambda: 2)
+    with pytest.raises(RecipeError, match=r"devices is 3, but this process may use 2 cores. Write training.devices: 2"):
+        tuneoff.compare(recipe, "training.devices=3", run=tmp_path / "run")
+
+
+def test_processes_on_a_cpu_need_their_memory_together_and_gpus_each_their_own() -> None:
+    resident = [Memory(resident_bytes=5), Memory(resident_bytes=3, reset=False)]
+    assert add_memories(resident[0], resident[1:]) == Memory(resident_bytes=8, reset=False)
+    allocated = [Memory(allocated_bytes=n, reserved_bytes=9) for n in (5, 7, 6)]
+    assert add_memories(allocated[0], allocated[1:]) == allocated[1]
+
+
+def read_by_label(run: Path) -> dict[str, Record]:
+    return {record.trial.label: record for record in read_records_by_id(run).values()}
+
+
+def find_followers(parent: int | None = None) -> list[psutil.Process]:
+    children = psutil.Process(parent).children(recursive=True)
+    return [child for child in children if "tuneoff.runner.follower" in child.cmdline()]
+
+
+def wait_for(find: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        if found := find():
+            return found
+        time.sleep(0.2)
+    raise AssertionError("it did not come")

@@ -1,0 +1,235 @@
+"""A training on two devices, here two processes on the CPU, equals one on one device to rounding."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from tests.conftest import save_rows
+from tests.training.scripted_follower import SCRIPT
+from tests.training.tiny_training import get_losses, stop_at
+from tuneoff.config.data import FileText
+from tuneoff.config.training import TrainingOptions
+from tuneoff.data import TextData, load_text
+from tuneoff.errors import OutOfMemoryError, RunError
+from tuneoff.methods import METHODS, Method
+from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.precision import hold_for_training
+from tuneoff.optimizers import OPTIMIZERS
+from tuneoff.runtime import followers as followers_module
+from tuneoff.runtime.context import create_context
+from tuneoff.runtime.followers import Followers
+from tuneoff.runtime.meter import get_peak_resident_bytes
+from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
+from tuneoff.system.interrupts import Stopped
+from tuneoff.training.checkpoint import Checkpoint, CheckpointWriter, load_checkpoint, read_checkpoint
+from tuneoff.training.gradients import seed_step
+from tuneoff.training.loop import TrainingResult, train
+from tuneoff.training.spec import TrainingSpec
+
+CPU = torch.device("cpu")
+REPOSITORY = Path(__file__).parents[2]
+ROUNDING = {"rel": 2e-5, "abs": 2e-6}
+METHODS_TO_TRAIN: dict[str, Method] = {
+    "full": METHODS["full"].read({"learning_rate": 1e-3}),
+    "lora": METHODS["lora"].read({"learning_rate": 1e-2}),
+    "soft-prompt": METHODS["soft-prompt"].read({"tokens": 4}),
+}
+
+
+@dataclass
+class Lab:
+    """Trains a tiny Llama on one or two devices.
+
+    Args:
+        script: what the follower does in each pass; see `scripted_follower`.
+    """
+
+    followers: Followers
+    folder: Path
+    load: Callable[[str], LanguageModel]
+    text: TextData
+    script: Path
+
+    def train(
+        self, method: Method, devices: int, on_progress: OnProgress = ignore_progress,
+        resume_from: Checkpoint | None = None, checkpoint_writer: CheckpointWriter | None = None, **options: Any,
+    ) -> tuple[LanguageModel, TrainingResult]:  # fmt: skip
+        followers = self.followers if devices > 1 else Followers()
+        if devices > 1:
+            followers.send("build", describe_build(method, self.folder))
+        torch.manual_seed(0)
+        model = hold_for_training(method.apply(self.load("llama")), torch.float32)
+        spec = TrainingSpec(
+            text=self.text,
+            options=TrainingOptions(**{"epochs": 2, "batch_size": 7, **options}),
+            learning_rate=method.learning_rate,
+            weight_decay=method.weight_decay,
+            optimizer=OPTIMIZERS[method.optimizer],
+            loss_on="target",
+            evaluation_batch_size=2,
+            seed=0,
+        )
+        context = create_context(CPU, "float32", on_progress, followers)
+        return model, train(
+            model, spec, context, parameter_groups=method.parameter_groups(model),
+            resume_from=resume_from, checkpoint_writer=checkpoint_writer,
+        )  # fmt: skip
+
+
+def describe_build(method: Method, folder: Path) -> dict[str, Any]:
+    return {
+        "model": {"name": str(folder)}, "folder": str(folder), "known_as": "tiny", "fingerprint": "", "seed": 1,
+        "method": method.name, "hyperparameters": method.model_dump(mode="json"), "precision": "float32",
+        "device": "cpu", "threads": 1,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lab(
+    tmp_path_factory: pytest.TempPathFactory,
+    model_folder: Callable[[str], Path],
+    load_tiny: Callable[[str], LanguageModel],
+) -> Iterator[Lab]:
+    """Two devices that are started once. With eight rows in steps of seven, the last step has none for the second."""
+    folder = tmp_path_factory.mktemp("devices")
+    save_rows(folder / "text.jsonl")
+    options = FileText.read({
+        "source": "jsonl", "files": str(folder / "text.jsonl"), "sizes": {"validation": 2, "test": 2},
+        "max_tokens": 64, "max_target_tokens": 24,
+    })  # fmt: skip
+    text = load_text(options, load_tiny("llama").tokenizer)
+    script, followers = folder / "script", Followers(2)
+    script.write_text("")
+    paths = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(followers_module, "MODULE", "tests.training.scripted_follower")
+        monkeypatch.setenv("PYTHONPATH", paths)
+        monkeypatch.setenv(SCRIPT, str(script))
+        yield Lab(followers, model_folder("llama"), load_tiny, text, script)
+        followers.close()
+
+
+def list_numbers(result: TrainingResult) -> list[float]:
+    return [loss for losses in get_losses(result) for loss in losses if loss is not None]
+
+
+def require_equal_to_rounding(
+    one: tuple[LanguageModel, TrainingResult], two: tuple[LanguageModel, TrainingResult]
+) -> None:
+    assert list_numbers(two[1]) == pytest.approx(list_numbers(one[1]), **ROUNDING)
+    for a, b in zip(one[0].parameters(), two[0].parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("method", METHODS_TO_TRAIN.values(), ids=METHODS_TO_TRAIN)
+def test_two_devices_train_as_one_does(lab: Lab, method: Method) -> None:
+    options = {"batch_size": 2, "accumulation": 3} if method.name == "lora" else {}
+    one, two = (lab.train(method, devices, **options) for devices in (1, 2))
+    require_equal_to_rounding(one, two)
+    assert [(row.steps, row.target_tokens, row.real_tokens) for row in one[1].curve] == [
+        (row.steps, row.target_tokens, row.real_tokens) for row in two[1].curve
+    ]
+    assert min(list_numbers(two[1])) < list_numbers(two[1])[0], "nothing was learned, so that any error would pass"
+
+
+def test_a_checkpoint_has_the_same_content_and_is_gone_on_with_by_another_number(lab: Lab, tmp_path: Path) -> None:
+    """It is written in the middle of the second epoch, by one and by two devices."""
+    method, paths = METHODS_TO_TRAIN["lora"], {devices: tmp_path / f"{devices}.safetensors" for devices in (1, 2)}
+    for devices, path in paths.items():
+        with pytest.raises(Stopped):
+            lab.train(method, devices, stop_at("training", 5), checkpoint_writer=CheckpointWriter(path, "t"))
+    one, two = (load_checkpoint(path, "t") for path in paths.values())
+    assert one.steps == two.steps == 3
+    assert {name: (t.dtype, t.shape) for name, t in one.tensors.items()} == {
+        name: (t.dtype, t.shape) for name, t in two.tensors.items()
+    }
+    assert one.groups == two.groups
+    assert get_training_bytes(two) > get_training_bytes(one) + 10**8, "the second process has torch in its memory too"
+    whole = lab.train(method, 1)
+    for checkpoint, devices in ((one, 2), (two, 1)):
+        require_equal_to_rounding(whole, lab.train(method, devices, resume_from=checkpoint))
+
+
+def get_training_bytes(checkpoint: Checkpoint) -> int:
+    return checkpoint.memory["training"].peak_bytes or 0
+
+
+def test_two_devices_with_dropout_go_on_from_a_checkpoint_to_the_last_bit(lab: Lab, tmp_path: Path) -> None:
+    method, path = METHODS["lora"].read({"dropout": 0.5}), tmp_path / "checkpoint.safetensors"
+    model, expected = lab.train(method, 2)
+    with pytest.raises(Stopped):
+        lab.train(method, 2, stop_at("training", 2), checkpoint_writer=CheckpointWriter(path, "t"))
+    torch.randn(7)  # other code draws random numbers in between
+    resumed, result = lab.train(method, 2, resume_from=read_checkpoint(path, "t"))
+    assert get_losses(result) == get_losses(expected)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), resumed.parameters(), strict=True))
+
+
+def test_random_numbers_differ_between_devices_and_steps_and_can_be_drawn_again() -> None:
+    drawn = {}
+    for seed, step, device in itertools.product(range(2), repeat=3):
+        seed_step(seed, step, device)
+        drawn[seed, step, device] = torch.rand(1).item()
+    assert len(set(drawn.values())) == 8
+    seed_step(0, 0, 0)
+    assert torch.rand(1).item() == drawn[0, 0, 0]
+
+
+def test_memory_that_runs_out_on_one_device_makes_the_micro_batch_smaller_on_all(lab: Lab) -> None:
+    method = METHODS_TO_TRAIN["lora"]
+    lab.script.write_text("out of memory")
+    two = lab.train(method, 2)
+    lab.script.write_text("")
+    assert two[1].micro_batch == 1
+    require_equal_to_rounding(lab.train(method, 1), two)
+
+
+def test_the_memory_limit_is_for_all_processes_together(lab: Lab) -> None:
+    limit = int(1.2 * get_peak_resident_bytes())
+    lab.train(METHODS_TO_TRAIN["lora"], 1, memory_limit=limit)
+    with pytest.raises(OutOfMemoryError):
+        lab.train(METHODS_TO_TRAIN["lora"], 2, memory_limit=limit)
+
+
+def test_a_loss_that_is_no_number_on_one_device_ends_the_training_on_all(lab: Lab) -> None:
+    lab.script.write_text("nan")
+    _, result = lab.train(METHODS_TO_TRAIN["lora"], 2)
+    lab.script.write_text("")
+    assert result.diverged == "the training loss was nan in step 1 of epoch 1"
+
+
+@pytest.mark.slow
+def test_an_error_of_one_device_ends_the_training_with_its_message(lab: Lab) -> None:
+    lab.script.write_text("error")
+    with pytest.raises(RunError, match=r"Device 1 of 2 failed: ValueError: as the test wants it"):
+        lab.train(METHODS_TO_TRAIN["lora"], 2)
+    lab.script.write_text("")
+
+
+@pytest.mark.slow
+def test_a_device_that_dies_ends_the_training_and_the_next_one_has_another(lab: Lab) -> None:
+    killed: list[int] = []
+
+    def kill(progress: Progress) -> None:
+        if progress.phase == "training" and progress.done == 1 and not killed:
+            killed.extend(end_followers())
+
+    with pytest.raises(RunError, match=r"The process of device 1 of 2 ended in the middle of its work: Killed"):
+        lab.train(METHODS_TO_TRAIN["lora"], 2, kill)
+    assert len(killed) == 1
+    assert lab.train(METHODS_TO_TRAIN["lora"], 2)[1].best_epoch
+
+
+def end_followers() -> list[int]:
+    """Kill the followers of this process, and return their ids."""
+    found = [child for child in psutil.Process().children() if "tests.training.scripted_follower" in child.cmdline()]
+    for process in found:
+        process.kill()
+    return [process.pid for process in found]
