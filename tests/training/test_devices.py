@@ -40,6 +40,7 @@ METHODS_TO_TRAIN: dict[str, Method] = {
     "full": METHODS["full"].read({"learning_rate": 1e-3}),
     "lora": METHODS["lora"].read({"learning_rate": 1e-2}),
     "soft-prompt": METHODS["soft-prompt"].read({"tokens": 4}),
+    "lisa": METHODS["lisa"].read({"blocks": 1, "steps": 1}),  # whose optimizer says what needs a gradient in a step
 }
 
 

@@ -39,8 +39,8 @@ def _require_devices(devices: int, device_type: str) -> None:
         return
     if device_type not in {"cuda", "cpu"}:
         raise RecipeError(
-            f"training.devices is {devices}, which is for GPUs of CUDA or ROCm and for processes on a CPU, and the device "
-            f"here is {device_type}. Leave it out."
+            f"training.devices is {devices}, which is for GPUs of CUDA or ROCm and for processes on a CPU, and the "
+            f"device here is {device_type}. Leave it out."
         )
     room = torch.cuda.device_count() if device_type == "cuda" else count_cores()
     if devices > room:
