@@ -20,8 +20,8 @@ from tuneoff.report.charts.canvas import list_log_ticks
 from tuneoff.report.charts.sweep import assign_line_colors, draw_sweep, list_titles
 from tuneoff.report.escape import escape_control
 from tuneoff.report.figures import Specification, make_page_specification
-from tuneoff.report.hyperparameters import format_sweep_value
-from tuneoff.report.sentences.sweep import describe_conclusions
+from tuneoff.report.hyperparameters import format_sweep_value, format_value
+from tuneoff.report.sentences.sweep import describe_conclusions, describe_misfits
 from tuneoff.report.sweep_page import write_sweep_report
 
 
@@ -197,3 +197,23 @@ def test_the_gap_between_methods_is_their_paired_difference_at_both_ends() -> No
     expected = f"{first.mean:.1f} ({first.low:.1f} to {first.high:.1f}) at SmolLM2-135M, and by {last.mean:.1f} ("
     assert len(sentences) == 1
     assert expected in sentences[0]
+
+
+def test_the_page_says_which_methods_do_not_fit_at_which_values(sizes: Sweep, ranks: Sweep, tmp_path: Path) -> None:
+    def misfit(sweep: Sweep, *names: str) -> Sweep:
+        comparisons = {
+            name: replace(c, run=replace(c.run, misfits={"pissa": "no <codes>"})) if name in names else c
+            for name, c in sweep.comparisons.items()
+        }
+        return replace(sweep, comparisons=comparisons)
+
+    some = misfit(sizes, "100", "1000")
+    assert list(describe_misfits(some)) == ["pissa does not fit at 100 and 1,000: no <codes>."]
+    assert list(describe_misfits(misfit(ranks, "all"))) == ["pissa does not fit: no <codes>."]
+    assert not list(describe_misfits(sizes))
+    page = write_sweep_report(some, tmp_path / "report").read_text("utf-8")
+    assert "pissa does not fit at 100 and 1,000: no &lt;codes&gt;." in page
+
+
+def test_a_value_that_is_nothing_is_called_as_in_a_recipe() -> None:
+    assert format_value(None) == "null"

@@ -24,7 +24,7 @@ from tuneoff.report.leaderboard import list_misfits
 from tuneoff.report.population import describe_grown_split
 from tuneoff.report.sentences import describe_verdict
 from tuneoff.report.sentences.names import NAME_WIDTHS
-from tuneoff.report.sentences.sweep import describe_conclusions
+from tuneoff.report.sentences.sweep import describe_conclusions, describe_misfits
 from tuneoff.report.tables import list_marks, make_terminal_rows
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ def print_sweep(sweep: Sweep, directory: Path) -> None:
         table.add_row(*map(Text, (escape_control(row.label), "–", *_format_cells(row, metric))))
     console.print(table)
     for sentence in describe_conclusions(sweep):
+        console.print(sentence, markup=False)
+    for sentence in describe_misfits(sweep):
         console.print(sentence, markup=False)
     _print_page_path(console, directory / "report")
 

@@ -26,6 +26,8 @@ def format_value(value: Any) -> str:
             return f"{value:,}"
         case list() | tuple():
             return ", ".join(map(format_value, value))
+        case None:
+            return "null"
         case _:
             return escape_control(str(value))
 

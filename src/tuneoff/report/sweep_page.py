@@ -25,7 +25,7 @@ from tuneoff.report.figures import make_page_specification, write_figures
 from tuneoff.report.format import NOTHING, format_cost, format_interval, format_score
 from tuneoff.report.html import render_document
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
-from tuneoff.report.sentences.sweep import describe_conclusions
+from tuneoff.report.sentences.sweep import describe_conclusions, describe_misfits
 from tuneoff.system.atomic_write import write_atomically
 
 
@@ -54,6 +54,7 @@ def write_sweep_report(sweep: Sweep, folder: Path) -> Path:
         references=sweep.references,
         devices=list(dict.fromkeys(escape_control(c.setting.device) for c in sweep.comparisons.values())),
         lines=list(_build_lines(sweep)),
+        misfits=list(describe_misfits(sweep)),
         pages=[(name, _get_page_address(name)) for name in sweep.comparisons],
         recipe_yaml=yaml.safe_dump(sweep.recipe.to_dict(), sort_keys=False, allow_unicode=True),
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from tuneoff.analysis.sweep import Point, Sweep
 from tuneoff.metrics import Metric
+from tuneoff.recipe.sweep import SINGLE_COMPARISON, expand_sweep
 from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_interval, format_score, join_list
 from tuneoff.report.hyperparameters import format_sweep_value, get_parameter_title
@@ -25,6 +26,20 @@ def describe_conclusions(sweep: Sweep) -> Iterator[str]:
                 yield f"{metric.title} of {escape_control(label)} {describe(sweep, scored, metric)}."
         if is_ordered:
             yield from _describe_gaps(sweep, metric)
+
+
+def describe_misfits(sweep: Sweep) -> Iterator[str]:
+    """Yield which methods do not fit, at which values of the parameter, and why."""
+    assert sweep.recipe.sweep is not None, "a sweep has a swept parameter"
+    values = dict(zip(expand_sweep(sweep.recipe), sweep.recipe.sweep.values, strict=False))
+    places: dict[tuple[str, str], list[str]] = {}
+    for name, comparison in sweep.comparisons.items():
+        for label, reason in comparison.run.misfits.items():
+            value = "" if name == SINGLE_COMPARISON else format_sweep_value(sweep, values[name])
+            places.setdefault((label, reason), []).append(value)
+    for (label, reason), found in places.items():
+        place = f" at {join_list(found)}" if any(found) else ""
+        yield f"{escape_control(label)} does not fit{place}: {escape_control(reason).rstrip('.')}."
 
 
 def _describe_course(sweep: Sweep, line: Sequence[Point], metric: Metric) -> str:
