@@ -76,14 +76,27 @@ LookUp = Callable[[Step], Outcome | None]  # None: the step is not done
 FIRST, HALVING, LAST_TRIES, SECOND_SEED = range(4)
 
 
-def follow_course(plan: Plan, look_up: LookUp) -> tuple[tuple[Wave, ...], bool]:
-    """Return the waves that the outcomes determine, the last of which may be unfinished, and whether all are done."""
-    waves = []
-    for wave in _Course(plan, look_up).iterate_waves():
-        waves.append(wave)
-        if any(look_up(step) is None for step in wave.steps):
-            return tuple(waves), False
-    return tuple(waves), plan.configurations is not None
+class Course:
+    """The course of one search, as far as the outcomes determine it.
+
+    Args:
+        look_up: returns the outcome of a step. Outcomes may be added later, but none changes.
+    """
+
+    def __init__(self, plan: Plan, look_up: LookUp) -> None:
+        self.plan, self._look_up = plan, look_up
+        self._waves: list[Wave] = []
+        self._further: Iterator[Wave] | None = _Steps(plan, look_up).iterate_waves()
+
+    def follow(self) -> tuple[tuple[Wave, ...], bool]:
+        """Return the waves, the last of which may be unfinished, and whether all are done."""
+        while not self._waves or all(self._look_up(step) is not None for step in self._waves[-1].steps):
+            wave = next(self._further, None) if self._further else None
+            if wave is None:
+                self._further = None
+                return tuple(self._waves), self.plan.configurations is not None
+            self._waves.append(wave)
+        return tuple(self._waves), False
 
 
 def make_comparable_points(plan: Plan, waves: Sequence[Wave], look_up: LookUp) -> list[RatePoint]:
@@ -101,7 +114,7 @@ def make_point(values: Values, outcome: Outcome) -> RatePoint:
     return RatePoint(log_rate=math.log10(values[LEARNING_RATE]), loss=outcome.loss, others=tuple(others))
 
 
-class _Course:
+class _Steps:
     """Makes the waves one after another; each is asked for only when those before it are done."""
 
     def __init__(self, plan: Plan, look_up: LookUp) -> None:

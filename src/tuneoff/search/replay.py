@@ -1,6 +1,6 @@
 """Replay a search from its records: which trials it has so far, which are missing, and which may still continue.
 
-Nothing is remembered between two calls. The state follows from the recipe and the records alone.
+The state follows from the recipe and the records alone. What is kept between two calls only saves time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tuneoff.config.search_space import Range, Space
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.records.record import Record
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.search.course import Outcome, Plan, Step, Wave, follow_course, make_comparable_points, make_point
+from tuneoff.search.course import Course, Outcome, Plan, Step, Wave, make_comparable_points, make_point
 from tuneoff.search.effort import choose_configurations
 from tuneoff.search.halving import LEARNING_RATE, count_tries, get_validation_score
 from tuneoff.search.parabola import RatePoint
@@ -66,16 +66,23 @@ class Replayer:
         spaces = {label: recipe.get_space(label) for label in recipe.methods} if recipe.search else {}
         self.spaces = {label: space for label, space in spaces.items() if space}  # of the methods that are searched
         self._books: dict[str, _TrialBook] = {}
+        self._courses: dict[str, tuple[Mapping[str, Record], Course]] = {}  # with the records that it follows
 
     def replay(self, label: str, known: Mapping[str, Record]) -> SearchState:
         """Return the state of one method's search.
+
+        With the mapping of the call before, it goes on from there: records may have been added to it, and none replaced.
 
         Args:
             known: the records that exist, by trial id.
         """
         plan, book = self._make_plan(label, known), self._get_book(label)
         look_up = partial(book.look_up, known)
-        waves, finished = follow_course(plan, look_up)
+        followed, course = self._courses.get(label, (None, None))
+        if followed is not known or course is None or course.plan != plan:
+            course = Course(plan, look_up)
+            self._courses[label] = known, course
+        waves, finished = course.follow()
         recorded = None if finished else find_recorded_search(self._recipe, label, self._setting, known)
         if recorded is not None:
             return _restore(plan, recorded, known)
