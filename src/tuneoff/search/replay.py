@@ -71,7 +71,7 @@ class Replayer:
     def replay(self, label: str, known: Mapping[str, Record]) -> SearchState:
         """Return the state of one method's search.
 
-        With the mapping of the call before, it goes on from there: records may have been added to it, and none replaced.
+        With the mapping of the call before, it goes on from there: records may have been added to it, none replaced.
 
         Args:
             known: the records that exist, by trial id.
