@@ -20,7 +20,7 @@ from tuneoff.data import TextData, load_text
 from tuneoff.errors import OutOfMemoryError, RunError
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.models.precision import hold_for_training
+from tuneoff.models.precision import Precision, get_dtype, hold_for_training
 from tuneoff.optimizers import OPTIMIZERS
 from tuneoff.runtime import followers as followers_module
 from tuneoff.runtime.context import create_context
@@ -66,18 +66,21 @@ class Lab:
         if devices > 1:
             followers.send("build", describe_build(method, self.folder))
         torch.manual_seed(0)
-        model = hold_for_training(method.apply(self.load("llama")), torch.float32)
+        optimizer = OPTIMIZERS[method.optimizer]
+        precision: Precision = "bf16" if optimizer.needs_bf16 else "float32"
+        model = hold_for_training(method.apply(self.load("llama")), get_dtype(precision))
+        optimizer.hold(model)
         spec = TrainingSpec(
             text=self.text,
             options=TrainingOptions(**{"epochs": 2, "batch_size": 7, **options}),
             learning_rate=method.learning_rate,
             weight_decay=method.weight_decay,
-            optimizer=OPTIMIZERS[method.optimizer],
+            optimizer=optimizer,
             loss_on="target",
             evaluation_batch_size=2,
             seed=0,
         )
-        context = create_context(CPU, "float32", on_progress, followers)
+        context = create_context(CPU, precision, on_progress, followers)
         return model, train(
             model, spec, context, parameter_groups=method.parameter_groups(model),
             resume_from=resume_from, checkpoint_writer=checkpoint_writer,
@@ -87,8 +90,8 @@ class Lab:
 def describe_build(method: Method, folder: Path) -> dict[str, Any]:
     return {
         "model": {"name": str(folder)}, "folder": str(folder), "known_as": "tiny", "fingerprint": "", "seed": 1,
-        "method": method.name, "hyperparameters": method.model_dump(mode="json"), "precision": "float32",
-        "device": "cpu", "threads": 1,
+        "method": method.name, "hyperparameters": method.model_dump(mode="json"), "device": "cpu", "threads": 1,
+        "precision": "bf16" if OPTIMIZERS[method.optimizer].needs_bf16 else "float32",
     }  # fmt: skip
 
 
@@ -138,6 +141,14 @@ def test_two_devices_train_as_one_does(lab: Lab, method: Method) -> None:
         (row.steps, row.target_tokens, row.real_tokens) for row in two[1].curve
     ]
     assert min(list_numbers(two[1])) < list_numbers(two[1])[0], "nothing was learned, so that any error would pass"
+
+
+def test_two_devices_train_weights_that_are_rounded_at_random_about_as_one_does(lab: Lab) -> None:
+    method = METHODS["full"].read({"learning_rate": 1e-3, "optimizer": "adamw-bf16"})
+    one, two = (lab.train(method, devices) for devices in (1, 2))
+    assert list_numbers(two[1]) == pytest.approx(list_numbers(one[1]), rel=1e-2)
+    assert list_numbers(two[1])[-1] < list_numbers(two[1])[0]
+    assert {p.dtype for p in two[0].parameters()} == {torch.float32, torch.bfloat16}
 
 
 def test_a_checkpoint_has_the_same_content_and_is_gone_on_with_by_another_number(lab: Lab, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData, load_text
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
-from tuneoff.models.precision import hold_for_training
+from tuneoff.models.precision import Precision, get_dtype, hold_for_training
 from tuneoff.optimizers import OPTIMIZERS
 from tuneoff.runtime.context import TrialContext, create_context
 from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
@@ -95,7 +95,8 @@ def train_to_rungs(load_rows: Callable[[str], TextData], load_tiny: Callable[[st
         method: Method, rungs: tuple[float, ...], on_progress: OnProgress = ignore_progress, **arguments: Any
     ) -> Any:
         torch.manual_seed(0)
-        model = hold_for_training(method.apply(load_tiny("gpt_neo")), torch.float32)
+        precision: Precision = "bf16" if OPTIMIZERS[method.optimizer].needs_bf16 else "float32"
+        model = hold_for_training(method.apply(load_tiny("gpt_neo")), get_dtype(precision))
         spec = TrainingSpec(
             text=text,
             options=TrainingOptions(epochs=3, batch_size=2, schedule="cosine", warmup=0.2, patience=2),
@@ -107,7 +108,7 @@ def train_to_rungs(load_rows: Callable[[str], TextData], load_tiny: Callable[[st
             seed=0,
             rungs=rungs,
         )
-        context = create_context(torch.device("cpu"), "float32", on_progress)
+        context = create_context(torch.device("cpu"), precision, on_progress)
         start_seconds = find_start(method, model, spec, context)
         arguments = {"parameter_groups": method.parameter_groups(model), "start_seconds": start_seconds, **arguments}
         return model, train(model, spec, context, **arguments)

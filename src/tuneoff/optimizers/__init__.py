@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tuneoff.optimizers.adafactor import Adafactor
 from tuneoff.optimizers.adamw import AdamW
 from tuneoff.optimizers.adamw_8bit import AdamW8bit
+from tuneoff.optimizers.adamw_bf16 import AdamWBf16
 from tuneoff.optimizers.apollo import Apollo
 from tuneoff.optimizers.lion import Lion
 from tuneoff.optimizers.lisa import LISA
@@ -14,10 +15,12 @@ from tuneoff.optimizers.optimizer import Optimizer, OptimizerName, ParameterGrou
 
 OPTIMIZERS: Mapping[OptimizerName, Optimizer] = {
     optimizer.name: optimizer
-    for optimizer in (AdamW(), AdamW8bit(), Adafactor(), Lion(), Muon(), Apollo(), LoRAFA(), LISA())
+    for optimizer in (AdamW(), AdamW8bit(), AdamWBf16(), Adafactor(), Lion(), Muon(), Apollo(), LoRAFA(), LISA())
 }
 
 # that can train whole blocks
-FOR_BLOCKS: frozenset[OptimizerName] = frozenset({"adamw", "adamw-8bit", "adafactor", "lion", "muon", "apollo"})
+FOR_BLOCKS: frozenset[OptimizerName] = frozenset(
+    {"adamw", "adamw-8bit", "adamw-bf16", "adafactor", "lion", "muon", "apollo"}
+)
 
 __all__ = ["FOR_BLOCKS", "OPTIMIZERS", "Optimizer", "OptimizerName", "ParameterGroups", "build_groups"]

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from tuneoff.models.language_model import LanguageModel
 
-OptimizerName = Literal["adamw", "adamw-8bit", "adafactor", "lion", "muon", "apollo", "lora-fa", "lisa"]
+OptimizerName = Literal["adamw", "adamw-8bit", "adamw-bf16", "adafactor", "lion", "muon", "apollo", "lora-fa", "lisa"]
 ParameterGroups = Sequence[tuple[float, "list[nn.Parameter]"]]  # (multiple of the learning rate, its parameters)
 Group = dict[str, Any]  # of torch's optimizers: `params` and their options
-FLOAT_BYTES = 4
+FLOAT_BYTES, BF16_BYTES = 4, 2
 
 
 class Optimizer(ABC):
@@ -28,6 +28,11 @@ class Optimizer(ABC):
     name: ClassVar[OptimizerName]
     scale: ClassVar[Mapping[str, float]] = {}  # what a method's own default and range are multiplied by; AdamW's are 1
     package: ClassVar[str | None] = None  # the module that it needs from the extra `optimizers`
+    needs_bf16: ClassVar[bool] = False  # of the matrix products, because it holds weights in bf16
+
+    def hold(self, model: LanguageModel) -> None:
+        """Hold the trained weights as it updates them: in float32, as they are, unless an optimizer says otherwise."""
+        return
 
     def create(self, model: LanguageModel, groups: list[Group]) -> torch.optim.Optimizer:
         """Return what takes the steps. Its groups have the highest learning rates, each as `lr`.
@@ -43,6 +48,7 @@ class Optimizer(ABC):
             raise ValueError(
                 f"its optimizer {self.name} needs the package {self.package}: pip install 'tuneoff[optimizers]'"
             )
+        self.hold(model)
         return self._create(model, groups)
 
     @abstractmethod

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tuneoff.methods import Method
     from tuneoff.models.language_model import LanguageModel
+    from tuneoff.models.precision import Precision
     from tuneoff.models.sources import Source
     from tuneoff.recipe.recipe import Recipe
 
@@ -52,9 +53,12 @@ class MisfitError(Exception):
     """A method does not fit a model."""
 
 
-def fit_methods(recipe: Recipe, source: Source, tokenizer: Any) -> MethodFit:
+def fit_methods(recipe: Recipe, source: Source, tokenizer: Any, precision: Precision) -> MethodFit:
     """Apply every method of a recipe to the model's shape, and those whose hyperparameters are searched also with the
     largest values that the search may try.
+
+    Args:
+        precision: of the matrix products.
 
     Raises:
         ModelError: the model's files describe no causal language model.
@@ -78,7 +82,7 @@ def fit_methods(recipe: Recipe, source: Source, tokenizer: Any) -> MethodFit:
             )
         _require_room(method, tuned)
         counts = count_parameters(tuned)
-        _require_optimizer(method, tuned)  # last: it may freeze for now what is not trained at first
+        _require_optimizer(method, tuned, precision)  # last: it may freeze for now what is not trained at first
         return counts
 
     parameters, misfits = {}, {}
@@ -185,17 +189,23 @@ def _find_misfit(method: Method, count: Count) -> str:
     return ""
 
 
-def _require_optimizer(method: Method, tuned: LanguageModel) -> None:
-    """Refuse an optimizer that is not installed, or not for what the method trains.
+def _require_optimizer(method: Method, tuned: LanguageModel, precision: Precision) -> None:
+    """Refuse an optimizer that is not installed, or not for what the method trains or the precision of the products.
 
     Raises:
         MisfitError: with the cure.
     """
     if not method.trains:
         return
+    optimizer = OPTIMIZERS[method.optimizer]
+    if optimizer.needs_bf16 and precision != "bf16":
+        raise MisfitError(
+            f"its optimizer {optimizer.name} holds weights in bf16, and matrix products are computed in {precision}: "
+            "write model.precision: bf16"
+        )
     groups = build_groups(method.parameter_groups(tuned), method.learning_rate, method.weight_decay)
     try:
-        OPTIMIZERS[method.optimizer].create(tuned, groups)
+        optimizer.create(tuned, groups)
     except ValueError as error:
         raise MisfitError(_describe(error)) from error
 

@@ -70,6 +70,7 @@ def build_model(values: Values, device: int) -> FollowerModel:
     from tuneoff.models.loading import load_model, load_tokenizer
     from tuneoff.models.precision import get_dtype, hold_for_training
     from tuneoff.models.sources import Source
+    from tuneoff.optimizers import OPTIMIZERS
     from tuneoff.runtime.context import create_context
     from tuneoff.runtime.progress import ignore_progress
     from tuneoff.training.follower_model import FollowerModel
@@ -82,6 +83,7 @@ def build_model(values: Values, device: int) -> FollowerModel:
     base = load_model(source, options, load_tokenizer(source, options))
     set_seed(values["seed"])
     tuned = hold_for_training(method.apply(base), get_dtype(values["precision"])).to(context.device)
+    OPTIMIZERS[method.optimizer].hold(tuned)
     return FollowerModel(tuned, context, device)
 
 

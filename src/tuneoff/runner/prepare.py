@@ -135,11 +135,12 @@ def prepare(recipe: Recipe) -> Preparation:
     source = find_source(recipe.model)
     model_watch = _watch_model(source)
     tokenizer = load_tokenizer(source, recipe.model)
-    fit = fit_methods(recipe, source, tokenizer)
+    device = choose_device(recipe)
+    precision = resolve_precision(recipe.model.precision, device)
+    fit = fit_methods(recipe, source, tokenizer, precision)
     require_any_fit(fit, recipe.methods, recipe.model.name, strict=recipe.strict)
     recipe = cut_spaces(drop_methods(recipe, fit.misfits), fit.spaces)
     _require_positions(recipe, source)
-    device = choose_device(recipe)
     if recipe.training.compile:
         require_compiler(device)
     text = load_text(recipe.data, tokenizer, recipe.seeds if recipe.replicates else ())
@@ -157,7 +158,7 @@ def prepare(recipe: Recipe) -> Preparation:
         data_fingerprint=text.summary.fingerprint,
         training=recipe.training,
         evaluation=recipe.evaluation,
-        precision=resolve_precision(recipe.model.precision, device),
+        precision=precision,
         device=get_device_name(device),
         kernels=get_kernel_level() if device.type == "cpu" else None,
         versions=get_numeric_versions(*(["bitsandbytes"] if _uses_bitsandbytes(recipe, source) else [])),

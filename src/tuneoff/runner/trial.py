@@ -94,6 +94,7 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
     base = preparation.load_base()
     set_seed(trial.seed)
     tuned = hold_for_training(method.apply(base), get_dtype(precision)).to(context.device)
+    OPTIMIZERS[method.optimizer].hold(tuned)
     text = preparation.present_text(trial, method)
     labels = preparation.find_labels(text)
     parameters = count_parameters(tuned)

@@ -15,20 +15,20 @@ AnyTensor = TypeVar("AnyTensor", bound=Tensor)
 
 
 def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Sum the gradients of all devices on the first one. The others lose theirs.
+    """Sum the gradients of all devices on the first one, in float32. The others lose theirs.
 
     Args:
         parameters: the same on all devices; one without a gradient counts as zero.
     """
     is_first = dist.get_rank() == 0
     for bucket in _divide(parameters):
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in bucket])
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1).float() for p in bucket])
         for parameter in bucket:
             parameter.grad = None
         dist.reduce(flat, dst=0)
         if is_first:
             for parameter, gradient in zip(bucket, torch.split(flat, [p.numel() for p in bucket]), strict=True):
-                parameter.grad = gradient.view_as(parameter)
+                parameter.grad = gradient.view_as(parameter).to(parameter.dtype)
 
 
 @torch.no_grad()
