@@ -40,13 +40,13 @@ REFUSED = {
     ("gpt2", "olora"): "decomposes the transposed weights",
     ("gpt2", "peft"): "Conv1D.* is not supported",  # C3A
 }
-LIKE_LORA = {"lora-fa", "olora", "eva", "corda"}  # elsewhere as LoRA and PiSSA, which are tested on all architectures
+LIKE_OTHERS = {"lora-fa", "olora", "eva", "corda", "lisa"}  # LoRA, PiSSA and full tuning, which are tested everywhere
 PAIRS = [
     pytest.param(
         architecture,
         method,
         id=f"{architecture}-{variant}",
-        marks=pytest.mark.slow if variant in LIKE_LORA and architecture != "llama" else (),
+        marks=pytest.mark.slow if variant in LIKE_OTHERS and architecture != "llama" else (),
     )
     for architecture in ARCHITECTURES
     for variant, method in VARIANTS.items()
