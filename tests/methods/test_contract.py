@@ -40,7 +40,7 @@ REFUSED = {
     ("gpt2", "olora"): "decomposes the transposed weights",
     ("gpt2", "peft"): "Conv1D.* is not supported",  # C3A
 }
-LIKE_OTHERS = {"lora-fa", "olora", "eva", "corda", "lisa"}  # LoRA, PiSSA and full tuning, which are tested everywhere
+LIKE_OTHERS = {"lora-fa", "olora", "eva", "corda", "lisa"}  # like LoRA, PiSSA and full, which are tested on all
 PAIRS = [
     pytest.param(
         architecture,

@@ -13,7 +13,7 @@ import torch
 
 from tests.conftest import save_rows
 from tests.training.scripted_follower import SCRIPT
-from tests.training.tiny_training import get_losses, stop_at
+from tests.training.tiny_training import find_start, get_losses, stop_at
 from tuneoff.config.data import FileText
 from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData, load_text
@@ -41,6 +41,7 @@ METHODS_TO_TRAIN: dict[str, Method] = {
     "lora": METHODS["lora"].read({"learning_rate": 1e-2}),
     "soft-prompt": METHODS["soft-prompt"].read({"tokens": 4}),
     "lisa": METHODS["lisa"].read({"blocks": 1, "steps": 1}),  # whose optimizer says what needs a gradient in a step
+    "corda": METHODS["corda"].read({"learning_rate": 1e-3}),  # which changes frozen weights before the first step
 }
 
 
@@ -81,8 +82,9 @@ class Lab:
             seed=0,
         )
         context = create_context(CPU, precision, on_progress, followers)
+        start_seconds = find_start(method, model, spec, context)
         return model, train(
-            model, spec, context, parameter_groups=method.parameter_groups(model),
+            model, spec, context, parameter_groups=method.parameter_groups(model), start_seconds=start_seconds,
             resume_from=resume_from, checkpoint_writer=checkpoint_writer,
         )  # fmt: skip
 
