@@ -227,3 +227,17 @@ def test_a_prefix_in_the_cache_does_not_fit_gradient_checkpointing_before_anythi
     always = tuneoff.plan(recipe, "training.gradient_checkpointing=always")
     assert "stands in its cache, which gradient checkpointing drops" in always.misfits["prefix"]
     assert not tuneoff.plan(recipe, "training.gradient_checkpointing=auto").misfits
+
+
+def test_experts_that_are_held_as_one_parameter_cut_the_dropout_of_a_search_and_not_lora(
+    recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    folder = tmp_path / "mixtral"
+    build_tokenizer(folder)
+    build_network("mixtral").save_pretrained(folder)
+    model = {**recipe["model"], "name": str(folder)}
+    plan = tuneoff.plan(recipe | {"model": model, "methods": ["base", "lora"], "search": {"configurations": 2}})
+    assert not plan.misfits
+    assert plan.recipe.get_space("lora")["dropout"] == (0.0,)
+    assert "dropout: 0.05 does not fit: " in plan.cuts["lora"]
