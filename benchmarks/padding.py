@@ -89,10 +89,10 @@ def _list_lengths(
     """Yield a name, the lengths of the train split, those of the test split's prompts, and the tokens that all of these
     begin with."""
     from tuneoff.data import count_tokens, load_text
+    from tuneoff.models.common_beginning import count_common
     from tuneoff.models.loading import load_tokenizer
     from tuneoff.models.sources import find_source
     from tuneoff.recipe.loading import load_recipe
-    from tuneoff.serving.shared_prefixes import count_common
 
     for name in recipes:
         recipe = load_recipe(name)

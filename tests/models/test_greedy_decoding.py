@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tests.conftest import ARCHITECTURES
 from tuneoff.methods import read_method
@@ -36,6 +37,19 @@ def unpadded() -> tuple[Tensor, Tensor]:
     """Three prompts of nine tokens."""
     tokens_BT = torch.randint(2, 320, (3, 9), generator=torch.Generator().manual_seed(6))
     return tokens_BT, torch.ones_like(tokens_BT)
+
+
+@pytest.fixture
+def alike() -> tuple[Tensor, Tensor]:
+    """Five prompts that begin with the same 18 tokens and go on with 1 to 7 others, padded on the left."""
+    generator = torch.Generator().manual_seed(7)
+    beginning_C, rest_BT = (
+        torch.randint(2, 320, (18,), generator=generator),
+        torch.randint(2, 320, (5, 7), generator=generator),
+    )
+    rows = [torch.cat([beginning_C, rest[:length]]) for rest, length in zip(rest_BT, (7, 2, 4, 1, 6), strict=True)]
+    tokens_BT = torch.stack([functional.pad(row, (25 - len(row), 0), value=1) for row in rows])
+    return tokens_BT, torch.stack([functional.pad(torch.ones_like(row), (25 - len(row), 0)) for row in rows])
 
 
 def generate_by_transformers(model: LanguageModel, prompts: tuple[Tensor, Tensor], minimum: int = 0) -> Tensor:
@@ -91,6 +105,62 @@ def test_the_tokens_after_prompts_without_padding_are_those_of_transformers(
     torch.manual_seed(0)
     model = read_method(method, {}).apply(load_tiny(architecture)).eval()
     assert torch.equal(generate(model, *unpadded, max_new_tokens=NEW), generate_by_transformers(model, unpadded))
+
+
+@pytest.mark.parametrize("method", ["base", "soft-prompt", "prefix", "lora"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_tokens_after_prompts_that_begin_alike_are_those_of_transformers(
+    architecture: str, method: str, load_tiny: Load, alike: tuple[Tensor, Tensor]
+) -> None:
+    torch.manual_seed(0)
+    model = set_end_tokens(read_method(method, {}).apply(load_tiny(architecture)).eval(), repeat_first(alike))
+    assert torch.equal(generate(model, *alike, max_new_tokens=NEW), generate_by_transformers(model, alike))
+
+
+def repeat_first(prompts: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the prompts with the first a second time at the end."""
+    tokens_BT, attention_BT = (torch.cat([part, part[:1]]) for part in prompts)
+    return tokens_BT, attention_BT
+
+
+def test_what_all_prompts_begin_with_is_read_once(load_tiny: Load, alike: tuple[Tensor, Tensor]) -> None:
+    model = read_method("soft-prompt", {"tokens": 7}).apply(load_tiny("llama")).eval()
+    assert list_shapes(model, alike) == [(1, 7), (1, 18), (4, 7), (1, 6), (5, 1)]
+    assert list_shapes(model, (alike[0][:1], alike[1][:1]))[1:] == [(1, 25), (1, 1)], "one prompt has nothing in common"
+
+
+@pytest.mark.parametrize("shared", [0, 15])
+def test_prompts_that_have_little_in_common_are_read_as_they_are(shared: int, load_tiny: Load) -> None:
+    tokens_BT = torch.randint(2, 320, (3, 20), generator=torch.Generator().manual_seed(8))
+    tokens_BT[:, :shared] = 5
+    assert list_shapes(load_tiny("llama"), (tokens_BT, torch.ones_like(tokens_BT)))[0] == (3, 20)
+
+
+def test_equal_prompts_keep_a_token_each(load_tiny: Load) -> None:
+    tokens_BT = torch.randint(2, 320, (1, 20), generator=torch.Generator().manual_seed(8)).expand(3, -1)
+    prompts = tokens_BT, torch.ones_like(tokens_BT)
+    model = load_tiny("llama")
+    assert list_shapes(model, prompts)[:2] == [(1, 19), (3, 1)]
+    assert torch.equal(generate(model, *prompts, max_new_tokens=NEW), generate_by_transformers(model, prompts))
+
+
+def test_a_model_that_would_see_the_padding_in_its_window_reads_prompts_whole(
+    load_tiny: Load, alike: tuple[Tensor, Tensor]
+) -> None:
+    model = load_tiny("gpt_neo")
+    model.base.config.window_size = 26
+    assert list_shapes(model, alike)[0] == (4, 25)
+    model.base.config.window_size = 27
+    assert list_shapes(model, alike)[0] == (1, 18)
+
+
+def list_shapes(model: LanguageModel, prompts: tuple[Tensor, Tensor]) -> list[tuple[int, ...]]:
+    """Return the rows and positions of each pass that generates two tokens."""
+    seen: list[tuple[int, ...]] = []
+    handle = model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[:2])))
+    generate(model, *prompts, max_new_tokens=2)
+    handle.remove()
+    return seen
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tests.serving.answers import ask
 from tests.serving.conftest import Load, Sources, answer_alone, list_methods
 from tests.serving.test_equality import make_prompt
+from tuneoff.models.common_beginning import LEAST_TOKENS, count_common
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.serving import Engine, Request, Sampling
-from tuneoff.serving.shared_prefixes import LEAST_TOKENS, count_common
 
 pytestmark = pytest.mark.model
 

@@ -21,8 +21,10 @@ from torch.nn import functional
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from tuneoff.models.common_beginning import split_beginning
 from tuneoff.models.decoding import Rules
 from tuneoff.models.prefix_cache import has_prefix_in_cache
+from tuneoff.models.rope import count_stable_positions
 
 READ_TOGETHER = 16  # prompts in one pass: enough for the full rate, while new tokens gain from every further row
 REMOVAL_SHARE = 0.25  # of the rows that must be finished before they are removed, since removing copies the others
@@ -131,13 +133,18 @@ def read_prompts(
 ) -> tuple[Tensor, DynamicCache, Tensor]:
     """Return the logits after each prompt, (B, V), the cache of keys and values, and the attention mask over them.
 
-    The prompts are read in parts, each padded to its own longest prompt.
+    The prompts are read in parts, each padded to its own longest prompt, and what all of them begin with only once.
     """
     prompt_cache = DynamicCache(config=network.config)
     prompt_length = 0 if prompt_PD is None else len(prompt_PD)
     if prompt_PD is not None:
         compute_logits(inputs_embeds=prompt_PD[None], past_key_values=prompt_cache, use_cache=True)
     keeps_all_positions = all(type(layer) is DynamicLayer for layer in prompt_cache.layers)
+    if keeps_all_positions and _may_begin_alone(network, prompt_length + tokens_BT.shape[1] + max_new_tokens):
+        beginning_C, attention_BT = split_beginning(tokens_BT, attention_BT)
+        if len(beginning_C):
+            _read_beginning(compute_logits, beginning_C, prompt_length, prompt_cache)
+        prompt_length += len(beginning_C)
     size = READ_TOGETHER if keeps_all_positions else len(tokens_BT)
     logits, caches, masks = [], [], []
     for tokens_PT, attention_PT in zip(torch.split(tokens_BT, size), torch.split(attention_BT, size), strict=True):
@@ -161,6 +168,27 @@ def read_prompts(
         width += 1
     mask_BT = torch.cat([functional.pad(mask, (width - mask.shape[1], 0)) for mask in masks])
     return torch.cat(logits), _join_caches(caches, width, max_new_tokens), mask_BT
+
+
+def _may_begin_alone(network: Any, tokens: int) -> bool:
+    """Return whether a part of a prompt may be read alone, with padding before the rest, in a row of `tokens`."""
+    stable = count_stable_positions(network.config)
+    return sees_all_positions(network, tokens) and (stable is None or tokens <= stable)
+
+
+def _read_beginning(compute_logits: ComputeLogits, tokens_C: Tensor, start: int, cache: DynamicCache) -> None:
+    """Append keys and values to a cache of one row.
+
+    Args:
+        start: the positions before, which are in the cache.
+    """
+    compute_logits(
+        input_ids=tokens_C[None],
+        attention_mask=tokens_C.new_ones(1, start + len(tokens_C)),
+        position_ids=start + torch.arange(len(tokens_C), device=tokens_C.device)[None],
+        past_key_values=cache,
+        use_cache=True,
+    )
 
 
 def _is_faster_with_padding(network: Any) -> bool:

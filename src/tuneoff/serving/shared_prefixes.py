@@ -9,14 +9,13 @@ Shapes: H key heads, T positions, D numbers of a head.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
+from tuneoff.models.common_beginning import LEAST_TOKENS, count_common
 from tuneoff.models.prefix_attention import Layers
 from tuneoff.serving.arms import Arm
 
-LEAST_TOKENS = 16  # that are worth keeping
 REMEMBERED = 32  # prompts of an arm, as tokens alone
 
 Tokens = tuple[int, ...]
@@ -90,15 +89,3 @@ class SharedPrefixes:
         self._prompts.pop(arm, None)
         for key in [key for key in self._kept if key[0] is arm]:
             del self._kept[key]
-
-
-def count_common(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return how many tokens two prompts have in common at their beginnings."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:  # comparing slices is much faster than comparing tokens one by one
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
