@@ -26,6 +26,7 @@ from tuneoff.console import results
 from tuneoff.console.results import print_comparison, print_sweep, summarize
 from tuneoff.methods import METHODS
 from tuneoff.report.sentences import describe_verdict
+from tuneoff.report.sentences.names import NAME_WIDTHS
 
 
 def test_a_comparison_fits_eighty_columns_and_names_every_method_and_the_page(
@@ -109,7 +110,7 @@ def test_the_verdict_is_at_most_six_lines_of_eighty_columns(make: Callable[[], C
     assert len(lines) <= 6
     assert all(len(line) <= 80 for line in lines)
     text = " ".join(lines)
-    shortened = [describe_verdict(comparison, width) for width in (24, 16, 8)]
+    shortened = [describe_verdict(comparison, width) for width in NAME_WIDTHS]
     assert any(verdict.headline in text and verdict.points[2] in text for verdict in shortened)
 
 
