@@ -20,3 +20,10 @@ def test_more_devices_than_examples_of_a_step_are_refused_with_the_number_that_f
 def test_compiled_blocks_are_for_one_device() -> None:
     with pytest.raises(RecipeError, match="compile is for one device: remove compile or devices"):
         TrainingOptions.read({"devices": 2, "compile": True}, "training")
+
+
+def test_a_model_is_divided_among_several_devices_only() -> None:
+    assert "shard" not in TrainingOptions().model_dump(mode="json")
+    assert TrainingOptions(devices=2, shard=True).shard
+    with pytest.raises(RecipeError, match="shard divides a model among devices, and there is one: write devices: 2"):
+        TrainingOptions.read({"shard": True}, "training")

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 import yaml
 
 import tuneoff
@@ -26,14 +27,17 @@ TRAINING = {"epochs": 2, "batch_size": 4}
 
 
 @pytest.mark.slow
-def test_a_comparison_on_two_devices_has_the_scores_of_one(tmp_path: Path, model_folder: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize("shard", [False, True], ids=["whole", "divided"])
+def test_a_comparison_on_two_devices_has_the_scores_of_one(
+    shard: bool, tmp_path: Path, model_folder: Callable[[str], Path]
+) -> None:
     """Its trials have other ids, since times, memory and last bits differ."""
-    methods = {"base": {}, "lora": {}, "last-layer": {}}  # the last one trains on stored outputs of the trunk
+    methods = {"base": {}, "lora": {}, "last-layer": {}}  # the last one trains on stored outputs of the trunk if it can
     one, two = dict[str, Record](), dict[str, Record]()
-    for n, records in ((1, one), (2, two)):
-        (tmp_path / str(n)).mkdir()
-        training = {**TRAINING, "devices": n}
-        records |= read_by_label(make_run(tmp_path / str(n), model_folder("llama"), methods, training=training))
+    for records, training in ((one, TRAINING), (two, {**TRAINING, "devices": 2, "shard": shard})):
+        folder = tmp_path / f"{len(training)}"
+        folder.mkdir()
+        records |= read_by_label(make_run(folder, model_folder("llama"), methods, training=training))
     for label, record in two.items():
         assert record.status == "done", record.reason
         assert record.scores["test/loss"] == pytest.approx(one[label].scores["test/loss"], rel=1e-4)
@@ -63,6 +67,25 @@ def test_more_devices_than_cores_are_refused(
     monkeypatch.setattr(devices, "count_cores", lambda: 2)
     with pytest.raises(RecipeError, match=r"devices is 3, but this process may use 2 cores. Write training.devices: 2"):
         tuneoff.compare(recipe, "training.devices=3", run=tmp_path / "run")
+
+
+def test_what_cannot_be_divided_is_refused_with_the_cure(recipe: dict[str, Any], tmp_path: Path) -> None:
+    recipe["training"] = {"epochs": 1, "batch_size": 4, "devices": 2, "shard": True}
+    recipe["strict"] = True
+    for method, reason in (
+        ({"lora": {"optimizer": "adafactor"}}, "adafactor needs it whole. Write optimizer: adamw"),
+        ({"eva": {}}, "reads rows of train with the whole model first"),
+    ):
+        with pytest.raises(RecipeError, match=reason):
+            tuneoff.compare({**recipe, "methods": method}, run=tmp_path / "run")
+
+
+def test_a_model_that_does_not_fit_onto_one_device_to_be_evaluated_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "get_memory_bytes", lambda _: 10**9)
+    cpu = torch.device("cpu")
+    devices.require_room_to_evaluate([10**8, 4 * 10**8], "bf16", cpu)
+    with pytest.raises(RecipeError, match=r"takes 1.6 GB in float32, and one device has 1.0 GB.*larger GPU"):
+        devices.require_room_to_evaluate([10**8, 4 * 10**8], "float32", cpu)
 
 
 def test_processes_on_a_cpu_need_their_memory_together_and_gpus_each_their_own() -> None:

@@ -12,13 +12,13 @@ SCRIPT = "TUNEOFF_TEST_SCRIPT"  # the variable with the path of the file
 accumulate = follower_model.accumulate_gradients
 
 
-def follow_script(batches: Any, *arguments: Any) -> float:
+def follow_script(batches: Any, *arguments: Any, **options: Any) -> float:
     script = Path(os.environ[SCRIPT]).read_text()
     if script == "out of memory" and any(len(batch.rows) > 1 for batch in batches):
         raise MemoryError("more than one row")
     if script == "error":
         raise ValueError("as the test wants it")
-    nats = accumulate(batches, *arguments)
+    nats = accumulate(batches, *arguments, **options)
     return math.nan if script == "nan" else nats
 
 

@@ -28,9 +28,13 @@ from tuneoff.runtime.followers import Followers
 from tuneoff.runtime.meter import get_peak_resident_bytes
 from tuneoff.runtime.progress import OnProgress, Progress, ignore_progress
 from tuneoff.system.interrupts import Stopped
+from tuneoff.training import trainer as trainer_module
 from tuneoff.training.checkpoint import Checkpoint, CheckpointWriter, load_checkpoint, read_checkpoint
 from tuneoff.training.gradients import seed_step
 from tuneoff.training.loop import TrainingResult, train
+from tuneoff.training.passes import Passes
+from tuneoff.training.sharding import get_part
+from tuneoff.training.shards import Shards
 from tuneoff.training.spec import TrainingSpec
 
 CPU = torch.device("cpu")
@@ -43,6 +47,8 @@ METHODS_TO_TRAIN: dict[str, Method] = {
     "lisa": METHODS["lisa"].read({"blocks": 1, "steps": 1}),  # whose optimizer says what needs a gradient in a step
     "corda": METHODS["corda"].read({"learning_rate": 1e-3}),  # which changes frozen weights before the first step
 }
+
+WAYS = [*((name, False) for name in METHODS_TO_TRAIN), *((name, True) for name in ("full", "lora", "soft-prompt"))]
 
 
 @dataclass
@@ -64,6 +70,7 @@ class Lab:
         resume_from: Checkpoint | None = None, checkpoint_writer: CheckpointWriter | None = None, **options: Any,
     ) -> tuple[LanguageModel, TrainingResult]:  # fmt: skip
         followers = self.followers if devices > 1 else Followers()
+        followers.in_step = options.get("shard", False)
         if devices > 1:
             followers.send("build", describe_build(method, self.folder))
         torch.manual_seed(0)
@@ -73,7 +80,7 @@ class Lab:
         optimizer.hold(model)
         spec = TrainingSpec(
             text=self.text,
-            options=TrainingOptions(**{"epochs": 2, "batch_size": 7, **options}),
+            options=TrainingOptions(**{"epochs": 2, "batch_size": 7, "devices": devices, **options}),
             learning_rate=method.learning_rate,
             weight_decay=method.weight_decay,
             optimizer=optimizer,
@@ -134,10 +141,11 @@ def require_equal_to_rounding(
         torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-5)
 
 
-@pytest.mark.parametrize("method", METHODS_TO_TRAIN.values(), ids=METHODS_TO_TRAIN)
-def test_two_devices_train_as_one_does(lab: Lab, method: Method) -> None:
+@pytest.mark.parametrize(("name", "shard"), WAYS, ids=[f"{name}{' divided' * shard}" for name, shard in WAYS])
+def test_two_devices_train_as_one_does(lab: Lab, name: str, shard: bool) -> None:
+    method = METHODS_TO_TRAIN[name]
     options = {"batch_size": 2, "accumulation": 3} if method.name == "lora" else {}
-    one, two = (lab.train(method, devices, **options) for devices in (1, 2))
+    one, two = lab.train(method, 1, **options), lab.train(method, 2, shard=shard, **options)
     require_equal_to_rounding(one, two)
     assert [(row.steps, row.target_tokens, row.real_tokens) for row in one[1].curve] == [
         (row.steps, row.target_tokens, row.real_tokens) for row in two[1].curve
@@ -153,12 +161,21 @@ def test_two_devices_train_weights_that_are_rounded_at_random_about_as_one_does(
     assert {p.dtype for p in two[0].parameters()} == {torch.float32, torch.bfloat16}
 
 
-def test_a_checkpoint_has_the_same_content_and_is_gone_on_with_by_another_number(lab: Lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "ways",
+    [{1: {}, 2: {}}, pytest.param({1: {}, 2: {"shard": True}}, marks=pytest.mark.slow)],
+    ids=["whole", "divided"],
+)
+def test_a_checkpoint_has_the_same_content_and_is_gone_on_with_by_another_number(
+    lab: Lab, ways: dict[int, dict[str, bool]], tmp_path: Path
+) -> None:
     """It is written in the middle of the second epoch, by one and by two devices."""
-    method, paths = METHODS_TO_TRAIN["lora"], {devices: tmp_path / f"{devices}.safetensors" for devices in (1, 2)}
+    method, paths = METHODS_TO_TRAIN["lora"], {devices: tmp_path / f"{devices}.safetensors" for devices in ways}
     for devices, path in paths.items():
         with pytest.raises(Stopped):
-            lab.train(method, devices, stop_at("training", 5), checkpoint_writer=CheckpointWriter(path, "t"))
+            lab.train(
+                method, devices, stop_at("training", 5), checkpoint_writer=CheckpointWriter(path, "t"), **ways[devices]
+            )
     one, two = (load_checkpoint(path, "t") for path in paths.values())
     assert one.steps == two.steps == 3
     assert {name: (t.dtype, t.shape) for name, t in one.tensors.items()} == {
@@ -168,22 +185,50 @@ def test_a_checkpoint_has_the_same_content_and_is_gone_on_with_by_another_number
     assert get_training_bytes(two) > get_training_bytes(one) + 10**8, "the second process has torch in its memory too"
     whole = lab.train(method, 1)
     for checkpoint, devices in ((one, 2), (two, 1)):
-        require_equal_to_rounding(whole, lab.train(method, devices, resume_from=checkpoint))
+        require_equal_to_rounding(whole, lab.train(method, devices, resume_from=checkpoint, **ways[devices]))
 
 
 def get_training_bytes(checkpoint: Checkpoint) -> int:
     return checkpoint.memory["training"].peak_bytes or 0
 
 
-def test_two_devices_with_dropout_go_on_from_a_checkpoint_to_the_last_bit(lab: Lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shard", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["whole", "divided"])
+def test_two_devices_with_dropout_go_on_from_a_checkpoint_to_the_last_bit(
+    lab: Lab, shard: bool, tmp_path: Path
+) -> None:
     method, path = METHODS["lora"].read({"dropout": 0.5}), tmp_path / "checkpoint.safetensors"
-    model, expected = lab.train(method, 2)
+    model, expected = lab.train(method, 2, shard=shard)
     with pytest.raises(Stopped):
-        lab.train(method, 2, stop_at("training", 2), checkpoint_writer=CheckpointWriter(path, "t"))
+        lab.train(method, 2, stop_at("training", 2), checkpoint_writer=CheckpointWriter(path, "t"), shard=shard)
     torch.randn(7)  # other code draws random numbers in between
-    resumed, result = lab.train(method, 2, resume_from=read_checkpoint(path, "t"))
+    resumed, result = lab.train(method, 2, resume_from=read_checkpoint(path, "t"), shard=shard)
     assert get_losses(result) == get_losses(expected)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), resumed.parameters(), strict=True))
+
+
+def test_each_device_holds_its_part_of_every_tensor_and_of_the_optimizers_state(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = []
+
+    def note(passes: Passes, parameters: list[torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> Shards:
+        held.append((parameters, optimizer))
+        return Shards(passes, parameters, optimizer)
+
+    monkeypatch.setattr(trainer_module, "Shards", note)
+    model, _ = lab.train(METHODS_TO_TRAIN["full"], 2, shard=True)
+    ((parameters, optimizer),) = held
+    whole = sum(p.numel() for p in model.parameters())
+    assert sum(get_part(parameter).numel() for parameter in parameters) == pytest.approx(whole / 2, rel=0.02)
+    moments = [get_part(state["exp_avg"]).numel() for state in optimizer.state.values()]
+    assert sum(moments) == pytest.approx(whole / 2, rel=0.02)
+
+
+@pytest.mark.slow
+def test_a_divided_model_computes_activations_again_where_the_options_say_so(lab: Lab) -> None:
+    method = METHODS_TO_TRAIN["full"]
+    two = lab.train(method, 2, shard=True, gradient_checkpointing="always")
+    require_equal_to_rounding(lab.train(method, 1), two)
 
 
 def test_random_numbers_differ_between_devices_and_steps_and_can_be_drawn_again() -> None:
@@ -224,6 +269,16 @@ def test_an_error_of_one_device_ends_the_training_with_its_message(lab: Lab) -> 
     lab.script.write_text("error")
     with pytest.raises(RunError, match=r"Device 1 of 2 failed: ValueError: as the test wants it"):
         lab.train(METHODS_TO_TRAIN["lora"], 2)
+    lab.script.write_text("")
+
+
+@pytest.mark.slow
+def test_memory_that_runs_out_in_a_pass_of_all_devices_ends_the_training_with_the_cure(lab: Lab) -> None:
+    lab.script.write_text("out of memory")
+    with pytest.raises(
+        RunError, match=r"The 2 devices could not go on together: .*more than one row.*smaller training"
+    ):
+        lab.train(METHODS_TO_TRAIN["lora"], 2, shard=True)
     lab.script.write_text("")
 
 

@@ -110,7 +110,9 @@ class _MethodProfiler:
         start = time.perf_counter()
         base = preparation.load_base()
         set_seed(0)
-        self._tuned: LanguageModel = hold_for_training(method.apply(base), self._dtype).to(self._context.device)
+        self._tuned: LanguageModel = hold_for_training(method.apply(base), self._dtype)
+        if not followers.in_step:
+            self._tuned = self._tuned.to(self._context.device)
         self._load_seconds = time.perf_counter() - start
 
     def measure(self) -> MethodCosts:
@@ -122,7 +124,7 @@ class _MethodProfiler:
         save_start = time.perf_counter()
         self._method.save(self._tuned, self._folder / "adapter")
         save_seconds = time.perf_counter() - save_start
-        hold_for_inference(self._tuned, self._dtype)
+        hold_for_inference(self._tuned, self._dtype).to(self._context.device)
         evaluation, new_token_seconds = self._measure_test()
         meter = self._context.meter
         training_memory = meter.get_peak("training")

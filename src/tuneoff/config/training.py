@@ -34,6 +34,9 @@ class TrainingOptions(Options):
     devices: int = Field(1, ge=1, le=MOST_DEVICES, exclude_if=lambda devices: devices == 1)
     """GPUs of one machine that train one trial together, each with its share of every step; on a CPU, processes.
     Records of trials on different numbers of devices are not ranked together."""
+    shard: bool = Field(False, exclude_if=lambda shard: not shard)
+    """Divide weights, gradients and the optimizer's state among the devices (FSDP2), for a training that does not fit
+    onto one. The trained model has to fit onto one to be evaluated."""
 
     @field_validator("memory_limit")
     @classmethod
@@ -52,6 +55,8 @@ class TrainingOptions(Options):
             )
         if self.devices > 1 and self.compile:
             raise ValueError("compile is for one device: remove compile or devices")
+        if self.shard and self.devices == 1:
+            raise ValueError("shard divides a model among devices, and there is one: write devices: 2 or more as well")
         return self
 
     @property

@@ -158,6 +158,23 @@ def deal(rows: Sequence[int], devices: int) -> list[list[int]]:
     return [list(rows[device::devices]) for device in range(devices)]
 
 
+def fill_up(batches: Sequence[Batch], number: int, example: Batch) -> list[Batch]:
+    """Return so many batches, by adding some without a row that counts, for a device that has fewer than others.
+
+    Args:
+        example: any batch; the added ones have the tokens of its first row, and score none.
+    """
+    import torch
+
+    empty = Batch(
+        tokens_BT=example.tokens_BT[:1].clone(),
+        attention_BT=example.attention_BT[:1].clone(),
+        scored_BT=torch.zeros_like(example.scored_BT[:1]),
+        rows=(),
+    )
+    return [*batches, *([empty] * (number - len(batches)))]
+
+
 def pack_batches(batches: Sequence[Batch]) -> dict[str, Tensor]:
     """Return batches as named tensors, for another process."""
     return {f"{i}/{name}": tensor for i, batch in enumerate(batches) for name, tensor in batch.to_tensors().items()}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tuneoff.data import count_tokens
-from tuneoff.data.batches import Batch, chunk, collate, deal, make_evaluation_batches, pack_batches
+from tuneoff.data.batches import Batch, chunk, collate, deal, fill_up, make_evaluation_batches, pack_batches
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.precision import to_float64
 from tuneoff.runtime.context import TrialContext
@@ -67,12 +67,15 @@ def evaluate_losses(
     def evaluate(rows: Sequence[int], size: int) -> dict[int, tuple[float, int]]:
         own, *shares = [chunk(share, size) for share in deal(rows, others.devices)]
         sent = [[make_batch(part, "cpu") for part in parts] for parts in shares]
-        others.send("losses", shares=[pack_batches(batches) for batches in sent])
+        if others.in_step:
+            sent = [fill_up(batches, len(own), make_batch(rows[:1], "cpu")) for batches in sent]
         losses: dict[int, tuple[float, int]] = {}
-        for part in own:
-            batch = make_batch(part, context.device)
-            losses |= _pair(batch, compute_example_losses(model, batch).tolist())
-        for batches, answer in zip(sent, others.receive(), strict=True):
+        with others.passing("losses", shares=[pack_batches(batches) for batches in sent]) as receive:
+            for part in own:
+                batch = make_batch(part, context.device)
+                losses |= _pair(batch, compute_example_losses(model, batch).tolist())
+            answers = receive()
+        for batches, answer in zip(sent, answers, strict=True):
             nats = iter(answer["nats"])
             for batch in batches:
                 losses |= _pair(batch, list(islice(nats, len(batch.rows))))
@@ -106,4 +109,5 @@ def evaluate_mean_loss(
 
 def _pair(batch: Batch, nats: Sequence[float]) -> dict[int, tuple[float, int]]:
     """Return the nats and the target tokens of each row of a batch."""
-    return dict(zip(batch.rows, zip(nats, batch.scored_BT.sum(dim=1).tolist(), strict=True), strict=True))
+    tokens = batch.scored_BT.sum(dim=1).tolist()[: len(batch.rows)]  # one that only fills up has a row without a number
+    return dict(zip(batch.rows, zip(nats, tokens, strict=True), strict=True))

@@ -18,6 +18,7 @@ class AdamW(Optimizer):
     """8 bytes for each trained parameter. The learning rates of all methods are meant for it."""
 
     name: ClassVar[OptimizerName] = "adamw"
+    by_element: ClassVar[bool] = True
 
     def _create(self, model: LanguageModel, groups: list[Group]) -> torch.optim.Optimizer:
         return create_adamw(groups)

@@ -27,6 +27,7 @@ class Optimizer(ABC):
 
     name: ClassVar[OptimizerName]
     scale: ClassVar[Mapping[str, float]] = {}  # what a method's own default and range are multiplied by; AdamW's are 1
+    by_element: ClassVar[bool] = False  # whether it can update the parts of a tensor that devices hold by themselves
     package: ClassVar[str | None] = None  # the module that it needs from the extra `optimizers`
     needs_bf16: ClassVar[bool] = False  # of the matrix products, because it holds weights in bf16
 

@@ -86,9 +86,10 @@ def _list_training_facts(training: TrainingOptions, recipe: Recipe) -> Iterator[
         detail=f"{training.batch_size} × {training.accumulation} accumulation steps",
     )
     if training.devices > 1:
+        parts = " and its part of the model" if training.shard else ""
         yield Fact(
             title="Devices of a trial",
-            value=f"{training.devices}, each with its share of every step",
+            value=f"{training.devices}, each with its share of every step{parts}",
             detail=f"times are of the clock, and each second is paid for on {training.devices} devices; memory is that "
             "of all processes together on a CPU, and else that of the GPU that needs most",
         )

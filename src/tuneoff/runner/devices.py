@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tuneoff.errors import RecipeError
+from tuneoff.models.precision import Precision, get_dtype
 from tuneoff.system.accelerators import KINDS, find_accelerator, get_name
-from tuneoff.system.capacity import count_cores
+from tuneoff.system.capacity import count_cores, get_memory_bytes
 from tuneoff.system.environment import get_processor_name
 
 if TYPE_CHECKING:
@@ -48,6 +50,25 @@ def _require_devices(devices: int, device_type: str) -> None:
         raise RecipeError(
             f"training.devices is {devices}, but this process may use {room} {kind}{'' if room == 1 else 's'}. Write "
             f"training.devices: {room}, or run on a machine that has more: all devices of a trial are of one machine."
+        )
+
+
+def require_room_to_evaluate(parameters: Iterable[int], precision: Precision, device: torch.device) -> None:
+    """Check that a model which is divided in training fits onto one device as it is evaluated, before it is trained.
+
+    Args:
+        parameters: of each method, trained or not.
+
+    Raises:
+        RecipeError: it does not fit.
+    """
+    needed_bytes = max(parameters) * get_dtype(precision).itemsize
+    has_bytes = get_memory_bytes(device)
+    if needed_bytes > has_bytes:
+        raise RecipeError(
+            f"The model takes {needed_bytes / 1e9:,.1f} GB in {precision}, and one device has {has_bytes / 1e9:,.1f} "
+            "GB. training.shard divides it in training, but its answers are written on one device, so the whole of it "
+            "has to fit there. Choose a smaller model or a larger GPU."
         )
 
 

@@ -80,6 +80,8 @@ def fit_methods(recipe: Recipe, source: Source, tokenizer: Any, precision: Preci
                 f"the prefix of a {type(tuned.base).__name__} stands in its cache, which gradient checkpointing drops. "
                 "With training.gradient_checkpointing: auto it fits"
             )
+        if recipe.training.shard and method.trains:
+            _require_divisible(method, tuned)
         _require_room(method, tuned)
         counts = count_parameters(tuned)
         _require_optimizer(method, tuned, precision)  # last: it may freeze for now what is not trained at first
@@ -208,6 +210,25 @@ def _require_optimizer(method: Method, tuned: LanguageModel, precision: Precisio
         optimizer.create(tuned, groups)
     except ValueError as error:
         raise MisfitError(_describe(error)) from error
+
+
+def _require_divisible(method: Method, tuned: LanguageModel) -> None:
+    """Refuse what cannot be trained in parts.
+
+    Raises:
+        MisfitError: with the cure.
+    """
+    if not OPTIMIZERS[method.optimizer].by_element:
+        raise MisfitError(
+            f"training.shard divides each tensor among the devices, and {method.optimizer} needs it whole. Write "
+            "optimizer: adamw, or leave training.shard out"
+        )
+    if method.reads_train:
+        raise MisfitError(
+            "it reads rows of train with the whole model first, so training.shard cannot be used: leave it out"
+        )
+    if list_quantised(tuned.network):
+        raise MisfitError("training.shard cannot divide quantised layers. Leave it out, or hold the model in bf16")
 
 
 def _require_room(method: Method, tuned: LanguageModel) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from tuneoff.runtime.channel import Channel
-from tuneoff.runtime.followers import ERROR, OUT_OF_MEMORY, join_group
+from tuneoff.runtime.followers import ERROR, OUT_OF_MEMORY, Followers, join_group
 from tuneoff.system.interrupts import STOP_SIGNALS
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from tuneoff.training.follower_model import FollowerModel
 
-EXCHANGES = {"copy", "sum"}  # in which the other devices wait for this one
+# in which the other devices wait for this one
+EXCHANGES = {"copy", "sum", "shard", "read_weights", "write_weights", "read_optimizer", "write_optimizer"}
+PASSES = {"accumulate", "losses"}  # in which they do so if each device holds a part of the model
 Values = Mapping[str, Any]  # JSON
 
 
@@ -79,10 +81,13 @@ def build_model(values: Values, device: int) -> FollowerModel:
     options = ModelOptions.read(values["model"])
     source = Source(folder=Path(values["folder"]), known_as=values["known_as"], fingerprint=values["fingerprint"])
     method = get_method(values["method"]).read(values["hyperparameters"])
-    context = create_context(torch.device(values["device"]), values["precision"], ignore_progress)
+    followers = Followers(in_step=values["in_step"])  # a follower has none itself
+    context = create_context(torch.device(values["device"]), values["precision"], ignore_progress, followers)
     base = load_model(source, options, load_tokenizer(source, options))
     set_seed(values["seed"])
-    tuned = hold_for_training(method.apply(base), get_dtype(values["precision"])).to(context.device)
+    tuned = hold_for_training(method.apply(base), get_dtype(values["precision"]))
+    if not followers.in_step:
+        tuned = tuned.to(context.device)
     OPTIMIZERS[method.optimizer].hold(tuned)
     return FollowerModel(tuned, context, device)
 
@@ -105,7 +110,8 @@ def serve(channel: Channel) -> None:
         except Exception as error:
             answer = describe_failure(error)
         channel.send({**answer, "number": values["number"]})
-        if command in EXCHANGES and {ERROR, OUT_OF_MEMORY} & answer.keys():
+        is_awaited = command in EXCHANGES or (command in PASSES and values["in_step"])
+        if is_awaited and {ERROR, OUT_OF_MEMORY} & answer.keys():
             return  # the others would wait for its tensors
 
 

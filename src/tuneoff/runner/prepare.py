@@ -26,7 +26,7 @@ from tuneoff.models.rope import count_positions, count_stable_positions
 from tuneoff.models.sources import Source, find_source
 from tuneoff.recipe.recipe import Recipe, cut_spaces, drop_methods
 from tuneoff.records.trial import Setting, Trial
-from tuneoff.runner.devices import choose_device, get_device_name
+from tuneoff.runner.devices import choose_device, get_device_name, require_room_to_evaluate
 from tuneoff.runner.fit import MethodFit, fit_methods, require_any_fit
 from tuneoff.runtime.followers import Followers
 from tuneoff.system.checksums import find_damaged_files
@@ -164,6 +164,8 @@ def prepare(recipe: Recipe) -> Preparation:
         versions=get_numeric_versions(*(["bitsandbytes"] if _uses_bitsandbytes(recipe, source) else [])),
         benchmarks=benchmarks.fingerprints if benchmarks else None,
     )
+    if recipe.training.shard:
+        require_room_to_evaluate((total for _, total in fit.parameters.values()), setting.precision, device)
     return Preparation(
         recipe=recipe,
         source=source,
@@ -175,7 +177,7 @@ def prepare(recipe: Recipe) -> Preparation:
         labels=labels,
         benchmarks=benchmarks,
         watches=(model_watch, _watch_tokens(text)),
-        followers=Followers(recipe.training.devices, device.type),
+        followers=Followers(recipe.training.devices, device.type, in_step=recipe.training.shard),
     )
 
 

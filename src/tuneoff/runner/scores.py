@@ -39,7 +39,7 @@ def compute_search_scores(
     """
     if not preparation.recipe.metric_table[metric].needs_generation:
         return {}
-    hold_for_inference(tuned, get_dtype(preparation.setting.precision))
+    hold_for_inference(tuned, get_dtype(preparation.setting.precision)).to(context.device)
     text, labels = preparation.text, preparation.labels
     predictions = predict_split(tuned, text.validation, preparation, context, text=text, labels=labels)
     return _compute_text_scores("validation", predictions, preparation.recipe)

@@ -93,7 +93,9 @@ def _train_and_score(trial: Trial, preparation: Preparation, paths: TrialPaths, 
     context = create_context(preparation.device, precision, on_progress, followers)
     base = preparation.load_base()
     set_seed(trial.seed)
-    tuned = hold_for_training(method.apply(base), get_dtype(precision)).to(context.device)
+    tuned = hold_for_training(method.apply(base), get_dtype(precision))
+    if not followers.in_step:  # else each device gets a part of it
+        tuned = tuned.to(context.device)
     OPTIMIZERS[method.optimizer].hold(tuned)
     text = preparation.present_text(trial, method)
     labels = preparation.find_labels(text)
@@ -167,7 +169,7 @@ def _score_on_test(
     labels: LabelSet | None,
 ) -> Record:
     """Return the record of a confirmed trial with its predictions and all scores, or as one that diverged."""
-    hold_for_inference(tuned, get_dtype(preparation.setting.precision))
+    hold_for_inference(tuned, get_dtype(preparation.setting.precision)).to(context.device)
     predictions = predict_split(tuned, text.test, preparation, context, text=text, labels=labels)
     if not all(math.isfinite(prediction.loss) for prediction in predictions):
         return record.model_copy(update={"status": "diverged", "reason": "the loss over the test split was not finite"})

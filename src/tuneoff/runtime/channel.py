@@ -37,8 +37,11 @@ class Channel:
         self._connection.sendall(SIZES.pack(len(header), len(payload)) + header)
         self._connection.sendall(payload)
 
-    def receive(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def receive(self, seconds: float | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Wait for a message, and return its values and tensors.
+
+        Args:
+            seconds: to wait from now on; None: as long as the socket does.
 
         Raises:
             EOFError: the other process has ended.
@@ -46,6 +49,8 @@ class Channel:
         """
         from safetensors.torch import load
 
+        if seconds is not None:
+            self._connection.settimeout(seconds)
         header_bytes, payload_bytes = SIZES.unpack(self._read(SIZES.size))
         values = json.loads(self._read(header_bytes))
         return values, load(self._read(payload_bytes)) if payload_bytes else {}

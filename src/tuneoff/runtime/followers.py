@@ -48,10 +48,11 @@ class Followers:
     Args:
         devices: of a trial, this process's own included; with 1 there are no followers, and commands do nothing.
         device_type: "cpu" or "cuda".
+        in_step: whether each device holds a part of the model, so that every pass is one of all devices.
     """
 
-    def __init__(self, devices: int = 1, device_type: str = "cpu") -> None:
-        self.devices, self._device_type = devices, device_type
+    def __init__(self, devices: int = 1, device_type: str = "cpu", *, in_step: bool = False) -> None:
+        self.devices, self.in_step, self._device_type = devices, in_step, device_type
         self._processes: list[subprocess.Popen[bytes]] = []
         self._channels: list[Channel] = []
         self._end: Callable[[], object] = lambda: None
@@ -79,7 +80,7 @@ class Followers:
         self._command += 1
         self._unanswered = True
         for i, channel in enumerate(self._channels):
-            message = {**(values or {}), "command": command, "number": self._command}
+            message = {**(values or {}), "command": command, "number": self._command, "in_step": self.in_step}
             try:
                 channel.send(message, shares[i] if shares else None)
             except OSError:
@@ -109,6 +110,26 @@ class Followers:
         return self.receive()
 
     @contextlib.contextmanager
+    def passing(
+        self, command: str, values: Values | None = None, shares: Sequence[Mapping[str, Tensor]] | None = None
+    ) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+        """Tell every follower to run passes through the model, and run this process's own in the block.
+
+        Yields:
+            `receive`, to be called at the end of the block.
+
+        Raises:
+            RunError: a follower failed or ended; or memory ran out, or this process failed, in a pass of all devices.
+        """
+        self.send(command, values, shares)
+        try:
+            yield self.receive
+        except (RuntimeError, MemoryError) as error:
+            if not self.in_step or isinstance(error, RunError):
+                raise
+            raise self._give_up(error) from error
+
+    @contextlib.contextmanager
     def exchanging(self, command: str, values: Values | None = None) -> Iterator[None]:
         """Tell every follower to exchange tensors, and do this process's part in the block.
 
@@ -118,16 +139,11 @@ class Followers:
         self.send(command, values)
         try:
             yield
-        except RuntimeError as error:  # of torch.distributed, whose types are not the same on all devices
-            with contextlib.suppress(MemoryError):
-                self.receive()  # raises the reason, if a follower has one
-            self.close()
-            raise RunError(f"The {self.devices} devices could not exchange their tensors: {error}") from error
-        try:
             self.receive()
-        except MemoryError as error:  # it took no part, so that nobody knows what the others have
-            self.close()
-            raise RunError(str(error)) from None
+        except RunError:
+            raise
+        except (RuntimeError, MemoryError) as error:  # of torch.distributed, whose types differ between devices
+            raise self._give_up(error) from error
 
     def close(self) -> None:
         """End the followers. The next command starts new ones."""
@@ -153,7 +169,7 @@ class Followers:
         finalizer = weakref.finalize(self, _end_all, tuple(self._processes), tuple(self._channels), folder)
         self._end = finalizer
         self.receive()  # they have started
-        backend = "nccl" if self._device_type == "cuda" else "gloo"
+        backend = "cpu:gloo,cuda:nccl" if self._device_type == "cuda" else "gloo"
         file = str(Path(folder, "store"))
         self._command += 1
         for i, channel in enumerate(self._channels):
@@ -181,6 +197,20 @@ class Followers:
                 raise self._fail(i) from None
             if answer["number"] == self._command:
                 return answer
+
+    def _give_up(self, error: Exception) -> RunError:
+        """End the followers, who may wait for this process's tensors. Return an error with what each says about it."""
+        from tuneoff.runtime.micro_batch import is_out_of_memory
+
+        reasons, is_full = [" ".join(str(error).split())], is_out_of_memory(error)
+        for i, channel in enumerate(self._channels):
+            with contextlib.suppress(EOFError, OSError):
+                answer, _ = channel.receive(END_SECONDS)
+                is_full |= OUT_OF_MEMORY in answer
+                reasons += [f"device {i + 1}: {answer[key]}" for key in (ERROR, OUT_OF_MEMORY) if key in answer]
+        self.close()
+        cure = " Write a smaller training.batch_size, with a larger training.accumulation." if is_full else ""
+        return RunError(f"The {self.devices} devices could not go on together: {'; '.join(reasons)}.{cure}")
 
     def _fail(self, i: int) -> RunError:
         """End all followers because one has ended, and return an error that says how."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -28,11 +28,11 @@ class BestEpoch:
         weights = checkpoint.select_tensors("best") or checkpoint.select_tensors("trained")
         return cls(checkpoint.best_epoch, checkpoint.best_loss, [weights[str(i)] for i in range(len(weights))])
 
-    def update(self, epoch: float, loss: float, parameters: Sequence[nn.Parameter]) -> None:
-        """Copy the parameters if `loss` is the lowest so far."""
+    def update(self, epoch: float, loss: float, read_weights: Callable[[], Sequence[Tensor]]) -> None:
+        """Copy the weights if `loss` is the lowest so far."""
         if loss < self.loss:
             self.epoch, self.loss = epoch, loss
-            self.weights = [p.detach().to("cpu", copy=True) for p in parameters]
+            self.weights = [weight.to("cpu", copy=True) for weight in read_weights()]
 
     @torch.no_grad()
     def restore_weights(self, parameters: Sequence[nn.Parameter]) -> None:

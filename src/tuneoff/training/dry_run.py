@@ -35,11 +35,13 @@ def dry_run(trainer: Trainer) -> None:
 def _run_forward_and_backward(trainer: Trainer, rows: Sequence[int]) -> None:
     batch = trainer.make_batch(rows, CPU)
     with trainer.measure("dry_run"):  # restarts the memory peak, so it is of this attempt alone
-        trainer.accumulate_everywhere([batch.to(trainer.context.device)], [[batch]] * (trainer.replicas.devices - 1))
+        trainer.accumulate_everywhere(
+            [batch.to(trainer.context.device)], [[batch]] * (trainer.devices.passes.devices - 1)
+        )
         if trainer.context.device.type == "cpu":
             limit = trainer.spec.options.memory_limit or get_memory_bytes(trainer.context.device)
             missing_bytes = 0 if trainer.completed_steps else trainer.state_bytes
-            require_free_memory(limit, missing_bytes + trainer.replicas.other_bytes)
+            require_free_memory(limit, missing_bytes + trainer.devices.passes.other_bytes)
 
 
 def _list_warm_up_batches(longest: Sequence[int], size: int) -> list[list[int]]:

@@ -17,7 +17,18 @@ from tuneoff.runtime.context import TrialContext
 from tuneoff.runtime.meter import MMAP_THRESHOLD, Meter, get_peak_resident_bytes, keep_freed_memory
 from tuneoff.training.exchange import copy_from_first, sum_gradients
 from tuneoff.training.gradients import accumulate_gradients, list_missing, seed_step
-from tuneoff.training.replicas import identify_state, list_state, list_trained
+from tuneoff.training.sharding import (
+    collect,
+    collect_state,
+    create_optimizer,
+    find_groups,
+    shard_model,
+    spread,
+    spread_state,
+    sum_squares,
+    take_step,
+)
+from tuneoff.training.sharing import identify_state, list_state, list_trained
 
 Values = Mapping[str, Any]  # JSON
 Answer = dict[str, Any]  # JSON
@@ -35,7 +46,8 @@ class FollowerModel:
     def __init__(self, model: LanguageModel, context: TrialContext, device: int) -> None:
         self._language_model, self._context, self._device = model, context, device
         self._trained = list_trained(model)
-        self._model = context.accelerator.prepare(model)
+        self._model = model if context.followers.in_step else context.accelerator.prepare(model)
+        self._optimizer: torch.optim.Optimizer | None = None  # only where the model is divided
         self._phase = contextlib.ExitStack()
         self._meter = Meter(context.device)
         self.commands: Mapping[str, Callable[[Values, Mapping[str, Tensor]], Answer]] = {
@@ -46,6 +58,13 @@ class FollowerModel:
             "accumulate": self._accumulate,
             "sum": self._sum,
             "losses": self._compute_losses,
+            "shard": self._shard,
+            "squares": self._sum_squares,
+            "step": self._take_step,
+            "read_weights": self._read_weights,
+            "write_weights": self._write_weights,
+            "read_optimizer": self._read_optimizer,
+            "write_optimizer": self._write_optimizer,
         }
 
     def _describe(self, values: Values, _: Mapping[str, Tensor]) -> Answer:
@@ -84,6 +103,7 @@ class FollowerModel:
             values["target_tokens"],
             lambda batch: compute_token_losses(self._model, batch).sum(),
             self._context.accelerator.backward,
+            in_step=values["in_step"],
         )
         return {
             "nats": nats, "missing": list_missing(self._trained), "resident_bytes": get_peak_resident_bytes(),
@@ -101,3 +121,40 @@ class FollowerModel:
             batches = [batch.to(self._context.device) for batch in unpack_batches(tensors)]
             nats = [compute_example_losses(self._model, batch).tolist() for batch in batches]
         return {"nats": [value for values in nats for value in values]}
+
+    def _shard(self, values: Values, _: Mapping[str, Tensor]) -> Answer:
+        sharded = shard_model(self._language_model, self._context.device)
+        groups = find_groups(values["groups"], sharded)
+        self._optimizer = create_optimizer(values["optimizer"], sharded, groups, values["rate"], values["decay"])
+        self._trained = [
+            parameter for _, parameters in groups for parameter in parameters
+        ]  # in the order of the groups
+        self._model = self._context.accelerator.prepare(sharded)
+        return {}
+
+    def _sum_squares(self, _: Values, __: Mapping[str, Tensor]) -> Answer:
+        return {"squares": sum_squares(self._trained)}
+
+    def _take_step(self, values: Values, _: Mapping[str, Tensor]) -> Answer:
+        take_step(self._get_optimizer(), values["rates"], values["factor"])
+        return {}
+
+    def _read_weights(self, _: Values, __: Mapping[str, Tensor]) -> Answer:
+        collect(self._trained)
+        return {}
+
+    def _write_weights(self, _: Values, __: Mapping[str, Tensor]) -> Answer:
+        spread([], self._trained)
+        return {}
+
+    def _read_optimizer(self, _: Values, __: Mapping[str, Tensor]) -> Answer:
+        collect_state(self._get_optimizer())
+        return {}
+
+    def _write_optimizer(self, values: Values, _: Mapping[str, Tensor]) -> Answer:
+        spread_state(self._get_optimizer(), [], values["places"], values["numbers"], None)
+        return {}
+
+    def _get_optimizer(self) -> torch.optim.Optimizer:
+        assert self._optimizer is not None, "the model is divided"
+        return self._optimizer

@@ -15,6 +15,8 @@ def accumulate_gradients(
     target_tokens: int,
     compute_nats: Callable[[Batch], Tensor],
     backward: Callable[[Tensor], object],
+    *,
+    in_step: bool = False,
 ) -> float:
     """Add the gradients of the mean loss over the effective batch, as far as these micro-batches are part of it.
 
@@ -24,19 +26,20 @@ def accumulate_gradients(
     Args:
         target_tokens: in the whole effective batch, on all devices.
         compute_nats: returns the loss of a micro-batch in nats, summed over its target tokens.
+        in_step: whether other devices wait for every pass, also where its loss is not finite or has no tokens.
 
     Returns:
         The summed loss of these micro-batches in nats. It ends at the first that is not finite.
     """
     total_nats = 0.0
     for batch in batches:
-        if not batch.target_tokens:
+        if not (batch.target_tokens or in_step):
             continue
         nats = compute_nats(batch)
         total_nats += nats.item()
-        if not math.isfinite(total_nats):
+        if not (math.isfinite(total_nats) or in_step):
             break
-        backward(nats / target_tokens)
+        backward(nats / max(1, target_tokens))
     return total_nats
 
 

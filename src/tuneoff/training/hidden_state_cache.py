@@ -53,9 +53,12 @@ class TrunkCache:
     def get_outputs(
         self, model: LanguageModel, split: Dataset, loss_on: str, context: TrialContext
     ) -> TrunkOutputs | None:
-        """Return the split's outputs; None where training changes them, or where they exceed `max_bytes`."""
+        """Return the split's outputs; None where training changes them, or where they exceed `max_bytes`.
+
+        None too where each device holds a part of the model: here the whole of it may not fit onto one.
+        """
         frozen_blocks = model.frozen_blocks
-        if not frozen_blocks or not self._can_be_used(model, context):
+        if not frozen_blocks or context.followers.in_step or not self._can_be_used(model, context):
             return None
         positions = _count_positions(model, split, loss_on)
         key = json.dumps([self.key, frozen_blocks, positions, compute_fingerprint({"train": split})])

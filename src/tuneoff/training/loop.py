@@ -24,9 +24,9 @@ from tuneoff.training.best_epoch import BestEpoch
 from tuneoff.training.checkpoint import Checkpoint, CheckpointWriter
 from tuneoff.training.dry_run import dry_run
 from tuneoff.training.hidden_state_cache import TrunkCache
-from tuneoff.training.replicas import share_model
 from tuneoff.training.resume import build_checkpoint, restore_checkpoint
 from tuneoff.training.running_sums import RunningSums
+from tuneoff.training.sharing import Trained, share_model
 from tuneoff.training.spec import TrainingSpec
 from tuneoff.training.trainer import Trainer
 
@@ -71,54 +71,54 @@ def train(
     """
     train_trunk = cache.get_outputs(model, spec.text.train, spec.loss_on, context) if cache else None
     validation_trunk = cache.get_outputs(model, spec.text.validation, "target", context) if cache else None
-    with share_model(model, context.followers):
-        validate = partial(_validate, model, spec, context, validation_trunk)
-        return _train(
-            model, spec, context, validate, train_trunk, parameter_groups, resume_from, checkpoint_writer, start_seconds
+    groups = parameter_groups or [(1.0, [p for p in model.parameters() if p.requires_grad])]
+    with share_model(model, groups, spec, context) as trained:
+        validate = partial(_validate, trained.model, spec, context, validation_trunk)
+        result, best = _train(
+            trained, spec, context, validate, train_trunk, resume_from, checkpoint_writer, start_seconds
         )
+        best.restore_weights([parameter for _, parameters in groups for parameter in parameters])
+        return result
 
 
 def _train(
-    model: LanguageModel,
+    trained: Trained,
     spec: TrainingSpec,
     context: TrialContext,
     validate: Callable[[], tuple[float, float]],
     trunk: TrunkOutputs | None,
-    parameter_groups: ParameterGroups | None,
     resume_from: Checkpoint | None,
     checkpoint_writer: CheckpointWriter | None,
     start_seconds: float,
-) -> TrainingResult:
-    """Train as `train` says, with the outputs of the frozen part and the devices ready."""
+) -> tuple[TrainingResult, BestEpoch]:
+    """Train as `train` says, with the outputs of the frozen part and the devices ready. Return the best epoch too."""
     if resume_from is None:
         loss, seconds = validate()
         if not math.isfinite(loss):
-            return TrainingResult(curve=(), diverged=f"the validation loss was {loss} before the first step")
+            reason = f"the validation loss was {loss} before the first step"
+            return TrainingResult(curve=(), diverged=reason), BestEpoch()
         curve = [RunningSums().to_epoch(0, loss, seconds)]
     else:
         curve = list(resume_from.curve)
-    groups = parameter_groups or [(1.0, [p for p in model.parameters() if p.requires_grad])]
-    if not any(parameters for _, parameters in groups):
-        return TrainingResult(curve=tuple(curve))
-    trainer, best = Trainer(model, groups, spec, context, trunk, start_seconds), BestEpoch()
+    if not any(parameters for _, parameters in trained.groups):
+        return TrainingResult(curve=tuple(curve)), BestEpoch()
+    trainer, best = Trainer(trained.model, trained.groups, spec, context, trunk, start_seconds), BestEpoch()
     if resume_from is not None:
         restore_checkpoint(trainer, resume_from)
-        trainer.replicas.copy_trained()
         best = BestEpoch.from_checkpoint(resume_from)
     if trainer.remaining_stops:
         dry_run(trainer)
     diverged = _train_and_save(trainer, curve, best, validate, checkpoint_writer)
-    best.restore_weights(trainer.parameters)
     result = TrainingResult(
         curve=tuple(curve),
         best_epoch=best.epoch or None,
         stopped_early=diverged is None and bool(trainer.remaining_stops),
         diverged=diverged,
         micro_batch=trainer.micro_batch.size if trainer.micro_batch.size < spec.options.batch_size else None,
-        gradient_checkpointing=uses_gradient_checkpointing(model.base),
+        gradient_checkpointing=uses_gradient_checkpointing(trained.model.base),
     )
     trainer.release()
-    return result
+    return result, best
 
 
 def _train_and_save(
@@ -169,7 +169,7 @@ def _train_to_last_stop(
             curve.append(trainer.finish_epoch(None, seconds))
             return f"the validation loss was {loss} after epoch {epoch:g}"
         curve.append(trainer.finish_epoch(loss, seconds))
-        best.update(epoch, loss, trainer.parameters)
+        best.update(epoch, loss, trainer.devices.read_weights)
     return None
 
 

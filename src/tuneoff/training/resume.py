@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from tuneoff.models.gradient_checkpointing import set_gradient_checkpointing, uses_gradient_checkpointing
@@ -19,8 +18,8 @@ from tuneoff.training.trainer import Trainer
 
 def build_checkpoint(trial: str, trainer: Trainer, curve: Sequence[Epoch], best: BestEpoch) -> Checkpoint:
     """Return everything the next step of a trial depends on, and the results so far."""
-    optimizer = trainer.optimizer.state_dict()
-    tensors = {f"trained/{i}": p.detach() for i, p in enumerate(trainer.parameters)}
+    optimizer = trainer.devices.read_optimizer()
+    tensors = {f"trained/{i}": weight for i, weight in enumerate(trainer.devices.read_weights())}
     state = dict(_flatten(optimizer["state"], "optimizer"))
     tensors |= {path: value for path, value in state.items() if isinstance(value, Tensor)}
     if best.epoch != trainer.completed_epochs:  # otherwise they are the trained ones
@@ -42,7 +41,6 @@ def build_checkpoint(trial: str, trainer: Trainer, curve: Sequence[Epoch], best:
     )
 
 
-@torch.no_grad()
 def restore_checkpoint(trainer: Trainer, checkpoint: Checkpoint) -> None:
     """Put a new trainer, and every random number generator, into the state at the checkpoint."""
     trainer.completed_steps = checkpoint.steps
@@ -51,8 +49,8 @@ def restore_checkpoint(trainer: Trainer, checkpoint: Checkpoint) -> None:
     if checkpoint.gradient_checkpointing:
         set_gradient_checkpointing(trainer.language_model.base, True)
     trainer.context.meter.include_peaks(checkpoint.memory)
-    for i, weight in checkpoint.select_tensors("trained").items():
-        trainer.parameters[int(i)].copy_(weight)
+    weights = checkpoint.select_tensors("trained")
+    trainer.devices.write_weights([weights[str(i)] for i in range(len(weights))])
     _restore_optimizer(trainer, checkpoint)
     rng_state.restore_states(checkpoint.select_tensors("random"), trainer.context.device)
 
@@ -70,7 +68,7 @@ def _restore_optimizer(trainer: Trainer, checkpoint: Checkpoint) -> None:
         {**stored, "params": group["params"]}
         for stored, group in zip(checkpoint.groups, trainer.optimizer.state_dict()["param_groups"], strict=True)
     ]
-    trainer.optimizer.load_state_dict({"state": state, "param_groups": groups})
+    trainer.devices.write_optimizer({"state": state, "param_groups": groups})
 
 
 def _flatten(state: Mapping[Any, Any], path: str) -> Iterator[tuple[str, Any]]:  # Any: an optimizer's own types

@@ -9,7 +9,7 @@ from functools import partial
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tuneoff.data import count_tokens
 from tuneoff.data.batches import Batch, chunk, collate, deal, make_epoch_batches
@@ -26,10 +26,13 @@ from tuneoff.runtime.meter import MMAP_THRESHOLD, keep_freed_memory
 from tuneoff.runtime.micro_batch import MicroBatch
 from tuneoff.runtime.progress import Progress
 from tuneoff.training.checkpoint import CheckpointWriter
+from tuneoff.training.devices import Devices
 from tuneoff.training.gradients import accumulate_gradients
+from tuneoff.training.passes import Passes
 from tuneoff.training.replicas import Replicas
 from tuneoff.training.running_sums import RunningSums
 from tuneoff.training.schedule import Schedule
+from tuneoff.training.shards import Shards
 from tuneoff.training.spec import TrainingSpec
 
 CURVE_PARTS = 100  # of a training, each a point of the curve of its loss
@@ -69,7 +72,12 @@ class Trainer:
         optimizer = spec.optimizer.create(model, build_groups(groups, spec.learning_rate, spec.weight_decay))
         self._rates: list[float] = [group["lr"] for group in optimizer.param_groups]
         self.model, self.optimizer = context.accelerator.prepare(model, optimizer)
-        self.replicas = Replicas(context.followers, model, self.parameters)
+        passes = Passes(context.followers, model, self.parameters)
+        self.devices: Devices = (
+            Shards(passes, self.parameters, self.optimizer)
+            if context.followers.in_step
+            else Replicas(passes, self.parameters, self.optimizer, context.accelerator)
+        )
         self._schedule = Schedule(
             kind=spec.options.schedule,
             warmup=spec.options.warmup,
@@ -138,7 +146,7 @@ class Trainer:
     @contextlib.contextmanager
     def measure(self, phase: str) -> Iterator[None]:
         """Count the seconds of the block, and the memory that it needs on all devices."""
-        with self.replicas.measuring(phase) as read_others, self.context.meter.phase(phase, read_others):
+        with self.devices.passes.measuring(phase) as read_others, self.context.meter.phase(phase, read_others):
             yield
 
     def make_batch(self, rows: Sequence[int], device: torch.device | None = None) -> Batch:
@@ -179,11 +187,9 @@ class Trainer:
         self.sums.add(nats, batches)
         norm = 0.0
         if math.isfinite(nats):
-            self.replicas.sum_gradients()
-            norm = self._clip_gradients()
+            norm = self.devices.clip(self.spec.options.clip_norm)
         if math.isfinite(nats) and math.isfinite(norm):
-            self.optimizer.step()
-            self.replicas.copy_trained()
+            self.devices.step()
         self.optimizer.zero_grad()
         return nats, norm
 
@@ -193,7 +199,7 @@ class Trainer:
         Returns:
             The summed loss in nats, and the micro-batches of all devices.
         """
-        own, *others = [chunk(share, size) for share in deal(rows, self.replicas.devices)]
+        own, *others = [chunk(share, size) for share in deal(rows, self.devices.passes.devices)]
         batches = [self.make_batch(part) for part in own]
         shares = [[self.make_batch(part, CPU) for part in parts] for parts in others]
         nats = self.accumulate_everywhere(batches, shares)
@@ -211,16 +217,12 @@ class Trainer:
         """
         target_tokens = sum(batch.target_tokens for part in (batches, *shares) for batch in part)
         seed = (self.spec.seed, self.completed_steps)
-        with self.replicas.accumulating(shares, target_tokens, seed) as receive:
-            nats = accumulate_gradients(batches, target_tokens, self.compute_nats, self.context.accelerator.backward)
+        passes, accelerator = self.devices.passes, self.context.accelerator
+        with passes.accumulating(shares, target_tokens, seed, batches[0], len(batches)) as receive:
+            nats = accumulate_gradients(
+                batches, target_tokens, self.compute_nats, accelerator.backward, in_step=passes.followers.in_step
+            )
             return nats + sum(receive())
-
-    def _clip_gradients(self) -> float:
-        """Clip the gradients if the options say so; return the norm of all of them before that."""
-        limit = self.spec.options.clip_norm
-        if limit is not None:
-            return float(self.context.accelerator.clip_grad_norm_(self.parameters, limit))
-        return float(nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None]))
 
 
 def _list_stops(spec: TrainingSpec, steps_per_epoch: int) -> list[int]:
