@@ -10,6 +10,7 @@ from tuneoff.errors import RunError
 from tuneoff.recipe.recipe import drop_methods
 from tuneoff.runs.decisions import Decision, add_decision
 from tuneoff.runs.layout import RECORD, TRIALS, is_trial_id
+from tuneoff.runs.live import read_workers
 from tuneoff.runs.reading import read_misfits, read_recipe
 
 
@@ -46,11 +47,16 @@ def decide(
 
 
 def _require_to_run(run: Path, trial: str) -> None:
-    folder = run / TRIALS / trial
-    if not is_trial_id(trial) or not folder.is_dir():
+    folder = run / TRIALS / trial  # only when it has ended, if a worker runs it
+    if not is_trial_id(trial) or not (folder.is_dir() or _has_begun(run, trial)):
         raise RunError(f"There is no trial {trial!r} that has begun. `tuneoff watch --web` shows those that run.")
     if (folder / RECORD).exists():
         raise RunError(f"Trial {trial} has ended, so it cannot be stopped.")
+
+
+def _has_begun(run: Path, trial: str) -> bool:
+    """Return whether a process said that it runs a trial."""
+    return any(event.trial == trial for process in read_workers(run) for event in process.events)
 
 
 def _read_duration(text: str) -> float:
