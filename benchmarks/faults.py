@@ -3,7 +3,7 @@ an undisturbed comparison in one process: `python -m benchmarks.faults --faults 
 
 Workers are killed with SIGKILL; put to sleep for so long that another one takes their trial, and woken again; or
 started with so little room for files that their disk seems full. The comparison is killed, and started again. Whatever
-ended is started again, as a supervisor or a scheduler does.
+ended is started again, as a supervisor or a scheduler does. With `--share` they share a URL and no folder.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from tuneoff.evaluation import latency
 from tuneoff.report import page
 from tuneoff.runner import driver, worker
 from tuneoff.runner.listener import SilentListener
-from tuneoff.runs import leases
+from tuneoff.runs import attempt_files, lease_objects, leases, shared_work
+from tuneoff.runs.share_url import get_scratch_folder
 from tuneoff.system.supervisor import WORKER_VARIABLE
 from tuneoff.training import checkpoint
 
@@ -56,14 +57,20 @@ class Outcome:
     differing: list[str] = field(default_factory=list)
 
 
-def disturb_repeatedly(recipe: Mapping[str, Any], folder: Path, faults: int, draw: random.Random) -> Outcome:
-    """Disturb a comparison `faults` times. When a run finishes, the next one uses a new run directory."""
+def disturb_repeatedly(
+    recipe: Mapping[str, Any], folder: Path, faults: int, draw: random.Random, share: str | None = None
+) -> Outcome:
+    """Disturb a comparison `faults` times. When a run finishes, the next one uses a new run directory.
+
+    Args:
+        share: a URL for what the comparison and its workers agree on; None: the run directory.
+    """
     finish(recipe, folder / "undisturbed", report=False)
     expected, outcome = read_results(folder / "undisturbed"), Outcome()
     kinds = itertools.cycle(FAULTS)
     kind = next(kinds)
     for number in itertools.count():
-        cluster = Cluster(recipe, folder / f"disturbed-{number}", outcome)
+        cluster = Cluster(recipe, folder / f"disturbed-{number}", share and f"{share}/{number}", outcome)
         while sum(outcome.faults.values()) < faults and cluster.is_running():
             cluster.wait_for(draw.choice(MOMENTS), draw.uniform(0.2, LONGEST_SECONDS))
             if cluster.is_running() and FAULTS[kind](cluster, draw):
@@ -82,9 +89,10 @@ def disturb_repeatedly(recipe: Mapping[str, Any], folder: Path, faults: int, dra
 class Cluster:
     """A comparison and its workers, each of which is started again when it has ended."""
 
-    def __init__(self, recipe: Mapping[str, Any], run: Path, outcome: Outcome) -> None:
-        self.run, self._recipe, self._outcome = run, recipe, outcome
-        self.driver = _start(_compare, recipe, run)
+    def __init__(self, recipe: Mapping[str, Any], run: Path, share: str | None, outcome: Outcome) -> None:
+        self.run, self.share, self._recipe, self._outcome = run, share, recipe, outcome
+        self.home = get_scratch_folder(share) if share else run  # of the workers
+        self.driver = _start(_compare, recipe, run, share)
         self.workers: list[BaseProcess] = []
         self._seen: set[str] = set()
 
@@ -93,24 +101,25 @@ class Cluster:
         if self.driver.exitcode not in {None, 0}:
             if self.driver.exitcode > 0:
                 raise RuntimeError(f"the comparison in {self.run} ended with {self.driver.exitcode}")
-            self.driver = _start(_compare, self._recipe, self.run)
-        if not (self.run / "work" / "session.json").exists():
+            self.driver = _start(_compare, self._recipe, self.run, self.share)
+        if not _is_led(self.run, self.share):
             return self.driver.exitcode is None
         self.workers = [process for process in self.workers if process.exitcode is None]
         while len(self.workers) < WORKERS and self.driver.exitcode is None:
-            self.workers.append(_start(_work, self.run, None))
-        names = {file.name for file in self.run.glob("work/attempts/*") if file.name.split(".")[1] > "1"}
+            self.workers.append(_start(_work, self.run, self.share, None))
+        names = {file.name for file in self.home.glob("work/attempts/*") if file.name.split(".")[1] > "1"}
         self._outcome.attempts += len(names - self._seen)
         self._seen |= names
         return self.driver.exitcode is None
 
     def is_at_work(self) -> bool:
         """Return whether there are workers, and one of them has begun a trial."""
-        return bool(self.workers) and any(self.run.glob("work/attempts/*"))
+        return bool(self.workers) and any(self.home.glob("work/attempts/*"))
 
     def wait_for(self, target: str | None, seconds: float) -> None:
         """Wait until something new appears, or for some seconds."""
-        is_moment, end = plan_moment(target, self.run, seconds), time.monotonic() + seconds
+        root = self.home if target and target.startswith("work") else self.run
+        is_moment, end = plan_moment(target, root, seconds), time.monotonic() + seconds
         while not is_moment() and time.monotonic() < end and self.is_running():
             time.sleep(0.002)
 
@@ -146,7 +155,7 @@ def _fill_disk(cluster: Cluster, draw: random.Random) -> bool:
     """Put one that cannot write a file as large as a checkpoint in the place of a worker."""
     if not _kill_worker(cluster, draw):
         return False
-    cluster.workers.append(_start(_work, cluster.run, FULL_BYTES))
+    cluster.workers.append(_start(_work, cluster.run, cluster.share, FULL_BYTES))
     return True
 
 
@@ -175,21 +184,26 @@ def _start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     return process
 
 
-def _compare(recipe: Mapping[str, Any], run: Path) -> None:
+def _compare(recipe: Mapping[str, Any], run: Path, share: str | None) -> None:
     """Lead a comparison whose workers are started by others."""
     _hurry()
-    tuneoff.compare(recipe, run=run, engine="manual", threads=1, listener=SilentListener())
+    tuneoff.compare(recipe, run=run, engine="manual", share=share, threads=1, listener=SilentListener())
 
 
-def _work(run: Path, most_bytes: int | None) -> None:
+def _work(run: Path, share: str | None, most_bytes: int | None) -> None:
     _hurry()
     if most_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
     try:
-        tuneoff.api.working.work(run, listener=SilentListener())
+        tuneoff.api.working.work(share or run, listener=SilentListener())
     except tuneoff.TuneoffError:
-        if not most_bytes and (run / "work" / "session.json").exists():
+        if not most_bytes and _is_led(run, share):
             raise
+
+
+def _is_led(run: Path, share: str | None) -> bool:
+    """Return whether there is a comparison for workers to join."""
+    return (run / "share.json").exists() if share else (run / "work" / "session.json").exists()
 
 
 def _hurry() -> None:
@@ -199,6 +213,8 @@ def _hurry() -> None:
     checkpoint.MIN_INTERVAL_SECONDS, checkpoint.MIN_INTERVAL_WRITES = 0.0, 3
     latency.REPEATS, latency.NEW_TOKENS = 1, 2
     leases.BEAT_SECONDS, leases.STALE_SECONDS = 0.1, STALE_SECONDS
+    lease_objects.BEAT_SECONDS, lease_objects.STALE_SECONDS = 0.2, STALE_SECONDS
+    attempt_files.KEEP_SECONDS, shared_work.POLL_SECONDS = 0.05, 0.05
     worker.POLL_SECONDS, driver.POLL_SECONDS, driver.REPLAN_SECONDS = 0.05, 0.05, 0.5
     page.write_report = lambda *_, **__: None  # type: ignore[assignment]  # it takes longer than everything else
 
@@ -214,12 +230,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--share", help="a URL, or `folder` for one of this machine", metavar="URL")
     options = parser.parse_args()
     os.environ |= {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TUNEOFF_CACHE"] = str(Path(folder, "cache"))
         recipe = make_search_recipe(Path(folder))
-        outcome = disturb_repeatedly(recipe, Path(folder), options.faults, random.Random(options.seed))
+        share = f"file://{folder}/share" if options.share == "folder" else options.share
+        outcome = disturb_repeatedly(recipe, Path(folder), options.faults, random.Random(options.seed), share)
     print("| fault | times |\n| --- | ---: |")
     for kind, count in outcome.faults.items():
         print(f"| {kind} | {count} |")

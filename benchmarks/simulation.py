@@ -23,7 +23,7 @@ from tuneoff.records.record import Record
 from tuneoff.records.trial import Trial
 from tuneoff.runner import driver
 from tuneoff.runner.planner import Planner
-from tuneoff.runs.leases import STALE_SECONDS, Watcher
+from tuneoff.runs.leases import STALE_SECONDS, LeaseFolder, Watcher
 
 MEAN_SECONDS, LOSS_RATE = 600.0, 0.05  # of a full training; of attempts that are lost
 COUNTED = {"decide": 0.0, "add": 0.0}
@@ -88,7 +88,7 @@ def _make_record(trial: Trial, compute_loss, generator: np.random.Generator) -> 
 def measure_leases(count: int) -> tuple[float, float]:
     """Return the CPU seconds of one look at the leases of `count` running trials, and of claiming one."""
     with tempfile.TemporaryDirectory() as folder:
-        watcher = Watcher(Path(folder))
+        watcher = Watcher(LeaseFolder(Path(folder)))
         leases = [lease for number in range(count) if (lease := watcher.claim(f"{number:012x}", 0))]
         started = time.process_time()
         for name, attempt in watcher.list_attempts().items():

@@ -7,7 +7,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import gc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 import torch
 import yaml
 
+from tests.s3_server import BUCKET, S3Server, serve_s3
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.system import supervisor
 
@@ -231,3 +232,27 @@ def quick_inference(monkeypatch: pytest.MonkeyPatch) -> None:
 def quick_comparisons(quick_inference: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also write no report: its figures take longer than the trials of a tiny model."""
     monkeypatch.setattr("tuneoff.report.page.write_report", lambda *_, **__: None)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    with serve_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """S3 without objects, with its keys in the environment."""
+    s3_server.reset()
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
+
+
+@pytest.fixture
+def share_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A URL of each kind that tests use, chosen by an indirect parameter: `file` or `s3`."""
+    if request.param == "s3":
+        request.getfixturevalue("s3")
+        return f"s3://{BUCKET}/mine"
+    return f"file://{tmp_path}/share"

@@ -18,6 +18,7 @@ from tuneoff.engines.slurm import SlurmEngine, SlurmLauncher
 from tuneoff.errors import RecipeError, RunError
 from tuneoff.records.trial import Trial
 from tuneoff.runner.listener import SilentListener
+from tuneoff.runs.work_folder import WorkFolder
 from tuneoff.runtime.progress import OnProgress, Progress
 
 
@@ -37,7 +38,7 @@ def slurm_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def submit(engine: SlurmEngine, run: Path, *, on_gpu: bool = False, devices: int = 1) -> None:
     launcher = engine.build(on_gpu=on_gpu, threads=None if on_gpu else engine.cpus, devices=devices)
-    launcher.start(run)
+    launcher.start(WorkFolder(run))
     launcher._jobs.clear()
 
 
@@ -75,7 +76,7 @@ def test_without_slurm_the_message_says_where_to_run_and_what_else_there_is(
 def test_after_a_stop_the_jobs_of_this_machine_have_ended(tmp_path: Path) -> None:
     jobs = [subprocess.Popen(["sleep", "60"]) for _ in range(2)]
     launcher = SlurmEngine(workers=2, cluster="local").build(on_gpu=False, threads=1)
-    launcher._run = tmp_path
+    launcher._work = WorkFolder(tmp_path)
     launcher._jobs = [LocalJob(tmp_path, str(process.pid), process=process) for process in jobs]
     launcher.stop()
     assert [process.returncode for process in jobs] == [-signal.SIGINT, -signal.SIGINT]

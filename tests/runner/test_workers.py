@@ -22,7 +22,8 @@ from tuneoff.runner.listener import SilentListener
 from tuneoff.runs import leases
 from tuneoff.runs.compatibility import adopt_setting_of_run
 from tuneoff.runs.leases import Watcher, keep_beating
-from tuneoff.runs.work_folder import DRIVER, WorkFolder
+from tuneoff.runs.work import DRIVER, Work
+from tuneoff.runs.work_folder import WorkFolder
 from tuneoff.system.interrupts import StopRequest
 
 pytestmark = pytest.mark.usefixtures("quick_comparisons")
@@ -34,14 +35,14 @@ class ThreadLauncher:
     def __init__(self, before: Callable[[Path], None]) -> None:
         self._before, self._error = before, None
 
-    def start(self, run: Path) -> None:
+    def start(self, place: Work) -> None:
         def work() -> None:
             try:
-                tuneoff.work(run, listener=SilentListener())
+                tuneoff.work(place.address, listener=SilentListener())
             except RunError as error:
                 self._error = error
 
-        self._before(run)
+        self._before(place.home)
         self._thread = threading.Thread(target=work)
         self._thread.start()
 
@@ -127,11 +128,11 @@ def test_a_record_says_how_many_trials_ran_beside_it(
     recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run_another(run: Path) -> None:
-        folder = WorkFolder(run)._processes
+        folder = WorkFolder(run).machine.folder
         folder.mkdir(parents=True)
         (folder / "5.999999.beside").touch()
 
-    monkeypatch.setattr("tuneoff.runs.work_folder.has_ended", lambda *_: False)
+    monkeypatch.setattr("tuneoff.runs.machine.has_ended", lambda *_: False)
     recipe["methods"] = ["base"]
     tuneoff.compare(recipe, run=tmp_path / "run", engine=ThreadEngine(before=run_another))
     (record,) = read_records_by_label(tmp_path / "run").values()
@@ -146,7 +147,7 @@ def test_an_exclusive_trial_waits_until_its_machine_is_free(
     ended: list[int] = []
 
     def run_another(run: Path) -> None:
-        notes.append(WorkFolder(run)._processes / "5.999999.beside")
+        notes.append(WorkFolder(run).machine.folder / "5.999999.beside")
         notes[0].parent.mkdir(parents=True)
         notes[0].touch()
         threading.Timer(0.5, lambda: ended.append(1)).start()
@@ -157,7 +158,7 @@ def test_an_exclusive_trial_waits_until_its_machine_is_free(
 
     original = attempt.run_trial
     monkeypatch.setattr(attempt, "run_trial", run_only_alone)
-    monkeypatch.setattr("tuneoff.runs.work_folder.has_ended", lambda *_: bool(ended))
+    monkeypatch.setattr("tuneoff.runs.machine.has_ended", lambda *_: bool(ended))
     recipe["methods"] = ["base"]
     tuneoff.compare(recipe, run=tmp_path / "run", engine=ThreadEngine(before=run_another), exclusive=True)
     (record,) = read_records_by_label(tmp_path / "run").values()
@@ -178,21 +179,20 @@ def test_every_difference_between_two_machines_is_named_with_both_values(tmp_pat
     wanted = make_setting()
     own = wanted.model_copy(update={"versions": {"torch": "2.12.0", "peft": "0.21"}, "device": "another"})
     with pytest.raises(RunError) as told:
-        adopt_setting_of_run(tmp_path, own, wanted, elsewhere=False)
+        adopt_setting_of_run("mine", own, wanted, elsewhere=False)
     for part in ("device is another here and a processor there", "versions.torch is 2.12.0 here and 2.13.0 there",
                  "versions.peft is 0.21 here and None there"):  # fmt: skip
         assert part in str(told.value)
     moved = wanted.model_copy(update={"device": "another"})
-    assert adopt_setting_of_run(tmp_path, moved, wanted, elsewhere=True) == {"device": "another"}
+    assert adopt_setting_of_run("mine", moved, wanted, elsewhere=True) == {"device": "another"}
     with pytest.raises(RunError, match="versions"):
-        adopt_setting_of_run(tmp_path, own, wanted, elsewhere=True)
+        adopt_setting_of_run("mine", own, wanted, elsewhere=True)
 
 
 def test_a_second_comparison_that_leads_the_same_run_is_refused_as_long_as_the_first_is_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "STALE_SECONDS", 0.5)
-    monkeypatch.setattr(driver, "STALE_SECONDS", 0.5)
     work = WorkFolder(tmp_path)
     first = Watcher(work.leases).claim(DRIVER, 0)
     assert first is not None
@@ -237,7 +237,7 @@ def test_a_worker_of_trials_on_several_devices_gets_as_many_gpus(monkeypatch: py
 
 def test_workers_that_all_refuse_end_the_comparison(tmp_path: Path) -> None:
     launcher = LocalLauncher([{}, {}])
-    launcher.start(tmp_path / "not-there")
+    launcher.start(WorkFolder(tmp_path / "not-there"))
     assert launcher.wait() == [2, 2]
     with pytest.raises(RunError, match=r"No worker of .* runs any more; they ended with 2, 2"):
         launcher.check()

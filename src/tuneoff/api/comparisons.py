@@ -26,7 +26,7 @@ from tuneoff.records.record import Record
 from tuneoff.report.data_warnings import describe_rows
 from tuneoff.report.tables import format_markdown_table
 from tuneoff.runner.listener import Listener
-from tuneoff.runner.live import LiveListener
+from tuneoff.runner.live import LiveListener, Told
 from tuneoff.runner.plan import select_records
 from tuneoff.runs import RunDirectory
 from tuneoff.runs.decisions import apply_decisions
@@ -34,6 +34,7 @@ from tuneoff.runs.layout import has_recipe
 from tuneoff.runs.live import live_log
 from tuneoff.runs.moved_data import describe_place, list_places, restore_place
 from tuneoff.runs.split_use import note_use
+from tuneoff.runs.store import require_store
 from tuneoff.system.environment import describe_environment
 from tuneoff.system.interrupts import StopRequest, stop_on_signals
 from tuneoff.system.process_start import take_command_start
@@ -57,6 +58,7 @@ def compare(
     engine: str | Engine = "local",
     threads: int | None = None,
     exclusive: bool = False,
+    share: str | None = None,
 ) -> Comparison:
     """Run the missing trials of a comparison, rank the methods, and write the report.
 
@@ -77,6 +79,8 @@ def compare(
         threads: CPU threads of a trial, which decide its last bits. By default those of the run if it has begun, else
             an equal share of the cores for each worker.
         exclusive: with workers, let each confirmed trial run alone on its machine, so that its times can be compared.
+        share: a URL of fsspec, such as `s3://bucket/mine`, through which workers join that share no folder with this
+            machine. What is there is removed at the end. Keys come from the environment.
 
     Returns:
         The comparison. As the last value of a notebook cell it is shown as its leaderboard.
@@ -94,7 +98,7 @@ def compare(
         if label not in recipe.methods:
             raise RecipeError(f"There is no method {label!r} to leave out.{suggest(label, recipe.methods)}")
     directory = RunDirectory(Path(run) if run else RUNS / recipe.name)
-    crew = choose_crew(workers, engine, threads, exclusive=exclusive)
+    crew = choose_crew(workers, engine, threads, exclusive=exclusive, share=share)
     with open_listener(listener) as active_listener:
         return run_comparison(recipe, directory, active_listener, crew, retry=retry, drop=drop, elsewhere=elsewhere)
 
@@ -189,13 +193,17 @@ def _run_comparison(
 
     recipe = directory.take_date(recipe)
     start, imported, data_now = take_command_start(), time.monotonic(), recipe.data
+    if crew.share:
+        require_store(crew.share)
     preparation, recipe = _prepare_in_run(recipe, directory, listener, start, elsewhere=elsewhere)
     ledger = Ledger(directory.path, start, imported)
     with directory.lock():
         score_stored_records(directory, recipe, read_rows(preparation.text.test))
         directory.begin(recipe, describe_environment(), preparation.text.summary, preparation.fit.misfits)
+        # workers write what they do, if they see the run directory
+        told: Told = "all" if crew.engine is None else "of others" if crew.share else "plan"
         with tracking(recipe, directory.path), live_log(directory.path) as log, ledger.saving():
-            listener = LiveListener(listener, log, only_plan=crew.engine is not None)
+            listener = LiveListener(listener, log, told=told)
             if retry:
                 retry_failed(directory, recipe)
             affordable = run_as_decided(crew, recipe, data_now, preparation, directory, ledger, listener, drop)

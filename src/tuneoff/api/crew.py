@@ -17,10 +17,12 @@ from tuneoff.recipe.overrides import apply_overrides
 from tuneoff.recipe.recipe import Recipe
 from tuneoff.runs import RunDirectory
 from tuneoff.runs.reading import read_first_setting
+from tuneoff.runs.share_url import read_url
 from tuneoff.system.interrupts import StopRequest
 
 if TYPE_CHECKING:
     from tuneoff.runner.prepare import Preparation
+    from tuneoff.runs.work import Work
 
 
 class RunTrials(Protocol):
@@ -36,9 +38,17 @@ class Crew:
     engine: Engine | None = None  # None: this process
     threads: int | None = None  # of a trial on a CPU; None: those of the run, else of the engine
     exclusive: bool = False
+    share: str | None = None  # the URL through which it agrees with its workers; None: the run directory
 
 
-def choose_crew(workers: int | None, engine: str | Engine, threads: int | None, *, exclusive: bool = False) -> Crew:
+def choose_crew(
+    workers: int | None,
+    engine: str | Engine,
+    threads: int | None,
+    *,
+    exclusive: bool = False,
+    share: str | None = None,
+) -> Crew:
     """Return who runs the trials.
 
     Raises:
@@ -51,10 +61,15 @@ def choose_crew(workers: int | None, engine: str | Engine, threads: int | None, 
     elif engine == "local" and workers is None:
         if exclusive:
             raise RunError("exclusive is for several workers: one process runs its trials one after another anyway.")
+        if share:
+            raise RunError(
+                "share is for workers, and one process needs none. Add --engine manual, and run `tuneoff work URL` on "
+                "other machines; or --workers."
+            )
         return Crew(threads=threads)
     else:
         chosen = read_engine(engine, {"workers": workers})
-    return Crew(engine=chosen, threads=threads, exclusive=exclusive)
+    return Crew(engine=chosen, threads=threads, exclusive=exclusive, share=read_url(share) if share else None)
 
 
 def build_engine(name: str, *options: str) -> Engine:
@@ -107,7 +122,7 @@ def open_engine(
     """
     from tuneoff.runner.driver import lead, run_open
     from tuneoff.runner.local_engine import run_missing
-    from tuneoff.runs.work_folder import Session
+    from tuneoff.runs.work import Session
 
     if crew.engine is None:
         yield run_missing
@@ -121,5 +136,14 @@ def open_engine(
     session = Session(
         recipe=told.to_dict(), threads=threads, elsewhere=bool(preparation.elsewhere), exclusive=crew.exclusive
     )
-    with lead(directory, session, launcher, stop) as lease:
-        yield partial(run_open, lease=lease, check_workers=launcher.check)
+    work = _open_work(crew, directory)
+    with lead(work, session, launcher, stop) as lease:
+        yield partial(run_open, work=work, lease=lease, check_workers=launcher.check)
+
+
+def _open_work(crew: Crew, directory: RunDirectory) -> Work:
+    """Return what a comparison and its workers agree on."""
+    from tuneoff.runs.shared_work import open_shared_work
+    from tuneoff.runs.work_folder import WorkFolder
+
+    return open_shared_work(crew.share, directory.path) if crew.share else WorkFolder(directory.path)

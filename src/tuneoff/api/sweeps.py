@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -36,14 +37,16 @@ def sweep(
     engine: str | Engine = "local",
     threads: int | None = None,
     exclusive: bool = False,
+    share: str | None = None,
 ) -> Sweep:
     """Run the missing trials of a sweep, a recipe with the key `sweep`, and write its report.
 
     The arguments and errors are those of `compare`. Each comparison of the sweep has its own run directory in the
-    folder `values` of `run`.
+    folder `values` of `run`, and its own place in `share`.
     """
     recipe = read_recipe(recipe, overrides)
-    comparisons, crew = expand_sweep(recipe), choose_crew(workers, engine, threads, exclusive=exclusive)
+    comparisons = expand_sweep(recipe)
+    crew = choose_crew(workers, engine, threads, exclusive=exclusive, share=share)
     root = Path(run) if run else RUNS / recipe.name
     if (root / "recipe.yaml").exists():
         raise RunError(f"{root} is the run directory of a single comparison. Choose another one with --run.")
@@ -56,7 +59,8 @@ def sweep(
     with open_listener(listener) as active_listener:
         for name, comparison in comparisons.items():
             directory, dated = RunDirectory(root / VALUES / name), first.take_date(comparison)
-            run_comparison(dated, directory, active_listener, crew, retry=retry, elsewhere=elsewhere)
+            part = replace(crew, share=f"{crew.share}/{name}") if crew.share else crew
+            run_comparison(dated, directory, active_listener, part, retry=retry, elsewhere=elsewhere)
             result = report_sweep(root)
     return result
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tuneoff.api.sweeps import VALUES, is_sweep
 from tuneoff.budget.spending import FIT_FILE, PROBE_FILE, SPENT_FILE, Spent, read_spending
 from tuneoff.errors import RunError
-from tuneoff.runs.layout import SET_ASIDE, TRIALS, WORK, has_recipe, list_recorded_trials
+from tuneoff.runs.layout import SET_ASIDE, SHARE, TRIALS, WORK, has_recipe, list_recorded_trials
 from tuneoff.runs.verify import Problem, find_problems
 
 
@@ -50,6 +50,8 @@ def _verify_run(path: Path) -> Iterator[Problem]:
 
 def _find_lost_trials(path: Path, spent: Spent) -> Iterator[Problem]:
     """Yield the trials on which time was spent and of which nothing is left, not even set aside."""
+    if (path / SHARE).exists():  # what is unfinished is at the URL
+        return
     left = {entry.name for entry in (path / TRIALS).glob("*")}
     left |= {entry.name.partition("-")[0] for entry in (path / SET_ASIDE).glob("*")}
     left |= {entry.name.partition(".")[0] for entry in (path / WORK).rglob("*")}  # of workers, as ID.ATTEMPT.TOKEN

@@ -81,6 +81,16 @@ Exclusive = Annotated[
         help="With workers, let each confirmed trial run alone on its machine, so that its times can be compared.",
     ),
 ]
+Share = Annotated[
+    str | None,
+    typer.Option(
+        "--share",
+        help="A URL, such as s3://bucket/mine, through which workers join that share no folder with this machine: "
+        "`tuneoff work URL`. Keys come from the environment. What is there is removed at the end.",
+        metavar="URL",
+        show_default="the run directory",
+    ),
+]
 
 
 @app.command(
@@ -92,6 +102,7 @@ Exclusive = Annotated[
         "compare rank",
         "compare papers.csv --model smollm2-135m-instruct",
         "compare mine.yaml --workers 4",
+        "compare mine.yaml --engine manual --share s3://bucket/mine",
         "compare mine.yaml --engine slurm --workers 32 --engine-option sbatch=[--partition=gpu]",
     )
 )
@@ -109,6 +120,7 @@ def compare(
     engine_option: EngineOptions = None,
     threads: Threads = None,
     exclusive: Exclusive = False,
+    share: Share = None,
 ) -> None:
     """Run a comparison or a sweep, and write its report.
 
@@ -127,7 +139,7 @@ def compare(
     flags = format_flags({
         "--run": run, "--drop": drop, "--model": model, "--elsewhere": elsewhere, "--workers": workers,
         "--engine": None if engine == "local" else engine, "--engine-option": engine_option, "--threads": threads,
-        "--exclusive": exclusive,
+        "--exclusive": exclusive, "--share": share,
     })  # fmt: skip
     arguments = ["compare", recipe, *overrides, *flags]
     if not supervisor.is_worker():
@@ -139,6 +151,7 @@ def compare(
         "engine": api.build_engine(engine, *engine_option) if engine_option else engine,
         "threads": threads,
         "exclusive": exclusive,
+        "share": share,
     }
     loaded = api.build_recipe(recipe, *overrides, model=model) if model else load_recipe(recipe, overrides)
     with explain_stop(arguments, directory):

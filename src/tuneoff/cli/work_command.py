@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tuneoff.cli.application import RunArgument, app, format_examples, get_stop_code
+from tuneoff.cli.application import app, format_examples, get_stop_code
 from tuneoff.errors import RecipeError
 
 
@@ -15,10 +15,13 @@ from tuneoff.errors import RecipeError
         "work runs/mine",
         "work runs/mine --slots 4",
         "work /shared/runs/mine --idle 10m",
+        "work s3://bucket/mine",
     )
 )
 def work(
-    run: RunArgument,
+    run: Annotated[
+        str, typer.Argument(help="A run directory, or the URL that the comparison has as --share.", metavar="RUN")
+    ],
     slots: Annotated[
         int, typer.Option(min=1, help="Trials that run at the same time on this machine; on GPUs, each on its own.")
     ] = 1,
@@ -32,13 +35,15 @@ def work(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
-    """Run open trials of a comparison, here or on another machine that shares its folder.
+    """Run open trials of a comparison, here or on another machine that shares its folder or its URL.
 
     A comparison opens trials with `tuneoff compare RECIPE --workers N`, or with --engine. Any number of workers may run
     this at the same time. A worker that dies loses nothing: another one goes on from its last checkpoint. Ctrl-C,
-    SIGTERM and SIGUSR1 stop a worker after its step, with a checkpoint.
+    SIGTERM and SIGUSR1 stop a worker after its step, with a checkpoint. Through a URL, a worker keeps its files in
+    TUNEOFF_CACHE/shares until they are there; keys come from the environment.
     """
     from tuneoff.config.budget import parse_duration
+    from tuneoff.runs.share_url import get_scratch_folder, is_url, read_url
     from tuneoff.system import supervisor
 
     try:
@@ -49,7 +54,8 @@ def work(
     if slots > 1:
         raise typer.Exit(_work_in_slots(run, slots, arguments))
     if not supervisor.is_worker():
-        raise typer.Exit(supervisor.supervise(["work", str(run), *arguments], run))
+        home = get_scratch_folder(read_url(run)) if is_url(run) else Path(run)
+        raise typer.Exit(supervisor.supervise(["work", run, *arguments], home))
     from tuneoff import api
     from tuneoff.runner.listener import SilentListener
 
@@ -63,15 +69,16 @@ def work(
         print(f"Nothing is open any more. This worker finished {count} trial{'s' if count != 1 else ''}.")
 
 
-def _work_in_slots(run: Path, slots: int, arguments: list[str]) -> int:
+def _work_in_slots(run: str, slots: int, arguments: list[str]) -> int:
     """Start a worker for each slot, and return the highest of their exit codes."""
+    from tuneoff.api.working import open_place
     from tuneoff.engines.local import LocalLauncher, assign_gpus
-    from tuneoff.runs.work_folder import WorkFolder
     from tuneoff.system.interrupts import handle_stop_signals
 
-    session = WorkFolder(run).read_session()
+    place = open_place(run)
+    session = place.read_session()
     on_gpu, devices = session.threads is None, session.recipe.get("training", {}).get("devices", 1)
     launcher = LocalLauncher(assign_gpus(slots, devices) if on_gpu else [{}] * slots, arguments)
-    launcher.start(run)
+    launcher.start(place)
     with handle_stop_signals(lambda *_: launcher.terminate()):
         return max(launcher.wait())

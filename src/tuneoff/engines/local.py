@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import ClassVar, final
 
 from tuneoff.engines.engine import Engine
 from tuneoff.engines.worker_process import BAD_INPUT, MOST_RESTARTS, start_worker
 from tuneoff.errors import RunError
+from tuneoff.runs.work import Work
 from tuneoff.system.capacity import count_cores
 
 
@@ -59,11 +59,11 @@ class LocalLauncher:
         self._environments, self._arguments = environments, arguments
         self._processes: list[subprocess.Popen[bytes]] = []
         self._restarts = [0] * len(environments)
-        self._run = Path()
+        self._address = ""
 
-    def start(self, run: Path) -> None:
-        self._run = run
-        self._processes = [start_worker(run, self._arguments, environment) for environment in self._environments]
+    def start(self, work: Work) -> None:
+        self._address = work.address
+        self._processes = [self._start(environment) for environment in self._environments]
 
     def check(self) -> None:
         for slot, process in enumerate(self._processes):
@@ -71,17 +71,20 @@ class LocalLauncher:
             if code is None or code == BAD_INPUT or self._restarts[slot] >= MOST_RESTARTS:
                 continue
             self._restarts[slot] += 1
-            self._processes[slot] = start_worker(self._run, self._arguments, self._environments[slot])
+            self._processes[slot] = self._start(self._environments[slot])
         codes = [process.poll() for process in self._processes]
         if all(code is not None for code in codes):
             raise RunError(
-                f"No worker of {self._run} runs any more; they ended with {', '.join(map(str, codes))} and said why "
-                "above. Finished trials are kept, and the same command continues."
+                f"No worker of {self._address} runs any more; they ended with {', '.join(map(str, codes))} and said "
+                "why above. Finished trials are kept, and the same command continues."
             )
 
     def stop(self) -> None:
         self.terminate()
         self.wait()
+
+    def _start(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        return start_worker(self._address, self._arguments, environment)
 
     def terminate(self) -> None:
         """Ask every worker to stop after its step."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar, final
 
 from tuneoff.engines.engine import Engine
+from tuneoff.runs.work import Work
 
 
 @final
 class ManualEngine(Engine):
-    """Starts nothing: trials run wherever somebody runs `tuneoff work RUN`."""
+    """Starts nothing: trials run wherever somebody runs `tuneoff work`."""
 
     name: ClassVar[str] = "manual"
 
@@ -25,7 +25,7 @@ class ManualEngine(Engine):
 class ManualLauncher:
     """Launches nothing, so there is nothing to check or to end: workers end when the comparison does."""
 
-    def start(self, run: Path) -> None:
+    def start(self, work: Work) -> None:
         pass
 
     def check(self) -> None:

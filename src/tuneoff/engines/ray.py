@@ -1,6 +1,6 @@
 """Workers as tasks of Ray (an extra: `tuneoff[ray]`), on this machine or on a cluster.
 
-Ray starts `tuneoff work RUN` where there is room, and says which of these processes ended. It holds no state of the
+Ray starts `tuneoff work PLACE` where there is room, and says which of these processes ended. It holds no state of the
 run: a worker whose node is lost is fenced by its lease, and another one goes on from the checkpoint in the folder.
 """
 
@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, final
 
 from pydantic import Field, field_validator
@@ -20,6 +19,7 @@ from tuneoff.engines.engine import Engine
 from tuneoff.engines.ray_cluster import FOUND, LOCAL, connect, require_like_nodes, require_room
 from tuneoff.engines.worker_process import BAD_INPUT, MOST_RESTARTS, start_worker, wait_for_checkpoints
 from tuneoff.errors import RunError
+from tuneoff.runs.work import Work
 from tuneoff.system.capacity import count_cores
 
 CHECK_SECONDS = 2.0  # between two looks at which tasks have ended
@@ -107,20 +107,21 @@ class RayLauncher:
     def __init__(self, engine: RayEngine, needs: Mapping[str, float]) -> None:
         self._engine, self._needs = engine, {name: amount for name, amount in needs.items() if amount}
         self._slots: list[Slot] = []
-        self._run = Path()
+        self._work: Work | None = None
+        self._address = ""
         self._checked_at = time.monotonic()
 
-    def start(self, run: Path) -> None:
+    def start(self, work: Work) -> None:
         import ray
 
-        self._run = run.resolve()
+        self._work, self._address = work, work.address
         connect(self._engine.address)
         try:
             nodes = [node for node in ray.nodes() if node["Alive"]]
             if not self._engine.autoscaling:
                 require_room([node["Resources"] for node in nodes], self._needs, self._engine.workers)
             if self._engine.address != LOCAL:
-                require_like_nodes(nodes, self._needs, self._run)
+                require_like_nodes(nodes, self._needs, work.shared_folder and work.shared_folder.resolve())
             self._slots = [Slot(self._submit()) for _ in range(self._engine.workers)]
         except BaseException:
             ray.shutdown()
@@ -134,16 +135,18 @@ class RayLauncher:
         for task in _list_ended(list(slots)):
             self._replace(slots[task])
         if all(slot.end for slot in self._slots):
+            ends = ", ".join(str(slot.end) for slot in self._slots)
             raise RunError(
-                f"No worker of {self._run} runs any more; they ended with {', '.join(str(s.end) for s in self._slots)} "
-                "and said why above. Finished trials are kept, and the same command continues."
+                f"No worker of {self._address} runs any more; they ended with {ends} and "
+                "said why above. Finished trials are kept, and the same command continues."
             )
 
     def stop(self) -> None:
         import ray
 
         tasks = [slot.task for slot in self._slots]
-        wait_for_checkpoints(self._run, lambda: len(_list_ended(tasks)) == len(tasks))
+        if self._work:
+            wait_for_checkpoints(self._work.leases, lambda: len(_list_ended(tasks)) == len(tasks))
         ray.shutdown()  # ends the tasks, and each worker with its task
 
     def _replace(self, slot: Slot) -> None:
@@ -164,7 +167,7 @@ class RayLauncher:
     def _submit(self) -> Any:
         import ray
 
-        return ray.remote(run_worker).options(**self._get_options()).remote(self._run)
+        return ray.remote(run_worker).options(**self._get_options()).remote(self._address)
 
     def _get_options(self) -> dict[str, Any]:
         named = {"CPU": "num_cpus", "GPU": "num_gpus"}
@@ -174,9 +177,9 @@ class RayLauncher:
         return {**needs, "resources": others, "max_retries": 0, "scheduling_strategy": "SPREAD"}
 
 
-def run_worker(run: Path) -> int:
-    """Run a worker of a run directory, and return its exit code. Ray calls this on a node."""
-    with start_worker(run, ["--quiet"]) as process:
+def run_worker(address: str) -> int:
+    """Run a worker, and return its exit code. Ray calls this on a node."""
+    with start_worker(address, ["--quiet"]) as process:
         while process.poll() is None:
             time.sleep(POLL_SECONDS)  # where Ray may interrupt it
         return process.returncode

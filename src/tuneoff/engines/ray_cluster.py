@@ -111,8 +111,11 @@ def _name_resources(amounts: Mapping[str, float]) -> str:
     return ", ".join(f"{amount:g} {name}" for name, amount in amounts.items())
 
 
-def require_like_nodes(nodes: Sequence[Mapping[str, Any]], needs: Mapping[str, float], run: Path) -> None:
-    """Check that every node for workers sees the run directory and has the versions of this machine.
+def require_like_nodes(nodes: Sequence[Mapping[str, Any]], needs: Mapping[str, float], run: Path | None) -> None:
+    """Check that every node for workers has the versions of this machine, and sees the run directory.
+
+    Args:
+        run: None if the work is shared through a URL instead.
 
     Raises:
         RunError: one does not. Each is named.
@@ -120,8 +123,10 @@ def require_like_nodes(nodes: Sequence[Mapping[str, Any]], needs: Mapping[str, f
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    probe, token = run / WORK / f"probe-{secrets.token_hex(4)}", secrets.token_hex(8)
-    write_atomically(probe, token)
+    token = secrets.token_hex(8)
+    probe = None if run is None else run / WORK / f"probe-{secrets.token_hex(4)}"
+    if probe:
+        write_atomically(probe, token)
     try:
         asked = {}
         for node in nodes:
@@ -133,22 +138,24 @@ def require_like_nodes(nodes: Sequence[Mapping[str, Any]], needs: Mapping[str, f
         ray.wait(list(asked.values()), num_returns=len(asked), timeout=NODE_SECONDS)
         seen = {name: _read_answer(answer) for name, answer in asked.items()}
     finally:
-        probe.unlink(missing_ok=True)
-    if faults := list(find_faults(seen, inspect_node(probe) | {"probe": token}, run)):
+        if probe:
+            probe.unlink(missing_ok=True)
+    own = inspect_node(None) | {"probe": token if probe else None}
+    if faults := list(find_faults(seen, own, run)):
         raise RunError("Nodes of this cluster cannot work on the run:\n" + "\n".join(faults))
 
 
-def inspect_node(probe: Path) -> dict[str, str | None]:
+def inspect_node(probe: Path | None) -> dict[str, str | None]:
     """Return the versions of this machine and the content of a file, None if it is not there."""
     versions = {"python": ".".join(platform.python_version_tuple()[:2]), **get_numeric_versions()}
     try:
-        return {**versions, "probe": probe.read_text()}
+        return {**versions, "probe": probe.read_text() if probe else None}
     except OSError:
         return {**versions, "probe": None}
 
 
 def find_faults(
-    seen: Mapping[str, Mapping[str, str | None] | str], own: Mapping[str, str | None], run: Path
+    seen: Mapping[str, Mapping[str, str | None] | str], own: Mapping[str, str | None], run: Path | None
 ) -> Iterable[str]:
     """Yield a line for each node that cannot work on a run.
 

@@ -21,6 +21,8 @@ from pydantic import Field, field_validator
 from tuneoff.engines.engine import Engine
 from tuneoff.engines.worker_process import start_worker, wait_for_checkpoints
 from tuneoff.errors import RunError
+from tuneoff.runs.layout import WORK
+from tuneoff.runs.work import Work
 
 SIGNAL_SECONDS = 120  # before the time limit
 MOST_REQUEUES = 1000  # of a job that reaches its time limit again and again
@@ -75,14 +77,16 @@ class SlurmLauncher:
     def __init__(self, engine: SlurmEngine, *, gpus: int | None, cpus: int) -> None:
         self._engine, self._gpus, self._cpus = engine, gpus, cpus
         self._jobs: list[Any] = []  # of submitit, whose jobs are generic over what they return
-        self._run = Path()
+        self._work: Work | None = None
+        self._address = ""
         self._checked_at = time.monotonic()
 
-    def start(self, run: Path) -> None:
-        self._run = run.resolve()
-        executor = self._make_executor(self._run / "work" / "slurm")
+    def start(self, work: Work) -> None:
+        self._work, self._address = work, work.address
+        run = work.home.resolve()
+        executor = self._make_executor(run / WORK / "slurm", run.name)
         with executor.batch():
-            self._jobs = [executor.submit(WorkJob(self._run)) for _ in range(self._engine.workers)]
+            self._jobs = [executor.submit(WorkJob(work.address)) for _ in range(self._engine.workers)]
 
     def check(self) -> None:
         if time.monotonic() - self._checked_at < CHECK_SECONDS:
@@ -91,12 +95,13 @@ class SlurmLauncher:
         if all(job.done() for job in self._jobs):
             states = ", ".join(f"{job.job_id} {job.state}" for job in self._jobs[:8])
             raise RunError(
-                f"No job of {self._run} runs any more ({states}). The last lines of one:\n{self._read_log()}\n"
+                f"No job of {self._address} runs any more ({states}). The last lines of one:\n{self._read_log()}\n"
                 "Finished trials are kept, and the same command continues."
             )
 
     def stop(self) -> None:
-        wait_for_checkpoints(self._run, lambda: all(job.done() for job in self._jobs))
+        if self._work:
+            wait_for_checkpoints(self._work.leases, lambda: all(job.done() for job in self._jobs))
         for job in self._jobs:
             job.cancel(check=False)
         if self._engine.cluster == "local":
@@ -104,7 +109,7 @@ class SlurmLauncher:
             while not all(job.done() for job in self._jobs) and time.monotonic() < end:
                 time.sleep(0.05)
 
-    def _make_executor(self, folder: Path) -> Any:
+    def _make_executor(self, folder: Path, name: str) -> Any:
         import submitit
 
         if self._engine.cluster == "local":
@@ -118,7 +123,7 @@ class SlurmLauncher:
                 f"This machine has no SLURM commands ({error}). Run this on a login node, or see --engine manual."
             ) from error
         slurm.update_parameters(
-            job_name=f"tuneoff-{self._run.name}",
+            job_name=f"tuneoff-{name}",
             time=self._engine.minutes,
             cpus_per_task=self._cpus,
             gpus_per_node=self._gpus,
@@ -138,10 +143,10 @@ class SlurmLauncher:
 
 @final
 class WorkJob:
-    """What a job does: `tuneoff work RUN`, and a checkpoint when SLURM says that its time is over."""
+    """What a job does: `tuneoff work PLACE`, and a checkpoint when SLURM says that its time is over."""
 
-    def __init__(self, run: Path) -> None:
-        self._run = run
+    def __init__(self, address: str) -> None:
+        self._address = address
         self._process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> None:
@@ -150,7 +155,7 @@ class WorkJob:
         Raises:
             RunError: the worker ended with an error, which is in the job's log.
         """
-        self._process = start_worker(self._run)
+        self._process = start_worker(self._address)
         if code := _wait(self._process):
             raise RunError(f"the worker ended with {code}")
 
@@ -161,7 +166,7 @@ class WorkJob:
         if self._process:
             self._process.send_signal(signal.SIGUSR1)
             _wait(self._process)
-        return DelayedSubmission(WorkJob(self._run))
+        return DelayedSubmission(WorkJob(self._address))
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

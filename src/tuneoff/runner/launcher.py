@@ -1,13 +1,14 @@
 """The protocol for what starts workers: processes of this machine, a cluster, a batch system."""
 
-from pathlib import Path
 from typing import Protocol
+
+from tuneoff.runs.work import Work
 
 
 class Launcher(Protocol):
-    """Starts workers (`tuneoff work RUN`) and ends them. It never decides which trials they run."""
+    """Starts workers (`tuneoff work PLACE`) and ends them. It never decides which trials they run."""
 
-    def start(self, run: Path) -> None:
+    def start(self, work: Work) -> None:
         """Start the workers."""
 
     def check(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import final
+from typing import Literal, final
 
 import psutil
 
@@ -18,17 +18,20 @@ from tuneoff.system.accelerators import find_accelerator, get_reserved_bytes
 STEP_SECONDS = (2.0, 30.0)  # between two lines of a trial: at least and at most
 STEPS_OF_TRIAL = 200  # lines of a trial, about
 
+Told = Literal["all", "plan", "of others"]
+
 
 @final
 class LiveListener:
     """Passes every event on to another listener, and writes it into the live log.
 
     Args:
-        only_plan: write no trials, because those who run them do.
+        told: what to write: `all`; only the `plan`, because those who run trials write them; or also the trials `of
+            others`, on machines that do not see the run directory.
     """
 
-    def __init__(self, listener: Listener, log: LiveLog, *, only_plan: bool = False) -> None:
-        self._listener, self._log, self._only_plan = listener, log, only_plan
+    def __init__(self, listener: Listener, log: LiveLog, *, told: Told = "all") -> None:
+        self._listener, self._log, self._told = listener, log, told
 
     def on_probe(self, label: str) -> OnProgress:
         self._log.write("probe", label=label)
@@ -42,7 +45,7 @@ class LiveListener:
         self._listener.on_start(tallies)
 
     def on_trial_start(self, trial: Trial) -> OnProgress:
-        if self._only_plan:
+        if self._told == "plan":
             return self._listener.on_trial_start(trial)
         self._log.write(
             "trial", trial=trial.id, label=trial.label, stage=trial.stage, seed=trial.seed, share=trial.rungs[-1]
@@ -63,7 +66,7 @@ class LiveListener:
         return write_and_pass_on
 
     def on_trial_end(self, record: Record, tallies: Tallies) -> None:
-        if not self._only_plan:
+        if self._told != "plan":
             self._log.write("end", trial=record.trial.id, label=record.trial.label, status=record.status)
         if tallies:  # which a worker does not know
             self._log.write("plan", plan=_dump(tallies))
@@ -80,7 +83,7 @@ class LiveListener:
             epochs=progress.epochs,
             loss=progress.loss if progress.loss is not None and math.isfinite(progress.loss) else None,
             tokens_per_second=progress.tokens_per_second,
-            memory_bytes=_measure_memory(),
+            memory_bytes=_measure_memory() if self._told == "all" else None,
         )
 
 

@@ -1,16 +1,16 @@
 """A worker: it claims one open trial of a comparison after another, runs it, and publishes its record.
 
-It never decides what is open; `tuneoff.runner.driver` does. `tuneoff.runs.work_folder` says how they agree.
+It never decides what is open; `tuneoff.runner.driver` does. `tuneoff.runs.work` says how they agree.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import random
 import shutil
 import time
-from pathlib import Path
 from typing import Any, final
 
 from tuneoff.records.record import Record
@@ -18,10 +18,10 @@ from tuneoff.records.trial import Trial
 from tuneoff.runner.attempt import run_attempt
 from tuneoff.runner.listener import Listener
 from tuneoff.runner.prepare import Preparation
-from tuneoff.runs import RunDirectory
 from tuneoff.runs.compatibility import adopt_setting_of_run
 from tuneoff.runs.leases import Lease, Watcher, keep_beating
-from tuneoff.runs.work_folder import DRIVER, Session, WorkFolder
+from tuneoff.runs.store import StoreError
+from tuneoff.runs.work import DRIVER, Session, Work
 from tuneoff.runtime.progress import Progress
 from tuneoff.system.interrupts import Stopped, StopRequest
 
@@ -42,26 +42,27 @@ class Worker:
     def __init__(
         self,
         preparation: Preparation,
-        directory: RunDirectory,
+        work: Work,
         session: Session,
         stop: StopRequest,
         listener: Listener,
         idle_seconds: float | None = None,
     ) -> None:
         self._own, self._adopted = preparation, preparation  # as this machine has it, and with the setting of the run
-        self._directory, self._session, self._stop, self._listener = directory, session, stop, listener
+        self._work, self._session, self._stop, self._listener = work, session, stop, listener
         self._idle_seconds, self._idle_since = idle_seconds, time.monotonic()
-        self._work = WorkFolder(directory.path)
-        self._watcher = Watcher(self._work.leases)
+        self._watcher = Watcher(work.leases)
 
     def run(self) -> int:
         """Work until nothing is open and no comparison may open anything. Return how many records were published.
 
         Raises:
             RunError: this machine is unlike the one that the run is made on, or files are of another version.
+            StoreError: the store through which the work is shared fails. What was kept of the running trial stays.
             Stopped: `stop` was requested.
         """
         published = 0
+        self._work.clear_scratch()
         try:
             while True:
                 self._stop.raise_if_requested()
@@ -70,30 +71,31 @@ class Worker:
                     published += self._run(*claimed)
                     self._idle_since = time.monotonic()
                 elif self._may_end():
+                    self._work.clear_scratch()
                     return published
                 else:
-                    time.sleep(POLL_SECONDS * random.uniform(0.5, 1.5))
+                    time.sleep(max(POLL_SECONDS, self._work.poll_seconds) * random.uniform(0.5, 1.5))
         finally:
             self._own.followers.close()
             gc.unfreeze()
 
-    def _claim_next(self) -> tuple[Trial, Path, Lease] | None:
-        """Claim the first open trial that nobody works on. Return it with its file."""
+    def _claim_next(self) -> tuple[Trial, str, Lease] | None:
+        """Claim the first open trial that nobody works on. Return it with its name in `list_open`."""
         attempts = self._watcher.list_attempts()
-        is_taken = self._work.must_give_way(alone=False)
-        for id, file in self._work.list_open().items() if not is_taken else ():
+        is_taken = self._work.machine.must_give_way(alone=False)
+        for id, name in self._work.list_open().items() if not is_taken else ():
             last = attempts.get(id, 0)
             if (last and self._watcher.read(id, last)[0] == "held") or self._work.has_record(id):
                 continue
-            trial = self._work.read_open(file)
+            trial = self._work.read_open(name)
             if trial is None:
                 continue
             self._adopt_setting(trial)  # before anything is claimed: an unlike machine must not hold a trial
             lease = self._watcher.claim(id, last)
             if lease is None:
                 continue
-            if file.exists() and not self._work.has_record(id):
-                return trial, file, lease
+            if self._work.is_open(name) and not self._work.has_record(id):
+                return trial, name, lease
             lease.release()  # it was closed between the look and the claim
             lease.close()
         return None
@@ -101,15 +103,15 @@ class Worker:
     def _adopt_setting(self, trial: Trial) -> None:
         if self._adopted.setting is not trial.setting and self._adopted.setting != trial.setting:
             elsewhere = adopt_setting_of_run(
-                self._directory.path, self._own.setting, trial.setting, elsewhere=self._session.elsewhere
+                self._work.address, self._own.setting, trial.setting, elsewhere=self._session.elsewhere
             )
             self._adopted = dataclasses.replace(self._own, setting=trial.setting, elsewhere=elsewhere)
 
-    def _run(self, trial: Trial, file: Path, lease: Lease) -> bool:
+    def _run(self, trial: Trial, name: str, lease: Lease) -> bool:
         """Run a claimed trial. Return whether its record was published."""
         stop = StopRequest(find_reason=self._stop.get_reason)
         alone = self._session.exclusive and trial.stage == "confirm"
-        pulse, folder = Pulse(lease, file, self._work, stop), None
+        pulse, folder = Pulse(lease, name, self._work, stop), None
         on_progress = self._listener.on_trial_start(trial)
 
         def note(progress: Progress) -> None:
@@ -117,21 +119,23 @@ class Worker:
             on_progress(progress)
 
         try:
-            with self._work.note_process(alone=alone), keep_beating(lease, pulse.look):
+            with self._work.machine.note_process(alone=alone), keep_beating(lease, pulse.look):
                 if not self._wait_for_room(stop, alone=alone):
                     lease.release()
                     return False
                 folder = self._work.begin_attempt(trial.id, lease)
-                previous = self._directory.get_checkpoint_file(trial.before) if trial.before else None
-                pulse.most_beside = len(self._work.list_beside())
-                record = run_attempt(trial, self._adopted, folder, previous, note, stop)
-                record = _add_beside(record, max(pulse.most_beside, len(self._work.list_beside())))
+                pulse.most_beside = len(self._work.machine.list_beside())
+                with self._work.keep(folder, lease, stop), self._work.lend_previous(trial, folder) as previous:
+                    record = run_attempt(trial, self._adopted, folder, previous, note, stop)
+                record = _add_beside(record, max(pulse.most_beside, len(self._work.machine.list_beside())))
                 is_published = self._work.publish(record, folder, lease)
         except BaseException as error:
-            is_fenced = not lease.is_ours()
+            is_fenced = _is_fenced(lease)
             lease.release()
             if is_fenced and folder:
                 shutil.rmtree(folder, ignore_errors=True)
+            if pulse.lost:
+                raise pulse.lost from error
             if (is_fenced and isinstance(error, (Stopped, Exception))) or _is_closed(error):
                 return False
             raise
@@ -143,8 +147,8 @@ class Worker:
 
     def _wait_for_room(self, stop: StopRequest, *, alone: bool) -> bool:
         """Wait until a trial that runs alone has its machine. Return False if this one has to give way."""
-        while not self._work.must_give_way(alone=alone):
-            if not (alone and self._work.list_beside()):
+        while not self._work.machine.must_give_way(alone=alone):
+            if not (alone and self._work.machine.list_beside()):
                 return True
             stop.raise_if_requested()
             time.sleep(POLL_SECONDS)
@@ -164,25 +168,41 @@ class Worker:
 class Pulse:
     """What a worker looks at every few seconds: whether the trial is still its own, and what runs beside it."""
 
-    def __init__(self, lease: Lease, file: Path, work: WorkFolder, stop: StopRequest) -> None:
-        self._lease, self._file, self._work, self._stop = lease, file, work, stop
+    def __init__(self, lease: Lease, name: str, work: Work, stop: StopRequest) -> None:
+        self._lease, self._name, self._work, self._stop = lease, name, work, stop
         self.progress = Progress(phase="loading")
         self.most_beside = 0
+        self.lost: StoreError | None = None  # why the trial was stopped, if the store of the work did not answer
 
     def look(self) -> dict[str, Any]:
         """Stop the trial if it is not to run here any more. Return how far it is."""
+        try:
+            self._look_at_work()
+        except StoreError as error:
+            self.lost = error
+            self._stop.request(str(error))
+        self.most_beside = max(self.most_beside, len(self._work.machine.list_beside()))
+        return dataclasses.asdict(self.progress)
+
+    def _look_at_work(self) -> None:
         if not self._lease.is_ours():
             self._stop.request(FENCED)
-        elif not self._file.exists():
+        elif not self._work.is_open(self._name):
             self._stop.request(CLOSED)
-        self.most_beside = max(self.most_beside, len(self._work.list_beside()))
-        return dataclasses.asdict(self.progress)
+        self._work.take_decisions()
 
 
 def _add_beside(record: Record, beside: int) -> Record:
     if not beside or record.costs is None:
         return record
     return record.model_copy(update={"costs": record.costs.model_copy(update={"beside": beside})})
+
+
+def _is_fenced(lease: Lease) -> bool:
+    """Return whether a lease is certainly not ours any more."""
+    with contextlib.suppress(StoreError):
+        return not lease.is_ours()
+    return False
 
 
 def _is_closed(error: BaseException) -> bool:

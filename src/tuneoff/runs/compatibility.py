@@ -176,11 +176,11 @@ def adopt_setting(
     return setting, moved
 
 
-def adopt_setting_of_run(path: Path, own: Setting, wanted: Setting, *, elsewhere: bool) -> dict[str, str | None]:
+def adopt_setting_of_run(place: str, own: Setting, wanted: Setting, *, elsewhere: bool) -> dict[str, str | None]:
     """Return what is different on a worker's machine from the setting of a trial, where that is allowed.
 
     Args:
-        path: the run directory.
+        place: the run directory or its URL, for messages.
         own: the setting as this machine has it.
         wanted: the setting of the trial.
         elsewhere: whether another processor, or other kernels, may run trials.
@@ -197,7 +197,7 @@ def adopt_setting_of_run(path: Path, own: Setting, wanted: Setting, *, elsewhere
     if not differing or (elsewhere and differing.keys() <= set(OF_MACHINE)):
         return differing
     raise RunError(
-        f"This machine cannot run trials of {path}, because they could not be ranked with the others: "
+        f"This machine cannot run trials of {place}, because they could not be ranked with the others: "
         + "; ".join(_describe_difference(name, getattr(own, name), getattr(wanted, name)) for name in differing)
         + ". Use like machines with the same versions, data and model, or make a run of its own for each kind of "
         "machine and compare them with `tuneoff report RUN --against OTHER`."

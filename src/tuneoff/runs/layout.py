@@ -14,6 +14,7 @@ FILES = "files"  # the key in `record.json` of the checksums of all other files 
 LOCK, TRIALS, SET_ASIDE, ADAPTER, REPORT = ".lock", "trials", "set-aside", "adapter", "report"
 CHECKPOINT = "checkpoint.safetensors"  # in the folder of a trial
 WORK = "work"  # only while workers are at the run; see `tuneoff.runs.work_folder`
+SHARE = "share.json"  # only while a run is worked on through a URL; see `tuneoff.runs.shared_work`
 # What a process that ends before it has written the recipe can leave behind, as prefixes of names.
 WRITTEN_BEFORE_RECIPE = (LOCK, CHECKSUMS, f".{CHECKSUMS}.", f".{RECIPE}.")
 

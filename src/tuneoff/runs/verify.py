@@ -24,6 +24,7 @@ from tuneoff.runs.layout import (
     RECORD,
     REPORT,
     SET_ASIDE,
+    SHARE,
     TRACKERS,
     TRIALS,
     WORK,
@@ -42,7 +43,7 @@ from tuneoff.system.checksums import CHECKSUMS, find_damaged_files, read_checksu
 OF_RUN = frozenset({RECIPE, ENVIRONMENT, DATA})  # each with a checksum
 BESIDE = frozenset(
     {CHECKSUMS, MISFITS, LOCK, TRIALS, SET_ASIDE, REPORT, split_use.RUN_FILE, judgements.FILE, votes.FILE}
-    | {TRACKERS, WORK, decisions.FILE, live.FOLDER, measured.FOLDER}
+    | {TRACKERS, SHARE, WORK, decisions.FILE, live.FOLDER, measured.FOLDER}
 )
 OF_TRIAL = frozenset({RECORD, CURVE, PREDICTIONS, BENCHMARKS, CHECKSUMS, ADAPTER})
 UNFINISHED = frozenset({"attempts.json", "checkpoint.safetensors", "checkpoint.bad"})  # of a trial that may continue
