@@ -2,8 +2,8 @@
 
 `python -m benchmarks.families` takes about an hour on two cores; names of architectures check only these. With `--keep`
 it goes on where it was stopped. With `--methods NAME,NAME --page FILE` it checks only these methods, on the
-architectures of a page that it made before with the same versions, and takes over the other columns. It ends with exit
-code 1 if a promise is broken.
+architectures of a page that it made before with the same versions or on those named, and takes over the rest of the
+page. It ends with exit code 1 if a promise is broken.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.keep:
                 _keep(row, options.keep)
             print(row[0], row[1] or _summarize(row[2]), file=sys.stderr, flush=True)
-    rows = [_add_columns(kept[name], page.get(name, {})) for name in names]
+    unchecked = {name: (name, "", {}) for name in page}
+    rows = [_add_columns(row, page.get(name, {})) for name, row in (unchecked | {n: kept[n] for n in names}).items()]
     print(format_page(rows, added=methods if page else ()))
     return int(any(outcome.broken for _, _, outcomes in rows for outcome in outcomes.values()))
 
@@ -111,7 +112,8 @@ def format_page(rows: Sequence[Row], added: Sequence[str] = ()) -> str:
     """
     checked = [(architecture, outcomes) for architecture, _, outcomes in rows if outcomes]
     trained = [name for name, method in CHECKED.items() if method.trains]
-    names = [name for name in trained if all(name in outcomes for _, outcomes in checked)]
+    names = [name for name in trained if any(name in outcomes for _, outcomes in checked)]
+    is_whole = all(name in outcomes for name in names for _, outcomes in checked)
     lines = [
         "# Model families\n",
         f"Made by `python -m benchmarks.families` with {_format_versions()}, on tiny random models of "
@@ -122,9 +124,10 @@ def format_page(rows: Sequence[Row], added: Sequence[str] = ()) -> str:
         f"{len(checked)} architectures of {len(list_architectures())}. The others are no decoder-only language models, "
         "could not be made tiny, or are variants of these that are left out here.\n",
         *([f"Checked later than the others, with the same versions: {', '.join(added)}.\n"] if added else []),
+        *([] if is_whole else ["A blank cell was not checked.\n"]),
         "| | " + " | ".join(names) + " |",
         "| --- |" + " :-: |" * len(names),
-        *(f"| {a} | " + " | ".join(_mark(outcomes[name]) for name in names) + " |" for a, outcomes in checked),
+        *(f"| {a} | " + " | ".join(_mark(outcomes.get(name)) for name in names) + " |" for a, outcomes in checked),
         "\n## Why a method does not fit\n",
         *_list_reasons(checked),
         "\n## Not checked\n",
@@ -147,8 +150,8 @@ def read_page(text: str) -> dict[str, dict[str, Outcome]]:
     """
     if _format_versions() not in text:
         raise ValueError(f"the page was not made with {_format_versions()}")
-    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in text.splitlines() if line[:1] == "|"]
-    (*names,), _, *rows = lines
+    lines = [[cell.strip() for cell in line[1:-1].split("|")] for line in text.splitlines() if line[:1] == "|"]
+    (_, *names), _, *rows = lines
     reasons = {
         (architecture, found[1]): found[2]
         for line in text.splitlines()
@@ -162,6 +165,7 @@ def read_page(text: str) -> dict[str, dict[str, Outcome]]:
         page[architecture] = {
             name: Outcome(reason=reasons[architecture, name] if mark == "–" else "")
             for name, mark in zip(names, marks, strict=True)
+            if mark
         }
     return page
 
@@ -183,7 +187,9 @@ def _list_reasons(checked: Sequence[tuple[str, dict[str, Outcome]]]) -> list[str
     return [f"- {name}: {reason} ({', '.join(found)})" for (name, reason), found in sorted(by_reason.items())]
 
 
-def _mark(outcome: Outcome) -> str:
+def _mark(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return ""
     return "✗" if outcome.broken else "–" if outcome.reason else "✓"
 
 

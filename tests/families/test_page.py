@@ -30,3 +30,12 @@ def test_a_page_of_other_versions_or_with_a_broken_promise_is_refused() -> None:
         read_page(format_page(ROWS).replace("peft 0", "peft 9"))
     with pytest.raises(ValueError, match="broken for t5"):
         read_page(format_page([*ROWS, ("t5", "", dict.fromkeys(FIRST, Outcome(broken=("x",))))]))
+
+
+def test_what_was_not_checked_is_blank_and_said() -> None:
+    partial = [(a, "", {**outcomes, "lora": FITS} if a == "opt" else outcomes) for a, _, outcomes in ROWS]
+    page = format_page(partial, added=["lora"])
+    assert "| llama | ✓ | – |  | ✓ |" in page
+    assert "A blank cell was not checked." in page
+    assert "A blank cell" not in format_page(ROWS)
+    assert read_page(page) == {architecture: outcomes for architecture, _, outcomes in partial}

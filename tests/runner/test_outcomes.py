@@ -11,6 +11,7 @@ import tuneoff
 from tests.runner.recorded_runs import read_records_by_label
 from tuneoff.data.batches import Batch
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.runner import trial
 from tuneoff.training import trainer
 
 pytestmark = pytest.mark.usefixtures("quick_inference")
@@ -66,3 +67,17 @@ def test_a_record_has_the_micro_batch_that_was_used_after_memory_ran_out(
     tuneoff.compare(recipe, "methods=[lora]", run=tmp_path / "run")
     (record,) = read_records_by_label(tmp_path / "run").values()
     assert (record.status, record.facts["micro_batch"]) == ("done", 2)
+
+
+@pytest.mark.usefixtures("quick_comparisons")
+def test_what_a_method_reads_before_its_first_step_is_part_of_its_training(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a search too, where each rung reads again and goes on from the one below."""
+    find = trial.set_start
+    monkeypatch.setattr(trial, "set_start", lambda *arguments: 1e6 + find(*arguments))
+    searched = {"methods": ["base", "lora", "eva"], "search": {"configurations": 2, "rungs": 2}}
+    for record in tuneoff.compare(recipe | searched, run=tmp_path / "run").run.records:
+        assert record.status == "done", record.reason
+        assert record.costs is not None
+        assert record.costs.train_seconds // 1e6 == (record.trial.label == "eva")
