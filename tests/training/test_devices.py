@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ from tests.conftest import save_rows
 from tests.training.scripted_follower import SCRIPT
 from tests.training.tiny_training import find_start, get_losses, stop_at
 from tuneoff.config.data import FileText
+from tuneoff.config.model import ModelOptions
 from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData, load_text
 from tuneoff.errors import OutOfMemoryError, RunError
 from tuneoff.methods import METHODS, Method
 from tuneoff.models.language_model import LanguageModel
+from tuneoff.models.loading import load_model, load_tokenizer
 from tuneoff.models.precision import Precision, get_dtype, hold_for_training
+from tuneoff.models.sources import find_source
 from tuneoff.optimizers import OPTIMIZERS
 from tuneoff.runtime import followers as followers_module
 from tuneoff.runtime.context import create_context
@@ -60,23 +63,22 @@ class Lab:
     """
 
     followers: Followers
-    folder: Path
-    load: Callable[[str], LanguageModel]
+    options: ModelOptions
     text: TextData
     script: Path
 
     def train(
         self, method: Method, devices: int, on_progress: OnProgress = ignore_progress,
-        resume_from: Checkpoint | None = None, checkpoint_writer: CheckpointWriter | None = None, **options: Any,
+        resume_from: Checkpoint | None = None, checkpoint_writer: CheckpointWriter | None = None,
+        precision: Precision = "float32", **options: Any,
     ) -> tuple[LanguageModel, TrainingResult]:  # fmt: skip
         followers = self.followers if devices > 1 else Followers()
         followers.in_step = options.get("shard", False)
         if devices > 1:
-            followers.send("build", describe_build(method, self.folder))
+            followers.send("build", describe_build(method, self.options) | {"precision": precision})
         torch.manual_seed(0)
         optimizer = OPTIMIZERS[method.optimizer]
-        precision: Precision = "bf16" if optimizer.needs_bf16 else "float32"
-        model = hold_for_training(method.apply(self.load("llama")), get_dtype(precision))
+        model = hold_for_training(method.apply(load(self.options)), get_dtype(precision))
         optimizer.hold(model)
         spec = TrainingSpec(
             text=self.text,
@@ -96,20 +98,20 @@ class Lab:
         )  # fmt: skip
 
 
-def describe_build(method: Method, folder: Path) -> dict[str, Any]:
+def load(options: ModelOptions) -> LanguageModel:
+    source = find_source(options)
+    return load_model(source, options, load_tokenizer(source, options))
+
+
+def describe_build(method: Method, options: ModelOptions) -> dict[str, Any]:
     return {
-        "model": {"name": str(folder)}, "folder": str(folder), "known_as": "tiny", "fingerprint": "", "seed": 1,
+        "model": options.model_dump(), "folder": options.name, "known_as": "tiny", "fingerprint": "", "seed": 1,
         "method": method.name, "hyperparameters": method.model_dump(mode="json"), "device": "cpu", "threads": 1,
-        "precision": "bf16" if OPTIMIZERS[method.optimizer].needs_bf16 else "float32",
     }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def lab(
-    tmp_path_factory: pytest.TempPathFactory,
-    model_folder: Callable[[str], Path],
-    load_tiny: Callable[[str], LanguageModel],
-) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str], Path]) -> Iterator[Lab]:
     """Two devices that are started once. With eight rows in steps of seven, the last step has none for the second."""
     folder = tmp_path_factory.mktemp("devices")
     save_rows(folder / "text.jsonl")
@@ -117,7 +119,8 @@ def lab(
         "source": "jsonl", "files": str(folder / "text.jsonl"), "sizes": {"validation": 2, "test": 2},
         "max_tokens": 64, "max_target_tokens": 24,
     })  # fmt: skip
-    text = load_text(options, load_tiny("llama").tokenizer)
+    model = ModelOptions(name=str(model_folder("llama")))
+    text = load_text(options, load_tokenizer(find_source(model), model))
     script, followers = folder / "script", Followers(2)
     script.write_text("")
     paths = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
@@ -125,7 +128,7 @@ def lab(
         monkeypatch.setattr(followers_module, "MODULE", "tests.training.scripted_follower")
         monkeypatch.setenv("PYTHONPATH", paths)
         monkeypatch.setenv(SCRIPT, str(script))
-        yield Lab(followers, model_folder("llama"), load_tiny, text, script)
+        yield Lab(followers, model, text, script)
         followers.close()
 
 
@@ -155,7 +158,7 @@ def test_two_devices_train_as_one_does(lab: Lab, name: str, shard: bool) -> None
 
 def test_two_devices_train_weights_that_are_rounded_at_random_about_as_one_does(lab: Lab) -> None:
     method = METHODS["full"].read({"learning_rate": 1e-3, "optimizer": "adamw-bf16"})
-    one, two = (lab.train(method, devices) for devices in (1, 2))
+    one, two = (lab.train(method, devices, precision="bf16") for devices in (1, 2))
     assert list_numbers(two[1]) == pytest.approx(list_numbers(one[1]), rel=1e-2)
     assert list_numbers(two[1])[-1] < list_numbers(two[1])[0]
     assert {p.dtype for p in two[0].parameters()} == {torch.float32, torch.bfloat16}
@@ -222,6 +225,22 @@ def test_each_device_holds_its_part_of_every_tensor_and_of_the_optimizers_state(
     assert sum(get_part(parameter).numel() for parameter in parameters) == pytest.approx(whole / 2, rel=0.02)
     moments = [get_part(state["exp_avg"]).numel() for state in optimizer.state.values()]
     assert sum(moments) == pytest.approx(whole / 2, rel=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", [False, True], ids=["whole", "divided"])
+def test_frozen_weights_may_be_bf16_beside_trained_ones_in_float32(lab: Lab, shard: bool) -> None:
+    method = METHODS_TO_TRAIN["lora"]
+    one, two = lab.train(method, 1, precision="bf16"), lab.train(method, 2, precision="bf16", shard=shard)
+    assert list_numbers(two[1]) == pytest.approx(list_numbers(one[1]), rel=3e-3)
+    assert {p.dtype for p in two[0].parameters()} == {torch.float32, torch.bfloat16}
+
+
+@pytest.mark.slow
+def test_a_quantised_base_is_trained_as_by_one_device(lab: Lab, quantisable_folder: Callable[[str], Path]) -> None:
+    quantised = replace(lab, options=ModelOptions(name=str(quantisable_folder("llama")), quantise="nf4"))
+    one, two = (quantised.train(METHODS_TO_TRAIN["lora"], devices) for devices in (1, 2))
+    assert list_numbers(two[1]) == pytest.approx(list_numbers(one[1]), **ROUNDING)
 
 
 @pytest.mark.slow
