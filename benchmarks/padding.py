@@ -15,7 +15,7 @@ import random
 from collections.abc import Iterator, Sequence
 from statistics import mean
 
-from tuneoff.data.batches import chunk, make_epoch_batches, make_evaluation_batches
+from tuneoff.data.batches import chunk, divide_rows, make_epoch_batches, make_evaluation_batches, sort_by_length
 from tuneoff.models.greedy_decoding import READ_TOGETHER
 
 EPOCHS = 10  # over whose batches the mean is taken
@@ -66,13 +66,15 @@ def compute_padding(lengths: Sequence[int], batches: Sequence[Sequence[int]]) ->
 
 
 def measure_training(lengths: Sequence[int], size: int) -> float:
-    """Return the mean share of padding in the batches of some epochs."""
-    return mean(compute_padding(lengths, make_epoch_batches(lengths, size, 0, epoch)) for epoch in range(1, EPOCHS + 1))
+    """Return the mean share of padding in the micro-batches of some epochs."""
+    epochs = (make_epoch_batches(lengths, size, 0, epoch) for epoch in range(1, EPOCHS + 1))
+    divided = ([part for rows in epoch for part in divide_rows(rows, lengths, size)] for epoch in epochs)
+    return mean(compute_padding(lengths, batches) for batches in divided)
 
 
 def list_reading_batches(lengths: Sequence[int]) -> list[list[int]]:
     """Return which prompts are read in one pass, before their answers are generated."""
-    generated = make_evaluation_batches(lengths, GENERATED_TOGETHER)
+    generated = chunk(sort_by_length(lengths), GENERATED_TOGETHER)
     return [part for batch in generated for part in chunk(batch, READ_TOGETHER)]
 
 

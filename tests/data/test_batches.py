@@ -1,4 +1,5 @@
 import dataclasses
+import random
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuneoff.data import collate, collate_prompts, make_epoch_batches, make_evaluation_batches
+from tuneoff.data.batches import WORTH_A_PASS, chunk, divide_rows
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=80)
 PAD = 9
@@ -62,6 +64,28 @@ def test_evaluation_batches_go_from_long_to_short(lengths, batch_size):
 
 def test_evaluation_keeps_equal_lengths_in_order():
     assert make_evaluation_batches([5, 5, 5, 7], 2) == [[3, 0], [1, 2]]
+
+
+def test_a_row_that_is_much_longer_than_the_others_has_a_batch_of_its_own() -> None:
+    lengths = [300, 310, 2000, 290, 305, 900]
+    assert make_evaluation_batches(lengths, 8) == [[2], [5], [1, 4, 0, 3]]
+    assert divide_rows([0, 5, 1], lengths, 2) == [[0, 5], [1]], "it would save fewer positions than a pass is worth"
+    assert divide_rows([3, 0, 2, 1], lengths, 4) == [[2], [1, 0, 3]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_row_is_in_one_part_and_a_division_never_has_more_padding(seed: int) -> None:
+    draw = random.Random(seed)
+    lengths = [draw.choice((20, 100, 500, 3000)) for _ in range(30)]
+    rows = draw.sample(range(30), 23)
+
+    def count_positions(parts: list[list[int]]) -> int:
+        return sum(len(part) * max(lengths[row] for row in part) for part in parts)
+
+    divided, whole = divide_rows(rows, lengths, 7), chunk(rows, 7)
+    assert sorted(row for part in divided for row in part) == sorted(rows)
+    assert count_positions(divided) <= count_positions(whole) - WORTH_A_PASS * (len(divided) - len(whole))
+    assert all(len(part) <= 7 for part in divided)
 
 
 def test_a_batch_is_padded_on_the_right_to_its_own_longest(split):

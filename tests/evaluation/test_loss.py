@@ -7,6 +7,7 @@ import torch
 from datasets import Dataset
 
 from tuneoff.config.evaluation import GenerationOptions
+from tuneoff.data import batches
 from tuneoff.evaluation.generation import generate_predictions
 from tuneoff.evaluation.loss import evaluate_losses, evaluate_mean_loss
 from tuneoff.models.generation import generate
@@ -95,3 +96,18 @@ def test_when_memory_runs_out_generation_continues_with_smaller_batches(
     monkeypatch.setattr("tuneoff.evaluation.generation.generate", fit_only_one)
     assert generate_predictions(model, split, options, context, max_new_tokens=5) == expected
     assert sizes == [2, 1, 1]
+
+
+def test_batches_that_are_divided_where_lengths_fall_change_no_loss(
+    load_tiny: Load, context: TrialContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [[5, 6, 0], list(range(20, 60)), [9, 10, 11, 0], [12, 0]]
+    split, model = Dataset.from_dict({"tokens": rows, "prompt_tokens": [1, 3, 2, 1]}), load_tiny("llama")
+    seen: list[tuple[int, ...]] = []
+    model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[:2])))
+    whole = evaluate_losses(model, split, context, batch_size=4, phase="evaluation")
+    monkeypatch.setattr(batches, "WORTH_A_PASS", 100)
+    divided = evaluate_losses(model, split, context, batch_size=4, phase="evaluation")
+    assert seen == [(4, 40), (1, 40), (3, 4)]
+    for (nats, count), (own_nats, own_count) in zip(divided, whole, strict=True):
+        assert (nats, count) == (pytest.approx(own_nats, rel=1e-5), own_count)

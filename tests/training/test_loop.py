@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 
 from tests.training.tiny_training import RunTraining, get_losses, load_rows, run_training, text
-from tuneoff.data import TextData
+from tuneoff.data import TextData, batches
 from tuneoff.methods import METHODS
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.runtime.progress import Progress
@@ -57,6 +57,23 @@ def test_a_batch_of_eight_equals_four_accumulated_twos(run_training: RunTraining
     accumulated, _ = run_training(batch_size=2, accumulation=4, **options)
     assert training.curve[-1].train_loss < training.curve[1].train_loss
     for a, b in zip(at_once.parameters(), accumulated.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-5)
+
+
+def test_micro_batches_that_are_divided_where_lengths_fall_change_no_training(
+    run_training: RunTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+    collate = trainer.collate
+    monkeypatch.setattr(trainer, "collate", lambda *args: shapes.append(args[1]) or collate(*args))
+    options = {"batch_size": 8, "epochs": 4, "schedule": "constant"}
+    whole, training = run_training(**options)
+    count = len(shapes)
+    monkeypatch.setattr(batches, "WORTH_A_PASS", 2)
+    divided, _ = run_training(**options)
+    assert len(shapes) - count > count, "nothing was divided"
+    assert training.curve[-1].train_loss < training.curve[1].train_loss
+    for a, b in zip(whole.parameters(), divided.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-5)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tuneoff.budget.probe import Batches, Work
 from tuneoff.config.training import TrainingOptions
 from tuneoff.data import TextData, count_tokens
-from tuneoff.data.batches import make_epoch_batches, make_evaluation_batches
+from tuneoff.data.batches import chunk, divide_rows, make_epoch_batches, make_evaluation_batches, sort_by_length
 from tuneoff.evaluation.benchmarks import list_questions
 from tuneoff.models.greedy_decoding import READ_TOGETHER
 from tuneoff.runner.prepare import Preparation
@@ -84,8 +84,8 @@ def _count_epoch_batches(lengths: Sequence[int], options: TrainingOptions) -> Ba
 
 
 def count_padded_tokens(lengths: Sequence[int], rows: Sequence[int], size: int) -> int:
-    """Return the tokens of an effective batch, with each micro-batch of `size` rows padded to its longest row."""
-    micro_batches = [[lengths[row] for row in rows[start : start + size]] for start in range(0, len(rows), size)]
+    """Return the tokens of an effective batch, with each micro-batch of at most `size` rows padded to its longest."""
+    micro_batches = [[lengths[row] for row in part] for part in divide_rows(rows, lengths, size)]
     return sum(len(micro_batch) * max(micro_batch) for micro_batch in micro_batches)
 
 
@@ -97,9 +97,9 @@ def count_evaluation_batches(lengths: Sequence[int], size: int) -> Batches:
 
 def count_prompt_batches(lengths: Sequence[int], size: int) -> Batches:
     """Count the batches of prompts to generate from: a batch is read a few rows at a time, then answered together."""
-    batches = make_evaluation_batches(lengths, size)
-    reading = [count_evaluation_batches([lengths[row] for row in rows], READ_TOGETHER) for rows in batches]
-    return Batches(count=len(batches), tokens=_sum_batches(reading).tokens)
+    batches = chunk(sort_by_length(lengths), size)
+    reading = [part for rows in batches for part in chunk(rows, READ_TOGETHER)]
+    return Batches(count=len(batches), tokens=sum(len(part) * lengths[part[0]] for part in reading))
 
 
 def _sum_batches(batches: Sequence[Batches]) -> Batches:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TENSORS = ("tokens_BT", "attention_BT", "scored_BT", "trunk_ND")  # of a batch; it may lack the last
 
 
+WORTH_A_PASS = 1024  # positions of padding that one more forward pass must save
+
+
 class RowTensors(Protocol):
     """A tensor for each row of a split, such as the output of a frozen trunk."""
 
@@ -91,7 +94,40 @@ def make_epoch_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch
 
 def make_evaluation_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     """Divide the rows into batches, the longest first: if memory runs out, it does so in the first batch."""
-    return chunk(sorted(range(len(lengths)), key=lambda row: -lengths[row]), batch_size)
+    return divide_rows(sort_by_length(lengths), lengths, batch_size)
+
+
+def sort_by_length(lengths: Sequence[int]) -> list[int]:
+    """Return the rows, the longest first."""
+    return sorted(range(len(lengths)), key=lambda row: -lengths[row])
+
+
+def divide_rows(rows: Sequence[int], lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Divide rows into parts of `size`, and a part further where that saves much padding.
+
+    So a row that is several times as long as the others does not make them as long as itself.
+    """
+    return [part for whole in chunk(rows, size) for part in _split_where_lengths_fall(whole, lengths)]
+
+
+def share_out(rows: Sequence[int], lengths: Sequence[int], size: int, devices: int) -> list[list[list[int]]]:
+    """Return the micro-batches of each device, of at most `size` rows.
+
+    They are divided where lengths fall on one device only: several that work in step need the same number of passes.
+    """
+    if devices == 1:
+        return [divide_rows(rows, lengths, size)]
+    return [chunk(share, size) for share in deal(rows, devices)]
+
+
+def _split_where_lengths_fall(rows: list[int], lengths: Sequence[int]) -> list[list[int]]:
+    falling = sorted(rows, key=lambda row: -lengths[row])
+    longest = lengths[falling[0]]
+    saved = [(len(falling) - start) * (longest - lengths[row]) for start, row in enumerate(falling)]
+    start = max(range(len(falling)), key=saved.__getitem__)
+    if saved[start] < WORTH_A_PASS:
+        return [rows]
+    return [part for half in (falling[:start], falling[start:]) for part in _split_where_lengths_fall(half, lengths)]
 
 
 def collate(

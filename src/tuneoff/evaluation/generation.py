@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tuneoff.config.evaluation import GenerationOptions
-from tuneoff.data.batches import chunk, collate_prompts, make_evaluation_batches
+from tuneoff.data.batches import chunk, collate_prompts, sort_by_length
 from tuneoff.evaluation.labels import LabelSet
 from tuneoff.models.generation import generate
 from tuneoff.models.language_model import LanguageModel
@@ -111,7 +111,7 @@ def generate_predictions(
     model.eval()
     context.on_progress(Progress(phase="predictions", of=len(split)))
     with context.meter.phase("generation"), context.accelerator.autocast():
-        for rows in make_evaluation_batches(split["prompt_tokens"], options.prompts_at_once):
+        for rows in chunk(sort_by_length(split["prompt_tokens"]), options.prompts_at_once):
             texts = micro_batch.run_until_it_fits(partial(generate_texts, rows))
             texts_by_row.update(zip(rows, texts, strict=True))
             context.on_progress(Progress(phase="predictions", done=len(texts_by_row), of=len(split)))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tuneoff.data import count_tokens
-from tuneoff.data.batches import Batch, chunk, collate, deal, fill_up, make_evaluation_batches, pack_batches
+from tuneoff.data.batches import Batch, collate, fill_up, make_evaluation_batches, pack_batches, share_out
 from tuneoff.models.language_model import LanguageModel
 from tuneoff.models.precision import to_float64
 from tuneoff.runtime.context import TrialContext
@@ -58,6 +58,7 @@ def evaluate_losses(
         trunk: the precomputed outputs of the frozen part for the split.
         followers: which have the model too, so that each device evaluates its share.
     """
+    lengths = count_tokens(split)
     losses_by_row: dict[int, tuple[float, int]] = {}
     micro_batch, others = MicroBatch(batch_size), followers or Followers()
 
@@ -65,7 +66,7 @@ def evaluate_losses(
         return collate(split, rows, model.tokenizer.pad_token_id, "target", device, trunk)
 
     def evaluate(rows: Sequence[int], size: int) -> dict[int, tuple[float, int]]:
-        own, *shares = [chunk(share, size) for share in deal(rows, others.devices)]
+        own, *shares = share_out(rows, lengths, size, others.devices)
         sent = [[make_batch(part, "cpu") for part in parts] for parts in shares]
         if others.in_step:
             sent = [fill_up(batches, len(own), make_batch(rows[:1], "cpu")) for batches in sent]
@@ -84,7 +85,7 @@ def evaluate_losses(
     model.eval()
     context.on_progress(Progress(phase=phase, of=len(split)))
     with context.meter.phase(phase), context.accelerator.autocast():
-        for rows in make_evaluation_batches(count_tokens(split), batch_size * others.devices):
+        for rows in make_evaluation_batches(lengths, batch_size * others.devices):
             losses_by_row |= micro_batch.run_until_it_fits(partial(evaluate, rows))
             context.on_progress(Progress(phase=phase, done=len(losses_by_row), of=len(split)))
     return [losses_by_row[row] for row in range(len(split))]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tuneoff.data import count_tokens
-from tuneoff.data.batches import Batch, chunk, collate, deal, make_epoch_batches
+from tuneoff.data.batches import Batch, collate, make_epoch_batches, share_out
 from tuneoff.evaluation.loss import compute_token_losses
 from tuneoff.models.compilation import compile_blocks
 from tuneoff.models.frozen_prefix import TrunkOutputs
@@ -194,12 +194,12 @@ class Trainer:
         return nats, norm
 
     def _accumulate_gradients(self, rows: Sequence[int], size: int) -> tuple[float, list[Batch]]:
-        """Compute the gradients of the mean loss over the effective batch, in micro-batches of `size` examples.
+        """Compute the gradients of the mean loss over the effective batch, in micro-batches of at most `size` examples.
 
         Returns:
             The summed loss in nats, and the micro-batches of all devices.
         """
-        own, *others = [chunk(share, size) for share in deal(rows, self.devices.passes.devices)]
+        own, *others = share_out(rows, self.lengths, size, self.devices.passes.devices)
         batches = [self.make_batch(part) for part in own]
         shares = [[self.make_batch(part, CPU) for part in parts] for parts in others]
         nats = self.accumulate_everywhere(batches, shares)
