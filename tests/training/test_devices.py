@@ -302,6 +302,16 @@ def test_memory_that_runs_out_in_a_pass_of_all_devices_ends_the_training_with_th
 
 
 @pytest.mark.slow
+def test_followers_that_somebody_forgot_to_end_make_room_for_others(lab: Lab) -> None:
+    lab.followers.ask("rest")
+    forgotten = psutil.Process().children()
+    assert replace(lab, followers=Followers(2)).train(METHODS_TO_TRAIN["lora"], 2)[1].best_epoch
+    assert not any(process.is_running() for process in forgotten)
+    assert not lab.followers.is_idle
+    assert lab.train(METHODS_TO_TRAIN["lora"], 2)[1].best_epoch
+
+
+@pytest.mark.slow
 def test_a_device_that_dies_ends_the_training_and_the_next_one_has_another(lab: Lab) -> None:
     killed: list[int] = []
 

@@ -23,7 +23,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from tuneoff.errors import RunError
 from tuneoff.runtime.channel import Channel
@@ -50,6 +50,8 @@ class Followers:
         device_type: "cpu" or "cuda".
         in_step: whether each device holds a part of the model, so that every pass is one of all devices.
     """
+
+    _active: ClassVar[weakref.ref[Followers] | None] = None  # a process can be in one group of torch.distributed only
 
     def __init__(self, devices: int = 1, device_type: str = "cpu", *, in_step: bool = False) -> None:
         self.devices, self.in_step, self._device_type = devices, in_step, device_type
@@ -79,12 +81,9 @@ class Followers:
             self._start()
         self._command += 1
         self._unanswered = True
-        for i, channel in enumerate(self._channels):
+        for i in range(len(self._channels)):
             message = {**(values or {}), "command": command, "number": self._command, "in_step": self.in_step}
-            try:
-                channel.send(message, shares[i] if shares else None)
-            except OSError:
-                raise self._fail(i) from None
+            self._send_to(i, message, shares[i] if shares else None)
 
     def receive(self) -> list[dict[str, Any]]:
         """Wait for the answer of every follower.
@@ -154,6 +153,8 @@ class Followers:
     def _start(self) -> None:
         import torch.distributed as dist
 
+        if others := Followers._active and Followers._active():
+            others.close()  # of an earlier comparison or plan of this process
         if dist.is_initialized():
             raise RunError(
                 "This process is part of a group of torch.distributed already, so it cannot make one for its devices. "
@@ -167,16 +168,34 @@ class Followers:
             self._processes.append(process)
             self._channels.append(channel)
         finalizer = weakref.finalize(self, _end_all, tuple(self._processes), tuple(self._channels), folder)
-        self._end = finalizer
-        self.receive()  # they have started
+        self._end, Followers._active = finalizer, weakref.ref(self)
+        try:
+            self._join(str(Path(folder, "store")))
+        except BaseException:
+            self.close()
+            raise
+
+    def _join(self, file: str) -> None:
+        """Wait until all followers have started, and make one group of them and this process."""
+        self.receive()
         backend = "cpu:gloo,cuda:nccl" if self._device_type == "cuda" else "gloo"
-        file = str(Path(folder, "store"))
         self._command += 1
-        for i, channel in enumerate(self._channels):
+        for i in range(len(self._channels)):
             place = {"file": file, "size": self.devices, "backend": backend, "rank": i + 1}
-            channel.send({"command": "join", "number": self._command, **place})
+            self._send_to(i, {"command": "join", "number": self._command, **place})
         join_group(file, self.devices, backend, 0)
         self.receive()
+
+    def _send_to(self, i: int, message: Values, tensors: Mapping[str, Tensor] | None = None) -> None:
+        """Send a message to a follower.
+
+        Raises:
+            RunError: it has ended.
+        """
+        try:
+            self._channels[i].send(message, tensors)
+        except OSError:
+            raise self._fail(i) from None
 
     def _receive_from(self, i: int) -> dict[str, Any]:
         """Return a follower's answer to the last command. Those to earlier ones, which nobody waited for, are dropped.
