@@ -46,6 +46,20 @@ def test_a_probe_measures_every_cost_of_every_method(recipe: dict[str, Any]) -> 
     assert probe.inference_seconds > 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", [False, True], ids=["whole", "divided"])
+def test_a_probe_of_trials_on_two_devices_measures_both(recipe: dict[str, Any], shard: bool) -> None:
+    one = prepare(Recipe.read(recipe | {"methods": ["full", "last-layer"]}))
+    training = recipe["training"] | {"devices": 2, "shard": shard}
+    two = prepare(Recipe.read(recipe | {"methods": ["base", "full", "last-layer"], "training": training}))
+    probes = [run_probe(preparation, 1.0, SilentListener()) for preparation in (one, two)]
+    two.followers.close()
+    assert probes[1].refused == {}
+    memory_bytes = [probe.costs["full"].training_bytes or 0 for probe in probes]
+    assert memory_bytes[1] > memory_bytes[0] + 10**8, "the second process has torch in its memory too"
+    assert (probes[1].costs["last-layer"].trunk is None) == shard
+
+
 def test_the_work_of_a_probe_is_the_work_of_a_trial(recipe: dict[str, Any], tmp_path: Path) -> None:
     lora_recipe = Recipe.read(recipe | {"methods": ["lora"]})
     work, epochs = run_probe(prepare(lora_recipe), 1.0, SilentListener()).work, lora_recipe.training.epochs

@@ -22,6 +22,7 @@ from tuneoff.records.record import Memory, Record
 from tuneoff.runner import devices
 from tuneoff.runtime.meter import add_memories
 from tuneoff.system.processes import read_start
+from tuneoff.system.supervisor import WORKER_VARIABLE
 
 TRAINING = {"epochs": 2, "batch_size": 4}
 
@@ -48,13 +49,33 @@ def test_a_comparison_on_two_devices_has_the_scores_of_one(
     assert not find_followers(), "they end with the comparison"
 
 
+def start_long_comparison(recipe: dict[str, Any], folder: Path, **environment: str) -> subprocess.Popen[bytes]:
+    """Start a comparison on two devices that would go on for long, in a group of processes of its own."""
+    training = {"epochs": 10_000, "batch_size": 4, "devices": 2}
+    file, inherited = folder / "recipe.yaml", {k: v for k, v in os.environ.items() if k != WORKER_VARIABLE}
+    file.write_text(yaml.safe_dump({**recipe, "methods": ["lora"], "training": training}))
+    command = [sys.executable, "-m", "tuneoff.cli", "compare", str(file), "--run", str(folder / "run")]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, env={**inherited, **environment}, start_new_session=True
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_stop_of_all_processes_ends_in_a_checkpoint(recipe: dict[str, Any], tmp_path: Path) -> None:
+    """Ctrl-C reaches every process of a terminal, followers too. They leave the stop to the process of the trial."""
+    with start_long_comparison(recipe, tmp_path) as process:
+        wait_for(lambda: "training" in "".join(f.read_text() for f in tmp_path.glob("run/trials/*/attempts.json")))
+        followers = find_followers(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(120) == 128 + signal.SIGINT
+    assert followers
+    assert list(tmp_path.glob("run/trials/*/checkpoint.safetensors"))
+    wait_for(lambda: not any(follower.is_running() for follower in followers))
+
+
 @pytest.mark.slow
 def test_followers_end_with_a_process_that_is_killed(recipe: dict[str, Any], tmp_path: Path) -> None:
-    recipe["training"] = {"epochs": 10_000, "batch_size": 4, "devices": 2}
-    file, environment = tmp_path / "recipe.yaml", {**os.environ, "TUNEOFF_WORKER": "1"}
-    file.write_text(yaml.safe_dump({**recipe, "methods": ["lora"]}))
-    command = [sys.executable, "-m", "tuneoff.cli", "compare", str(file), "--run", str(tmp_path / "run")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
+    with start_long_comparison(recipe, tmp_path, **{WORKER_VARIABLE: "1"}) as process:
         followers = wait_for(lambda: find_followers(process.pid))
         starts = {follower.pid: read_start(follower.pid) for follower in followers}
         process.send_signal(signal.SIGKILL)
