@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 import urllib.request
@@ -30,7 +31,7 @@ class S3Server:
             start_response("503 Service Unavailable", [("Content-Length", "0")])
             return [b""]
         time.sleep(self.slow_seconds)
-        environment["wsgi.input"] = _Body(body)
+        environment["wsgi.input"] = io.BytesIO(body)
         if self.ignores_conditions:
             environment.pop("HTTP_IF_NONE_MATCH", None)
         with self._lock:
@@ -50,26 +51,6 @@ class S3Server:
             urllib.request.Request(f"{address}/{BUCKET}", method="PUT"),
         ):
             urllib.request.urlopen(request, timeout=30).close()
-
-
-class _Body:
-    """A body that was read already."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    def read(self, size: int = -1) -> bytes:
-        size = len(self._content) if size < 0 else size
-        part, self._content = self._content[:size], self._content[size:]
-        return part
-
-    def readline(self, size: int = -1) -> bytes:
-        end = self._content.find(b"\n") + 1 or len(self._content)
-        return self.read(end if size < 0 else min(end, size))
-
-    def __iter__(self) -> Iterator[bytes]:
-        while line := self.readline():
-            yield line
 
 
 @contextmanager

@@ -92,6 +92,12 @@ def test_each_problem_is_one_line_with_its_kind_and_file(
     assert line.partition(": ")[0].endswith(file)
 
 
+def test_a_trial_that_is_unfinished_at_the_url_of_a_run_is_not_missing(run: Path) -> None:
+    shutil.rmtree(get_trial(run))
+    (run / "share.json").write_text("{}")
+    assert verify(run).problems == ()
+
+
 def test_a_flipped_bit_in_any_file_is_found(run: Path) -> None:
     files = [file for file in sorted(run.rglob("*")) if file.is_file() and file.name != ".lock"]
     for file in files:
