@@ -8,6 +8,7 @@ import pytest
 from benchmarks import ours, usual, work
 from benchmarks.turns import LOSS_TOLERANCE, list_cases
 from benchmarks.work import Case
+from tuneoff.data.statistics import compute_fingerprint
 
 CASE = Case(shape="tiny", task="comparison", method="lora", on_text=True)
 
@@ -46,3 +47,7 @@ def test_every_shape_has_a_comparison_on_text() -> None:
     names = [case.name for case in list_cases()]
     assert "smollm2-135m comparison on text, batch 4" in names
     assert len(set(names)) == len(names)
+
+
+def test_rows_have_the_columns_that_a_training_with_stored_hidden_states_reads() -> None:
+    assert len(compute_fingerprint({"train": work.make_rows(2)})) > 8
