@@ -55,6 +55,11 @@ def test_the_other_methods_do_so_too_where_layers_differ(name: str, tokenizer: A
     assert check_method("jamba", name, tokenizer).broken == ()
 
 
+def test_layers_that_share_a_weight_are_not_merged(tokenizer: Any) -> None:
+    """Each would add its update to it, so that the merged model would be another one."""
+    assert check_method("zamba", "lora", tokenizer).broken == ()
+
+
 @pytest.mark.parametrize("architecture", ["bloom", "gptj", "codegen", "falcon", "mpt"])
 def test_a_prefix_in_the_cache_equals_its_text_before_every_row(architecture: str) -> None:
     network = build_network(

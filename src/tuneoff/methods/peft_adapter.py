@@ -101,7 +101,8 @@ def merge_adapter(tuned: LanguageModel) -> LanguageModel:
     """Return the base model with the adapter's update added to its weights.
 
     The adapter is used up. A model with an adapter that cannot be merged is returned as it is, and so is one with a
-    quantised base: rounding the sum to codes again would change it.
+    quantised base: rounding the sum to codes again would change it. So is one in which layers share a weight (Zamba):
+    each would add its own update to it.
     """
     from tuneoff.models.quantisation import list_quantised
 
@@ -109,10 +110,21 @@ def merge_adapter(tuned: LanguageModel) -> LanguageModel:
         return tuned
     if tuned.outer_adapter and tuned.outer_adapter.needs_own_generate:
         return tuned  # there is no weight to merge into, and peft would silently drop a SHADOW adapter
+    if _shares_weights(tuned.network):
+        return tuned
     try:
         return tuned.with_network(tuned.network.merge_and_unload())
     except (AttributeError, NotImplementedError, ValueError):  # what the types of adapters raise that cannot be merged
         return tuned
+
+
+def _shares_weights(network: Any) -> bool:  # Any: peft's models are not typed
+    """Return whether two layers of an adapter are around one weight."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = (module.get_base_layer() for module in network.modules() if isinstance(module, BaseTunerLayer))
+    weights = [id(layer.weight) for layer in layers if getattr(layer, "weight", None) is not None]
+    return len(set(weights)) < len(weights)
 
 
 def get_adapter_state(tuned: LanguageModel) -> dict[str, Tensor]:
