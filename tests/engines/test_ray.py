@@ -18,7 +18,7 @@ from tests.runner.recorded_runs import dump_reproducible, read_records_by_id
 from tuneoff.api import build_engine
 from tuneoff.engines import ray_cluster
 from tuneoff.engines.ray import RayEngine
-from tuneoff.engines.ray_cluster import count_room, find_faults, require_answer, require_room
+from tuneoff.engines.ray_cluster import count_room, find_faults, inspect_node, require_answer, require_room
 from tuneoff.errors import RecipeError, RunError
 from tuneoff.records.trial import Trial
 from tuneoff.runner.listener import SilentListener
@@ -98,6 +98,13 @@ def test_nodes_that_cannot_work_on_the_run_are_named_with_what_differs() -> None
     assert "torch 2.12.0 (here 2.13.0)" in faults[0]
     assert "does not see /shared/mine: the folder must be shared under this path" in faults[1]
     assert "No module named 'tuneoff'" in faults[2]
+
+
+def test_nodes_need_not_see_a_run_whose_work_is_shared_through_a_url() -> None:
+    own = inspect_node(None)
+    assert list(find_faults({"alike": dict(own), "old": own | {"torch": "1.0"}}, own, None)) == [
+        f"old has other versions: torch 1.0 (here {own['torch']}). Install those of this machine there."
+    ]
 
 
 def test_an_address_where_nothing_listens_is_refused_with_what_was_tried() -> None:
