@@ -3,7 +3,9 @@ arm after another, and against a process for each arm. Also what prompts that be
 
 python -m benchmarks.serving
 python -m benchmarks.serving --run runs/demo --rounds 7 --tokens 32
+python -m benchmarks.serving --run runs/demo --rounds 3 --tokens 17 --rows 16
 
+With --rows, each arm answers so many of the run's test prompts: in one batch of all arms, against a batch for each.
 Without --run, the arms have taken one training step from the demo's weights. The ways alternate, and ratios are those
 within a round, of processor time, which other load on the machine changes less than the clock. The answers of the mixed
 batch must be those of the arms one after another, and of the processes.
@@ -20,6 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=16, help="new tokens of each answer")
     parser.add_argument("--prompt", type=int, default=64, help="tokens of each prompt")
+    parser.add_argument("--rows", type=int, help="test prompts for each arm of the run, and nothing else is measured")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     import torch
@@ -60,6 +64,10 @@ def main() -> int:
         engine = open_engine([options.run]) if options.run else _train(Path(folder))
         engine.start()
         print(f"{platform.machine()}, {os.cpu_count()} cores, {options.threads} threads, torch {torch.__version__}")
+        if options.rows:
+            _measure_batches(engine, list_test_prompts(options.run, options.rows), options.rounds, options.tokens)
+            engine.stop()
+            return 0
         worst = max(one.largest_difference for one in engine.check().values())
         print(f"largest difference of a logit in a mixed batch from the model alone: {worst:.1e}\n")
         places = _list_places(options.run, Path(folder))
@@ -142,6 +150,41 @@ def _measure(engine: Engine, alone: Processes, rounds: int, tokens: int, prompt:
         f"{', '.join(names)}"
     )
     return same == len(names)
+
+
+def list_test_prompts(run: str, count: int) -> list[tuple[int, ...]]:
+    """Return the tokens of the first test prompts of a run."""
+    import tuneoff
+    from tuneoff.data import load_text
+    from tuneoff.models.loading import load_tokenizer
+    from tuneoff.models.sources import find_source
+
+    recipe = tuneoff.load_comparison(run).run.recipe
+    test = load_text(recipe.data, load_tokenizer(find_source(recipe.model), recipe.model)).test.select(range(count))
+    return [tuple(tokens[:length]) for tokens, length in zip(test["tokens"], test["prompt_tokens"], strict=True)]
+
+
+def _measure_batches(engine: Engine, prompts: Sequence[tuple[int, ...]], rounds: int, tokens: int) -> None:
+    """Time one batch with the prompts for all arms against a batch for each arm, reading alone and with new tokens."""
+    engine._lanes.mixed.prefixes = None  # the prompts are the same in all rounds, and all are to be read
+
+    def list_requests(arm: str, new: int) -> list[Request]:
+        sampling = Sampling(max_tokens=new, temperature=0)
+        return [Request(arm=arm, prompt_ids=prompt, sampling=sampling) for prompt in prompts]
+
+    arms = [info.name for info in engine.arms() if info.mixes]
+    print("| new tokens | one batch of all arms | a batch for each arm | ratio, of each round |\n|" + " --- |" * 4)
+    for new in (1, tokens):
+        seconds: dict[bool, list[float]] = {True: [], False: []}
+        for together in [True, False] * rounds:
+            batches = [list_requests(arm, new) for arm in arms]
+            start = time.process_time()
+            for requests in [list(chain.from_iterable(batches))] if together else batches:
+                ask_together(engine, requests)
+            seconds[together].append(time.process_time() - start)
+        ratios = ", ".join(f"{one / each:.2f}" for one, each in zip(seconds[True], seconds[False], strict=True))
+        one, each = (statistics.median(seconds[together]) for together in (True, False))
+        print(f"| {new} | {one:.1f} s | {each:.1f} s | {ratios} |", flush=True)
 
 
 def _measure_beginnings(engine: Engine, rounds: int) -> None:
