@@ -122,13 +122,27 @@ def test_an_address_that_says_nothing_is_given_up(silent_port: int, monkeypatch:
         require_answer(f"127.0.0.1:{silent_port}")
 
 
+def read_documented(beginning: str) -> Any:
+    """Read the documented file that begins so."""
+    text = Path("docs/how-to/many-machines.md").read_text()
+    (file,) = (block.partition("```")[0] for block in text.split("```text\n") if block.startswith(beginning))
+    return yaml.safe_load(file)
+
+
 @needs_ray
 def test_the_documented_cluster_passes_rays_own_check() -> None:
     from ray.autoscaler._private.util import validate_config
 
-    text = Path("docs/how-to/many-machines.md").read_text()
-    (cluster,) = (block.partition("```")[0] for block in text.split("```text\n") if block.startswith("cluster_name"))
-    validate_config(yaml.safe_load(cluster) | {"cluster_synced_files": []})  # which Ray adds itself
+    validate_config(read_documented("cluster_name") | {"cluster_synced_files": []})  # which Ray adds itself
+
+
+@needs_ray
+def test_the_documented_cluster_of_kuberay_is_what_ray_reads() -> None:
+    from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
+
+    read = _derive_autoscaling_config_from_ray_cr(read_documented("apiVersion: ray.io/v1"))  # and it validates
+    assert read["available_node_types"]["gpu"]["resources"] == {"CPU": 8, "GPU": 1, "memory": 32 * 2**30}
+    assert read["max_workers"] == 8
 
 
 @needs_ray
