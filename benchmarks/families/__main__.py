@@ -130,7 +130,7 @@ def format_page(rows: Sequence[Row], added: Sequence[str] = ()) -> str:
         *(f"| {a} | " + " | ".join(_mark(outcomes.get(name)) for name in names) + " |" for a, outcomes in checked),
         "\n## Why a method does not fit\n",
         *_list_reasons(checked),
-        "\n## Not checked\n",
+        *(["\n## Not checked\n"] if any(absence for _, absence, _ in rows) else []),
         *(f"- {architecture}: {absence}" for architecture, absence, _ in rows if absence),
     ]
     broken = [

@@ -191,3 +191,13 @@ def test_a_layer_that_is_thinner_than_the_rank_starts_where_it_can(
     """The width is 32; such layers are part of a method only if the recipe names them."""
     model = apply(METHODS[name].read({"rank": 40, "modules": ["up_proj"]}), load_tiny("llama"), tokens_BT)
     torch.testing.assert_close(compute_logits(model, tokens_BT), compute_logits(load_tiny("llama"), tokens_BT))
+
+
+def test_corda_leaves_a_layer_whose_inputs_are_zeros_as_it_is_in_lora(load_tiny: Load, tokens_BT: Tensor) -> None:
+    """Their covariance has no inverse."""
+    base = load_tiny("llama")
+    base.base.model.layers[0].post_attention_layernorm.weight.data.zero_()
+    model = apply(METHODS["corda"].read({"rank": 4}), base, tokens_BT)
+    zero, other = (model.base.model.layers[block].mlp.up_proj.lora_B["default"].weight for block in (0, 1))
+    assert not zero.any()
+    assert other.any()

@@ -70,8 +70,8 @@ def _start_from(layer: Any, covariance_II: Tensor) -> None:  # Any: peft's layer
     if not covariance_II.isfinite().all():  # peft would look for its inverse forever
         raise ValueError("the inputs of a layer are not finite on train, so CorDA cannot start from them")
     base, rank = layer.get_base_layer(), layer.r[ADAPTER]
-    if rank > min(get_sizes(base)):  # only of a layer that the recipe names; it starts as in LoRA
-        return
+    if rank > min(get_sizes(base)) or not covariance_II.any():
+        return  # a thin layer that the recipe names, or inputs of zeros: it starts as in LoRA
     base.covariance_matrix = covariance_II
     found = collect_eigens_for_layer(base, None)
     del base.covariance_matrix
