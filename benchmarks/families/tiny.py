@@ -23,7 +23,7 @@ CONTEXT = 256  # positions
 _KEYS: Mapping[int, str] = {
     VOCABULARY: "vocab_size vocab_size_per_layer_input",
     CONTEXT: "max_position_embeddings n_positions max_seq_len max_sequence_length n_ctx",
-    48: "intermediate_size n_inner ffn_dim ffn_hidden_size dim_feedforward dim_ff",
+    48: "intermediate_size n_inner ffn_dim ffn_hidden_size dim_feedforward dim_ff dff",
     32: "hidden_size n_embd d_model embed_dim lru_width hidden_size_per_layer_input emb_dim",
     24: "moe_intermediate_size shared_expert_intermediate_size expert_ffn_hidden_size",
     16: "q_lora_rank kv_lora_rank",
