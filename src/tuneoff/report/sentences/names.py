@@ -11,7 +11,7 @@ from tuneoff.report.escape import escape_control
 from tuneoff.report.format import format_interval, format_score, join_list, pluralize
 
 BASE_MODEL = "the base model"
-NAME_WIDTHS = (24, 16, 12)  # characters of a label in a sentence, fewer where it is too long
+NAME_WIDTHS = (24, 16, 12, 8)  # characters of a label in a sentence, fewer where it is too long
 MOST_NAMES = 3  # in one list of a sentence
 
 
