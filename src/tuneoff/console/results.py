@@ -65,8 +65,8 @@ def print_comparison(comparison: Comparison, report: Path) -> None:
 def summarize(comparison: Comparison, width: int) -> list[str]:
     """Return the verdict as at most six lines: the headline and its points, and more where there is space.
 
-    Labels are shortened as far as the lines need it, but not to a few letters. If that is not enough, the costs are left
-    out, because the table has them, and then the lead.
+    Labels are shortened as far as the lines need it, but not to a few letters. If that is not enough, the costs are
+    left out, because the table has them, and then the lead.
     """
     for name_width in NAME_WIDTHS[:-1]:
         text = describe_verdict(comparison, name_width)
