@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.http_server import serve_beside
 
 Reply = Callable[[str], str | int]  # from a prompt to a reply, or to the status of an error
 
@@ -59,14 +60,8 @@ def serve_judge(reply: Reply) -> Iterator[JudgeServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     state = JudgeServer(url=f"http://127.0.0.1:{server.server_port}/v1", reply=reply)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serve_beside(server):
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def read_answers(prompt: str) -> tuple[str, str]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.http_server import serve_beside
+
 BUCKET = "tests"
 KEYS = {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "a-secret-of-tests", "AWS_DEFAULT_REGION": "us-east-1"}
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -66,11 +68,5 @@ def serve_s3() -> Iterator[S3Server]:
     application = S3Server(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=QuietHandler)
     application.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serve_beside(server):
         yield application
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

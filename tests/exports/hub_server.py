@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.http_server import serve_beside
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
@@ -118,11 +119,5 @@ def serve_hub(token: str) -> Iterator[Hub]:
     hub = Hub(token=token)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("OwnHandler", (Handler,), {"hub": hub}))
     hub.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serve_beside(server):
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -10,6 +10,7 @@ from tuneoff.records.trial import Trial
 from tuneoff.runs import RunDirectory, index, reading
 from tuneoff.runs.layout import INDEX
 from tuneoff.runs.reading import read_records
+from tuneoff.runs.verify import find_problems
 
 MakeTrial = Callable[..., Trial]
 
@@ -146,3 +147,19 @@ def test_small_runs_have_no_index(directory: RunDirectory, trial: MakeTrial, mon
     directory.write_record(Record(trial=trial(seed=0), status="failed", reason="x"))
     read_records(directory.path)
     assert not (directory.path / INDEX).exists()
+
+
+def test_verify_knows_the_index_reads_past_it_and_says_if_it_is_damaged(
+    directory: RunDirectory, records: dict[str, Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not list(find_problems(directory.path))
+    file = directory.path / INDEX
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    assert [(problem.kind, problem.file) for problem in find_problems(directory.path)] == [("damaged", file)]
+    file.unlink()
+    read_records(directory.path)
+    states = {folder.name: index.read_state(folder) for folder in (directory.path / "trials").iterdir()}
+    rotten = directory.path / "trials" / next(iter(records)) / "predictions.jsonl"
+    overwrite(rotten)
+    monkeypatch.setattr(reading, "read_state", lambda folder: states[folder.name])
+    assert [(problem.kind, problem.file) for problem in find_problems(directory.path)] == [("damaged", rotten)]

@@ -48,10 +48,8 @@ class RecordIndex:
     def load(cls, path: Path) -> RecordIndex:
         """Read the index of the run directory `path`; an empty one if it has none, or one that is damaged or old."""
         try:
-            checksum, _, content = (path / INDEX).read_bytes().partition(b"\n")
-            if hash_bytes(content).encode() != checksum:
-                return cls()
-            values = json.loads(content)
+            content = _read_content(path)
+            values = json.loads(content or b"")
             if values["format"] != compute_format():
                 return cls()
             return cls(values["entries"], [Setting.model_validate(setting) for setting in values["settings"]])
@@ -99,6 +97,16 @@ def compute_format() -> str:
     return hash_text(json.dumps(Record.model_json_schema(), sort_keys=True))[:16]
 
 
+def is_damaged(path: Path) -> bool:
+    """Return whether the run directory `path` has an index that does not match its checksum."""
+    try:
+        return _read_content(path) is None
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
 def read_state(folder: Path) -> State:
     """Return size, inode, time of the content's and of the file's last change, of each file of a record."""
     return [_read_file_state(f"{folder}/{name}") for name in READ]
@@ -114,6 +122,12 @@ def pause_garbage_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _read_content(path: Path) -> bytes | None:
+    """Return the content of an index; None if it does not match its checksum."""
+    checksum, _, content = (path / INDEX).read_bytes().partition(b"\n")
+    return content if hash_bytes(content).encode() == checksum else None
 
 
 def _read_file_state(file: str) -> list[int] | None:

@@ -28,19 +28,25 @@ from tuneoff.system.full_disk import explain_full_disk
 _LOG = logging.getLogger(__name__)
 
 
-def read_usable_records(path: Path, *, check_all: bool = False) -> tuple[dict[str, Record], dict[str, str]]:
+def read_usable_records(path: Path) -> tuple[dict[str, Record], dict[str, str]]:
     """Read the records whose predictions can be scored and paired.
 
-    Return them, and why the others cannot be used, both by trial id. See `read_records` for `check_all`.
+    Return them, and why the others cannot be used, both by trial id.
     """
-    records, unreadable = read_records(path, check_all=check_all)
+    records, unreadable = read_records(path)
+    unusable = find_unusable(records, unreadable)
+    return {id: record for id, record in records.items() if id not in unusable}, unusable
+
+
+def find_unusable(records: Mapping[str, Record], unreadable: Mapping[str, RunError]) -> dict[str, str]:
+    """Return why records cannot be used, by trial id."""
     unusable = {id: str(error) for id, error in unreadable.items()}
     for id, record in records.items():
         if reason := _find_impossible_prediction(record):
             unusable[id] = reason
     for id in _find_unpaired({id: record for id, record in records.items() if id not in unusable}):
         unusable[id] = "its test examples are not those of most records"
-    return {id: record for id, record in records.items() if id not in unusable}, unusable
+    return unusable
 
 
 def _find_impossible_prediction(record: Record) -> str | None:
@@ -91,9 +97,9 @@ def set_aside_damaged(path: Path) -> None:
     Raises:
         RunError: a newer version wrote a record, which is not to be trained again.
     """
-    _require_no_newer_record(path)
-    _, unusable = read_usable_records(path, check_all=True)
-    for id, reason in (_find_damaged_weights(path) | unusable).items():
+    records, unreadable = read_records(path, check_all=True)
+    _require_no_newer_record(path, unreadable)
+    for id, reason in (_find_damaged_weights(path) | find_unusable(records, unreadable)).items():
         destination = _find_free_name(path / SET_ASIDE, id)
         with explain_full_disk(destination):
             destination.parent.mkdir(exist_ok=True)
@@ -129,8 +135,8 @@ def find_foreign_files(folder: Path) -> list[str]:
     return [name for name in names if name not in (checksums or {})]
 
 
-def _require_no_newer_record(path: Path) -> None:
-    for id, error in read_records(path)[1].items():
+def _require_no_newer_record(path: Path, unreadable: Mapping[str, RunError]) -> None:
+    for id, error in unreadable.items():
         if isinstance(error, NewerRecordError):
             raise RunError(f"The record of trial {id} in {path} cannot be used: {error}.")
 

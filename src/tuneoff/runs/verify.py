@@ -10,13 +10,15 @@ from typing import Literal
 
 from tuneoff.errors import RunError
 from tuneoff.runs import decisions, judgements, live, measured, split_use, votes
-from tuneoff.runs.integrity import find_foreign_files, read_usable_records, require_self_contained
+from tuneoff.runs.index import is_damaged
+from tuneoff.runs.integrity import find_foreign_files, find_unusable, require_self_contained
 from tuneoff.runs.layout import (
     ADAPTER,
     BENCHMARKS,
     CURVE,
     DATA,
     ENVIRONMENT,
+    INDEX,
     LOCK,
     MISFITS,
     PREDICTIONS,
@@ -43,7 +45,7 @@ from tuneoff.system.checksums import CHECKSUMS, find_damaged_files, read_checksu
 OF_RUN = frozenset({RECIPE, ENVIRONMENT, DATA})  # each with a checksum
 BESIDE = frozenset(
     {CHECKSUMS, MISFITS, LOCK, TRIALS, SET_ASIDE, REPORT, split_use.RUN_FILE, judgements.FILE, votes.FILE}
-    | {TRACKERS, SHARE, WORK, decisions.FILE, live.FOLDER, measured.FOLDER}
+    | {TRACKERS, SHARE, WORK, INDEX, decisions.FILE, live.FOLDER, measured.FOLDER}
 )
 OF_TRIAL = frozenset({RECORD, CURVE, PREDICTIONS, BENCHMARKS, CHECKSUMS, ADAPTER})
 UNFINISHED = frozenset({"attempts.json", "checkpoint.safetensors", "checkpoint.bad"})  # of a trial that may continue
@@ -74,8 +76,8 @@ def find_problems(path: Path, also_known: frozenset[str] = frozenset()) -> Itera
         yield Problem(kind="foreign", file=path, reason=str(error))
         return
     yield from _check_run_files(path, BESIDE | OF_RUN | also_known)
-    _, unusable = read_usable_records(path)
-    unreadable = read_records(path, check_all=True)[1]
+    records, unreadable = read_records(path, check_all=True)
+    unusable = find_unusable(records, unreadable)
     for folder in sorted((path / TRIALS).glob("*")):
         if not (folder.is_dir() and is_trial_id(folder.name)):
             yield Problem(kind="foreign", file=folder, reason="it is not the folder of a trial")
@@ -105,6 +107,8 @@ def _check_run_files(path: Path, known: frozenset[str]) -> Iterator[Problem]:
         yield Problem(kind="damaged", file=path / votes.FILE, reason=str(error))
     if (path / measured.FOLDER).exists():
         yield from _check_checksums(path / measured.FOLDER, frozenset({measured.FILE}))
+    if is_damaged(path):
+        yield Problem(kind="damaged", file=path / INDEX, reason="it is not read, and can be removed")
     for file, count in _count_broken_lines(path):
         yield Problem(kind="damaged", file=file, reason=f"{count} of its lines cannot be read")
     for entry in sorted(path.iterdir()):
